@@ -1,0 +1,195 @@
+"""Every error this server answers with, in one tree.
+
+    SageholdError                    status  type                    code
+    ├── InvalidRequest               400     invalid_request_error   invalid_value (or as given)
+    │   └── ContextLengthExceeded    400     invalid_request_error   context_length_exceeded
+    ├── NotAuthenticated             401     invalid_request_error   invalid_api_key, or null without a key
+    ├── InsufficientCredits          402     insufficient_quota      insufficient_credits
+    ├── PermissionDenied             403     request_forbidden       permission_denied
+    ├── NotFound                     404     invalid_request_error   null
+    │   └── ModelNotFound            404     invalid_request_error   model_not_found
+    ├── MethodNotAllowed             405     invalid_request_error   method_not_supported
+    ├── PayloadTooLarge              413     invalid_request_error   null
+    ├── UnsupportedMediaType         415     invalid_request_error   unsupported_media_type
+    ├── RateLimited                  429     rate_limit_error        rate_limit_exceeded
+    ├── InternalError                500     server_error            internal_error
+    │   └── EngineFailed             500     server_error            engine_failed
+    └── Unavailable                  503     service_unavailable_error
+        ├── ModelUnavailable         503                             model_unavailable
+        ├── Overloaded               503                             server_is_overloaded
+        └── StorageFull              503                             storage_full
+
+Each instance knows how to be told to a client: `status`, `type`, `code`, `param`, `message`. A message is
+written for the client: it never holds a path, a trace or another caller's data. 5xx is a bug of ours or an
+outage, never bad input. The dialects render the tree in one place each (`server/api/errors.py` for OpenAI).
+Codes and types follow the OpenAI API's own table where it has one.
+"""
+
+from typing import Any, ClassVar
+
+
+class SageholdError(Exception):
+    """Root of the tree. `headers` are added to the HTTP answer (Retry-After and the like)."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: str | None = None
+    default_message: ClassVar[str] = "The server had an error while processing your request."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message or self.default_message)
+        self.message = message or self.default_message
+        self.param = param
+        if code is not None:
+            self.code = code
+        self.headers = dict(headers or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross from worker processes by pickle; keyword-only arguments need this.
+        return (_rebuild, (type(self), self.message, self.param, self.code, self.headers))
+
+
+def _rebuild(
+    kind: type[SageholdError],
+    message: str,
+    param: str | None,
+    code: str | None,
+    headers: dict[str, str],
+) -> SageholdError:
+    return kind(message, param=param, code=code, headers=headers)
+
+
+class InvalidRequest(SageholdError):
+    """The request is wrong in itself; `param` names the field."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+    default_message = "The request is invalid."
+
+
+class ContextLengthExceeded(InvalidRequest):
+    code = "context_length_exceeded"
+
+
+class NotAuthenticated(SageholdError):
+    """No key (code null) or a key that is not valid (code invalid_api_key)."""
+
+    status = 401
+    type = "invalid_request_error"
+    default_message = (
+        "You didn't provide an API key. Provide it in an Authorization header using Bearer auth "
+        "(i.e. Authorization: Bearer YOUR_KEY)."
+    )
+
+
+class InsufficientCredits(SageholdError):
+    status = 402
+    type = "insufficient_quota"
+    code = "insufficient_credits"
+    default_message = "Not enough credits for this request."
+
+    def __init__(self, message: str | None = None, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        # Waiting does not bring money: the SDKs' retry loops obey this header.
+        self.headers.setdefault("x-should-retry", "false")
+
+
+class PermissionDenied(SageholdError):
+    status = 403
+    type = "request_forbidden"
+    code = "permission_denied"
+    default_message = "This key may not do that."
+
+
+class NotFound(SageholdError):
+    status = 404
+    type = "invalid_request_error"
+    default_message = "Not found."
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+    @classmethod
+    def named(cls, name: str, task: str | None = None, having: tuple[str, ...] = ()) -> "ModelNotFound":
+        """The standard wording. `having` lists ids that do have a model for `task`."""
+        message = f"The model `{name}` does not exist or you do not have access to it."
+        if task is not None and having:
+            message = f"The model `{name}` has no model for {task}. Models that do: {', '.join(having)}."
+        elif task is not None:
+            message = f"The model `{name}` has no model for {task}, and no other model here does."
+        return cls(message)
+
+
+class MethodNotAllowed(SageholdError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_supported"
+    default_message = "This method is not allowed here."
+
+
+class PayloadTooLarge(SageholdError):
+    status = 413
+    type = "invalid_request_error"
+    default_message = "The request body is too large."
+
+
+class UnsupportedMediaType(SageholdError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+    default_message = "This content type is not supported here."
+
+
+class RateLimited(SageholdError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    default_message = "Rate limit reached."
+
+
+class InternalError(SageholdError):
+    code = "internal_error"
+
+
+class EngineFailed(InternalError):
+    """The engine or worker that ran this request died or broke; a retry gets a fresh one."""
+
+    code = "engine_failed"
+    default_message = "The model's engine stopped while it worked on this request. Please try again."
+
+
+class Unavailable(SageholdError):
+    """An outage that may pass; answers carry Retry-After."""
+
+    status = 503
+    type = "service_unavailable_error"
+    default_message = "The service is not available right now."
+
+    def __init__(self, message: str | None = None, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.headers.setdefault("Retry-After", "5")
+
+
+class ModelUnavailable(Unavailable):
+    """The model is configured, but could not be loaded, or its probe failed."""
+
+    code = "model_unavailable"
+
+
+class Overloaded(Unavailable):
+    code = "server_is_overloaded"
+    default_message = "The server is busy. Please try again shortly."
+
+
+class StorageFull(Unavailable):
+    code = "storage_full"
+    default_message = "The server's disk is full."

@@ -1,0 +1,148 @@
+"""Every setting of the server, in one typed place.
+
+A value comes from, strongest first: a flag of `sagehold serve`, the environment (`SAGEHOLD_PORT=9000`), the YAML
+file named by `SAGEHOLD_CONFIG` (the same names in lower case, without the prefix), the default here.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AnyHttpUrl, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+PREFIX = "SAGEHOLD_"
+
+
+class SettingsError(Exception):
+    """A setting is wrong. The message names each one and what is allowed; it is written for the operator."""
+
+
+class Settings(BaseSettings):
+    """Frozen; built once by `load_settings` and passed in. Sizes are bytes, times are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    # -- where
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    public_url: AnyHttpUrl | None = Field(
+        None, description="base URL that clients see, behind a proxy; image URLs begin with it"
+    )
+    models_dir: Path = Field(Path("models"), description="folder of the models' weights")
+    model_configs: Path = Field(Path("model_configs"), description="folder of the models' YAML files")
+    data_dir: Path = Field(Path("data"), description="folder for the database, generated images and state")
+    database_url: str | None = Field(
+        None, description="SQLAlchemy URL with an async driver; default: SQLite in data_dir"
+    )
+
+    # -- who
+    auth: Literal["keys", "off"] = Field(
+        "keys", description="keys: every API call needs an API key; off: everyone may call (trusted networks only)"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins whose pages may call the API, comma-separated; none by default"
+    )
+
+    # -- models
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="serve only these models, comma-separated; default: all whose weights are installed"
+    )
+    host_memory: int | None = Field(
+        None, gt=0, description="bytes of host memory the models may take; default: 85% of the machine's"
+    )
+    gpu_memory: int | None = Field(
+        None, ge=0, description="bytes of GPU memory the models may take; default: 90% of the device's"
+    )
+    load_timeout: float = Field(900.0, gt=0, description="longest time a model may take to load")
+    queue_timeout: float = Field(60.0, gt=0, description="longest wait for a model before 503 is answered")
+
+    # -- limits on requests
+    max_body: int = Field(20 * 2**20, gt=0, description="largest JSON body in bytes; more is answered 413")
+    max_upload: int = Field(25 * 2**20, gt=0, description="largest audio upload in bytes; more is answered 413")
+    max_image_input: int = Field(10 * 2**20, gt=0, description="largest image input in bytes, decoded from its data URI")
+    max_image_pixels: int = Field(25_000_000, gt=0, description="most pixels of an image input")
+    image_input_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="hosts from which image_url parts may be fetched, comma-separated; none by default"
+    )
+
+    # -- generated images
+    image_response_format: Literal["url", "b64_json", "both"] = Field(
+        "url", description="form of generated images where the client asked for none"
+    )
+    image_url_ttl: float = Field(3600.0, gt=0, description="seconds that a generated image's URL lives")
+    image_store_max: int = Field(2 * 2**30, gt=0, description="most bytes of generated images kept; oldest go first")
+
+    # -- logs
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    @field_validator("cors_origins", "models", "image_input_hosts", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = os.environ.get(f"{PREFIX}CONFIG")
+        if path is None:
+            return init_settings, env_settings
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=path)
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in effect."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.resolve() / 'sagehold.db'}"
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Build the settings from flags (None means not given), environment and file.
+
+    Raises SettingsError: one line for each wrong or unknown setting, with its name and what is allowed.
+    """
+    problems = _unknown_variables()
+    path = os.environ.get(f"{PREFIX}CONFIG")
+    if path is not None and not Path(path).is_file():
+        problems.append(f"{PREFIX}CONFIG: there is no file {path}")
+    if not problems:
+        try:
+            return Settings(**{name: value for name, value in flags.items() if value is not None})
+        except ValidationError as error:
+            problems = [_describe(detail) for detail in error.errors()]
+    raise SettingsError("\n".join(problems))
+
+
+def _unknown_variables() -> list[str]:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {f"{PREFIX}CONFIG"}
+    problems = []
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            problems.append(f"{name}: there is no such setting{hint}")
+    return problems
+
+
+def _describe(detail: Any) -> str:
+    field = str(detail["loc"][0]) if detail["loc"] else "settings"
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(field, Settings.model_fields, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return f"{field}: there is no such setting{hint}"
+    return f"{PREFIX}{field.upper()}: {detail['msg']}, not {detail['input']!r}"
