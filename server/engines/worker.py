@@ -1,0 +1,285 @@
+"""A model in a process of its own: the engine that the front end sees, and the loop that the child runs.
+
+The end of a process is the only way to be sure that its memory came back, and a fault in it must not take the
+front end along. Protocol, parent to child: ("load", factory, options), ("job", id, job), ("cancel", id); child to
+parent: ("ready",), ("failed", error), ("event", id, event), ("end", id), ("error", id, error). When either end
+closes the socket, the other is done: the child exits, the parent fails the jobs in flight.
+"""
+
+import asyncio
+import ctypes
+import itertools
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from typing import Any
+
+from server.core import Event, Job
+from server.engines import footprint, frames
+from server.engines.base import Footprint, Handler
+from server.errors import EngineFailed, ModelUnavailable, SageholdError
+from server.offline import go_offline
+
+log = logging.getLogger(__name__)
+
+STOP_GRACE = 5.0
+"""Seconds a worker gets to leave by itself before it is killed."""
+
+
+class WorkerEngine:
+    """An `Engine` whose handler lives in a child process.
+
+    factory: "package.module:function", called in the child with `options`; see `Handler`.
+    concurrency: jobs that the child works on at the same time, each in a thread; more wait their turn.
+    """
+
+    def __init__(
+        self,
+        factory: str,
+        options: Mapping[str, Any],
+        *,
+        name: str,
+        concurrency: int = 1,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._factory = factory
+        self._options = dict(options)
+        self._name = name
+        self._concurrency = concurrency
+        self._environment = dict(environment or {})
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._loaded: asyncio.Future[None] | None = None
+        self._jobs: dict[int, asyncio.Queue[Event | SageholdError | None]] = {}
+        self._ids = itertools.count(1)
+        self._alive = False
+
+    # ------------------------------------------------------------ lifecycle
+
+    async def start(self) -> None:
+        """Spawn the child and load the model in it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "server.engines.worker",
+                str(theirs.fileno()),
+                self._name,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **self._environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                # A Ctrl-C in the terminal is for the front end, which then ends its workers in order.
+                start_new_session=True,
+            )
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._alive = True
+        self._loaded = asyncio.get_running_loop().create_future()
+        self._pump = asyncio.create_task(self._receive(reader), name=f"worker {self._name}")
+        try:
+            self._send(("load", self._factory, self._options, self._concurrency))
+            await self._loaded
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Close the socket, which ends the child; kill it if it doesn't leave."""
+        self._alive = False
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None and self._process.returncode is None:
+            try:
+                await asyncio.wait_for(self._process.wait(), STOP_GRACE)
+            except TimeoutError:
+                log.warning("worker %s does not leave; killing it", self._name)
+                self._process.kill()
+                await self._process.wait()
+        if self._pump is not None:
+            await self._pump
+
+    @property
+    def alive(self) -> bool:
+        return self._alive
+
+    @property
+    def running(self) -> int:
+        """Jobs that the child has not told the end of, cancelled ones included until they have really stopped."""
+        return len(self._jobs)
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, for operators and fault tests."""
+        return self._process.pid if self._process else None
+
+    def footprint(self) -> Footprint:
+        return footprint.of_process(self._process.pid) if self._process and self._alive else Footprint()
+
+    # ------------------------------------------------------------ jobs
+
+    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        if not self._alive:
+            raise EngineFailed
+        number = next(self._ids)
+        queue = self._jobs[number] = asyncio.Queue()
+        self._send(("job", number, job))
+        ended = False
+        try:
+            while (item := await queue.get()) is not None:
+                if isinstance(item, SageholdError):
+                    ended = True
+                    raise item
+                yield item
+            ended = True
+        finally:
+            if not ended and self._alive:
+                self._send(("cancel", number))
+
+    def _send(self, message: Any) -> None:
+        assert self._writer is not None
+        self._writer.write(frames.encode(message))
+
+    async def _receive(self, reader: asyncio.StreamReader) -> None:
+        """Hand the child's messages to the jobs they belong to until the socket closes."""
+        assert self._loaded is not None
+        assert self._process is not None
+        try:
+            while True:
+                self._deliver(await frames.receive(reader))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            was_alive, self._alive = self._alive, False
+            if was_alive:
+                code = await self._process.wait()
+                log.error("worker %s (pid %d) ended with %s", self._name, self._process.pid, _ending(code))
+            if not self._loaded.done():
+                self._loaded.set_exception(ModelUnavailable("The model's process ended while it loaded."))
+            for queue in self._jobs.values():
+                queue.put_nowait(EngineFailed())
+            self._jobs.clear()
+
+    def _deliver(self, message: tuple[Any, ...]) -> None:
+        assert self._loaded is not None
+        match message:
+            case ("event", number, event):
+                if number in self._jobs:
+                    self._jobs[number].put_nowait(event)
+            case ("end", number):
+                if queue := self._jobs.pop(number, None):
+                    queue.put_nowait(None)
+            case ("error", number, error):
+                if queue := self._jobs.pop(number, None):
+                    queue.put_nowait(error)
+            case ("ready",):
+                self._loaded.set_result(None)
+            case ("failed", error):
+                self._loaded.set_exception(error)
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+# ---------------------------------------------------------------- in the child
+
+
+class _Child:
+    """The child's loop: the main thread reads messages, a small pool works on jobs."""
+
+    def __init__(self, connection: socket.socket, name: str) -> None:
+        self._connection = connection
+        self._name = name
+        self._lock = threading.Lock()
+        self._cancelled: set[int] = set()
+        self._open: set[int] = set()
+
+    def serve(self) -> None:
+        """Load, then work until the parent closes the socket."""
+        _, factory, options, concurrency = frames.receive_blocking(self._connection)
+        try:
+            handler = self._load(factory, options)
+        except SageholdError as error:
+            self._send(("failed", error))
+            return
+        except Exception as error:
+            # The reason's text may hold paths: it goes to the log, its kind to the client.
+            log.exception("%s could not be loaded", self._name)
+            self._send(("failed", ModelUnavailable(f"The model could not be loaded ({type(error).__name__}).")))
+            return
+        self._send(("ready",))
+        pool = ThreadPoolExecutor(concurrency, thread_name_prefix="job")
+        while True:
+            match frames.receive_blocking(self._connection):
+                case ("job", number, job):
+                    with self._lock:
+                        self._open.add(number)
+                    pool.submit(self._work, handler, number, job)
+                case ("cancel", number):
+                    with self._lock:
+                        if number in self._open:
+                            self._cancelled.add(number)
+
+    def _load(self, factory: str, options: Mapping[str, Any]) -> Handler:
+        module, _, function = factory.partition(":")
+        handler: Handler = getattr(import_module(module), function)(options)
+        return handler
+
+    def _work(self, handler: Handler, number: int, job: Job) -> None:
+        ending: tuple[Any, ...] = ("end", number)
+        try:
+            if number not in self._cancelled:
+                events = handler.handle(job)
+                for event in events:
+                    if number in self._cancelled:
+                        # A generator's close runs its clean-up now rather than whenever it is collected.
+                        getattr(events, "close", lambda: None)()
+                        break
+                    self._send(("event", number, event))
+        except SageholdError as error:
+            ending = ("error", number, error)
+        except Exception:
+            log.exception("%s failed on a job", self._name)
+            ending = ("error", number, EngineFailed())
+        finally:
+            with self._lock:
+                self._open.discard(number)
+                self._cancelled.discard(number)
+            self._send(ending)
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        data = frames.encode(message)
+        with self._lock:
+            self._connection.sendall(data)
+
+
+def main() -> None:
+    """Entry point of the child: `python -m server.engines.worker FD NAME`."""
+    go_offline()
+    _die_with_parent()
+    name = sys.argv[2]
+    logging.basicConfig(level=logging.INFO, format=f"%(levelname)s {name}: %(message)s", stream=sys.stderr)
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        try:
+            _Child(connection, name).serve()
+        except (EOFError, ConnectionError):
+            pass
+    # Threads may still be inside a long native call; nothing of theirs is worth waiting for.
+    os._exit(0)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel (prctl PR_SET_PDEATHSIG) to end this process when the front end is killed outright."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()
