@@ -63,8 +63,8 @@ class Handler(Protocol):
     A worker is named by a factory, `"server.engines.piper:create"`, which is called in the child with the
     model's options (plain picklable data) and returns a Handler with its model loaded. `handle` yields
     events by the same rules as `Engine.run`. On cancellation the generator is closed between two events, so
-    long steps should yield often. A SageholdError raised in it reaches the client as it is; anything else is a
-    bug and becomes EngineFailed.
+    long steps should yield often: None where there is nothing to tell. A SageholdError raised in it reaches the
+    client as it is; anything else is a bug and becomes EngineFailed.
     """
 
-    def handle(self, job: Job) -> Iterator[Event]: ...
+    def handle(self, job: Job) -> Iterator[Event | None]: ...

@@ -242,7 +242,8 @@ class _Child:
                         # A generator's close runs its clean-up now rather than whenever it is collected.
                         getattr(events, "close", lambda: None)()
                         break
-                    self._send(("event", number, event))
+                    if event is not None:
+                        self._send(("event", number, event))
         except SageholdError as error:
             ending = ("error", number, error)
         except Exception:
