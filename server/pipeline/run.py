@@ -1,5 +1,6 @@
 """Where plan, admission, model and engine meet: every request of every dialect goes through `Pipeline.open`."""
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
@@ -59,6 +60,7 @@ class Run:
         self.plan = plan
         self.accepted = accepted
         self.usage: Usage | None = None
+        self.first_event: float | None = None  # when the engine's first event came, by time.perf_counter()
         self._events = events
         self._charge = charge
         self._held = held
@@ -66,6 +68,8 @@ class Run:
     async def events(self) -> AsyncIterator[Event]:
         """The task's events, then Usage. Raises EngineFailed if the engine dies on the way."""
         async for event in self._events:
+            if self.first_event is None:
+                self.first_event = time.perf_counter()
             if isinstance(event, Usage):
                 self.usage = event
                 self._charge.used(event)

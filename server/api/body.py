@@ -1,0 +1,144 @@
+"""Reading request bodies: JSON and multipart forms, capped while they stream in."""
+
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import orjson
+from pydantic import BaseModel
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from server.api.validation import validate
+from server.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+
+M = TypeVar("M", bound=BaseModel)
+
+FORM_OVERHEAD = 2**20
+"""Bytes a form may have besides its file: the other fields, headers and boundaries."""
+
+
+async def read_json(request: Request, schema: type[M], *, limit: int) -> M:
+    """The body as `schema`. `limit` in bytes.
+
+    Unknown fields are left to the schema, which ignores them by default; top-level nulls count as absent.
+    Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400).
+    """
+    kind = _content_type(request)
+    if kind and kind != "application/json" and not kind.endswith("+json"):
+        raise UnsupportedMediaType(f"Unsupported content type: {kind[:80]}. Send application/json.")
+    body = b"".join([chunk async for chunk in _capped(request, limit, limit)])
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        message = f"We could not parse the JSON body of your request: {error}."
+        raise InvalidRequest(message, code="invalid_json") from None
+    if not isinstance(data, dict):
+        raise InvalidRequest("The JSON body of your request must be an object.", code="invalid_type")
+    return validate(schema, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as uploaded. content_type is what the client said, in lower case; empty if nothing."""
+
+    filename: str
+    content_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A multipart form: every field's values in order. The `[]` that array fields end with is dropped."""
+
+    fields: dict[str, list[str]]
+    files: dict[str, list[Upload]]
+
+    def text(self, name: str) -> str | None:
+        """The field's last value; None if it is absent or empty."""
+        values = self.fields.get(name)
+        return (values[-1] or None) if values else None
+
+    def texts(self, name: str) -> list[str]:
+        """All the field's values, empty ones left out."""
+        return [value for value in self.fields.get(name, []) if value]
+
+    def file(self, name: str = "file") -> Upload:
+        """The one file of that name. Raises InvalidRequest if there is none."""
+        uploads = self.files.get(name)
+        if not uploads:
+            if name in self.fields:
+                raise InvalidRequest(f"'{name}' must be a file with a filename.", param=name, code="invalid_type")
+            raise InvalidRequest(
+                f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter"
+            )
+        return uploads[0]
+
+    def parse(self, schema: type[M], *, arrays: Iterable[str] = ()) -> M:
+        """The text fields as `schema`; those named in `arrays` as lists, the others by their last value.
+
+        Empty values count as absent. Raises InvalidRequest, as `read_json` does.
+        """
+        several = frozenset(arrays)
+        data: dict[str, str | list[str]] = {}
+        for name in self.fields:
+            value = self.texts(name) if name in several else self.text(name)
+            if value:
+                data[name] = value
+        return validate(schema, data)
+
+
+async def read_form(request: Request, *, file_limit: int) -> Form:
+    """A multipart body, in memory. `file_limit`: most bytes of all its files together.
+
+    Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400).
+    """
+    kind = _content_type(request)
+    if kind != "multipart/form-data":
+        told = f"Unsupported content type: {kind[:80]}." if kind else "The request has no content type."
+        raise UnsupportedMediaType(f"{told} Send multipart/form-data.")
+    parser = MultiPartParser(request.headers, _capped(request, file_limit + FORM_OVERHEAD, file_limit))
+    parser.spool_max_size = file_limit + FORM_OVERHEAD  # never to the disk
+    try:
+        parsed = await parser.parse()
+    except MultiPartException as error:
+        raise InvalidRequest(f"We could not parse the form: {error.message}") from None
+    form = Form({}, {})
+    try:
+        read = 0
+        for raw_name, value in parsed.multi_items():
+            name = raw_name.removesuffix("[]")
+            if isinstance(value, str):
+                form.fields.setdefault(name, []).append(value)
+                continue
+            data = await value.read()
+            read += len(data)
+            if read > file_limit:
+                raise _too_large(file_limit, read)
+            said = (value.content_type or "").lower()
+            form.files.setdefault(name, []).append(Upload(value.filename or "", said, data))
+    finally:
+        await parsed.close()
+    return form
+
+
+async def _capped(request: Request, limit: int, told: int) -> AsyncGenerator[bytes, None]:
+    """The body's chunks until there are more than `limit` bytes of them; `told` is the limit in the message."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise _too_large(told, int(announced))
+    read = 0
+    async for chunk in request.stream():
+        read += len(chunk)
+        if read > limit:
+            raise _too_large(told, read)
+        yield chunk
+
+
+def _too_large(limit: int, read: int) -> PayloadTooLarge:
+    # The OpenAI API's own wording, which clients look for.
+    return PayloadTooLarge(f"Maximum content size limit ({limit}) exceeded ({read} bytes read)")
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

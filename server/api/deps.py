@@ -1,0 +1,135 @@
+"""What routes may ask for: the services, the settings, who is calling, and the way into the pipeline."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from server.api.context import record_of
+from server.core import Caller, Job, Task
+from server.errors import NotAuthenticated
+from server.models.spec import ModelSpec, Price
+from server.observability import Metrics, RequestRecord
+from server.pipeline.run import Pipeline, Run
+from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.api.openai.image_store import ImageStore
+
+ANYONE = Caller(key_id="none", account_id="none")
+"""Who calls when `auth` is off."""
+
+
+class Authenticator(Protocol):
+    """The part of accounts that a request needs."""
+
+    async def authenticate(self, key: str) -> Caller | None:
+        """Whose key this is; None if it is unknown, expired or revoked."""
+        ...
+
+
+class Entry(Protocol):
+    """A public name: what /v1/models tells of it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def tasks(self) -> Mapping[Task, ModelSpec]: ...
+    @property
+    def price(self) -> Price: ...
+    @property
+    def owned_by(self) -> str: ...
+    @property
+    def created(self) -> int: ...
+    @property
+    def description(self) -> str: ...
+
+
+class Listing(Protocol):
+    """The part of the catalog that routes read."""
+
+    def entries(self) -> Sequence[Entry]: ...
+
+
+class ModelState(Protocol):
+    """Where a model stands: unloaded, loading, ready, asleep, draining or failed, and why if it failed."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str | None: ...
+
+
+class States(Protocol):
+    """The part of the registry that routes read."""
+
+    def states(self) -> Mapping[str, ModelState]:
+        """By the models' own names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that routes work with. Built by `server/services.py`, or by a test."""
+
+    settings: Settings
+    accounts: Authenticator
+    catalog: Listing
+    registry: States
+    pipeline: Pipeline
+    metrics: Metrics = field(default_factory=Metrics)
+    images: "ImageStore"
+
+
+class RequestPipeline:
+    """The pipeline as one request sees it: what it opens is noted for the request's log line and metrics."""
+
+    def __init__(self, pipeline: Pipeline, record: RequestRecord) -> None:
+        self._pipeline = pipeline
+        self._record = record
+
+    async def open(self, job: Job, caller: Caller) -> Run:
+        """As `Pipeline.open`."""
+        self._record.asked_model = job.model
+        run = await self._pipeline.open(job, caller)
+        self._record.work = run
+        self._record.model = run.plan.spec.name
+        return run
+
+
+async def get_services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+async def get_settings(services: ServicesDep) -> Settings:
+    return services.settings
+
+
+async def get_pipeline(request: Request, services: ServicesDep) -> RequestPipeline:
+    return RequestPipeline(services.pipeline, record_of(request.scope))
+
+
+async def authenticated(request: Request, services: ServicesDep) -> Caller:
+    """The caller whose key is in `Authorization: Bearer …`. Raises NotAuthenticated."""
+    if services.settings.auth == "off":
+        return ANYONE
+    scheme, _, key = request.headers.get("authorization", "").strip().partition(" ")
+    key = key.strip()
+    challenge = {"WWW-Authenticate": "Bearer"}
+    if scheme.lower() != "bearer" or not key:
+        raise NotAuthenticated(headers=challenge)
+    caller = await services.accounts.authenticate(key)
+    if caller is None:
+        raise NotAuthenticated("Incorrect API key provided.", code="invalid_api_key", headers=challenge)
+    record_of(request.scope).key_id = caller.key_id
+    return caller
+
+
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+PipelineDep = Annotated[RequestPipeline, Depends(get_pipeline)]
+CallerDep = Annotated[Caller, Depends(authenticated)]

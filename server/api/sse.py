@@ -1,0 +1,96 @@
+"""Answers that are streamed while a Run works: raw bytes, and server-sent events."""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Protocol
+
+import anyio
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from server.api.errors import as_sagehold_error, body_of
+from server.api.lifetime import while_receiving
+
+DONE = b"data: [DONE]\n\n"
+
+
+def frame(obj: Any) -> bytes:
+    """One event: a `data:` line with `obj` as JSON, and a blank line."""
+    return b"data: " + orjson.dumps(obj) + b"\n\n"
+
+
+def named_frame(event: str, obj: Any) -> bytes:
+    """One event with a name, as the images and responses APIs send it."""
+    return b"event: " + event.encode() + b"\ndata: " + orjson.dumps(obj) + b"\n\n"
+
+
+class Closing(Protocol):
+    """What is held for as long as an answer is sent: a Run, mostly."""
+
+    async def aclose(self) -> None: ...
+
+
+class RunResponse(Response):
+    """Sends each chunk as it comes; then, on every path, closes the chunks and the Run.
+
+    A client that hangs up cancels the chunks wherever they wait. An error after the first byte can't be told
+    within a file, so it breaks the connection: the client must not take the torn answer for a whole one.
+    """
+
+    def __init__(
+        self,
+        run: Closing,
+        chunks: AsyncGenerator[bytes, None],
+        *,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        self._run = run
+        self._chunks = chunks
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        try:
+            await while_receiving(receive, self._send_all(send))
+        finally:
+            with anyio.CancelScope(shield=True):
+                try:
+                    await self._chunks.aclose()
+                finally:
+                    await self._run.aclose()
+
+    async def _send_all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await self._send_chunks(send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_chunks(self, send: Send) -> None:
+        async for chunk in self._chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+class SseResponse(RunResponse):
+    """Server-sent events. An error after the first byte is an event of its own, then `terminator`."""
+
+    def __init__(
+        self,
+        run: Closing,
+        frames: AsyncGenerator[bytes, None],
+        *,
+        headers: Mapping[str, str] | None = None,
+        terminator: bytes = b"",
+    ) -> None:
+        """`frames` yields whole frames, terminator included on the good path; see `frame`."""
+        told = {"cache-control": "no-cache", "x-accel-buffering": "no", **(headers or {})}
+        super().__init__(run, frames, media_type="text/event-stream", headers=told)
+        self._terminator = terminator
+
+    async def _send_chunks(self, send: Send) -> None:
+        try:
+            await super()._send_chunks(send)
+        except Exception as raised:  # noqa: BLE001 - told to the client, and logged if it is a bug
+            event = b"data: " + body_of(as_sagehold_error(raised)) + b"\n\n"
+            await send({"type": "http.response.body", "body": event + self._terminator, "more_body": True})

@@ -1,0 +1,118 @@
+"""From what a client sent to a typed request: pydantic's findings in the OpenAI API's words."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from server.errors import InvalidRequest
+
+M = TypeVar("M", bound=BaseModel)
+
+_KINDS = {
+    "string": "a string",
+    "int": "an integer",
+    "float": "a number",
+    "decimal": "a number",
+    "bool": "a boolean",
+    "list": "an array",
+    "tuple": "an array",
+    "set": "an array",
+    "frozen_set": "an array",
+    "dict": "an object",
+    "mapping": "an object",
+    "model": "an object",
+    "model_attributes": "an object",
+    "dataclass": "an object",
+    "none_required": "null",
+}
+
+
+def validate(schema: type[M], data: Mapping[str, Any]) -> M:
+    """`data` as `schema`. Top-level nulls count as absent, as clients send them for "not set".
+
+    Raises InvalidRequest whose param is the field's path, such as `messages[0].content`, and whose code is
+    missing_required_parameter, invalid_type or invalid_value.
+    """
+    present = {name: value for name, value in data.items() if value is not None}
+    try:
+        return schema.model_validate(present)
+    except ValidationError as error:
+        raise _told(error, present) from None
+
+
+def _told(error: ValidationError, data: Mapping[str, Any]) -> InvalidRequest:
+    """The deepest finding: of a union's branches, it is the one that the client meant."""
+    findings = [
+        (_path(detail["loc"], data, missing=detail["type"] == "missing"), detail)
+        for detail in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    path, detail = max(findings, key=lambda finding: len(finding[0]))
+    param = _dotted(path)
+    if detail["type"] == "missing":
+        return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
+    kinds = [kind for at, other in findings if at == path and (kind := _kind(other["type"]))]
+    if _kind(detail["type"]):
+        wanted = " or ".join(dict.fromkeys(kinds))
+        got = _kind_of(_at(path, data))
+        message = f"Invalid type for '{param}': expected {wanted}, but got {got} instead."
+        return InvalidRequest(message, param=param, code="invalid_type")
+    reason = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return InvalidRequest(f"Invalid value for '{param}': {reason.rstrip('.')}.", param=param or None)
+
+
+def _path(loc: tuple[int | str, ...], data: Any, *, missing: bool) -> tuple[int | str, ...]:
+    """`loc` without the names of pydantic's own making (union branches, validators), by walking the data."""
+    path: list[int | str] = []
+    for place, step in enumerate(loc):
+        if _holds(data, step):
+            data = data[step]
+        elif not (missing and place == len(loc) - 1):
+            continue
+        path.append(step)
+    return tuple(path)
+
+
+def _holds(data: Any, step: int | str) -> bool:
+    if isinstance(data, dict):
+        return step in data
+    return isinstance(data, list) and isinstance(step, int) and step < len(data)
+
+
+def _at(path: tuple[int | str, ...], data: Any) -> Any:
+    for step in path:
+        data = data[step]
+    return data
+
+
+def _dotted(path: tuple[int | str, ...]) -> str:
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def _kind(finding: str) -> str | None:
+    """What a type finding expected: `string_type` → a string. None for findings about values."""
+    for ending in ("_type", "_parsing", "_from_float"):
+        if finding.endswith(ending):
+            return _KINDS.get(finding.removesuffix(ending), "another type")
+    return _KINDS.get(finding)
+
+
+def _kind_of(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int():
+            return "an integer"
+        case float():
+            return "a decimal"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
