@@ -45,9 +45,7 @@ class ImageStore:
     changes nothing and several processes may share it. File work runs in threads.
     """
 
-    def __init__(
-        self, folder: Path, *, ttl: float, max_bytes: int, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, folder: Path, *, ttl: float, max_bytes: int, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._ttl = ttl
         self._max_bytes = max_bytes
@@ -57,9 +55,9 @@ class ImageStore:
         """Make the folder and drop what a crash or an earlier run left behind. Call once, before serving."""
         await to_thread.run_sync(self._start)
 
-    async def put(self, data: bytes, format: ImageFormat) -> str:
+    async def put(self, data: bytes, kind: ImageFormat) -> str:
         """Keep a picture. Returns its file name. Raises StorageFull, with nothing half-written."""
-        return await to_thread.run_sync(partial(self._put, data, EXTENSIONS[format]))
+        return await to_thread.run_sync(partial(self._put, data, EXTENSIONS[kind]))
 
     async def get(self, name: str) -> StoredImage | None:
         """The picture of that file name; None if there is none, or its time is over."""
@@ -98,17 +96,18 @@ class ImageStore:
 
     def _write(self, path: Path, data: bytes) -> None:
         """Write beside the target, then rename: readers and crashes see all of a picture or nothing."""
-        handle, unfinished = tempfile.mkstemp(prefix=_UNFINISHED, dir=self._folder)
+        handle, temporary = tempfile.mkstemp(prefix=_UNFINISHED, dir=self._folder)
+        unfinished = Path(temporary)
         try:
-            with open(handle, "wb") as file:
+            with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             now = self._clock()
             os.utime(unfinished, (now, now))
-            os.replace(unfinished, path)
+            unfinished.replace(path)
         except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
 
     def _get(self, name: str) -> StoredImage | None:

@@ -1,0 +1,191 @@
+"""POST /v1/images/generations, and the pictures behind the URLs that it gives out."""
+
+import base64
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Literal
+
+import orjson
+from fastapi import APIRouter
+from PIL import Image
+from pydantic import BaseModel, Field, field_validator
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.api.body import read_json
+from server.api.deps import CallerDep, PipelineDep, RequestPipeline, ServicesDep
+from server.api.lifetime import while_connected
+from server.api.openai.image_store import ImageStore
+from server.api.sse import SseResponse, named_frame
+from server.core import Caller, ImageFormat, ImageJob, Picture
+from server.engines.image_sizes import parse
+from server.errors import MethodNotAllowed, NotFound
+from server.pipeline.run import Run
+from server.settings import Settings
+
+router = APIRouter()
+"""For callers with a key."""
+public = APIRouter()
+"""For everybody: the pictures' URLs."""
+
+_LEGACY_QUALITY = {"standard": "medium", "hd": "high"}
+
+
+class ImageRequest(BaseModel):
+    """The OpenAI API's fields, and those of diffusion models: seed, steps, guidance, negative_prompt.
+
+    `style`, `background`, `moderation` and `user` are accepted and change nothing; what the picture's background
+    is, is told in the answer.
+    """
+
+    model: str = Field(min_length=1)
+    prompt: str = Field(min_length=1, max_length=32_000)
+    n: int = Field(1, ge=1, le=10)
+    size: str = "auto"
+    quality: Literal["auto", "low", "medium", "high", "ultra", "standard", "hd"] = "auto"
+    response_format: Literal["url", "b64_json"] | None = None
+    output_format: ImageFormat = "png"
+    output_compression: int = Field(100, ge=0, le=100)
+    stream: bool = False
+    partial_images: int = Field(0, ge=0, le=3)
+    seed: int | None = Field(None, ge=0, lt=2**63)
+    steps: int | None = Field(None, ge=1, le=200)
+    guidance: float | None = Field(None, ge=0, le=30, allow_inf_nan=False)
+    negative_prompt: str | None = Field(None, max_length=32_000)
+
+    @field_validator("size")
+    @classmethod
+    def _size_is_a_size(cls, size: str) -> str:
+        if size != "auto" and parse(size) is None:
+            raise ValueError("expected auto, or a width and a height such as 1024x1024")
+        return size
+
+    def job(self) -> ImageJob:
+        width, height = parse(self.size) or (None, None)
+        return ImageJob(
+            model=self.model,
+            prompt=self.prompt,
+            n=self.n,
+            width=width,
+            height=height,
+            seed=self.seed,
+            steps=self.steps,
+            guidance=self.guidance,
+            negative_prompt=self.negative_prompt or None,
+            format=self.output_format,
+            compression=self.output_compression,
+            partial_images=self.partial_images if self.stream else 0,
+        )
+
+
+@router.post("/images/generations")
+async def generate(request: Request, caller: CallerDep, pipeline: PipelineDep, services: ServicesDep) -> Response:
+    """Pictures for a prompt, as URLs or base64; as events, each when it is there, with `stream`."""
+    asked = await read_json(request, ImageRequest, limit=services.settings.max_body)
+    if asked.stream:
+        run = await while_connected(request, pipeline.open(asked.job(), caller))
+        return SseResponse(run, _events(run, asked), headers=run.headers)
+    return await while_connected(
+        request,
+        _answer(pipeline, caller, asked, services.images, services.settings, _base_url(request, services.settings)),
+    )
+
+
+@public.api_route("/images/{file}", methods=["GET", "HEAD"])
+async def picture(file: str, request: Request, services: ServicesDep) -> Response:
+    """A generated picture. No key is needed: an <img> can't send one, and the name can't be guessed."""
+    if file == "generations":
+        raise MethodNotAllowed(f"Not allowed to {request.method} on /v1/images/generations.", headers={"Allow": "POST"})
+    stored = await services.images.get(file)
+    if stored is None:
+        raise NotFound("There is no such image, or its time is over.")
+    headers = {
+        "cache-control": f"private, max-age={int(stored.expires_in)}",
+        "content-length": str(len(stored.data)),
+        "x-content-type-options": "nosniff",
+    }
+    body = b"" if request.method == "HEAD" else stored.data
+    return Response(body, headers=headers, media_type=stored.media_type)
+
+
+# ---------------------------------------------------------------- rendering
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The image store, and the URL under which this client reaches the server."""
+
+    store: ImageStore
+    base: str
+
+    async def put(self, data: bytes, kind: ImageFormat) -> str:
+        """Keep a picture and return its URL. Raises StorageFull."""
+        return f"{self.base}/v1/images/{await self.store.put(data, kind)}"
+
+
+async def _answer(pipeline: RequestPipeline, caller: Caller, asked: ImageRequest, form: str, shelf: Shelf) -> Response:
+    data: list[dict[str, Any]] = []
+    looks: dict[str, Any] = {}
+    async with await pipeline.open(asked.job(), caller) as run:
+        async for event in run.events():
+            if isinstance(event, Picture):
+                item: dict[str, Any] = {}
+                if form != "b64_json":
+                    item["url"] = await shelf.put(event.data, asked.output_format)
+                if form != "url":
+                    item["b64_json"] = base64.b64encode(event.data).decode()
+                data.append(item | {"seed": event.seed})
+                looks = _looks(event, asked)
+        answer = {"created": int(time.time()), "data": data, **looks, "usage": _usage(run, images=len(data))}
+        return Response(orjson.dumps(answer), headers=run.headers, media_type="application/json")
+
+
+async def _events(run: Run, asked: ImageRequest) -> AsyncGenerator[bytes, None]:
+    """Previews and pictures as named events. Besides the contract's fields: which picture (`index`), its seed."""
+    async for event in run.events():
+        if not isinstance(event, Picture):
+            continue
+        told = {
+            "b64_json": base64.b64encode(event.data).decode(),
+            "created_at": int(time.time()),
+            **_looks(event, asked),
+            "index": event.index,
+            "seed": event.seed,
+        }
+        if event.partial is not None:
+            name = "image_generation.partial_image"
+            yield named_frame(name, {"type": name, "partial_image_index": event.partial, **told})
+        else:
+            name = "image_generation.completed"
+            yield named_frame(name, {"type": name, **told, "usage": _usage(run, images=1)})
+
+
+def _looks(picture: Picture, asked: ImageRequest) -> dict[str, Any]:
+    # Pillow reads no more than the header for this.
+    with Image.open(BytesIO(picture.data)) as image:
+        background = "transparent" if image.has_transparency_data else "opaque"
+    return {
+        "size": f"{picture.width}x{picture.height}",
+        "output_format": asked.output_format,
+        "quality": _LEGACY_QUALITY.get(asked.quality, asked.quality),
+        "background": background,
+    }
+
+
+def _usage(run: Run, images: int) -> dict[str, Any]:
+    """Pictures are not made of tokens here: the output counts none, and `images` says how many there are."""
+    tokens = run.accepted.prompt_tokens
+    return {
+        "input_tokens": tokens,
+        "input_tokens_details": {"text_tokens": tokens, "image_tokens": 0},
+        "output_tokens": 0,
+        "total_tokens": tokens,
+        "images": images,
+    }
+
+
+def _base_url(request: Request, settings: Settings) -> str:
+    """Where the client finds this server: as configured, or as it has just found it."""
+    return str(settings.public_url or request.base_url).rstrip("/")

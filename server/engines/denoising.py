@@ -1,0 +1,88 @@
+"""A seat inside any diffusion loop: after each step of a pipeline's scheduler, what the picture looks like so far.
+
+Every pipeline class calls its scheduler's `step`, while callbacks and their arguments differ between classes and
+never carry the predicted clean sample. The scheduler knows it, so that is where this listens.
+"""
+
+import functools
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step taken. done, total: scheduler steps, 1 ≤ done ≤ total; latents: the best guess at the clean sample."""
+
+    done: int
+    total: int
+    latents: Any
+
+
+class Denoising:
+    """The scheduler of one pipeline, overheard. Used by one thread at a time, as the pipeline itself."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self._listener: Callable[[Step], None] | None = None
+        self._done = 0
+        take_step = scheduler.step
+
+        # Pipelines inspect the signature of `step` to learn what it takes; `wraps` keeps it.
+        @functools.wraps(take_step)
+        def step(*args: Any, **kwargs: Any) -> Any:
+            result = take_step(*args, **kwargs)
+            if self._listener is not None:
+                self._done += 1
+                total = max(len(scheduler.timesteps), self._done)
+                self._listener(Step(self._done, total, clean_sample(scheduler, result, args, kwargs)))
+            return result
+
+        scheduler.step = step
+
+    @contextmanager
+    def heard_by(self, listener: Callable[[Step], None]) -> Generator[None]:
+        """Call `listener` after each step within the block. What it raises ends the loop."""
+        self._listener, self._done = listener, 0
+        try:
+            yield
+        finally:
+            self._listener = None
+
+
+def clean_sample(scheduler: Any, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The scheduler's estimate of the finished latents after a step; the noisy latents where it makes none.
+
+    args, kwargs: of the call of `step`, whose order (model_output, timestep, sample) all schedulers share.
+    """
+    estimate = result[1] if isinstance(result, tuple) and len(result) > 1 else None
+    for name in ("pred_original_sample", "denoised"):
+        estimate = getattr(result, name, None) if estimate is None else estimate
+    if estimate is not None:
+        return estimate
+    model_output = kwargs.get("model_output", args[0] if args else None)
+    sample = kwargs.get("sample", args[2] if len(args) > 2 else None)
+    kind = type(scheduler).__name__
+    if kind == "FlowMatchEulerDiscreteScheduler" and scheduler.step_index:
+        # Rectified flow: x_t = (1 - sigma) x_0 + sigma noise and the model tells noise - x_0 (arXiv 2209.03003).
+        return sample - scheduler.sigmas[scheduler.step_index - 1] * model_output
+    if kind == "DPMSolverMultistepScheduler" and scheduler.config.algorithm_type.endswith("++"):
+        return scheduler.model_outputs[-1]  # DPM-Solver++ works on predicted clean samples (arXiv 2211.01095)
+    return result[0] if isinstance(result, tuple) else result.prev_sample
+
+
+def decoded(pipeline: Any, latents: Any, width: int, height: int) -> Any | None:
+    """Latents as pixels: an array of shape (batch, height, width, channels), 0–1. None where this can't be told."""
+    autoencoder = getattr(pipeline, "vae", None)
+    processor = getattr(pipeline, "image_processor", None)
+    if autoencoder is None or processor is None:
+        return None
+    if latents.ndim == 3 and hasattr(pipeline, "_unpack_latents"):
+        latents = pipeline._unpack_latents(latents, height, width, pipeline.vae_scale_factor)
+    if latents.ndim != 4:
+        return None
+    config = autoencoder.config
+    latents = latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
+    pixels = autoencoder.decode(latents.to(autoencoder.dtype), return_dict=False)[0]
+    return processor.postprocess(pixels, output_type="np")

@@ -1,0 +1,56 @@
+"""From float arrays to image files: the worker's side of every picture that leaves the server."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from server.core import ImageFormat
+
+RESAMPLERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def is_picture(pixels: NDArray[np.floating[Any]]) -> bool:
+    """False for what broken arithmetic leaves behind: values that are not finite numbers."""
+    return bool(np.isfinite(pixels).all())
+
+
+def from_pixels(pixels: NDArray[np.floating[Any]]) -> Image.Image:
+    """An image from finite values in 0–1 of shape (height, width, channels): 1 grey, 3 RGB, 4 RGB and alpha."""
+    values = (pixels.clip(0.0, 1.0) * 255).round().astype(np.uint8)
+    return Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
+
+
+def resized(image: Image.Image, size: tuple[int, int], resample: str) -> Image.Image:
+    """The image at `size` (width, height). Another shape is cut out of its middle rather than stretched."""
+    if image.size == size:
+        return image
+    return ImageOps.fit(image, size, RESAMPLERS[resample])
+
+
+def encoded(image: Image.Image, kind: ImageFormat, quality: int) -> bytes:
+    """The bytes of a file. quality: 0–100 for jpeg and webp; png is lossless. Only jpeg puts transparency on white."""
+    buffer = BytesIO()
+    match kind:
+        case "png":
+            image.save(buffer, "PNG")
+        case "webp":
+            image.save(buffer, "WEBP", quality=quality)
+        case "jpeg":
+            # Pillow halves the colour resolution by default, which shows at qualities that are meant to be good.
+            subsampling = "4:4:4" if quality >= 90 else "4:2:0"
+            _on_white(image).save(buffer, "JPEG", quality=max(quality, 1), subsampling=subsampling)
+    return buffer.getvalue()
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -1,0 +1,74 @@
+"""Which sizes an image model gives, and at which size the pipeline draws for each: no torch in it."""
+
+from dataclasses import dataclass
+
+from server.errors import InvalidRequest, ModelUnavailable
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+_LARGEST = 4  # where a model names no sizes: the most pixels it draws, in times of its own size
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSizes:
+    """The sizes of one model.
+
+    own: what it was trained for, and the default. declared: the further sizes its config names; empty means any
+    that `factor` divides, up to four times the own size's pixels. resampled: the declared ones are made from a
+    picture of the own size. flexible: the pipeline can be told a size at all.
+    Raises ModelUnavailable for a config that names sizes which can't be drawn, so that it is told at load rather
+    than by every request that asks for one.
+    """
+
+    own: Size
+    declared: tuple[Size, ...]
+    resampled: bool
+    factor: int
+    flexible: bool
+
+    def __post_init__(self) -> None:
+        for size in (self.own,) if self.resampled else (self.own, *self.declared):
+            if not self._draws(size):
+                raise ModelUnavailable(f"The config names the size {name(size)}, which this pipeline can't draw.")
+
+    def choose(self, width: int | None, height: int | None) -> tuple[Size, Size]:
+        """The size of the file and the size to draw it at. Raises InvalidRequest that lists the sizes."""
+        asked = (width or self.own[0], height or self.own[1])
+        if asked != self.own and not self._gives(asked):
+            raise InvalidRequest(f"This model can't give {name(asked)}. Sizes it can give: {self}.", param="size")
+        return asked, self.own if self.resampled else asked
+
+    def __str__(self) -> str:
+        listed = ", ".join(dict.fromkeys(map(name, (self.own, *self.declared))))
+        if self.declared or self.resampled or not self.flexible:
+            return listed
+        return f"{listed}, or any multiples of {self.factor} up to {self._most_pixels} pixels in all"
+
+    @property
+    def _most_pixels(self) -> int:
+        return _LARGEST * self.own[0] * self.own[1]
+
+    def _gives(self, size: Size) -> bool:
+        if self.declared or self.resampled:
+            return size in self.declared
+        return self._draws(size) and size[0] * size[1] <= self._most_pixels
+
+    def _draws(self, size: Size) -> bool:
+        """Whether the pipeline itself can make that size."""
+        possible = min(size) > 0 and all(length % self.factor == 0 for length in size)
+        return possible and (self.flexible or size == self.own)
+
+
+def name(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def parse(text: str) -> Size | None:
+    """The size that a text such as `512x768` names; None if it names none."""
+    width, cross, height = text.partition("x")
+    # isdecimal alone would take digits of any script; five digits are more than any picture has.
+    if not (cross and all(part.isascii() and part.isdecimal() and len(part) <= 5 for part in (width, height))):
+        return None
+    size = (int(width), int(height))
+    return size if min(size) > 0 else None
