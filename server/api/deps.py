@@ -68,6 +68,15 @@ class States(Protocol):
         """By the models' own names."""
         ...
 
+    @property
+    def ready(self) -> bool:
+        """Whether every model that is loaded at start can answer."""
+        ...
+
+    def running(self) -> Mapping[str, int]:
+        """Jobs in flight inside each loaded engine."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:

@@ -1,0 +1,74 @@
+"""GET /v1/models: the public names, what each can do, where its models stand and what it costs."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from server.api.deps import CallerDep, Entry, ModelState, ServicesDep
+from server.core import Caller
+from server.errors import ModelNotFound
+from server.models.spec import Price
+
+router = APIRouter()
+
+# A name that stands for several models is as far as the one that is furthest behind.
+_FURTHEST_BEHIND_FIRST = ("failed", "unloaded", "loading", "draining", "asleep", "ready")
+
+
+@router.api_route("/models", methods=["GET", "HEAD"])
+async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
+    states = services.registry.states()
+    data = [_described(entry, states) for entry in services.catalog.entries() if _visible(entry, caller)]
+    return _json({"object": "list", "data": data})
+
+
+@router.api_route("/models/{model_id:path}", methods=["GET", "HEAD"])
+async def retrieve_model(model_id: str, caller: CallerDep, services: ServicesDep) -> Response:
+    for entry in services.catalog.entries():
+        if entry.id == model_id and _visible(entry, caller):
+            return _json(_described(entry, services.registry.states()))
+    raise ModelNotFound.named(model_id)
+
+
+def _visible(entry: Entry, caller: Caller) -> bool:
+    return caller.models is None or entry.id in caller.models
+
+
+def _described(entry: Entry, states: Mapping[str, ModelState]) -> dict[str, Any]:
+    """The OpenAI model object, and what this server adds to it.
+
+    capabilities: the tasks. state: of the model that is furthest behind; `reason` if it failed. models: the
+    model behind each task. price: credits a unit, as decimal strings.
+    """
+    models = {task: states[spec.name] for task, spec in entry.tasks.items()}
+    behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
+    described: dict[str, Any] = {
+        "id": entry.id,
+        "object": "model",
+        "created": entry.created,
+        "owned_by": entry.owned_by,
+        "description": entry.description,
+        "capabilities": list(entry.tasks),
+        "state": behind.state,
+    }
+    if behind.reason is not None:
+        described["reason"] = behind.reason
+    described["models"] = {
+        task.value: {"model": spec.name, "state": states[spec.name].state} for task, spec in entry.tasks.items()
+    }
+    described["price"] = _price(entry.price)
+    return described
+
+
+def _price(price: Price) -> dict[str, str]:
+    """Decimal strings without trailing zeros or exponents: floats would not survive the trip."""
+    amounts: dict[str, Decimal] = price.model_dump()
+    return {unit: f"{amount.normalize():f}" for unit, amount in amounts.items()}
+
+
+def _json(data: Any) -> Response:
+    return Response(orjson.dumps(data), media_type="application/json")

@@ -1,0 +1,34 @@
+"""For machines that watch this one: is the process up, can it answer, how is it doing. No key needed."""
+
+import orjson
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from server.api.deps import ServicesDep
+
+router = APIRouter()
+
+
+@router.api_route("/health", methods=["GET", "HEAD"])
+async def health() -> Response:
+    """200 as long as the process answers at all."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+@router.api_route("/ready", methods=["GET", "HEAD"])
+async def ready(services: ServicesDep) -> Response:
+    """200 when every model that is loaded at start is ready; before, and after one failed, 503 and the states."""
+    is_ready = services.registry.ready
+    body = {
+        "status": "ready" if is_ready else "not ready",
+        "models": {name: model.state for name, model in services.registry.states().items()},
+    }
+    headers = None if is_ready else {"Retry-After": "5"}
+    return Response(orjson.dumps(body), 200 if is_ready else 503, headers, "application/json")
+
+
+@router.get("/metrics")
+async def metrics(services: ServicesDep) -> Response:
+    """The Prometheus exposition."""
+    body, content_type = services.metrics.render()
+    return Response(body, headers={"content-type": content_type})

@@ -1,0 +1,102 @@
+"""The ASGI application: routes, error handlers and the layers that every request passes."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from server import __version__
+from server.api import errors, ops
+from server.api.context import RequestContext
+from server.api.deps import Services, authenticated
+from server.api.errors import Guard
+from server.api.openai import models
+from server.api.paths import CanonicalPaths
+from server.observability import Metrics
+from server.settings import Settings
+
+KEYED: tuple[APIRouter, ...] = (models.router,)
+"""Routers under /v1 that need a key."""
+PUBLIC: tuple[APIRouter, ...] = ()
+"""Routers under /v1 that need none."""
+
+EXPOSED = (
+    "x-request-id",
+    "openai-processing-ms",
+    "openai-version",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+    "x-sagehold-model",
+    "x-quality",
+    "x-quality-passes",
+    "x-quality-reason",
+)
+"""Headers that a browser lets pages of `cors_origins` read."""
+
+
+def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
+    """The application over `services`; without them it builds its own, and closes them when it ends."""
+    metrics = Metrics() if services is None else services.metrics
+    app = FastAPI(
+        title="sagehold",
+        version=__version__,
+        # The interactive pages would fetch their scripts from a CDN.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(settings, services, metrics),
+        middleware=_layers(settings, metrics),
+    )
+    if services is not None:
+        app.state.services = services
+    errors.install(app)
+    app.include_router(ops.router)
+    for router in PUBLIC:
+        app.include_router(router, prefix="/v1")
+    for router in KEYED:
+        app.include_router(router, prefix="/v1", dependencies=[Depends(authenticated)])
+    return app
+
+
+def _layers(settings: Settings, metrics: Metrics) -> Sequence[Middleware]:
+    """Outermost first. What the guard answers still passes CORS and gets its request id."""
+    layers = [Middleware(RequestContext, metrics=metrics)]
+    if settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
+                allow_headers=["*"],  # the SDKs send a family of x-stainless-*
+                expose_headers=EXPOSED,
+                max_age=3600,
+            )
+        )
+    return [*layers, Middleware(Guard), Middleware(CanonicalPaths)]
+
+
+def _lifespan(
+    settings: Settings, services: Services | None, metrics: Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        if services is not None:
+            yield
+            return
+        from server.services import build_services
+
+        async with build_services(settings, metrics=metrics) as built:
+            app.state.services = built
+            yield
+
+    return lifespan

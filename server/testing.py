@@ -1,0 +1,246 @@
+"""A whole server over fake engines, in one process and without sockets: for tests of the API."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import httpx
+from fastapi import FastAPI
+
+from server.api.deps import Services
+from server.api.openai.image_store import ImageStore
+from server.app import create_app
+from server.core import Caller, Task
+from server.engines.base import Engine
+from server.engines.fake import FakeEngine
+from server.errors import ModelNotFound, ModelUnavailable
+from server.models.spec import FakeModel, ModelSpec, Price
+from server.pipeline.admission import Admission
+from server.pipeline.run import Pipeline
+from server.settings import Settings
+
+KEY = "sk-sage-test"
+CALLER = Caller(key_id="key_test", account_id="acct_test")
+
+
+@dataclass(frozen=True, slots=True)
+class FakeEntry:
+    """A public name of the fake catalog."""
+
+    id: str
+    tasks: Mapping[Task, ModelSpec]
+    price: Price = field(default_factory=Price)
+    owned_by: str = "local"
+    created: int = 1_700_000_000
+    description: str = ""
+
+
+@dataclass
+class FakeAccounts:
+    """Keys and whose they are."""
+
+    keys: dict[str, Caller] = field(default_factory=lambda: {KEY: CALLER})
+
+    async def authenticate(self, key: str) -> Caller | None:
+        return self.keys.get(key)
+
+
+class FakeCatalog:
+    """Public names: `everything` does all four tasks, and each task has a model named after it."""
+
+    def __init__(self, models: Mapping[Task, FakeModel]) -> None:
+        self.listed = [FakeEntry("everything", dict(models))]
+        self.listed += [FakeEntry(model.name, {task: model}) for task, model in models.items()]
+
+    def entries(self) -> Sequence[FakeEntry]:
+        return self.listed
+
+    def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
+        entry = next((entry for entry in self.listed if entry.id == name), None)
+        if entry is None:
+            raise ModelNotFound.named(name)
+        if task not in entry.tasks:
+            having = tuple(entry.id for entry in self.listed if task in entry.tasks)
+            raise ModelNotFound.named(name, task, having)
+        return entry.tasks[task], entry.price
+
+
+@dataclass
+class FakeState:
+    """Where a fake model stands; a test may change it."""
+
+    state: str = "ready"
+    reason: str | None = None
+
+
+class FakeRegistry:
+    """Engines that are always loaded. `failed` names models that can't be leased, and why."""
+
+    def __init__(self, engines: Mapping[str, FakeEngine]) -> None:
+        self.engines = engines
+        self.failed: dict[str, str] = {}
+        self.leases = 0
+
+    @asynccontextmanager
+    async def lease(self, spec: ModelSpec) -> AsyncGenerator[Engine, None]:
+        if reason := self.failed.get(spec.name):
+            raise ModelUnavailable(reason)
+        self.leases += 1
+        try:
+            yield self.engines[spec.name]
+        finally:
+            self.leases -= 1
+
+    def states(self) -> Mapping[str, FakeState]:
+        return {
+            name: FakeState("failed", self.failed[name]) if name in self.failed else FakeState()
+            for name in self.engines
+        }
+
+    @property
+    def ready(self) -> bool:
+        return not self.failed
+
+    def running(self) -> Mapping[str, int]:
+        return {name: engine.running for name, engine in self.engines.items()}
+
+
+class FakeServer:
+    """The real application and pipeline over fakes. `async with` starts its engines.
+
+    `engines[Task.CHAT]` and so on can be steered and counted: see `server/engines/fake.py`.
+    """
+
+    def __init__(self, settings: Settings, options: Mapping[Task, Mapping[str, Any]] | None = None) -> None:
+        """options: the fake engines' own, by task."""
+        chosen = options or {}
+        models = {
+            task: FakeModel(name=f"fake-{task}", engine="fake", serves=task, options=dict(chosen.get(task, {})))
+            for task in Task
+        }
+        self.engines = {task: FakeEngine(task, model.options) for task, model in models.items()}
+        self.registry = FakeRegistry({models[task].name: engine for task, engine in self.engines.items()})
+        self.catalog = FakeCatalog(models)
+        self.accounts = FakeAccounts()
+        self.images = ImageStore(
+            settings.data_dir / "images", ttl=settings.image_url_ttl, max_bytes=settings.image_store_max
+        )
+        self.services = Services(
+            settings=settings,
+            accounts=self.accounts,
+            catalog=self.catalog,
+            registry=self.registry,
+            pipeline=Pipeline(self.catalog, Admission(), self.registry),
+            images=self.images,
+        )
+        self.services.metrics.watch(self.registry.states, self.registry.running)
+        self.app: FastAPI = create_app(settings, self.services)
+
+    async def __aenter__(self) -> Self:
+        await self.images.start()
+        for engine in self.engines.values():
+            await engine.start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for engine in self.engines.values():
+            await engine.stop()
+
+    def client(self, key: str | None = KEY, base_url: str = "http://test") -> httpx.AsyncClient:
+        """Talks to the application in process. Answers come whole: to watch a stream, use `exchange`."""
+        headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=base_url, headers=headers)
+
+    def exchange(
+        self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> "Exchange":
+        """One request by hand, with the key and a JSON content type unless `headers` says otherwise."""
+        told = {"authorization": f"Bearer {KEY}", "content-type": "application/json", **(headers or {})}
+        return Exchange(self.app, method, path, body, told)
+
+
+class Exchange:
+    """One request and its answer, piece by piece; the client can hang up at any point.
+
+    `async with` sends it; leaving the block hangs up and waits until the application has let go.
+    """
+
+    def __init__(self, app: FastAPI, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> None:
+        self._app = app
+        self._scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("test", 80),
+        }
+        self._body = body
+        self._sent = False
+        self._gone = asyncio.Event()
+        self._answer: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.hang_up()
+        assert self._task is not None
+        await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        try:
+            await self._app(self._scope, self._receive, self._send)
+        finally:
+            self._answer.put_nowait(None)
+            self._gone.set()
+
+    async def _receive(self) -> dict[str, Any]:
+        if not self._sent:
+            self._sent = True
+            return {"type": "http.request", "body": self._body, "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        self._answer.put_nowait(message)
+
+    def hang_up(self) -> None:
+        self._gone.set()
+
+    async def start(self) -> int:
+        """The answer's status, once it begins. Raises what the application raised instead of answering."""
+        message = await self._answer.get()
+        if message is None:
+            await self.ended()
+            raise ConnectionError("the application ended without an answer")
+        self.status = message["status"]
+        self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+        return self.status
+
+    async def chunk(self) -> bytes | None:
+        """The next piece of the body; None at its end, or where it broke off."""
+        while (message := await self._answer.get()) is not None:
+            if message["body"]:
+                body: bytes = message["body"]
+                return body
+            if not message.get("more_body", False):
+                return None
+        return None
+
+    async def ended(self) -> None:
+        """Return when the application has let go of the request. Raises what it raised."""
+        assert self._task is not None
+        await self._task

@@ -1,0 +1,81 @@
+"""GET /v1/models and what surrounds it."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from server.core import Caller, Task
+from server.models.spec import Price
+from server.testing import KEY, FakeServer
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_every_public_name_is_listed_with_its_abilities(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/models")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    listing = answer.json()
+    assert listing["object"] == "list"
+    everything = listing["data"][0]
+    assert everything["id"] == "everything"
+    assert everything["object"] == "model"
+    assert everything["created"] == 1_700_000_000
+    assert everything["owned_by"] == "local"
+    assert everything["capabilities"] == ["chat", "transcription", "speech", "image"]
+    assert everything["state"] == "ready"
+    assert "reason" not in everything
+    assert everything["models"]["chat"] == {"model": "fake-chat", "state": "ready"}
+
+
+async def test_a_price_is_a_plain_decimal_string(fake: FakeServer, client: httpx.AsyncClient) -> None:
+    price = Price(prompt_token=Decimal("0.00040"), completion_token=Decimal("1E-9"), image=Decimal(20))
+    fake.catalog.listed[0] = replace(fake.catalog.listed[0], price=price)
+    told = (await client.get("/v1/models/everything")).json()["price"]
+    assert told["prompt_token"] == "0.0004"
+    assert told["completion_token"] == "0.000000001"
+    assert told["image"] == "20"
+    assert told["character"] == "0"
+
+
+async def test_a_failed_model_says_why(fake: FakeServer, client: httpx.AsyncClient) -> None:
+    fake.registry.failed["fake-speech"] = "The probe heard only noise."
+    everything = (await client.get("/v1/models/everything")).json()
+    assert everything["state"] == "failed"
+    assert everything["reason"] == "The probe heard only noise."
+    assert everything["models"]["chat"]["state"] == "ready"
+    assert (await client.get("/v1/models/fake-chat")).json()["state"] == "ready"
+
+
+@pytest.mark.parametrize("path", ["/v1/models/org/name:7b", "/v1/models/org%2Fname:7b", "/v1//models/org/name:7b/"])
+async def test_ids_with_slashes_are_found_raw_and_encoded(
+    fake: FakeServer, client: httpx.AsyncClient, path: str
+) -> None:
+    fake.catalog.listed.append(replace(fake.catalog.listed[1], id="org/name:7b"))
+    answer = await client.get(path)
+    assert answer.status_code == 200
+    assert answer.json()["id"] == "org/name:7b"
+
+
+async def test_an_unknown_id_is_model_not_found(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/models/no-such")
+    assert answer.status_code == 404
+    assert answer.json()["error"] == {
+        "message": "The model `no-such` does not exist or you do not have access to it.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "model_not_found",
+    }
+
+
+async def test_a_key_sees_only_the_models_it_may_use(fake: FakeServer, client: httpx.AsyncClient) -> None:
+    fake.accounts.keys[KEY] = Caller("key_test", "acct_test", models=frozenset({"fake-chat"}))
+    assert [model["id"] for model in (await client.get("/v1/models")).json()["data"]] == ["fake-chat"]
+    assert (await client.get("/v1/models/everything")).status_code == 404
+
+
+async def test_head_answers_as_get_does(client: httpx.AsyncClient) -> None:
+    assert (await client.head("/v1/models")).status_code == 200
+    assert (await client.head(f"/v1/models/fake-{Task.CHAT}")).status_code == 200
