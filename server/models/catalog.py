@@ -1,0 +1,239 @@
+"""What this server has to offer: the configured models and bundles, and what each public name means for a task."""
+
+import difflib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from server.core import Task
+from server.errors import ModelNotFound
+from server.models import weights
+from server.models.config_files import EXAMPLES, CatalogError, Configs, Configured, Problem, read_configs
+from server.models.first_seen import first_seen
+from server.models.spec import Bundle, BundleName, ModelSpec, Price, VllmModel
+
+PRICED_BY: Mapping[Task, tuple[str, ...]] = MappingProxyType(
+    {
+        Task.CHAT: ("prompt_token", "completion_token"),
+        Task.TRANSCRIPTION: ("audio_second",),
+        Task.SPEECH: ("character",),
+        Task.IMAGE: ("image", "image_step"),
+    }
+)
+"""The units in which a task is paid: what a bundle's price takes from each of its models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One public name. created: Unix seconds.
+
+    tasks: the model behind each task, and prices: what each then costs by this name; price: all of it in one.
+    """
+
+    id: str
+    tasks: Mapping[Task, ModelSpec]
+    price: Price
+    owned_by: str
+    description: str
+    created: int
+    prices: Mapping[Task, Price]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A configured model that is not served, since its weights are not installed. `files`: the ones looked for."""
+
+    spec: ModelSpec
+    files: tuple[Path, ...]
+
+
+class Catalog:
+    """Immutable. Build it by `load`."""
+
+    def __init__(self, entries: Sequence[Entry], models: Sequence[ModelSpec], missing: Sequence[Missing]) -> None:
+        self._entries = {entry.id: entry for entry in entries}
+        self.models = tuple(models)
+        """The models that are served, by their own name or by a bundle's; the registry loads these."""
+        self.missing = tuple(missing)
+        """The models whose weights are not installed."""
+
+    @classmethod
+    def load(
+        cls,
+        configs_dir: Path,
+        models_dir: Path,
+        data_dir: Path,
+        *,
+        only: Sequence[str] = (),
+        now: Callable[[], float] = time.time,
+    ) -> "Catalog":
+        """Read the configs and see what is installed.
+
+        only: the public names to serve, all when empty. Raises CatalogError, which tells all that is wrong.
+        """
+        configs = checked_configs([configs_dir])
+        specs = {one.spec.name: one.spec for one in configs.models}
+        gone = {name: files for name, spec in specs.items() if (files := weights.missing(spec, models_dir))}
+        drafts = [draft.narrowed(gone) for draft in _wanted(_drafts(configs), only, configs_dir)]
+        drafts = [draft for draft in drafts if draft.tasks]
+        created = first_seen([draft.id for draft in drafts], data_dir, now)
+        entries = [draft.entry(specs, created[draft.id]) for draft in drafts]
+        used = {spec.name for entry in entries for spec in entry.tasks.values()}
+        return cls(
+            entries,
+            [spec for name, spec in specs.items() if name in used],
+            [Missing(specs[name], files) for name, files in gone.items()],
+        )
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Every public name that is served: models first, then bundles, each in the order of the configs."""
+        return tuple(self._entries.values())
+
+    def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
+        """The model that `name` means for `task`, and what it costs by that name. Raises ModelNotFound."""
+        entry = self._entries.get(name)
+        if entry is None:
+            if any(one.spec.name == name for one in self.missing):
+                raise ModelNotFound(f"The model `{name}` is configured, but its files are not installed.")
+            raise ModelNotFound.named(name)
+        if task not in entry.tasks:
+            having = tuple(other.id for other in self.entries() if task in other.tasks)
+            raise ModelNotFound.named(name, task, having)
+        return entry.tasks[task], entry.prices[task]
+
+
+def check_configs(configs_dir: Path) -> Configs:
+    """Check every config, the examples included, without asking for weights. Raises CatalogError."""
+    examples = configs_dir / EXAMPLES
+    return checked_configs([configs_dir, examples] if examples.is_dir() else [configs_dir])
+
+
+def checked_configs(folders: Sequence[Path]) -> Configs:
+    """Read the configs and hold them against each other: names, bundles' models, templates. Raises CatalogError."""
+    configs = read_configs(folders)
+    problems = [*_duplicates(configs), *_lost_models(configs)]
+    models: list[Configured[ModelSpec]] = []
+    for one in configs.models:
+        if isinstance(one.spec, VllmModel) and one.spec.chat_template is not None:
+            template = (one.source.file.parent / one.spec.chat_template).resolve()
+            if not template.is_file():
+                problems.append(one.source.problem(f"there is no file {template}", "chat_template"))
+            models.append(Configured(one.spec.model_copy(update={"chat_template": str(template)}), one.source))
+        else:
+            models.append(one)
+    if problems:
+        raise CatalogError(problems)
+    return Configs(tuple(models), configs.bundles)
+
+
+def _duplicates(configs: Configs) -> list[Problem]:
+    """Public names, and ids of bundles, must be told apart."""
+    problems: list[Problem] = []
+    public: dict[str, str] = {}
+    bundles: dict[str, str] = {}
+    for one in configs.models:
+        _claim(public, one.spec.name, one, ("name",), problems)
+    for bundle in configs.bundles:
+        _claim(bundles, bundle.spec.bundle, bundle, ("bundle",), problems)
+        for number, name in enumerate(bundle.spec.names):
+            _claim(public, name.id, bundle, ("names", number, "id"), problems)
+    return problems
+
+
+def _claim(
+    taken: dict[str, str],
+    name: str,
+    by: Configured[ModelSpec] | Configured[Bundle],
+    loc: tuple[str | int, ...],
+    problems: list[Problem],
+) -> None:
+    if name in taken:
+        problems.append(by.source.problem(f"{name!r} is taken already, at {taken[name]}", *loc))
+    else:
+        taken[name] = f"{by.source.file}:{by.source.line(*loc)}"
+
+
+def _lost_models(configs: Configs) -> list[Problem]:
+    """A bundle's tasks must name models that are configured and do that task."""
+    specs = {one.spec.name: one.spec for one in configs.models}
+    problems = []
+    for bundle in configs.bundles:
+        for task, name in bundle.spec.tasks.items():
+            able = [other.name for other in specs.values() if other.task is task]
+            if name not in specs:
+                message = f"there is no model {name!r}; models for {task}: {', '.join(able) or 'none'}"
+                problems.append(bundle.source.problem(message, "tasks", task.value))
+            elif specs[name].task is not task:
+                message = f"{name!r} is a model for {specs[name].task}; models for {task}: {', '.join(able) or 'none'}"
+                problems.append(bundle.source.problem(message, "tasks", task.value))
+    return problems
+
+
+# ---------------------------------------------------------------- public names
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A public name before it is known what is installed: the name of the model behind each task."""
+
+    id: str
+    tasks: Mapping[Task, str]
+    owned_by: str
+    description: str
+    override: Price | None = None
+
+    def narrowed(self, gone: Mapping[str, object]) -> "_Draft":
+        """Without the tasks whose model is not installed."""
+        left = {task: name for task, name in self.tasks.items() if name not in gone}
+        return _Draft(self.id, left, self.owned_by, self.description, self.override)
+
+    def entry(self, specs: Mapping[str, ModelSpec], created: int) -> Entry:
+        tasks = {task: specs[name] for task, name in self.tasks.items()}
+        prices = {task: self._price(spec.price) for task, spec in tasks.items()}
+        merged = {unit: getattr(prices[task], unit) for task in tasks for unit in PRICED_BY[task]}
+        return Entry(
+            id=self.id,
+            tasks=MappingProxyType(tasks),
+            price=Price(**merged),
+            owned_by=self.owned_by,
+            description=self.description,
+            created=created,
+            prices=MappingProxyType(prices),
+        )
+
+    def _price(self, own: Price) -> Price:
+        """The model's own price, with what the bundle's name says instead where it says something."""
+        if self.override is None:
+            return own
+        return own.model_copy(update={unit: getattr(self.override, unit) for unit in self.override.model_fields_set})
+
+
+def _drafts(configs: Configs) -> list[_Draft]:
+    models = [
+        _Draft(one.spec.name, {one.spec.task: one.spec.name}, one.spec.owned_by, one.spec.description)
+        for one in configs.models
+    ]
+    return models + [_of_bundle(one.spec, name) for one in configs.bundles for name in one.spec.names]
+
+
+def _of_bundle(bundle: Bundle, name: BundleName) -> _Draft:
+    return _Draft(name.id, bundle.tasks, bundle.owned_by, name.description, name.price)
+
+
+def _wanted(drafts: list[_Draft], only: Sequence[str], folder: Path) -> list[_Draft]:
+    """The drafts that the setting `models` lets through, in the configs' order."""
+    if not only:
+        return drafts
+    configured = [draft.id for draft in drafts]
+    problems = []
+    for name in only:
+        if name not in configured:
+            close = difflib.get_close_matches(name, configured, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            message = f"there is no model {name!r}; {hint}configured: {', '.join(configured)}"
+            problems.append(Problem(folder, 1, "SAGEHOLD_MODELS", message))
+    if problems:
+        raise CatalogError(problems)
+    return [draft for draft in drafts if draft.id in only]

@@ -1,0 +1,73 @@
+"""From a model's config to its engine: the one place that knows which engine serves which kind of config.
+
+Engines don't know the configs' schema: they get plain values. The heavy imports sit in the creators.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from server.engines.base import Engine
+from server.models import weights
+from server.models.memory import Grant
+from server.models.spec import DiffusersModel, FakeModel, ModelBase, ModelSpec, PiperModel, VllmModel, WhisperModel
+
+WORKERS: Mapping[type[ModelBase], str] = {
+    WhisperModel: "server.engines.whisper:create",
+    PiperModel: "server.engines.piper:create",
+    DiffusersModel: "server.engines.diffusers:create",
+}
+
+CONCURRENCY: Mapping[type[ModelBase], int] = {WhisperModel: 1, PiperModel: 2, DiffusersModel: 1}
+"""Jobs that one worker works on at once; each already uses all cores. Speech is short: two share them well."""
+
+
+def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
+    """An engine for `spec`, not started yet."""
+    match spec:
+        case VllmModel():
+            return _vllm(spec, weights.location(spec, models_dir), grant)
+        case FakeModel():
+            from server.engines.fake import FakeEngine
+
+            return FakeEngine(spec.task, spec.options)
+        case _:
+            from server.engines.worker import WorkerEngine
+
+            return WorkerEngine(
+                WORKERS[type(spec)],
+                worker_options(spec, models_dir),
+                name=spec.name,
+                concurrency=CONCURRENCY[type(spec)],
+            )
+
+
+def worker_options(spec: ModelSpec, models_dir: Path) -> dict[str, Any]:
+    """What a worker's `create` gets: the config's fields of that kind of model, `name`, and `path`, absolute."""
+    fields = spec.model_dump(mode="json", exclude={*ModelBase.model_fields, "engine"})
+    return {**fields, "name": spec.name, "path": str(weights.location(spec, models_dir))}
+
+
+def _vllm(spec: VllmModel, path: Path, grant: Grant) -> Engine:
+    from server.engines.vllm.engine import VllmEngine
+    from server.engines.vllm.options import VllmOptions
+
+    return VllmEngine(
+        VllmOptions(
+            name=spec.name,
+            path=path,
+            dtype=spec.dtype,
+            eager=spec.eager,
+            max_model_len=spec.max_model_len,
+            max_num_seqs=spec.max_num_seqs,
+            kv_cache=int(spec.kv_cache),
+            tensor_parallel_size=spec.tensor_parallel_size,
+            gpu_memory_utilization=spec.gpu_memory_utilization or grant.gpu_share,
+            quantization=spec.quantization,
+            tool_parser=spec.tool_parser,
+            reasoning_parser=spec.reasoning_parser,
+            chat_template=Path(spec.chat_template) if spec.chat_template else None,
+            images=spec.images,
+            extra=spec.extra,
+        )
+    )

@@ -1,0 +1,353 @@
+"""One model's place in memory: the state machine that loads it, wakes it, puts it away and counts who uses it.
+
+Callers never read the state to decide on a change of it: they ask for a lease, or for `ensure_ready`, or for `evict`,
+and the slot decides. At most one change is at work at a time; whoever needs its outcome waits for it, and whoever
+gives up waiting leaves it running for the others.
+
+    unloaded ──▶ loading ──▶ ready ──▶ draining ──▶ asleep or unloaded
+                   │            └─ its process dies ─▶ failed
+                   └─ failed, with a reason; tried again by a request after a back-off
+"""
+
+import asyncio
+import copy
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from server.engines.base import Engine
+from server.errors import ModelUnavailable, Overloaded, SageholdError
+from server.models.eviction import How
+from server.models.spec import ModelSpec
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF = 5.0
+LONGEST_BACKOFF = 300.0
+HEALTHY = 60.0
+"""Seconds an engine must have lived for its death not to count towards the back-off."""
+
+DIED = "The model's engine stopped unexpectedly."
+INTERNAL = "The model could not be loaded; the server's log has the details."
+
+
+class State(StrEnum):
+    UNLOADED = "unloaded"
+    LOADING = "loading"
+    READY = "ready"
+    ASLEEP = "asleep"
+    DRAINING = "draining"
+    FAILED = "failed"
+
+
+class Loader(Protocol):
+    """What a slot needs done to its model. Each step leaves nothing behind when it fails or is cancelled."""
+
+    async def load(self, spec: ModelSpec) -> Engine:
+        """A new engine, started and probed. Raises ModelUnavailable, or Overloaded when there is no room now."""
+        ...
+
+    async def wake(self, spec: ModelSpec, engine: Engine) -> None:
+        """Wake a sleeping engine and probe it. Raises as `load`."""
+        ...
+
+    async def sleep(self, spec: ModelSpec, engine: Engine) -> None: ...
+
+    async def unload(self, spec: ModelSpec, engine: Engine) -> None:
+        """Stop the engine, dead or alive, and give its memory back."""
+        ...
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """An engine and the leases on it. A replaced engine keeps its own until its last user has noticed."""
+
+    engine: Engine
+    since: float
+    asleep: bool = False
+    leases: int = 0
+
+
+class Slot:
+    """Invariant: `_work` is the one change under way, or None. It ends with an error to tell, or None, never raises."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        loader: Loader,
+        *,
+        clock: Callable[[], float],
+        on_idle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.spec = spec
+        self.last_used = clock()
+        self.was_ready = False
+        self._loader = loader
+        self._clock = clock
+        self._on_idle = on_idle
+        self._state = State.UNLOADED
+        self._reason: str | None = None
+        self._loaded: _Loaded | None = None
+        self._work: asyncio.Task[SageholdError | None] | None = None
+        self._waiting = 0
+        self._failures = 0
+        self._retry_at = 0.0
+        self._died = False
+        self._closed = False
+
+    # ------------------------------------------------------------ what is told
+
+    @property
+    def state(self) -> State:
+        """For people and metrics; never a ground for a decision."""
+        return State.FAILED if self._dead else self._state
+
+    @property
+    def reason(self) -> str | None:
+        """Why the model failed, in words a client may read."""
+        return DIED if self._dead else self._reason
+
+    @property
+    def leases(self) -> int:
+        return self._loaded.leases if self._loaded else 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the model to become ready."""
+        return self._waiting
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody uses the model or is about to."""
+        return self.leases > 0 or self._waiting > 0
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, if one is loaded, for its counts."""
+        return self._loaded.engine if self._loaded else None
+
+    @property
+    def asleep(self) -> bool:
+        return self._loaded is not None and self._loaded.asleep
+
+    @property
+    def settled(self) -> bool:
+        """Whether the model is loaded, alive and not changing: only then can it be put away."""
+        return self._loaded is not None and self._work is None and not self._dead
+
+    @property
+    def _dead(self) -> bool:
+        return self._work is None and self._loaded is not None and not self._loaded.engine.alive
+
+    # ------------------------------------------------------------ use
+
+    @asynccontextmanager
+    async def lease(self, wait: float) -> AsyncGenerator[Engine, None]:
+        """The engine, ready, kept where it is for the length of the block. `wait`: longest wait in seconds.
+
+        Raises Overloaded when too many wait already or the wait is over, ModelUnavailable when loading failed.
+        """
+        name = self.spec.name
+        if self._waiting + max(0, self.leases - self.spec.parallel) >= self.spec.max_queue:
+            raise Overloaded(f"Too many requests are waiting for the model `{name}`. Please try again shortly.")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(wait):
+                loaded = await self._ready()
+        except TimeoutError:
+            raise Overloaded(f"The model `{name}` is not ready yet. Please try again shortly.") from None
+        finally:
+            self._waiting -= 1
+        # No await since `_ready` looked: the engine cannot have been put away in between.
+        loaded.leases += 1
+        self.last_used = self._clock()
+        try:
+            yield loaded.engine
+        finally:
+            loaded.leases -= 1
+            self.last_used = self._clock()
+            if loaded.leases == 0:
+                self._on_idle()
+
+    async def ensure_ready(self) -> None:
+        """Load or wake the model if that is needed. Raises ModelUnavailable, Overloaded."""
+        await self._ready()
+
+    async def _ready(self) -> _Loaded:
+        while True:
+            if self._closed:
+                raise ModelUnavailable("The server is shutting down.")
+            if self._work is None:
+                loaded = self._loaded
+                if loaded is not None and not loaded.asleep and loaded.engine.alive:
+                    return loaded
+                self._respect_backoff()
+                self._begin(self._bring_up())
+            error = await self._outcome()
+            if error is not None:
+                # Each waiter gets an exception of its own: tracebacks are written into the instance.
+                raise copy.copy(error)
+
+    def _respect_backoff(self) -> None:
+        """A failed load is not tried again at once; a death is, since the next engine may do well."""
+        remaining = self._retry_at - self._clock()
+        if self._state is State.FAILED and not self._died and not self._dead and remaining > 0:
+            raise ModelUnavailable(self._reason, headers={"Retry-After": str(int(remaining) + 1)})
+
+    # ------------------------------------------------------------ changes
+
+    def _begin(self, change: Coroutine[Any, Any, SageholdError | None]) -> None:
+        assert self._work is None
+        self._work = asyncio.create_task(self._finish(change), name=f"model {self.spec.name}")
+
+    async def _finish(self, change: Coroutine[Any, Any, SageholdError | None]) -> SageholdError | None:
+        try:
+            return await change
+        finally:
+            self._work = None
+            self._on_idle()
+
+    async def _outcome(self) -> SageholdError | None:
+        """Wait for the change under way. A waiter that is cancelled does not cancel it."""
+        assert self._work is not None
+        work = self._work
+        await asyncio.wait([work])
+        return None if work.cancelled() else work.result()
+
+    async def _bring_up(self) -> SageholdError | None:
+        name = self.spec.name
+        loaded = self._loaded
+        try:
+            if loaded is not None and not loaded.engine.alive:
+                await self._bury(loaded)
+                loaded = None
+            self._state, self._reason = State.LOADING, None
+            if loaded is None:
+                log.info("model %s: loading", name)
+                started = self._clock()
+                engine = await self._loader.load(self.spec)
+                self._loaded = _Loaded(engine, since=self._clock())
+                log.info("model %s: ready after %.1f s", name, self._clock() - started)
+            else:
+                await self._loader.wake(self.spec, loaded.engine)
+                loaded.asleep = False
+                log.info("model %s: awake", name)
+        except Overloaded as error:
+            # There was no room just now: nothing is wrong with the model, and the next request may try at once.
+            self._state = State.UNLOADED if self._loaded is None else State.ASLEEP
+            return error
+        except SageholdError as error:
+            await self._fail(error.message)
+            log.error("model %s: %s", name, error.message)
+            return ModelUnavailable(error.message, headers=error.headers)
+        except asyncio.CancelledError:
+            self._state = State.UNLOADED if self._loaded is None else State.ASLEEP
+            raise
+        except Exception:
+            # A bug in an engine must not leave its model loading for ever; the trace is in the log.
+            log.exception("model %s: loading broke", name)
+            await self._fail(INTERNAL)
+            return ModelUnavailable(INTERNAL)
+        self._state = State.READY
+        self._died = False
+        self.was_ready = True
+        self._failures = 0
+        return None
+
+    async def _fail(self, reason: str) -> None:
+        """Note a failed load or wake; what was woken in vain is stopped, so that the next try is a fresh load."""
+        loaded, self._loaded = self._loaded, None
+        self._state, self._reason, self._died = State.FAILED, reason, False
+        self._back_off()
+        if loaded is not None:
+            await self._loader.unload(self.spec, loaded.engine)
+
+    def _back_off(self) -> None:
+        delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**self._failures)
+        self._failures += 1
+        self._retry_at = self._clock() + delay
+
+    async def _bury(self, loaded: _Loaded) -> None:
+        """Clean up after an engine that died. Its users learn of it from their own streams."""
+        log.error("model %s: its engine died with %d requests in flight", self.spec.name, loaded.leases)
+        self._loaded = None
+        self._state, self._reason, self._died = State.FAILED, DIED, True
+        if self._clock() - loaded.since < HEALTHY:
+            self._back_off()
+        await self._loader.unload(self.spec, loaded.engine)
+
+    async def evict(self, how: How) -> bool:
+        """Put the model away if nobody uses it. False when it is in use, changing, or not there."""
+        if not self.settled or self.busy:
+            return False
+        self._begin(self._put_away(how))
+        await self._outcome()
+        return True
+
+    async def _put_away(self, how: How) -> SageholdError | None:
+        loaded = self._loaded
+        assert loaded is not None
+        self._state = State.DRAINING
+        if how is How.SLEEP and not loaded.asleep:
+            try:
+                await self._loader.sleep(self.spec, loaded.engine)
+            except SageholdError as error:
+                log.error("model %s: could not sleep (%s); stopping it", self.spec.name, error.message)
+            else:
+                loaded.asleep = True
+                self._state = State.ASLEEP
+                log.info("model %s: asleep, to make room", self.spec.name)
+                return None
+        self._loaded = None
+        try:
+            await self._loader.unload(self.spec, loaded.engine)
+        finally:
+            self._state = State.UNLOADED
+        log.info("model %s: stopped, to make room", self.spec.name)
+        return None
+
+    async def tend(self) -> bool:
+        """Clean up if the engine has died. True when a fresh one is due, for models that should always be there."""
+        if self._dead and not self._closed:
+            self._begin(self._clean())
+            await self._outcome()
+        return self._work is None and self._state is State.FAILED and self._clock() >= self._retry_at
+
+    async def _clean(self) -> SageholdError | None:
+        if self._loaded is not None:
+            await self._bury(self._loaded)
+        return None
+
+    # ------------------------------------------------------------ end
+
+    async def aclose(self, grace: float) -> None:
+        """Take no more requests, give those in flight `grace` seconds, then stop the engine. Safe to call twice."""
+        self._closed = True
+        if self._work is not None:
+            if self._state is State.LOADING:
+                self._work.cancel()
+            await asyncio.wait([self._work])
+        loaded = self._loaded
+        if loaded is None:
+            self._state = State.UNLOADED
+            return
+        self._state = State.DRAINING
+        if loaded.leases:
+            await self._drained(loaded, grace)
+        self._loaded = None
+        await self._loader.unload(self.spec, loaded.engine)
+        self._state = State.UNLOADED
+
+    async def _drained(self, loaded: _Loaded, grace: float) -> None:
+        empty = asyncio.Event()
+        told, self._on_idle = self._on_idle, lambda: empty.set() if loaded.leases == 0 else None
+        try:
+            async with asyncio.timeout(grace):
+                await empty.wait()
+        except TimeoutError:
+            log.warning("model %s: stopping with %d requests in flight", self.spec.name, loaded.leases)
+        finally:
+            self._on_idle = told
