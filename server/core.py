@@ -25,11 +25,16 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling, as authenticated: an API key and the account it draws on."""
+    """Who is calling, as authenticated: an API key and the account it draws on.
+
+    models: public names that the key may use, None for all. metered: whether the account pays with credits.
+    """
 
     key_id: str
     account_id: str
     scopes: frozenset[str] = frozenset({"inference"})
+    models: frozenset[str] | None = None
+    metered: bool = False
 
 
 # ---------------------------------------------------------------- jobs

@@ -1,0 +1,1 @@
+"""The commands of `sagehold`, one file a noun. Heavy imports sit inside the commands."""

@@ -1,0 +1,39 @@
+"""A clock that stands still until told, and an accounts database in a real file."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from server.accounts.service import Accounts
+from server.settings import Settings
+
+
+class Clock:
+    """Calling it tells the time; only `forward` moves it."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def forward(self, **span: float) -> None:
+        self.time += timedelta(**span)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    return lambda **values: Settings(data_dir=tmp_path / "data", **values)
+
+
+@pytest.fixture
+async def accounts(make_settings: Callable[..., Settings], clock: Clock) -> AsyncIterator[Accounts]:
+    async with await Accounts.open(make_settings(), now=clock) as opened:
+        yield opened
