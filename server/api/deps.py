@@ -89,6 +89,8 @@ class Services:
     pipeline: Pipeline
     metrics: Metrics = field(default_factory=Metrics)
     images: "ImageStore"
+    first_key: str | None = None
+    """The key that the first start made, to be shown once."""
 
 
 class RequestPipeline:

@@ -1,0 +1,53 @@
+"""The command `sagehold`. Its commands live in `server/cli`, each imported only when it is called."""
+
+import sys
+from importlib import import_module
+
+import typer
+
+from server.offline import go_offline
+
+COMMANDS = {
+    "serve": ("server.cli.serve", "Serve the installed models over HTTP."),
+    "keys": ("server.cli.keys", "Create, list and revoke API keys."),
+    "models": ("server.cli.models", "See which models are installed, and check them."),
+    "config": ("server.cli.config", "Check the settings and the model configs."),
+    "version": ("server.cli.version", "Tell the versions of sagehold and of what it runs on."),
+}
+"""Each command's module, and its line in the help. A module exports a typer `app`, or one function `command`."""
+
+HELP = """A local inference server: chat, images, transcription and speech behind the OpenAI API.
+
+[bold]sagehold serve[/bold] starts it and prints the first API key. Settings come from flags, from SAGEHOLD_*
+variables, or from the YAML file named by SAGEHOLD_CONFIG; [bold]sagehold config show[/bold] lists them all.
+"""
+
+
+def build(called: str | None) -> typer.Typer:
+    """The command line with `called` ready to run and the other commands by name only: `--help` must be quick."""
+    app = typer.Typer(
+        help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
+    )
+    for name, (module, line) in COMMANDS.items():
+        if name != called:
+            app.command(name, help=line)(_not_imported)
+            continue
+        imported = import_module(module)
+        if hasattr(imported, "app"):
+            app.add_typer(imported.app, name=name, help=line)
+        else:
+            app.command(name, help=line)(imported.command)
+    return app
+
+
+def _not_imported() -> None:
+    raise AssertionError("only the command that is called is imported")
+
+
+def main() -> None:
+    go_offline()
+    build(next((word for word in sys.argv[1:] if not word.startswith("-")), None))(prog_name="sagehold")
+
+
+if __name__ == "__main__":  # the engines' processes are spawned, and import this file
+    main()

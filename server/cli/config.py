@@ -1,0 +1,63 @@
+"""`sagehold config`: are the settings and the model configs right, and what are they?"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from server.cli.fail import fail
+from server.settings import PREFIX, Settings, SettingsError, load_settings
+
+app = typer.Typer(help="Check the settings and the model configs.", no_args_is_help=True)
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML file of settings.", envvar=f"{PREFIX}CONFIG", dir_okay=False)
+]
+
+
+@app.command()
+def check(
+    config: ConfigFile = None,
+    model_configs: Annotated[Path | None, typer.Option(help="Folder of the models' YAML files.")] = None,
+) -> None:
+    """Check every setting and every model config, the examples included. Exit code 2 if something is wrong."""
+    from server.models.catalog import check_configs
+    from server.models.config_files import CatalogError
+
+    settings = read_settings(config, model_configs=model_configs)
+    try:
+        configs = check_configs(settings.model_configs)
+    except CatalogError as error:
+        fail(error)
+    models, bundles = len(configs.models), len(configs.bundles)
+    typer.echo(
+        f"The settings are right, and so are {models} models and {bundles} bundles in {settings.model_configs}/."
+    )
+
+
+@app.command()
+def show(config: ConfigFile = None) -> None:
+    """List every setting: its variable, its value now, and what it does."""
+    settings = read_settings(config)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("variable", no_wrap=True)
+    table.add_column("value")
+    table.add_column("meaning")
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        told = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+        table.add_row(f"{PREFIX}{name.upper()}", told, field.description or "")
+    Console().print(table)
+
+
+def read_settings(config: Path | None = None, **flags: object) -> Settings:
+    """The settings, or the end of the command with a line for each wrong one."""
+    if config is not None:
+        os.environ[f"{PREFIX}CONFIG"] = str(config)
+    try:
+        return load_settings(**flags)
+    except SettingsError as error:
+        fail(error)

@@ -1,0 +1,182 @@
+"""`sagehold serve`: the server itself, from its settings to its last process."""
+
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from server.cli.config import ConfigFile, read_settings
+from server.cli.fail import fail
+from server.settings import PREFIX, Settings
+
+if TYPE_CHECKING:
+    from server.api.deps import Services
+
+log = logging.getLogger(__name__)
+
+GRACE = 10
+"""Seconds that answers under way get to end after SIGTERM or SIGINT. A second signal cuts them short."""
+KEEP_ALIVE = 75
+"""Seconds an idle connection stays open: longer than clients' pools keep theirs, so that the client closes first."""
+BACKLOG = 2048
+
+
+def _flag(setting: str) -> Any:
+    """A flag of the setting's name, told by the setting's own description."""
+    return typer.Option(help=Settings.model_fields[setting].description, show_default=False)
+
+
+def command(
+    host: Annotated[str | None, _flag("host")] = None,
+    port: Annotated[int | None, _flag("port")] = None,
+    models: Annotated[str | None, _flag("models")] = None,
+    models_dir: Annotated[Path | None, _flag("models_dir")] = None,
+    model_configs: Annotated[Path | None, _flag("model_configs")] = None,
+    data_dir: Annotated[Path | None, _flag("data_dir")] = None,
+    database_url: Annotated[str | None, _flag("database_url")] = None,
+    public_url: Annotated[str | None, _flag("public_url")] = None,
+    auth: Annotated[str | None, _flag("auth")] = None,
+    cors_origins: Annotated[str | None, _flag("cors_origins")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error", show_default=False)] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json", show_default=False)] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Serve the installed models over HTTP.
+
+    Every setting has a SAGEHOLD_* variable, and the main ones a flag, which wins. `sagehold config show` lists all.
+    """
+    flags = {name: value for name, value in locals().items() if name != "config"}
+    settings = read_settings(config, **flags)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{PREFIX}DATA_DIR: can't make {settings.data_dir}: {error.strerror}")
+    listener = _listen(settings.host, settings.port)
+
+    from server.observability import configure_logging
+
+    configure_logging(settings.log_level, settings.log_format)
+    if settings.log_level != "debug":
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        # vLLM tells hundreds of lines of what it is doing; its warnings are enough here.
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns at each fork otherwise
+
+    import uvloop
+
+    with contextlib.closing(listener):
+        uvloop.run(_serve(settings, listener))
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    """Build the services, serve until told to stop, then end every engine."""
+    import uvicorn
+
+    from server.accounts.database import DatabaseError
+    from server.accounts.secret import SecretError
+    from server.app import create_app
+    from server.models.config_files import CatalogError
+    from server.observability import Metrics
+    from server.services import build_services
+
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # Below: uvicorn would raise the signal again once it is done, in the midst of ending the engines.
+            yield
+
+    begun = time.monotonic()
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            services = await stack.enter_async_context(build_services(settings, metrics=Metrics()))
+        except (CatalogError, DatabaseError, SecretError) as error:
+            fail(error)
+        server = Server(
+            uvicorn.Config(
+                create_app(settings, services),
+                http="httptools",
+                ws="none",
+                loop="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=GRACE,
+            )
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.handle_exit, number, None)
+        _announce(services, _url(listener))
+        telling = asyncio.create_task(_tell_when_ready(services, begun))
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            telling.cancel()
+            log.info("stopping the engines")
+    log.info("stopped")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket, taken before anything slow happens. Ends the command if the address can't be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)  # two sockets can be bound alike as long as neither listens
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            fail(f"port {port} on {host} is in use; choose another by --port or {PREFIX}PORT")
+        fail(f"can't listen on {host}, port {port}: {error.strerror}")
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _announce(services: "Services", url: str) -> None:
+    """What a person needs to begin: the address, the first key, and a line to paste."""
+    lines = ["", f"sagehold listens on {url}  (OpenAI API: {url}/v1)"]
+    if services.first_key is not None:
+        lines += ["", f"Your API key, shown only this once: {services.first_key}"]
+    lines += ["", "Try it:", f"  {_curl(services, url)}", ""]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _curl(services: "Services", url: str) -> str:
+    from server.core import Task
+
+    key = services.first_key or "$OPENAI_API_KEY"
+    header = "" if services.settings.auth == "off" else f' -H "Authorization: Bearer {key}"'
+    chats = [entry for entry in services.catalog.entries() if Task.CHAT in entry.tasks]
+    if not chats:
+        return f"curl {url}/v1/models{header}"
+    broadest = max(chats, key=lambda entry: len(entry.tasks))
+    question = {"role": "user", "content": "What is the capital of Japan?"}
+    body = json.dumps({"model": broadest.id, "messages": [question]})
+    return f"curl {url}/v1/chat/completions{header} -H \"Content-Type: application/json\" -d '{body}'"
+
+
+async def _tell_when_ready(services: "Services", begun: float) -> None:
+    while not services.registry.ready:  # noqa: ASYNC110 - for people: a tenth of a second is soon enough
+        await asyncio.sleep(0.1)
+    sys.stdout.write(f"ready after {time.monotonic() - begun:.1f} s\n")
+    sys.stdout.flush()

@@ -1,0 +1,75 @@
+"""The composition root: builds everything that routes work with, and takes it down again."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import anyio
+
+from server.accounts.service import Accounts
+from server.api.deps import Services
+from server.api.openai.image_store import ImageStore
+from server.engines.base import Engine
+from server.models.catalog import Catalog
+from server.models.factory import make_engine
+from server.models.machine import Machine
+from server.models.memory import Grant, MemoryLedger
+from server.models.registry import Registry
+from server.models.spec import ModelSpec
+from server.observability import Metrics
+from server.pipeline.admission import Admission
+from server.pipeline.run import Pipeline
+from server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def build_services(settings: Settings, *, metrics: Metrics | None = None) -> AsyncGenerator[Services, None]:
+    """Everything, for the length of the block. Models go on loading in the background after it has begun.
+
+    Raises CatalogError, DatabaseError or SecretError, each worded for the operator.
+    """
+    metrics = metrics or Metrics()
+    catalog = await anyio.to_thread.run_sync(
+        partial(Catalog.load, settings.model_configs, settings.models_dir, settings.data_dir, only=settings.models)
+    )
+    for missing in catalog.missing:
+        log.info("model %s is not installed%s", missing.spec.name, _by(missing.spec))
+    machine = await anyio.to_thread.run_sync(Machine.detect)
+    ledger = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
+
+    def engine_for(spec: ModelSpec, grant: Grant) -> Engine:
+        return make_engine(spec, models_dir=settings.models_dir, grant=grant)
+
+    async with AsyncExitStack() as stack:
+        accounts = await stack.enter_async_context(await Accounts.open(settings))
+        images = ImageStore(
+            settings.data_dir / "images", ttl=settings.image_url_ttl, max_bytes=settings.image_store_max
+        )
+        await images.start()
+        registry = Registry(
+            catalog.models,
+            engine_for,
+            ledger,
+            models_dir=settings.models_dir,
+            queue_timeout=settings.queue_timeout,
+            load_timeout=settings.load_timeout,
+        )
+        metrics.watch(registry.states, registry.running)
+        await stack.enter_async_context(registry)
+        yield Services(
+            settings=settings,
+            accounts=accounts,
+            catalog=catalog,
+            registry=registry,
+            pipeline=Pipeline(catalog, Admission(), registry),
+            metrics=metrics,
+            images=images,
+            first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
+        )
+
+
+def _by(spec: ModelSpec) -> str:
+    return f"; bring it by: {spec.fetch}" if spec.fetch else ""
