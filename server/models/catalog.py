@@ -14,6 +14,8 @@ from server.models.config_files import EXAMPLES, CatalogError, Configs, Configur
 from server.models.first_seen import first_seen
 from server.models.spec import Bundle, BundleName, ModelSpec, Price, VllmModel
 
+__all__ = ["Catalog", "CatalogError", "Entry", "Missing", "check_configs"]
+
 PRICED_BY: Mapping[Task, tuple[str, ...]] = MappingProxyType(
     {
         Task.CHAT: ("prompt_token", "completion_token"),
@@ -64,13 +66,14 @@ class Catalog:
         cls,
         configs_dir: Path,
         models_dir: Path,
-        data_dir: Path,
+        data_dir: Path | None,
         *,
         only: Sequence[str] = (),
         now: Callable[[], float] = time.time,
     ) -> "Catalog":
         """Read the configs and see what is installed.
 
+        data_dir: where the names' first appearance is remembered; None only looks, and creates nothing.
         only: the public names to serve, all when empty. Raises CatalogError, which tells all that is wrong.
         """
         configs = checked_configs([configs_dir])
@@ -78,7 +81,8 @@ class Catalog:
         gone = {name: files for name, spec in specs.items() if (files := weights.missing(spec, models_dir))}
         drafts = [draft.narrowed(gone) for draft in _wanted(_drafts(configs), only, configs_dir)]
         drafts = [draft for draft in drafts if draft.tasks]
-        created = first_seen([draft.id for draft in drafts], data_dir, now)
+        names = [draft.id for draft in drafts]
+        created = dict.fromkeys(names, int(now())) if data_dir is None else first_seen(names, data_dir, now)
         entries = [draft.entry(specs, created[draft.id]) for draft in drafts]
         used = {spec.name for entry in entries for spec in entry.tasks.values()}
         return cls(
