@@ -81,8 +81,10 @@ class Settings(BaseSettings):
     image_store_max: int = Field(2 * 2**30, gt=0, description="most bytes of generated images kept; oldest go first")
 
     # -- logs
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error: the least of what is logged"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="text: for people; json: an object a line")
 
     @field_validator("cors_origins", "models", "image_input_hosts", mode="before")
     @classmethod

@@ -1,0 +1,141 @@
+"""The documents tell the truth: settings, endpoints, files, commands and the code that they print."""
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+import yaml
+from pydantic import TypeAdapter
+from starlette.routing import Route
+
+from server.core import Task
+from server.models.spec import ModelSpec
+from server.settings import PREFIX, Settings
+from server.testing import KEY, FakeEntry, FakeServer
+from tests.readme import README, ROOT, TABLE, settings_table, snippet
+
+DOCUMENTS = sorted([README, ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")])
+NODE_SUITE = ROOT / "tests/e2e/node"
+
+
+def test_the_readme_lists_every_setting() -> None:
+    (table,) = TABLE.findall(README.read_text())
+    assert table == settings_table(), "python -m tests.readme renews it"
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_settings_that_are_named_exist(document: Path) -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {f"{PREFIX}CONFIG", f"{PREFIX}*"}
+    assert set(re.findall(rf"{PREFIX}[A-Z_]+\b", document.read_text())) <= known
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_paths_lead_somewhere(document: Path) -> None:
+    text = document.read_text()
+    links = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
+    assert [target for target in links if not (document.parent / target).exists()] == []
+    paths = re.findall(r"`((?:server|scripts|requirements|model_configs|tests|docs)/[\w./-]*)`", text)
+    ignored = {"requirements/local.txt"}
+    assert [path for path in paths if path not in ignored and not (ROOT / path).exists()] == []
+
+
+@pytest.mark.anyio
+async def test_the_table_of_endpoints_is_the_route_table(fake: FakeServer) -> None:
+    rows = re.findall(r"^\| `(GET|POST) .*$", README.read_text(), re.MULTILINE)
+    assert rows
+    told = set()
+    for line in README.read_text().splitlines():
+        if match := re.match(r"\| `(?:GET|POST) (/[^|]*)\|", line):
+            told |= {_shape(path) for path in re.findall(r"/[\w/{}]+", match[1])}
+    served = {_shape(route.path) for route in fake.app.routes if isinstance(route, Route)}
+    assert told <= served, "told and not served"
+    # What is spoken in other tools' dialects, and aliases, need not be told.
+    assert served - told <= {"/v1/audio/models"}, "served and not told"
+
+
+def _shape(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", "{}", path).rstrip("/")
+
+
+def test_the_least_model_config_of_the_readme_is_valid() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+    spec: ModelSpec = TypeAdapter(ModelSpec).validate_python(yaml.safe_load(block))
+    assert spec.task is Task.CHAT
+
+
+@asynccontextmanager
+async def listening(server: FakeServer) -> AsyncGenerator[str, None]:
+    """The fake server on a socket, with the public names that the README uses; its base URL."""
+    by_task = dict(server.catalog.entries()[0].tasks)
+    for name, task in (("gpt-4o-mini", Task.CHAT), ("tts-1", Task.SPEECH), ("whisper-1", Task.TRANSCRIPTION)):
+        server.catalog.listed.append(FakeEntry(name, {task: by_task[task]}))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        web = uvicorn.Server(uvicorn.Config(server.app, lifespan="off", log_config=None, ws="none"))
+        serving = asyncio.create_task(web.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            web.should_exit = True
+            await serving
+
+
+async def run(folder: Path, *command: str | Path) -> str:
+    """Run a program in `folder`; its standard output. Fails the test with what it said if it fails."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+@pytest.mark.anyio
+async def test_the_python_of_the_readme_runs(fake: FakeServer, tmp_path: Path) -> None:
+    async with listening(fake) as url:
+        (tmp_path / "readme.py").write_text(snippet("python", base_url=url, key=KEY))
+        output = await run(tmp_path, sys.executable, "readme.py")
+    assert len(output.strip().splitlines()) >= 3
+    assert (tmp_path / "fox.mp3").stat().st_size > 0
+    assert fake.engines[Task.CHAT].running == 0
+
+
+@pytest.mark.anyio
+async def test_the_javascript_of_the_readme_runs(fake: FakeServer, tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None or not (NODE_SUITE / "node_modules/openai").is_dir():
+        told = "Node.js or its openai package is missing: scripts/setup --test brings the package"
+        assert os.environ.get("CI") != "true", told
+        pytest.skip(told)
+    (tmp_path / "node_modules").symlink_to(NODE_SUITE / "node_modules", target_is_directory=True)
+    async with listening(fake) as url:
+        (tmp_path / "readme.mjs").write_text(snippet("javascript", base_url=url, key=KEY))
+        output = await run(tmp_path, node, "readme.mjs")
+    assert len(output.strip().splitlines()) >= 3
+    assert (tmp_path / "fox.mp3").stat().st_size > 0
+
+
+def test_no_lock_names_an_index() -> None:
+    for lock in ROOT.glob("requirements/*.txt"):
+        assert re.findall(r"https?://|--(?:extra-)?index-url|--find-links", lock.read_text()) == []
+    assert '"resolved"' not in (NODE_SUITE / "package-lock.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda", "test", "uv", "models"])
+def test_every_locked_package_has_a_version_and_a_hash(name: str) -> None:
+    text = (ROOT / f"requirements/{name}.txt").read_text().replace("\\\n", " ")
+    packages = [line for line in text.splitlines() if line and line[0].isalnum()]
+    assert packages
+    assert [line[:60] for line in packages if "==" not in line or "--hash=sha256:" not in line] == []
