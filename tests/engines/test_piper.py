@@ -151,9 +151,9 @@ def test_names_choose_among_voices() -> None:
 
 
 def test_wrong_requests_are_refused_before_accepted(handler: PiperHandler) -> None:
-    for fields, param in (({"voice": "nobody", "text": "Hi."}, "voice"), ({"text": " \n\x00"}, "input")):
+    for voice, text, param in (("nobody", "Hi.", "voice"), ("alloy", " \n\x00", "input")):
         with pytest.raises(InvalidRequest) as caught:
-            next(iter(handler.handle(SpeechJob(model="m", **fields))))
+            next(iter(handler.handle(SpeechJob(model="m", text=text, voice=voice))))
         assert caught.value.param == param
     with pytest.raises(TypeError):
         next(iter(handler.handle(TranscriptionJob(model="m", audio=b""))))

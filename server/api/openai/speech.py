@@ -1,0 +1,137 @@
+"""POST /v1/audio/speech, and the lists of voices and speech models that Open WebUI asks for.
+
+`usage` of the sse form counts what is billed: `input_tokens` is the number of characters spoken. A voice here makes
+samples, not tokens, so `output_tokens` is 0; `characters` and `seconds` of audio are told beside them.
+"""
+
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from server.api.body import read_json
+from server.api.deps import CallerDep, PipelineDep, ServicesDep, SettingsDep
+from server.api.lifetime import while_connected
+from server.api.sse import RunResponse, SseResponse, frame
+from server.core import AudioChunk, AudioFormat, Event, SpeechJob, Task, Usage
+from server.engines.voices import OPENAI_VOICES, known_names
+from server.models.spec import PiperModel, PiperVoice
+from server.pipeline.run import Run
+
+router = APIRouter()
+
+MEDIA_TYPES: dict[AudioFormat, str] = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/opus",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+
+MAX_INPUT = 4096
+"""Characters, by the OpenAI API."""
+
+
+class CustomVoice(BaseModel):
+    """The OpenAI API's form for voices of one's own."""
+
+    id: str
+
+
+class SpeechRequest(BaseModel):
+    """The body. `instructions` is among the unknown fields that are ignored: these voices follow none."""
+
+    model: str = Field(min_length=1)
+    input: str = Field(min_length=1, max_length=MAX_INPUT)
+    voice: str | CustomVoice = "alloy"
+    response_format: AudioFormat = "mp3"
+    speed: float = Field(default=1.0, ge=0.25, le=4)
+    stream_format: Literal["audio", "sse"] = "audio"
+
+    def job(self) -> SpeechJob:
+        return SpeechJob(
+            model=self.model,
+            text=self.input,
+            voice=self.voice if isinstance(self.voice, str) else self.voice.id,
+            speed=self.speed,
+            format=self.response_format,
+        )
+
+
+@router.post("/audio/speech")
+async def speak(request: Request, caller: CallerDep, pipeline: PipelineDep, settings: SettingsDep) -> Response:
+    """Audio as it is spoken: a chunked body, or server-sent events."""
+    body = await read_json(request, SpeechRequest, limit=settings.max_body)
+    run = await while_connected(request, pipeline.open(body.job(), caller))
+    if body.stream_format == "sse":
+        return SseResponse(run, _frames(run), headers=run.headers)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(run)
+        events = run.events()
+        # A failure before the first audio can still have a status of its own.
+        first = await while_connected(request, _next(events))
+        stack.pop_all()
+    return RunResponse(run, _audio(first, events), media_type=MEDIA_TYPES[body.response_format], headers=run.headers)
+
+
+@router.get("/audio/voices")
+async def voices(services: ServicesDep, model: str | None = None) -> dict[str, Any]:
+    """Every voice name that works, those of `model` only if it is given: `id`, `name`, and which voice it is."""
+    listed: dict[str, dict[str, Any]] = {}
+    for entry in services.catalog.entries():
+        spec = entry.tasks.get(Task.SPEECH)
+        if spec is None or model not in (None, entry.id):
+            continue
+        if not isinstance(spec, PiperModel):
+            for name in OPENAI_VOICES:
+                listed.setdefault(name, {"id": name, "name": name})
+            continue
+        for name, voice in known_names({voice: spec.voices[voice].names for voice in spec.voices}).items():
+            listed.setdefault(name, {"id": name, "name": name, **_told(voice, spec.voices[voice])})
+    return {"voices": list(listed.values())}
+
+
+@router.get("/audio/models")
+async def models(services: ServicesDep) -> dict[str, Any]:
+    """The public names that can speak."""
+    speaking = [entry.id for entry in services.catalog.entries() if Task.SPEECH in entry.tasks]
+    return {"models": [{"id": name, "name": name} for name in speaking]}
+
+
+def _told(name: str, voice: PiperVoice) -> dict[str, str]:
+    return {"voice": name, "language": voice.language, "description": voice.description}
+
+
+async def _next(events: AsyncIterator[Event]) -> Event:
+    return await anext(events)
+
+
+async def _audio(first: Event, events: AsyncIterator[Event]) -> AsyncGenerator[bytes, None]:
+    if isinstance(first, AudioChunk):
+        yield first.data
+    async for event in events:
+        if isinstance(event, AudioChunk):
+            yield event.data
+
+
+async def _frames(run: Run) -> AsyncGenerator[bytes, None]:
+    async for event in run.events():
+        if isinstance(event, AudioChunk):
+            yield frame({"type": "speech.audio.delta", "audio": base64.b64encode(event.data).decode()})
+        elif isinstance(event, Usage):
+            yield frame({"type": "speech.audio.done", "usage": _usage(event)})
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.characters,
+        "output_tokens": 0,
+        "total_tokens": usage.characters,
+        "characters": usage.characters,
+        "seconds": usage.details.get("seconds"),
+    }
