@@ -240,6 +240,15 @@ class Exchange:
                 return None
         return None
 
+    def unread(self) -> list[Any]:
+        """What has been answered and not yet taken; None for the end of the exchange."""
+        return [self._answer.get_nowait() for _ in range(self._answer.qsize())]
+
+    def cancel(self) -> None:
+        """Cancel the request's task, as a server does that can't wait any longer."""
+        assert self._task is not None
+        self._task.cancel()
+
     async def ended(self) -> None:
         """Return when the application has let go of the request. Raises what it raised."""
         assert self._task is not None

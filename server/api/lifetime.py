@@ -1,9 +1,9 @@
 """A request's work lives no longer than its client's connection."""
 
+import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
@@ -26,25 +26,32 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def while_receiving(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """As `while_connected`, by the bare ASGI channel."""
-    result: T
-    error: Exception | None = None
-    finished = False
-    async with anyio.create_task_group() as group:
+    """As `while_connected`, by the bare ASGI channel.
 
-        async def watch() -> None:
-            await until_disconnect(receive)
-            group.cancel_scope.cancel()
+    The cancellation is sent once, as asyncio.timeout does it, and not again at every await as a cancel scope would:
+    vLLM and others await something to abort a request when they are cancelled.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    cancelling = task.cancelling()
+    ended = hung_up = False
 
-        group.start_soon(watch)
-        try:
-            result = await work
-            finished = True
-        except Exception as raised:  # noqa: BLE001 - carried out of the group, which would wrap it
-            error = raised
-        group.cancel_scope.cancel()
-    if error is not None:
-        raise error
-    if not finished:
-        raise ClientDisconnect
-    return result
+    def hang_up(_: object) -> None:
+        nonlocal hung_up
+        if not ended:
+            hung_up = True
+            task.cancel()
+
+    watcher = asyncio.create_task(until_disconnect(receive))
+    watcher.add_done_callback(hang_up)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if hung_up and task.cancelling() <= cancelling + 1:
+            raise ClientDisconnect from None
+        raise
+    finally:
+        ended = True
+        watcher.cancel()
+        if hung_up:
+            task.uncancel()
