@@ -64,7 +64,7 @@ class Room:
             if evictions is None:
                 if choose(short, self._candidates(name, busy_too=True)) is None:
                     raise ModelUnavailable(
-                        f"The model `{name}` needs {describe(wanted)}; {describe(self._ledger.free)} are free "
+                        f"The model `{name}` needs {describe(wanted)}; {describe(self._ledger.free)} are free, "
                         "and the models that are loaded don't give way."
                     )
                 return None

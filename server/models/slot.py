@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, Protocol
 
 from server.engines.base import Engine
@@ -185,7 +186,7 @@ class Slot:
                 if loaded is not None and not loaded.asleep and loaded.engine.alive:
                     return loaded
                 self._respect_backoff()
-                self._begin(self._bring_up())
+                self._begin(self._bring_up, State.LOADING)
             error = await self._outcome()
             if error is not None:
                 # Each waiter gets an exception of its own: tracebacks are written into the instance.
@@ -199,14 +200,17 @@ class Slot:
 
     # ------------------------------------------------------------ changes
 
-    def _begin(self, change: Coroutine[Any, Any, SageholdError | None]) -> None:
+    def _begin(self, change: Callable[[], Coroutine[Any, Any, SageholdError | None]], state: State) -> None:
         assert self._work is None
+        # At once, not when the task first runs: `aclose` must see what it would interrupt.
+        self._state = state
         self._work = asyncio.create_task(self._finish(change), name=f"model {self.spec.name}")
 
-    async def _finish(self, change: Coroutine[Any, Any, SageholdError | None]) -> SageholdError | None:
+    async def _finish(self, change: Callable[[], Coroutine[Any, Any, SageholdError | None]]) -> SageholdError | None:
         try:
-            return await change
+            return await change()
         finally:
+            # In one step with the new state: whoever sees that can begin the next change.
             self._work = None
             self._on_idle()
 
@@ -283,14 +287,13 @@ class Slot:
         """Put the model away if nobody uses it. False when it is in use, changing, or not there."""
         if not self.settled or self.busy:
             return False
-        self._begin(self._put_away(how))
+        self._begin(partial(self._put_away, how), State.DRAINING)
         await self._outcome()
         return True
 
     async def _put_away(self, how: How) -> SageholdError | None:
         loaded = self._loaded
         assert loaded is not None
-        self._state = State.DRAINING
         if how is How.SLEEP and not loaded.asleep:
             try:
                 await self._loader.sleep(self.spec, loaded.engine)
@@ -312,7 +315,7 @@ class Slot:
     async def tend(self) -> bool:
         """Clean up if the engine has died. True when a fresh one is due, for models that should always be there."""
         if self._dead and not self._closed:
-            self._begin(self._clean())
+            self._begin(self._clean, self._state)
             await self._outcome()
         return self._work is None and self._state is State.FAILED and self._clock() >= self._retry_at
 
@@ -330,6 +333,7 @@ class Slot:
             if self._state is State.LOADING:
                 self._work.cancel()
             await asyncio.wait([self._work])
+            self._work = None  # a task that is cancelled before it began has not done so itself
         loaded = self._loaded
         if loaded is None:
             self._state = State.UNLOADED

@@ -1,0 +1,437 @@
+"""Models in memory together: leases, room, eviction, the watchdog, start and end. Engines are stubs."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.core import Accepted, Event, Job, Task, TextDelta, Usage
+from server.engines.base import Engine, Footprint
+from server.errors import ModelUnavailable, Overloaded
+from server.models.estimate import GIB, VLLM_GPU
+from server.models.machine import Machine
+from server.models.memory import Grant, MemoryLedger
+from server.models.registry import Registry
+from server.models.slot import DIED, State
+from server.models.spec import FakeModel, ModelSpec, Probe, VllmModel, WhisperModel
+
+pytestmark = pytest.mark.anyio
+
+
+class Stub:
+    """An engine that answers `says`, and reports that it holds `holds`."""
+
+    def __init__(self, spec: ModelSpec, grant: Grant) -> None:
+        self.name = spec.name
+        self.grant = grant
+        self.alive = False
+        self.running = 0
+        self.stopped = 0
+        self.says = "Tokyo"
+        self.holds = Footprint()
+        self.before_start: Callable[[], Awaitable[object]] | None = None
+
+    async def start(self) -> None:
+        if self.before_start is not None:
+            await self.before_start()
+        self.alive = True
+
+    async def stop(self) -> None:
+        self.alive = False
+        self.stopped += 1
+
+    def footprint(self) -> Footprint:
+        return self.holds
+
+    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        yield Accepted()
+        yield TextDelta(0, self.says)
+        yield Usage()
+
+
+class Sleepy(Stub):
+    """An engine that gives its GPU memory back while it sleeps."""
+
+    slept = 0
+    after_sleep = "Tokyo"
+
+    async def sleep(self) -> None:
+        self.slept += 1
+        self.holds = Footprint(self.grant.host, 1)
+
+    async def wake(self) -> None:
+        self.says = self.after_sleep
+        self.holds = Footprint(self.grant.host, self.grant.gpu)
+
+
+class Bench:
+    """A registry over stubs, and a hand on everything it makes."""
+
+    def __init__(self, machine: Machine, models_dir: Path) -> None:
+        self.ledger = MemoryLedger(machine, host_budget=machine.host, gpu_budget=machine.gpu)
+        self.models_dir = models_dir
+        self.made: list[Stub] = []
+        self.prepare: Callable[[Stub], None] = lambda stub: None
+        self.now = 1000.0
+        self.kind: type[Stub] = Stub
+
+    def make(self, spec: ModelSpec, grant: Grant) -> Engine:
+        stub = self.kind(spec, grant)
+        self.prepare(stub)
+        self.made.append(stub)
+        return stub
+
+    def registry(self, *models: ModelSpec, **options: Any) -> Registry:
+        return Registry(
+            models,
+            self.make,
+            self.ledger,
+            models_dir=self.models_dir,
+            clock=lambda: self.now,
+            watch_interval=3600,
+            **{"queue_timeout": 5, **options},
+        )
+
+    @property
+    def names(self) -> list[str]:
+        return [stub.name for stub in self.made]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(Machine(host=100, gpu=100), tmp_path)
+
+
+def model(name: str, host: int = 1, gpu: int = 0, task: Task = Task.CHAT, **fields: Any) -> FakeModel:
+    return FakeModel.model_validate(
+        {
+            "name": name,
+            "engine": "fake",
+            "serves": task,
+            "host_memory": host,
+            "gpu_memory": gpu,
+            "load": "lazy",
+            **fields,
+        }
+    )
+
+
+async def use(registry: Registry, spec: ModelSpec) -> Engine:
+    async with registry.lease(spec) as engine:
+        return engine
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def shown(registry: Registry) -> Mapping[str, str]:
+    return {name: one.state.value for name, one in registry.states().items()}
+
+
+# ---------------------------------------------------------------- loading
+
+
+async def test_a_lease_loads_reserves_and_gives_back(bench: Bench) -> None:
+    spec = model("a", host=30, gpu=20)
+    registry = bench.registry(spec)
+    assert shown(registry) == {"a": "unloaded"}
+    engine = await use(registry, spec)
+    assert isinstance(engine, Stub)
+    assert engine.grant == Grant(30, 20, 0.2)
+    assert bench.ledger.held == {"a": Footprint(30, 20)}
+    await registry.stop()
+    assert (engine.stopped, dict(bench.ledger.held), shown(registry)) == (1, {}, {"a": "unloaded"})
+
+
+async def test_the_ledger_keeps_what_the_machine_reports(bench: Bench) -> None:
+    spec = model("a", host=30, gpu=20)
+    bench.prepare = lambda stub: setattr(stub, "holds", Footprint(host=12))
+    registry = bench.registry(spec)
+    await use(registry, spec)
+    assert registry.states()["a"].held == Footprint(12, 20)
+    await registry.stop()
+
+
+async def test_eager_models_load_by_themselves_chat_first(bench: Bench) -> None:
+    specs = [
+        model("voice", task=Task.SPEECH, load="eager"),
+        model("chat", load="eager"),
+        model("ears", task=Task.TRANSCRIPTION, load="eager"),
+        model("later"),
+    ]
+    registry = bench.registry(*specs)
+    assert registry.ready is False
+    async with registry:
+        await until(lambda: registry.ready)
+        assert shown(registry) == {"voice": "ready", "chat": "ready", "ears": "ready", "later": "unloaded"}
+        assert sorted(bench.names) == ["chat", "ears", "voice"]
+        assert bench.names.index("voice") < bench.names.index("ears")
+    assert [stub.stopped for stub in bench.made] == [1, 1, 1]
+
+
+async def test_others_do_not_wait_for_a_slow_chat_model(bench: Bench) -> None:
+    hold = asyncio.Event()
+
+    def prepare(stub: Stub) -> None:
+        if stub.name == "chat":
+            stub.before_start = hold.wait
+
+    bench.prepare = prepare
+    registry = bench.registry(model("chat", load="eager"), model("voice", task=Task.SPEECH, load="eager"))
+    async with registry:
+        await until(lambda: shown(registry)["voice"] == "ready")
+        assert (shown(registry)["chat"], registry.ready) == ("loading", False)
+        hold.set()
+        await until(lambda: registry.ready)
+
+
+async def test_a_failed_start_gives_everything_back(bench: Bench) -> None:
+    async def broken() -> None:
+        raise ModelUnavailable("no such layer")
+
+    bench.prepare = lambda stub: setattr(stub, "before_start", broken)
+    spec = model("a", host=30)
+    registry = bench.registry(spec)
+    with pytest.raises(ModelUnavailable, match="no such layer"):
+        await use(registry, spec)
+    assert (bench.made[0].stopped, dict(bench.ledger.held)) == (1, {})
+    state = registry.states()["a"]
+    assert (state.state, state.reason) == (State.FAILED, "no such layer")
+    await registry.stop()
+
+
+async def test_a_load_that_takes_too_long_is_ended(bench: Bench) -> None:
+    bench.prepare = lambda stub: setattr(stub, "before_start", asyncio.Event().wait)
+    spec = model("a")
+    registry = bench.registry(spec, load_timeout=0.01)
+    with pytest.raises(ModelUnavailable, match=r"took longer than 0\.01 s"):
+        await use(registry, spec)
+    assert (bench.made[0].stopped, dict(bench.ledger.held)) == (1, {})
+    await registry.stop()
+
+
+async def test_stop_in_the_middle_of_a_load_leaves_nothing(bench: Bench) -> None:
+    bench.prepare = lambda stub: setattr(stub, "before_start", asyncio.Event().wait)
+    registry = bench.registry(model("a", load="eager"))
+    await registry.start()
+    await until(lambda: bool(bench.made))
+    await registry.stop()
+    assert (bench.made[0].stopped, dict(bench.ledger.held)) == (1, {})
+
+
+async def test_a_failed_probe_is_not_served(bench: Bench) -> None:
+    bench.prepare = lambda stub: setattr(stub, "says", "L L L L")
+    spec = model("a", probe=Probe(prompt="Capital of Japan?", expect="tokyo"))
+    registry = bench.registry(spec)
+    with pytest.raises(ModelUnavailable, match="probe failed: asked 'Capital of Japan\\?' it said 'L L L L'"):
+        await use(registry, spec)
+    assert (shown(registry), bench.made[0].stopped, dict(bench.ledger.held)) == ({"a": "failed"}, 1, {})
+    await registry.stop()
+
+
+async def test_files_that_went_away_are_named(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    spec = WhisperModel(name="ears", engine="whisper", path="ears", fetch="scripts/models", load="lazy")
+    registry = bench.registry(spec)
+    with pytest.raises(ModelUnavailable) as caught:
+        await use(registry, spec)
+    assert caught.value.message == "The model's file ears is missing."
+    assert f"{bench.models_dir}/ears is missing; bring it by: scripts/models" in caplog.text
+    await registry.stop()
+
+
+# ---------------------------------------------------------------- room
+
+
+async def test_what_can_never_fit_is_refused_with_numbers(bench: Bench) -> None:
+    spec = model("a", host=101)
+    registry = bench.registry(spec)
+    with pytest.raises(ModelUnavailable, match="needs 101 bytes of host memory; the models may take 100 bytes of host"):
+        await use(registry, spec)
+    assert bench.made == []
+    await registry.stop()
+
+
+async def test_an_idle_model_gives_way(bench: Bench) -> None:
+    old, young, new = model("old", host=40), model("young", host=40), model("new", host=50)
+    registry = bench.registry(old, young, new)
+    for spec in (old, young, new):
+        bench.now += 1
+        await use(registry, spec)
+    assert shown(registry) == {"old": "unloaded", "young": "ready", "new": "ready"}
+    assert bench.ledger.held == {"young": Footprint(40), "new": Footprint(50)}
+    assert bench.made[0].stopped == 1
+    await use(registry, old)
+    assert shown(registry) == {"old": "ready", "young": "unloaded", "new": "ready"}
+    await registry.stop()
+
+
+async def test_a_busy_model_is_waited_for(bench: Bench) -> None:
+    big, other = model("big", host=80), model("other", host=80)
+    registry = bench.registry(big, other)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(registry.lease(big))
+        waiter = asyncio.create_task(use(registry, other))
+        await until(lambda: shown(registry)["other"] == "loading")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert bench.names == ["big"]
+    await waiter
+    assert shown(registry) == {"big": "unloaded", "other": "ready"}
+    await registry.stop()
+
+
+async def test_a_wait_for_a_busy_model_that_is_over_is_overload(bench: Bench) -> None:
+    big, other = model("big", host=80), model("other", host=80)
+    registry = bench.registry(big, other, queue_timeout=0.2)
+    async with registry.lease(big):
+        with pytest.raises(Overloaded):
+            await use(registry, other)
+        await until(lambda: shown(registry)["other"] != "loading")
+        assert shown(registry) == {"big": "ready", "other": "unloaded"}
+    await use(registry, other)
+    await registry.stop()
+
+
+async def test_eager_models_do_not_push_each_other_out_at_start(bench: Bench) -> None:
+    registry = bench.registry(model("a", host=80, load="eager"), model("b", host=80, load="eager"))
+    async with registry:
+        await until(lambda: shown(registry)["b"] == "failed")
+        assert shown(registry)["a"] == "ready"
+        reason = registry.states()["b"].reason
+        assert reason is not None
+        assert "needs 80 bytes of host memory; 20 bytes of host memory and 100 bytes of GPU memory are free" in reason
+        assert registry.ready is False
+
+
+async def test_an_eager_model_that_made_room_still_counts_as_ready(bench: Bench) -> None:
+    eager, lazy = model("eager", host=80, load="eager"), model("lazy", host=80)
+    registry = bench.registry(eager, lazy)
+    async with registry:
+        await until(lambda: registry.ready)
+        await use(registry, lazy)
+        assert shown(registry) == {"eager": "unloaded", "lazy": "ready"}
+        assert registry.ready is True
+
+
+async def test_many_loads_at_once_never_exceed_the_budget(bench: Bench) -> None:
+    specs = [model(f"m{number}", host=30) for number in range(8)]
+    registry = bench.registry(*specs)
+    most = 0
+
+    def prepare(stub: Stub) -> None:
+        nonlocal most
+        most = max(most, sum(one.host for one in bench.ledger.held.values()))
+
+    bench.prepare = prepare
+    await asyncio.gather(*(use(registry, spec) for spec in specs for _ in range(5)))
+    assert 0 < most <= 100
+    assert set(shown(registry).values()) <= {"ready", "unloaded"}
+    await registry.stop()
+    assert dict(bench.ledger.held) == {}
+
+
+async def test_a_gpu_model_sleeps_and_wakes_as_large_as_it_was(bench: Bench) -> None:
+    bench.kind = Sleepy
+    one, two = model("one", host=10, gpu=60), model("two", host=10, gpu=60)
+    registry = bench.registry(one, two)
+    await use(registry, one)
+    bench.now += 1
+    await use(registry, two)
+    assert shown(registry) == {"one": "asleep", "two": "ready"}
+    assert bench.ledger.held["one"] == Footprint(10, 1)
+    # 99 are left over by the sleeper, so two fits beside it, and the other way round
+    bench.now += 1
+    await use(registry, one)
+    assert shown(registry) == {"one": "ready", "two": "asleep"}
+    assert bench.ledger.held["one"] == Footprint(10, 60)
+    assert len(bench.made) == 2
+    await registry.stop()
+
+
+async def test_gibberish_after_a_wake_is_not_served(bench: Bench) -> None:
+    bench.kind = Sleepy
+    bench.prepare = lambda stub: setattr(stub, "after_sleep", "!!!!")
+    one = model("one", host=10, gpu=60, probe=Probe(prompt="?", expect="Tokyo"))
+    two = model("two", host=10, gpu=60)
+    registry = bench.registry(one, two)
+    await use(registry, one)
+    await use(registry, two)
+    with pytest.raises(ModelUnavailable, match="probe failed"):
+        await use(registry, one)
+    assert (shown(registry)["one"], bench.made[0].stopped) == ("failed", 1)
+    assert "one" not in bench.ledger.held
+    await registry.stop()
+
+
+# ---------------------------------------------------------------- death
+
+
+async def test_an_idle_death_shows_and_an_eager_model_comes_back(bench: Bench) -> None:
+    eager, lazy = model("eager", load="eager"), model("lazy")
+    registry = bench.registry(eager, lazy)
+    async with registry:
+        await until(lambda: registry.ready)
+        await use(registry, lazy)
+        bench.now += 100
+        for stub in bench.made:
+            stub.alive = False
+        assert shown(registry) == {"eager": "failed", "lazy": "failed"}
+        assert registry.states()["lazy"].reason == DIED
+        assert registry.ready is False
+        await registry.check()
+        await until(lambda: registry.ready)
+        assert shown(registry) == {"eager": "ready", "lazy": "failed"}
+        assert [stub.stopped for stub in bench.made] == [1, 1, 0]
+        assert set(bench.ledger.held) == {"eager"}
+        await use(registry, lazy)
+        assert shown(registry)["lazy"] == "ready"
+
+
+async def test_a_crashing_eager_model_is_reloaded_with_a_back_off(bench: Bench) -> None:
+    registry = bench.registry(model("a", load="eager"))
+    async with registry:
+        await until(lambda: registry.ready)
+        bench.made[-1].alive = False
+        await registry.check()
+        await registry.check()
+        assert len(bench.made) == 1
+        bench.now += 5
+        await registry.check()
+        await until(lambda: registry.ready)
+        assert len(bench.made) == 2
+
+
+async def test_running_is_the_engines_own_count(bench: Bench) -> None:
+    spec, other = model("a"), model("b")
+    registry = bench.registry(spec, other)
+    async with registry.lease(spec):
+        bench.made[0].running = 3
+        assert registry.running() == {"a": 3}
+        assert registry.states()["a"].running == 3
+    await registry.stop()
+
+
+async def test_the_elastic_part_of_the_gpu_is_shared_among_eager_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Machine, "gpu_free", lambda self: self.gpu)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "model.safetensors").write_bytes(b"")
+    bench = Bench(Machine(host=64 * GIB, gpu=80 * GIB), tmp_path)
+    specs = [VllmModel.model_validate({"name": name, "engine": "vllm", "path": name}) for name in ("one", "two")]
+    registry = bench.registry(*specs)
+    async with registry:
+        await until(lambda: registry.ready)
+    need = GIB + VLLM_GPU
+    first, second = (stub.grant for stub in bench.made)
+    assert first.gpu == need + (80 * GIB - 2 * need) // 2
+    assert second.gpu == 80 * GIB - first.gpu
+    assert first.gpu_share == first.gpu / (80 * GIB)

@@ -1,0 +1,376 @@
+"""The state machine of one model, driven step by step: loads end when the test says so, time passes when it says so."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from server.core import Event, Job, Task
+from server.engines.base import Engine, Footprint
+from server.errors import ModelUnavailable, Overloaded, SageholdError
+from server.models.eviction import How
+from server.models.slot import DIED, INTERNAL, Slot, State
+from server.models.spec import FakeModel, ModelSpec
+
+pytestmark = pytest.mark.anyio
+
+SPEC = FakeModel(name="m", engine="fake", serves=Task.CHAT, max_queue=2)
+
+
+class Stub:
+    """An engine that only lives and dies."""
+
+    alive = True
+    running = 0
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def sleep(self) -> None: ...
+    async def wake(self) -> None: ...
+
+    def footprint(self) -> Footprint:
+        return Footprint()
+
+    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        raise NotImplementedError
+        yield
+
+
+class Steps:
+    """A loader whose every step waits for `go`, unless it is open, and fails with `fails` if set."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.go = asyncio.Event()
+        self.go.set()
+        self.begun = asyncio.Event()
+        self.fails: Exception | None = None
+
+    async def _step(self, name: str) -> None:
+        self.begun.set()
+        await self.go.wait()
+        self.done.append(name)
+        if self.fails is not None:
+            raise self.fails
+
+    async def load(self, spec: ModelSpec) -> Engine:
+        await self._step("load")
+        return Stub()
+
+    async def wake(self, spec: ModelSpec, engine: Engine) -> None:
+        await self._step("wake")
+
+    async def sleep(self, spec: ModelSpec, engine: Engine) -> None:
+        await self._step("sleep")
+
+    async def unload(self, spec: ModelSpec, engine: Engine) -> None:
+        self.done.append("unload")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def steps() -> Steps:
+    return Steps()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def slot(steps: Steps, clock: Clock) -> Slot:
+    return Slot(SPEC, steps, clock=clock)
+
+
+async def use(slot: Slot) -> Engine:
+    async with slot.lease(5) as engine:
+        return engine
+
+
+def hold(slot: Slot) -> "asyncio.Task[Engine]":
+    return asyncio.create_task(use(slot))
+
+
+async def waiting(slot: Slot, count: int) -> None:
+    while slot.waiting != count:
+        await asyncio.sleep(0)
+
+
+async def test_the_first_lease_loads_and_the_next_does_not(slot: Slot, steps: Steps) -> None:
+    assert slot.state is State.UNLOADED
+    async with slot.lease(5) as first:
+        assert (slot.state, slot.leases) == (State.READY, 1)
+        async with slot.lease(5) as second:
+            assert second is first
+            assert slot.leases == 2
+    assert (slot.leases, steps.done) == (0, ["load"])
+
+
+async def test_all_who_wait_share_one_load(slot: Slot, steps: Steps) -> None:
+    steps.go.clear()
+    first, second = hold(slot), hold(slot)
+    await waiting(slot, 2)
+    assert slot.state is State.LOADING
+    steps.go.set()
+    assert await first is await second
+    assert steps.done == ["load"]
+
+
+async def test_a_waiter_that_goes_leaves_the_load_running(slot: Slot, steps: Steps) -> None:
+    steps.go.clear()
+    goes, stays = hold(slot), hold(slot)
+    await waiting(slot, 2)
+    goes.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await goes
+    assert slot.waiting == 1
+    steps.go.set()
+    await stays
+    assert (slot.state, steps.done) == (State.READY, ["load"])
+
+
+async def test_the_last_waiter_going_leaves_the_load_running_too(slot: Slot, steps: Steps) -> None:
+    steps.go.clear()
+    goes = hold(slot)
+    await waiting(slot, 1)
+    goes.cancel()
+    await asyncio.wait([goes])
+    steps.go.set()
+    await use(slot)
+    assert steps.done == ["load"]
+
+
+async def test_too_many_waiters_are_refused(slot: Slot, steps: Steps) -> None:
+    steps.go.clear()
+    held = [hold(slot), hold(slot)]
+    await waiting(slot, 2)
+    with pytest.raises(Overloaded, match="Too many requests are waiting for the model `m`") as caught:
+        await use(slot)
+    assert caught.value.headers["Retry-After"]
+    steps.go.set()
+    await asyncio.gather(*held)
+
+
+async def test_a_full_engine_has_a_queue_of_bounded_length(steps: Steps, clock: Clock) -> None:
+    class Narrow(FakeModel):
+        @property
+        def parallel(self) -> int:
+            return 1
+
+    slot = Slot(Narrow(name="n", engine="fake", serves=Task.CHAT, max_queue=2), steps, clock=clock)
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(slot.lease(5))
+        with pytest.raises(Overloaded):
+            await use(slot)
+    await use(slot)
+
+
+async def test_a_wait_that_is_over_is_overload_and_the_load_goes_on(slot: Slot, steps: Steps) -> None:
+    steps.go.clear()
+    with pytest.raises(Overloaded, match="not ready yet"):
+        async with slot.lease(0):
+            pass
+    assert (slot.state, slot.waiting) == (State.LOADING, 0)
+    steps.go.set()
+    await use(slot)
+    assert steps.done == ["load"]
+
+
+async def test_a_failed_load_is_told_to_all_and_tried_again_after_a_back_off(
+    slot: Slot, steps: Steps, clock: Clock
+) -> None:
+    steps.go.clear()
+    steps.fails = ModelUnavailable("no such layer")
+    errors = [hold(slot), hold(slot)]
+    await waiting(slot, 2)
+    steps.go.set()
+    first, second = await asyncio.gather(*errors, return_exceptions=True)
+    assert isinstance(first, ModelUnavailable)
+    assert isinstance(second, ModelUnavailable)
+    assert first is not second
+    assert (slot.state, slot.reason) == (State.FAILED, "no such layer")
+    with pytest.raises(ModelUnavailable, match="no such layer") as caught:
+        await use(slot)
+    assert (caught.value.headers["Retry-After"], steps.done) == ("6", ["load"])
+    clock.now += 5
+    with pytest.raises(ModelUnavailable):
+        await use(slot)
+    assert steps.done == ["load", "load"]
+    clock.now += 5  # the second wait is twice as long
+    with pytest.raises(ModelUnavailable):
+        await use(slot)
+    assert steps.done == ["load", "load"]
+    clock.now += 5
+    steps.fails = None
+    await use(slot)
+    assert (slot.state, slot.reason) == (State.READY, None)
+
+
+async def test_a_bug_in_an_engine_is_logged_and_not_told(
+    slot: Slot, steps: Steps, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps.fails = KeyError("/secret/path")
+    with pytest.raises(ModelUnavailable) as caught:
+        await use(slot)
+    assert caught.value.message == INTERNAL
+    assert slot.reason == INTERNAL
+    assert "/secret/path" in caplog.text
+
+
+async def test_no_room_is_no_failure(slot: Slot, steps: Steps) -> None:
+    steps.fails = Overloaded("no memory just now")
+    with pytest.raises(Overloaded, match="no memory just now"):
+        await use(slot)
+    assert (slot.state, slot.reason) == (State.UNLOADED, None)
+    steps.fails = None
+    await use(slot)
+
+
+async def test_a_dead_engine_is_replaced_at_the_next_lease(slot: Slot, steps: Steps) -> None:
+    async with slot.lease(5) as engine:
+        engine.alive = False  # type: ignore[misc]
+        assert (slot.state, slot.reason) == (State.FAILED, DIED)
+        async with slot.lease(5) as fresh:
+            assert fresh is not engine
+            assert slot.leases == 1
+    assert slot.leases == 0
+    assert steps.done == ["load", "unload", "load"]
+
+
+async def test_an_idle_death_is_seen_and_cleaned_up(slot: Slot, steps: Steps, clock: Clock) -> None:
+    engine = await use(slot)
+    clock.now += 61
+    assert await slot.tend() is False
+    engine.alive = False  # type: ignore[misc]
+    assert await slot.tend() is True  # it lived long: a fresh one is due at once
+    assert (slot.state, slot.reason, steps.done) == (State.FAILED, DIED, ["load", "unload"])
+
+
+async def test_an_early_death_is_reloaded_by_itself_only_after_a_back_off(
+    slot: Slot, steps: Steps, clock: Clock
+) -> None:
+    engine = await use(slot)
+    engine.alive = False  # type: ignore[misc]
+    assert await slot.tend() is False
+    clock.now += 5
+    assert await slot.tend() is True
+    engine = await use(slot)
+    engine.alive = False  # type: ignore[misc]
+    assert await slot.tend() is False
+    await use(slot)  # a request does not wait for the back-off
+    assert slot.state is State.READY
+
+
+async def test_used_models_are_not_put_away(slot: Slot, steps: Steps) -> None:
+    assert await slot.evict(How.STOP) is False
+    async with slot.lease(5):
+        assert await slot.evict(How.STOP) is False
+    assert await slot.evict(How.STOP) is True
+    assert (slot.state, steps.done) == (State.UNLOADED, ["load", "unload"])
+    await use(slot)
+
+
+async def test_sleep_and_wake(slot: Slot, steps: Steps) -> None:
+    await use(slot)
+    assert await slot.evict(How.SLEEP) is True
+    assert (slot.state, slot.asleep) == (State.ASLEEP, True)
+    await use(slot)
+    assert (slot.state, slot.asleep) == (State.READY, False)
+    await slot.evict(How.SLEEP)
+    await slot.evict(How.STOP)
+    assert (slot.state, steps.done) == (State.UNLOADED, ["load", "sleep", "wake", "sleep", "unload"])
+
+
+async def test_who_comes_while_it_falls_asleep_wakes_it(slot: Slot, steps: Steps) -> None:
+    await use(slot)
+    steps.go.clear()
+    steps.begun.clear()
+    putting = asyncio.create_task(slot.evict(How.SLEEP))
+    await steps.begun.wait()
+    assert slot.state is State.DRAINING
+    late = hold(slot)
+    await waiting(slot, 1)
+    steps.go.set()
+    await late
+    assert await putting is True
+    assert (slot.state, steps.done) == (State.READY, ["load", "sleep", "wake"])
+
+
+async def test_a_model_that_cannot_sleep_is_stopped(slot: Slot, steps: Steps) -> None:
+    await use(slot)
+    steps.fails = ModelUnavailable("too noisy")
+    await slot.evict(How.SLEEP)
+    assert (slot.state, steps.done) == (State.UNLOADED, ["load", "sleep", "unload"])
+
+
+async def test_a_failed_wake_stops_the_engine(slot: Slot, steps: Steps, clock: Clock) -> None:
+    await use(slot)
+    await slot.evict(How.SLEEP)
+    steps.fails = ModelUnavailable("gibberish")
+    with pytest.raises(ModelUnavailable, match="gibberish"):
+        await use(slot)
+    assert (slot.state, slot.reason) == (State.FAILED, "gibberish")
+    clock.now += 5
+    steps.fails = None
+    await use(slot)
+    assert steps.done == ["load", "sleep", "wake", "unload", "load"]
+
+
+async def test_no_room_to_wake_leaves_it_asleep(slot: Slot, steps: Steps) -> None:
+    await use(slot)
+    await slot.evict(How.SLEEP)
+    steps.fails = Overloaded()
+    with pytest.raises(Overloaded):
+        await use(slot)
+    assert slot.state is State.ASLEEP
+
+
+async def test_closing_waits_for_those_in_flight(slot: Slot, steps: Steps) -> None:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(slot.lease(5))
+        closing = asyncio.create_task(slot.aclose(60))
+        while slot.state is not State.DRAINING:
+            await asyncio.sleep(0)
+        with pytest.raises(ModelUnavailable, match="shutting down"):
+            await use(slot)
+        assert steps.done == ["load"]
+    await closing
+    await slot.aclose(60)
+    assert (slot.state, steps.done) == (State.UNLOADED, ["load", "unload"])
+
+
+async def test_closing_does_not_wait_for_ever(slot: Slot, steps: Steps) -> None:
+    async with slot.lease(5):
+        await slot.aclose(0)
+    assert steps.done == ["load", "unload"]
+
+
+async def test_closing_ends_a_load(slot: Slot, steps: Steps) -> None:
+    steps.go.clear()
+    waiter = hold(slot)
+    await waiting(slot, 1)
+    await slot.aclose(5)
+    with pytest.raises(SageholdError, match="shutting down"):
+        await waiter
+    assert (slot.state, steps.done) == (State.UNLOADED, [])
+
+
+async def test_idleness_is_told(steps: Steps, clock: Clock) -> None:
+    told: list[int] = []
+    slot = Slot(SPEC, steps, clock=clock, on_idle=lambda: told.append(slot.leases))
+    async with slot.lease(5):
+        assert told == [0]  # the load is over
+    assert told == [0, 0]
+    clock.now += 1
+    async with slot.lease(5):
+        assert slot.last_used == 1001
