@@ -1,5 +1,7 @@
 """Turns the starter chat model's GGUF into safetensors: vLLM reads no GGUF without a plugin."""
 
+import os
+import sys
 from pathlib import Path
 
 from server.offline import go_offline
@@ -11,6 +13,8 @@ def dequantize_gguf(folder: Path) -> None:
     Sixteen bits hold all that the 4-bit weights still had. Takes some 20 seconds for 135 million parameters.
     """
     go_offline()
+    if not sys.stderr.isatty():
+        os.environ["TQDM_DISABLE"] = "1"  # transformers draws a bar, which is a mess in a log
     # Two seconds of imports, only where there is something to convert.
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging

