@@ -1,0 +1,128 @@
+"""POST /v1/audio/transcriptions and /v1/audio/translations.
+
+Where the OpenAI API leaves it open: `stream=true` gives text only, so it goes with `json` and `text`; `include[]` with
+`logprobs` is refused, since the engine has no log-probabilities of single tokens; a temperature of 0 means, as there,
+that the engine raises it by itself where a stretch won't come out well. `chunking_strategy` is ignored.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Literal
+
+import orjson
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from server.api.body import Form, read_form
+from server.api.deps import CallerDep, PipelineDep, SettingsDep
+from server.api.lifetime import while_connected
+from server.api.openai.languages import code_of
+from server.api.openai.transcripts import Transcript
+from server.api.sse import SseResponse, frame
+from server.core import Caller, TranscriptionJob
+from server.errors import InvalidRequest
+from server.pipeline.run import Run
+
+router = APIRouter()
+
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+
+
+class TranscriptionForm(BaseModel):
+    """The text fields; the `[]` of array fields is gone already. Unknown fields are ignored."""
+
+    model: str
+    language: str | None = None
+    prompt: str | None = None
+    response_format: ResponseFormat = "json"
+    temperature: float = Field(default=0.0, ge=0, le=1)
+    timestamp_granularities: tuple[Literal["word", "segment"], ...] = ()
+    include: tuple[str, ...] = ()
+    stream: bool = False
+
+    def job(self, form: Form, *, translate: bool) -> TranscriptionJob:
+        """The job it asks for. Raises InvalidRequest where the fields contradict each other, or there is no file."""
+        if self.timestamp_granularities and self.response_format != "verbose_json":
+            raise InvalidRequest(
+                "'timestamp_granularities' needs response_format 'verbose_json'.", param="timestamp_granularities"
+            )
+        if self.include:
+            message = "'include' is not supported: this engine has no log-probabilities of single tokens."
+            raise InvalidRequest(message, param="include", code="unsupported_parameter")
+        if self.stream and self.response_format not in ("json", "text"):
+            raise InvalidRequest(
+                f"A stream holds text only: response_format {self.response_format!r} needs stream=false.",
+                param="response_format",
+            )
+        upload = form.file()
+        return TranscriptionJob(
+            model=self.model,
+            audio=upload.data,
+            filename=upload.filename or "audio",
+            language=code_of(self.language) if self.language else None,
+            prompt=self.prompt,
+            temperature=self.temperature or None,
+            words="word" in self.timestamp_granularities,
+            translate=translate,
+        )
+
+
+@router.post("/audio/transcriptions")
+async def transcribe(request: Request, caller: CallerDep, pipeline: PipelineDep, settings: SettingsDep) -> Response:
+    """The text of a recording, in the language spoken."""
+    return await _answer(request, caller, pipeline, settings, translate=False)
+
+
+@router.post("/audio/translations")
+async def translate(request: Request, caller: CallerDep, pipeline: PipelineDep, settings: SettingsDep) -> Response:
+    """The text of a recording, in English."""
+    return await _answer(request, caller, pipeline, settings, translate=True)
+
+
+async def _answer(
+    request: Request, caller: Caller, pipeline: PipelineDep, settings: SettingsDep, *, translate: bool
+) -> Response:
+    form = await read_form(request, file_limit=settings.max_upload)
+    fields = form.parse(TranscriptionForm, arrays=("timestamp_granularities", "include"))
+    job = fields.job(form, translate=translate)
+    if fields.stream:
+        run = await while_connected(request, pipeline.open(job, caller))
+        return SseResponse(run, _frames(run), headers=run.headers)
+
+    async def whole() -> Response:
+        async with await pipeline.open(job, caller) as run:
+            transcript = Transcript()
+            async for event in run.events():
+                transcript.add(event)
+            return _rendered(transcript, fields, translate=translate, headers=run.headers)
+
+    return await while_connected(request, whole())
+
+
+def _rendered(
+    transcript: Transcript, fields: TranscriptionForm, *, translate: bool, headers: dict[str, str]
+) -> Response:
+    match fields.response_format:
+        case "text":
+            return Response(transcript.plain(), headers=headers, media_type="text/plain")
+        case "srt":
+            return Response(transcript.srt(), headers=headers, media_type="application/x-subrip; charset=utf-8")
+        case "vtt":
+            return Response(transcript.vtt(), headers=headers, media_type="text/vtt")
+        case "verbose_json":
+            wanted = fields.timestamp_granularities or ("segment",)
+            answer = transcript.verbose_json(
+                task="translate" if translate else "transcribe", segments="segment" in wanted, words="word" in wanted
+            )
+        case "json":
+            answer = transcript.json()
+    return Response(orjson.dumps(answer), headers=headers, media_type="application/json")
+
+
+async def _frames(run: Run) -> AsyncGenerator[bytes, None]:
+    """A delta for each segment as it is decoded, then the whole."""
+    transcript = Transcript()
+    async for event in run.events():
+        if text := transcript.add(event):
+            yield frame({"type": "transcript.text.delta", "delta": text})
+    yield frame({"type": "transcript.text.done", **transcript.json()})
