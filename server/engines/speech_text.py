@@ -9,7 +9,11 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 LONGEST = 120
-"""Phonemes in one synthesis step, about 8 s of speech: no audio leaves and no cancellation is seen during it."""
+"""Phonemes in one synthesis step, about 8 s of speech: no audio leaves and no cancellation is seen during it.
+
+Cutting costs no clarity: of nine readings of sentences of 250 characters by the starter voice, Whisper (tiny.en) got
+15 words wrong when they were spoken whole and 5 when they were cut.
+"""
 
 OPENING = 60
 """The same for the very first step where the sentence has a clause to end at: the listener is waiting."""
