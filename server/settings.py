@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import AnyHttpUrl, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -67,7 +68,9 @@ class Settings(BaseSettings):
     # -- limits on requests
     max_body: int = Field(20 * 2**20, gt=0, description="largest JSON body in bytes; more is answered 413")
     max_upload: int = Field(25 * 2**20, gt=0, description="largest audio upload in bytes; more is answered 413")
-    max_image_input: int = Field(10 * 2**20, gt=0, description="largest image input in bytes, decoded from its data URI")
+    max_image_input: int = Field(
+        10 * 2**20, gt=0, description="largest image input in bytes, decoded from its data URI"
+    )
     max_image_pixels: int = Field(25_000_000, gt=0, description="most pixels of an image input")
     image_input_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="hosts from which image_url parts may be fetched, comma-separated; none by default"
@@ -99,8 +102,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         path = os.environ.get(f"{PREFIX}CONFIG")
         if path is None:
@@ -120,14 +123,27 @@ def load_settings(**flags: Any) -> Settings:
     """
     problems = _unknown_variables()
     path = os.environ.get(f"{PREFIX}CONFIG")
-    if path is not None and not Path(path).is_file():
-        problems.append(f"{PREFIX}CONFIG: there is no file {path}")
+    if path is not None:
+        problems += _unreadable(Path(path))
     if not problems:
         try:
             return Settings(**{name: value for name, value in flags.items() if value is not None})
         except ValidationError as error:
             problems = [_describe(detail) for detail in error.errors()]
     raise SettingsError("\n".join(problems))
+
+
+def _unreadable(file: Path) -> list[str]:
+    """What is wrong with the settings file as a file."""
+    if not file.is_file():
+        return [f"{PREFIX}CONFIG: there is no file {file}"]
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return [f"{PREFIX}CONFIG: {file} is not YAML: {' '.join(str(error).split())}"]
+    if not isinstance(values, dict | None):
+        return [f"{PREFIX}CONFIG: {file} must hold settings as `name: value`, one a line"]
+    return []
 
 
 def _unknown_variables() -> list[str]:

@@ -1,0 +1,106 @@
+"""Where settings come from, which one wins, and how a wrong one is told."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from server.settings import Settings, SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("SAGEHOLD_"):
+            monkeypatch.delenv(name)
+
+
+def config(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    file = folder / "sagehold.yaml"
+    file.write_text(text)
+    monkeypatch.setenv("SAGEHOLD_CONFIG", str(file))
+
+
+def test_the_defaults_are_safe() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.auth) == ("127.0.0.1", 8000, "keys")
+    assert settings.cors_origins == ()
+    assert settings.image_input_hosts == ()
+    assert settings.database.startswith("sqlite+aiosqlite:////")
+
+
+def test_flags_beat_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config(tmp_path, monkeypatch, "port: 1\nhost: file\nlog_level: debug\n")
+    monkeypatch.setenv("SAGEHOLD_PORT", "2")
+    monkeypatch.setenv("SAGEHOLD_HOST", "environment")
+    settings = load_settings(port=3, host=None)
+    assert (settings.port, settings.host, settings.log_level) == (3, "environment", "debug")
+
+
+def test_lists_are_comma_separated_in_the_environment_and_lists_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config(tmp_path, monkeypatch, "models: [a, b]\n")
+    monkeypatch.setenv("SAGEHOLD_CORS_ORIGINS", "https://a.example, https://b.example,")
+    settings = load_settings()
+    assert settings.models == ("a", "b")
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("SAGEHOLD_PORT", "many", "SAGEHOLD_PORT: "),
+        ("SAGEHOLD_PORT", "65536", "less than or equal to 65535"),
+        ("SAGEHOLD_AUTH", "none", "'keys' or 'off'"),
+        ("SAGEHOLD_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+        ("SAGEHOLD_MAX_BODY", "0", "SAGEHOLD_MAX_BODY: "),
+        ("SAGEHOLD_PUBLIC_URL", "not a url", "SAGEHOLD_PUBLIC_URL: "),
+        ("SAGEHOLD_PROT", "1", "SAGEHOLD_PROT: there is no such setting; did you mean SAGEHOLD_PORT?"),
+        ("SAGEHOLD_CONFIG", "/nowhere/at.yaml", "there is no file /nowhere/at.yaml"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert told in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGEHOLD_PORT", "x")
+    monkeypatch.setenv("SAGEHOLD_AUTH", "x")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config(tmp_path, monkeypatch, "prot: 9000\n")
+    with pytest.raises(SettingsError, match="prot: there is no such setting; did you mean port"):
+        load_settings()
+
+
+@pytest.mark.parametrize("text", ["port: [", "- just\n- a list\n", "\tport: 1\n"])
+def test_a_file_that_is_no_yaml_mapping_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    config(tmp_path, monkeypatch, text)
+    with pytest.raises(SettingsError, match=r"sagehold\.yaml"):
+        load_settings()
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config(tmp_path, monkeypatch, "# nothing yet\n")
+    assert load_settings() == Settings()
+
+
+def test_settings_are_frozen_and_every_one_is_documented() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError):
+        settings.port = 1  # type: ignore[misc]
+    undocumented = [name for name, field in Settings.model_fields.items() if not field.description]
+    assert undocumented == []
