@@ -23,6 +23,15 @@ app = typer.Typer(help="List the configured models and check that they work.", n
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
+UNITS = {
+    "prompt_token": "prompt token",
+    "completion_token": "completion token",
+    "audio_second": "second of audio",
+    "character": "character",
+    "image": "image",
+    "image_step": "image and step",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -53,8 +62,8 @@ def list_(as_json: AsJson = False) -> None:
                 f"[red]missing[/] {', '.join(row.missing)}\nbring them by: {row.spec.fetch or 'no `fetch` is given'}"
             )
         size = readable(row.size) if row.size else ""
-        price = "\n".join(f"{amount} a {unit}" for unit, amount in _price(row.spec.price).items()) or "free"
-        table.add_row(row.spec.name, row.spec.task, row.spec.engine, files, size, price, ", ".join(row.names))
+        price = "\n".join(f"{amount} per {UNITS[unit]}" for unit, amount in _price(row.spec.price).items())
+        table.add_row(row.spec.name, row.spec.task, row.spec.engine, files, size, price or "free", ", ".join(row.names))
     # A table that goes to a file or a pipe has nobody to fold its lines for.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -97,10 +106,10 @@ def _tell(result: dict[str, Any]) -> None:
     if result["problems"]:
         console.print(f"[red]✗[/] {result['id']}")
         for problem in result["problems"]:
-            console.print(f"    {problem}", markup=False)
+            console.print(f"    {problem}", markup=False, soft_wrap=True)
     else:
         loaded = f"; loaded and answered in {result['load_seconds']} s" if "load_seconds" in result else ""
-        console.print(f"[green]✓[/] {result['id']}: {result['checked']}{loaded}")
+        console.print(f"[green]✓[/] {result['id']}: {result['checked']}{loaded}", soft_wrap=True)
 
 
 def _check_files(row: Row, settings: Settings) -> tuple[list[str], str]:

@@ -1,0 +1,187 @@
+"""The probes tell working models from broken ones, by what the models say, speak, read and draw."""
+
+import io
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import anyio
+import numpy as np
+import pytest
+from PIL import Image
+
+from server.core import (
+    Accepted,
+    AudioChunk,
+    ChatJob,
+    Event,
+    ImageJob,
+    Job,
+    Picture,
+    ReasoningDelta,
+    Segment,
+    SpeechJob,
+    Task,
+    TextDelta,
+    TranscriptionJob,
+    Usage,
+)
+from server.engines.base import Footprint
+from server.errors import EngineFailed, ModelUnavailable
+from server.models.probe import check
+from server.models.spec import FakeModel, Probe
+
+pytestmark = pytest.mark.anyio
+
+
+class Answers:
+    """An engine that answers every job by the same events, and keeps the job."""
+
+    alive = True
+    running = 0
+
+    def __init__(self, *events: Event) -> None:
+        self.events = events
+        self.job: Job | None = None
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+    def footprint(self) -> Footprint:
+        return Footprint()
+
+    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        self.job = job
+        yield Accepted()
+        for event in self.events:
+            yield event
+        yield Usage()
+
+
+def spec(task: Task, prompt: str = "Hello there", expect: str = "", timeout: float = 5) -> FakeModel:
+    probe = Probe(prompt=prompt, expect=expect, timeout=timeout)
+    return FakeModel(name="m", engine="fake", serves=task, probe=probe)
+
+
+def segment(text: str) -> Segment:
+    return Segment(0, 0, 0.0, 1.0, text, (), 0.0, -0.1, 1.0, 0.0)
+
+
+def tone(seconds: float, level: float) -> AudioChunk:
+    wave = level * np.sin(np.arange(int(seconds * 24000)) * 0.1) * 32767
+    return AudioChunk(wave.astype("<i2").tobytes())
+
+
+def picture(image: Image.Image, partial: int | None = None) -> Picture:
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return Picture(0, data.getvalue(), image.width, image.height, partial)
+
+
+async def fails(model: FakeModel, engine: Answers, path: Path = Path()) -> str:
+    with pytest.raises(ModelUnavailable) as caught:
+        await check(model, engine, path)
+    return caught.value.message
+
+
+async def test_no_probe_asks_nothing() -> None:
+    engine = Answers()
+    await check(FakeModel(name="m", engine="fake", serves=Task.CHAT), engine, Path())
+    assert engine.job is None
+
+
+async def test_chat_is_asked_greedily_and_case_does_not_matter() -> None:
+    engine = Answers(TextDelta(0, "The capital is TO"), TextDelta(0, "KYO."))
+    await check(spec(Task.CHAT, "Capital of Japan?", "Tokyo"), engine, Path())
+    assert isinstance(engine.job, ChatJob)
+    assert (engine.job.temperature, engine.job.max_tokens) == (0.0, 32)
+    assert engine.job.messages == ({"role": "user", "content": "Capital of Japan?"},)
+
+
+async def test_an_answer_in_the_reasoning_counts() -> None:
+    await check(spec(Task.CHAT, expect="Tokyo"), Answers(ReasoningDelta(0, "It is Tokyo")), Path())
+
+
+async def test_gibberish_is_told_with_what_was_said() -> None:
+    message = await fails(spec(Task.CHAT, "Japan?", "Tokyo"), Answers(TextDelta(0, "!!!!")))
+    assert message == "The model's probe failed: asked 'Japan?' it said '!!!!', without 'Tokyo'."
+
+
+async def test_speech_of_plausible_length_and_loudness() -> None:
+    engine = Answers(tone(0.4, 0.2), tone(0.4, 0.2))
+    await check(spec(Task.SPEECH), engine, Path())
+    assert isinstance(engine.job, SpeechJob)
+    assert engine.job.format == "pcm"
+
+
+@pytest.mark.parametrize(
+    ("chunks", "reason"),
+    [
+        ((), "11 characters were spoken in 0.00 s"),
+        ((tone(0.05, 0.2),), "11 characters were spoken in 0.05 s"),
+        ((tone(30, 0.2),), "11 characters were spoken in 30.00 s"),
+        ((tone(1, 0.0001),), "the speech is silent"),
+    ],
+)
+async def test_broken_speech(chunks: tuple[AudioChunk, ...], reason: str) -> None:
+    assert reason in await fails(spec(Task.SPEECH), Answers(*chunks))
+
+
+async def test_transcription_reads_its_file(tmp_path: Path) -> None:
+    (tmp_path / "probe.wav").write_bytes(b"RIFF")
+    engine = Answers(segment(" The quick, brown"), segment(" FOX."))
+    await check(spec(Task.TRANSCRIPTION, "probe.wav", "quick brown fox"), engine, tmp_path)
+    assert isinstance(engine.job, TranscriptionJob)
+    assert (engine.job.audio, engine.job.filename) == (b"RIFF", "probe.wav")
+
+
+async def test_transcription_is_compared_by_whole_words(tmp_path: Path) -> None:
+    (tmp_path / "probe.wav").write_bytes(b"RIFF")
+    message = await fails(spec(Task.TRANSCRIPTION, "probe.wav", "own fox"), Answers(segment("brown fox")), tmp_path)
+    assert message == "The model's probe failed: it read 'brown fox' where 'own fox' is spoken."
+
+
+async def test_a_missing_probe_file_is_told_without_its_path(tmp_path: Path) -> None:
+    message = await fails(spec(Task.TRANSCRIPTION, "probe.wav"), Answers(), tmp_path)
+    assert message == "The model's probe failed: its audio file cannot be read."
+
+
+async def test_a_picture_shows_something() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8))
+    engine = Answers(picture(Image.new("RGB", (8, 8)), partial=0), picture(noise))
+    await check(spec(Task.IMAGE), engine, Path())
+    assert isinstance(engine.job, ImageJob)
+    assert engine.job.seed == 0
+
+
+@pytest.mark.parametrize("color", ["black", "gray", "white"])
+async def test_a_flat_picture_fails(color: str) -> None:
+    engine = Answers(picture(Image.new("RGB", (32, 32), color)))
+    assert "the picture is flat (standard deviation 0.0)" in await fails(spec(Task.IMAGE), engine)
+
+
+async def test_no_picture_fails() -> None:
+    assert "drew no picture" in await fails(spec(Task.IMAGE), Answers())
+
+
+async def test_an_engine_that_breaks_fails_its_probe() -> None:
+    class Breaks(Answers):
+        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+            raise EngineFailed
+            yield
+
+    assert (await fails(spec(Task.CHAT), Breaks())).startswith("The model's probe failed: The model's engine stopped")
+
+
+async def test_an_engine_that_hangs_fails_its_probe_and_is_closed() -> None:
+    closed = []
+
+    class Hangs(Answers):
+        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+            try:
+                yield Accepted()
+                await anyio.sleep_forever()
+            finally:
+                closed.append(job)
+
+    assert await fails(spec(Task.CHAT, timeout=0.01), Hangs()) == "The model's probe took longer than 0.01 s."
+    assert len(closed) == 1
