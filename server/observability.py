@@ -135,8 +135,14 @@ def log_request(record: RequestRecord) -> None:
         facts["first_ms"] = round(first * 1000, 1)
     if usage := record.usage:
         facts |= {name: value for name, value in _amounts(usage).items() if value}
-    text = " ".join(f"{name}={value}" for name, value in facts.items())
+    text = " ".join(f"{name}={_plain(value)}" for name, value in facts.items())
     access.info("%s", text, extra={"request": facts})
+
+
+def _plain(value: object) -> str:
+    """As it is, or quoted if it holds spaces or worse: what clients send must not look like other fields."""
+    text = str(value)
+    return text if text.isprintable() and " " not in text else repr(text)
 
 
 def _amounts(usage: Usage) -> dict[str, float]:

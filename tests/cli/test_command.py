@@ -1,0 +1,121 @@
+"""The command `sagehold`: help that is quick, errors that are one clear line."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from server import __version__
+from server.__main__ import COMMANDS, build
+from server.settings import Settings
+
+REPOSITORY = Path(__file__).parents[2]
+FAKE = "name: fake-chat\nengine: fake\nserves: chat\n"
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("SAGEHOLD_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(build(words[0]), list(words))
+
+
+def test_help_names_every_command_and_imports_none() -> None:
+    shown = CliRunner().invoke(build(None), ["--help"])
+    assert shown.exit_code == 0
+    for name, (_, line) in COMMANDS.items():
+        assert name in shown.output
+        assert line in shown.output
+    heavy = ("pydantic", "fastapi", "sqlalchemy", "httpx", "torch", "vllm", "yaml")
+    script = (
+        f"import sys; from server.__main__ import build; build(None); print([m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_help(name: str) -> None:
+    shown = call(name, "--help")
+    assert shown.exit_code == 0
+    assert "Usage:" in shown.output
+
+
+def test_every_flag_of_serve_is_a_setting_and_says_what_it_does() -> None:
+    shown = call("serve", "--help").output
+    assert "--port" in shown
+    assert (Settings.model_fields["port"].description or "?") in shown
+
+
+def test_version_tells_what_is_installed() -> None:
+    told = json.loads(call("version", "--json").output)
+    assert told["sagehold"] == __version__
+    assert "fastapi" in told
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = call("serve", "--port", str(port), "--data-dir", str(tmp_path / "data"))
+    assert ended.exit_code == 2
+    assert ended.stderr == f"sagehold: port {port} on 127.0.0.1 is in use; choose another by --port or SAGEHOLD_PORT\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("SAGEHOLD_PORT", "eighty", "SAGEHOLD_PORT: "),
+        ("SAGEHOLD_PORTT", "80", "did you mean SAGEHOLD_PORT?"),
+        ("SAGEHOLD_HOST", "192.0.2.1", "can't listen on 192.0.2.1"),
+        ("SAGEHOLD_DATA_DIR", "/dev/null/x", "SAGEHOLD_DATA_DIR: can't make /dev/null/x"),
+    ],
+)
+def test_a_wrong_setting_ends_serve_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    ended = call("serve")
+    assert ended.exit_code == 2
+    assert told in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_config_check_tells_file_and_line(tmp_path: Path) -> None:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(FAKE)
+    right = call("config", "check", "--model-configs", str(folder))
+    assert right.exit_code == 0
+    assert "1 models" in right.output
+    (folder / "a.yaml").write_text(FAKE + "prise: 3\n")
+    wrong = call("config", "check", "--model-configs", str(folder))
+    assert wrong.exit_code == 2
+    assert "a.yaml:4" in wrong.stderr
+    assert "prise" in wrong.stderr
+
+
+def test_config_show_lists_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGEHOLD_PORT", "4711")
+    shown = call("config", "show").output
+    assert "4711" in shown
+    for name in Settings.model_fields:
+        assert f"SAGEHOLD_{name.upper()}" in shown
+
+
+def test_a_misspelt_command_is_corrected() -> None:
+    ended = call("serv")
+    assert ended.exit_code == 2
+    assert "'serve'" in ended.stderr
