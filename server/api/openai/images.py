@@ -87,10 +87,9 @@ async def generate(request: Request, caller: CallerDep, pipeline: PipelineDep, s
     if asked.stream:
         run = await while_connected(request, pipeline.open(asked.job(), caller))
         return SseResponse(run, _events(run, asked), headers=run.headers)
-    return await while_connected(
-        request,
-        _answer(pipeline, caller, asked, services.images, services.settings, _base_url(request, services.settings)),
-    )
+    form = asked.response_format or services.settings.image_response_format
+    shelf = Shelf(services.images, _base_url(request, services.settings))
+    return await while_connected(request, _answer(pipeline, caller, asked, form, shelf))
 
 
 @public.api_route("/images/{file}", methods=["GET", "HEAD"])
