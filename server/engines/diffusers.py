@@ -194,8 +194,8 @@ class DiffusersHandler:
             painting.result()
         finally:
             stop.set()
-            painting.cancel()
-            wait([painting])
+            if not painting.cancel():
+                wait([painting])
 
     def _paint(
         self, order: _Order, indexes: range, tell: Callable[[Picture | None], None], stop: threading.Event
