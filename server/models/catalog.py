@@ -12,7 +12,7 @@ from server.errors import ModelNotFound
 from server.models import weights
 from server.models.config_files import EXAMPLES, CatalogError, Configs, Configured, Problem, read_configs
 from server.models.first_seen import first_seen
-from server.models.spec import Bundle, BundleName, ModelSpec, Price, VllmModel
+from server.models.spec import Bundle, BundleName, ModelSpec, Price, VllmModel, WhisperModel
 
 __all__ = ["Catalog", "CatalogError", "Entry", "Missing", "check_configs"]
 
@@ -118,18 +118,23 @@ def checked_configs(folders: Sequence[Path]) -> Configs:
     """Read the configs and hold them against each other: names, bundles' models, templates. Raises CatalogError."""
     configs = read_configs(folders)
     problems = [*_duplicates(configs), *_lost_models(configs)]
-    models: list[Configured[ModelSpec]] = []
-    for one in configs.models:
-        if isinstance(one.spec, VllmModel) and one.spec.chat_template is not None:
-            template = (one.source.file.parent / one.spec.chat_template).resolve()
-            if not template.is_file():
-                problems.append(one.source.problem(f"there is no file {template}", "chat_template"))
-            models.append(Configured(one.spec.model_copy(update={"chat_template": str(template)}), one.source))
-        else:
-            models.append(one)
+    models = [Configured(_beside(one, problems), one.source) for one in configs.models]
     if problems:
         raise CatalogError(problems)
     return Configs(tuple(models), configs.bundles)
+
+
+def _beside(one: Configured[ModelSpec], problems: list[Problem]) -> ModelSpec:
+    """The spec with the files that lie beside its config named in full: chat templates, and probes' audio."""
+    spec, folder = one.spec, one.source.file.resolve().parent
+    if isinstance(spec, VllmModel) and spec.chat_template is not None:
+        template = folder / spec.chat_template
+        if not template.is_file():
+            problems.append(one.source.problem(f"there is no file {template}", "chat_template"))
+        return spec.model_copy(update={"chat_template": str(template)})
+    if isinstance(spec, WhisperModel) and spec.probe is not None and (audio := folder / spec.probe.prompt).is_file():
+        return spec.model_copy(update={"probe": spec.probe.model_copy(update={"prompt": str(audio)})})
+    return spec
 
 
 def _duplicates(configs: Configs) -> list[Problem]:

@@ -18,9 +18,6 @@ WORKERS: Mapping[type[ModelBase], str] = {
     DiffusersModel: "server.engines.diffusers:create",
 }
 
-CONCURRENCY: Mapping[type[ModelBase], int] = {WhisperModel: 1, PiperModel: 2, DiffusersModel: 1}
-"""Jobs that one worker works on at once; each already uses all cores. Speech is short: two share them well."""
-
 
 def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
     """An engine for `spec`, not started yet."""
@@ -38,7 +35,7 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
                 WORKERS[type(spec)],
                 worker_options(spec, models_dir),
                 name=spec.name,
-                concurrency=CONCURRENCY[type(spec)],
+                concurrency=spec.parallel,
             )
 
 

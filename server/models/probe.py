@@ -39,7 +39,7 @@ FLATTEST = 4.0
 
 
 async def check(spec: ModelSpec, engine: Engine, path: Path) -> None:
-    """Run the model's probe, if it has one. `path` is the model's folder.
+    """Run the model's probe, if it has one. `path` is the model's folder, for files that the probe names.
 
     Raises ModelUnavailable with what was asked and what came.
     """

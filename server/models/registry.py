@@ -166,7 +166,11 @@ class Registry:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._watch_interval)
-            await self.check()
+            try:
+                await self.check()
+            except Exception:
+                # One engine that breaks while it is cleaned up must not leave the others unwatched.
+                log.exception("the watchdog met an error")
 
     async def check(self) -> None:
         """One look of the watchdog: bury engines that died, begin to reload eager models that failed and are due."""
@@ -177,7 +181,12 @@ class Registry:
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(coroutine, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the task %r broke", task.get_name(), exc_info=error)
 
     # ------------------------------------------------------------ what the slots need done (see slot.Loader)
 

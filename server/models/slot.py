@@ -21,13 +21,12 @@ from typing import Any, Protocol
 
 from server.engines.base import Engine
 from server.errors import ModelUnavailable, Overloaded, SageholdError
+from server.models.backoff import Backoff
 from server.models.eviction import How
 from server.models.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
-FIRST_BACKOFF = 5.0
-LONGEST_BACKOFF = 300.0
 HEALTHY = 60.0
 """Seconds an engine must have lived for its death not to count towards the back-off."""
 
@@ -94,8 +93,7 @@ class Slot:
         self._loaded: _Loaded | None = None
         self._work: asyncio.Task[SageholdError | None] | None = None
         self._waiting = 0
-        self._failures = 0
-        self._retry_at = 0.0
+        self._backoff = Backoff(clock)
         self._died = False
         self._closed = False
 
@@ -194,7 +192,7 @@ class Slot:
 
     def _respect_backoff(self) -> None:
         """A failed load is not tried again at once; a death is, since the next engine may do well."""
-        remaining = self._retry_at - self._clock()
+        remaining = self._backoff.remaining
         if self._state is State.FAILED and not self._died and not self._dead and remaining > 0:
             raise ModelUnavailable(self._reason, headers={"Retry-After": str(int(remaining) + 1)})
 
@@ -258,21 +256,16 @@ class Slot:
         self._state = State.READY
         self._died = False
         self.was_ready = True
-        self._failures = 0
+        self._backoff.over()
         return None
 
     async def _fail(self, reason: str) -> None:
         """Note a failed load or wake; what was woken in vain is stopped, so that the next try is a fresh load."""
         loaded, self._loaded = self._loaded, None
         self._state, self._reason, self._died = State.FAILED, reason, False
-        self._back_off()
+        self._backoff.failed()
         if loaded is not None:
             await self._loader.unload(self.spec, loaded.engine)
-
-    def _back_off(self) -> None:
-        delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**self._failures)
-        self._failures += 1
-        self._retry_at = self._clock() + delay
 
     async def _bury(self, loaded: _Loaded) -> None:
         """Clean up after an engine that died. Its users learn of it from their own streams."""
@@ -280,7 +273,7 @@ class Slot:
         self._loaded = None
         self._state, self._reason, self._died = State.FAILED, DIED, True
         if self._clock() - loaded.since < HEALTHY:
-            self._back_off()
+            self._backoff.failed()
         await self._loader.unload(self.spec, loaded.engine)
 
     async def evict(self, how: How) -> bool:
@@ -317,7 +310,7 @@ class Slot:
         if self._dead and not self._closed:
             self._begin(self._clean, self._state)
             await self._outcome()
-        return self._work is None and self._state is State.FAILED and self._clock() >= self._retry_at
+        return self._work is None and self._state is State.FAILED and self._backoff.remaining <= 0
 
     async def _clean(self) -> SageholdError | None:
         if self._loaded is not None:

@@ -39,12 +39,14 @@ class Probe(Strict):
     Choose a prompt with a clear margin: a small model near a tie flips with the arithmetic and nothing is broken.
     """
 
-    prompt: str = Field(description="chat: the user message; speech: the text to say; image: the prompt")
+    prompt: str = Field(
+        description="chat: the user message; speech: the text to say; image: the prompt; transcription: an audio file"
+    )
     expect: str = Field(
         default="",
         description="chat: what the greedy answer must contain, case ignored; speech: unused, the audio's length and "
         "loudness are checked; image: unused, the picture must not be flat; transcription: words that must be read "
-        "from the audio file named by `prompt`, relative to the model's folder",
+        "from the audio file named by `prompt`, beside the config or in the model's folder",
     )
     max_tokens: int = Field(default=32, ge=1, le=512, description="chat: the answer's limit")
     timeout: float = Field(default=120.0, gt=0, description="seconds after which the probe counts as failed")
@@ -79,8 +81,8 @@ class ModelBase(Strict):
 
     @property
     def parallel(self) -> int:
-        """Requests that may be at work in the engine at once; `max_queue` more may wait behind them."""
-        return 4
+        """Requests that the engine works on at once; `max_queue` more may wait behind them."""
+        return 1
 
 
 class ChatDefaults(Strict):
@@ -194,6 +196,11 @@ class PiperModel(ModelBase):
     @property
     def task(self) -> Task:
         return Task.SPEECH
+
+    @property
+    def parallel(self) -> int:
+        # Sentences are short, and one voice alone leaves cores idle between them.
+        return 2
 
 
 class DiffusersModel(ModelBase):

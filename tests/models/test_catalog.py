@@ -194,6 +194,17 @@ def test_templates_are_found_beside_the_config(place: Place) -> None:
     assert spec.chat_template == str(place.configs.resolve() / "templates" / "x.jinja")
 
 
+def test_a_probes_audio_lies_beside_the_config_or_with_the_model(place: Place) -> None:
+    place.config(ears=f"{EARS}probe: {{prompt: fox.ogg, expect: fox}}\n").install("ears")
+    probe = place.load().models[0].probe
+    assert probe is not None
+    assert probe.prompt == "fox.ogg"
+    (place.configs / "fox.ogg").touch()
+    probe = place.load().models[0].probe
+    assert probe is not None
+    assert probe.prompt == str(place.configs.resolve() / "fox.ogg")
+
+
 def test_sizes_have_units(place: Place) -> None:
     spec = place.config(chat=f"{CHAT}kv_cache: 2GiB\nhost_memory: 3GB\n").install("chat").load().models[0]
     assert isinstance(spec, VllmModel)

@@ -91,8 +91,7 @@ class Bench:
             self.ledger,
             models_dir=self.models_dir,
             clock=lambda: self.now,
-            watch_interval=3600,
-            **{"queue_timeout": 5, **options},
+            **{"queue_timeout": 5, "watch_interval": 3600, **options},
         )
 
     @property
@@ -405,6 +404,25 @@ async def test_a_crashing_eager_model_is_reloaded_with_a_back_off(bench: Bench) 
         await registry.check()
         await until(lambda: registry.ready)
         assert len(bench.made) == 2
+
+
+async def test_the_watchdog_outlives_an_engine_that_breaks_while_it_is_cleaned_up(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks() -> None:
+        raise OSError("cannot reap")
+
+    good, bad = model("good", load="eager"), model("bad", load="eager")
+    registry = bench.registry(bad, good, watch_interval=0)
+    async with registry:
+        await until(lambda: registry.ready)
+        for stub in list(bench.made):
+            stub.alive = False
+            if stub.name == "bad":
+                stub.stop = breaks  # type: ignore[method-assign]
+        bench.now += 100
+        await until(lambda: bench.names.count("good") == 2 and registry.ready)
+    assert "cannot reap" in caplog.text
 
 
 async def test_running_is_the_engines_own_count(bench: Bench) -> None:
