@@ -24,10 +24,20 @@ class Task(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast a key or an account may go; None is without limit. Tokens are those used, not those asked for."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who is calling, as authenticated: an API key and the account it draws on.
 
     models: public names that the key may use, None for all. metered: whether the account pays with credits.
+    limits, account_limits: both apply, the account's to all of its keys together.
     """
 
     key_id: str
@@ -35,6 +45,8 @@ class Caller:
     scopes: frozenset[str] = frozenset({"inference"})
     models: frozenset[str] | None = None
     metered: bool = False
+    limits: Limits = Limits()
+    account_limits: Limits = Limits()
 
 
 # ---------------------------------------------------------------- jobs
@@ -180,11 +192,15 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of choice `index`'s answer."""
+    """A piece of choice `index`'s answer. tokens: how many the model generated since the choice's last event.
+
+    The counts make a stream that is cut short billable: see `Usage`.
+    """
 
     index: int
     text: str
     logprobs: tuple[TokenLogprob, ...] | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +209,7 @@ class ReasoningDelta:
 
     index: int
     text: str
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +221,7 @@ class ToolCallDelta:
     arguments: str = ""
     id: str | None = None
     name: str | None = None
+    tokens: int = 0
 
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -215,6 +233,7 @@ class Finish:
 
     index: int
     reason: FinishReason
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

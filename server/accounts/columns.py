@@ -1,9 +1,12 @@
 """Column types that mean the same on SQLite and on PostgreSQL."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
-from sqlalchemy import DateTime, Dialect, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
+
+from server.accounts.money import from_nano, to_nano
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -36,3 +39,16 @@ class Words(TypeDecorator[frozenset[str]]):
 
     def process_result_value(self, value: str | None, _dialect: Dialect) -> frozenset[str] | None:
         return None if value is None else frozenset(value.split())
+
+
+class Credits(TypeDecorator[Decimal]):
+    """An amount of credits, stored exactly as a whole number of nano-credits; a sum of them is one too."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, _dialect: Dialect) -> int | None:
+        return None if value is None else to_nano(value)
+
+    def process_result_value(self, value: int | Decimal | None, _dialect: Dialect) -> Decimal | None:
+        return None if value is None else from_nano(int(value))

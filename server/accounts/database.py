@@ -66,6 +66,10 @@ class Database:
         if not self.sqlite:
             await session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
+    @property
+    def dialect(self) -> str:
+        return self._url.get_backend_name()
+
     async def migrate(self, revision: str = "head") -> None:
         """Bring the database to `revision`, from empty or from any older one, in one transaction.
 

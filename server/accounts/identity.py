@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from server.core import Limits
+
 SCOPES = frozenset({"inference", "usage", "admin"})
 DEFAULT_SCOPES = frozenset({"inference"})
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,7 @@ class Account:
     name: str
     metered: bool
     created_at: datetime
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    limits: Limits = NO_LIMITS
 
     def usable(self, now: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

@@ -1,13 +1,16 @@
 """Reading and writing accounts and keys inside a unit of work. Nothing here commits."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts.identity import Account, ApiKey
-from server.accounts.tables import AccountRow, KeyRow
+from server.accounts.money import ZERO
+from server.accounts.tables import AccountRow, BalanceRow, KeyRow, Limited
+from server.core import Limits
 
 
 class AccountRepository:
@@ -16,8 +19,16 @@ class AccountRepository:
 
     async def add(self, account: Account) -> None:
         self._session.add(
-            AccountRow(id=account.id, name=account.name, metered=account.metered, created_at=account.created_at)
+            AccountRow(
+                id=account.id,
+                name=account.name,
+                metered=account.metered,
+                created_at=account.created_at,
+                **asdict(account.limits),
+            )
         )
+        await self._session.flush()
+        self._session.add(BalanceRow(account_id=account.id, available=ZERO))
         await self._session.flush()
 
     async def find(self, id_or_name: str) -> Account | None:
@@ -49,6 +60,7 @@ class KeyRepository:
                 models=record.models,
                 created_at=record.created_at,
                 expires_at=record.expires_at,
+                **asdict(record.limits),
             )
         )
         await self._session.flush()
@@ -93,7 +105,7 @@ class KeyRepository:
 
 
 def _account(row: AccountRow) -> Account:
-    return Account(id=row.id, name=row.name, metered=row.metered, created_at=row.created_at)
+    return Account(id=row.id, name=row.name, metered=row.metered, created_at=row.created_at, limits=_limits(row))
 
 
 def _key(row: KeyRow) -> ApiKey:
@@ -108,4 +120,13 @@ def _key(row: KeyRow) -> ApiKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
+        limits=_limits(row),
+    )
+
+
+def _limits(row: Limited) -> Limits:
+    return Limits(
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        concurrent_requests=row.concurrent_requests,
     )

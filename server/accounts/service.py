@@ -5,7 +5,8 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -13,12 +14,14 @@ import anyio
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts import credentials
+from server.accounts.audit import AuditLog
+from server.accounts.clock import utc_now
 from server.accounts.database import Database
-from server.accounts.identity import DEFAULT_SCOPES, SCOPES, Account, ApiKey, NewKey
+from server.accounts.identity import DEFAULT_SCOPES, NO_LIMITS, SCOPES, Account, ApiKey, NewKey
 from server.accounts.repository import AccountRepository, KeyRepository
 from server.accounts.secret import load_secret
 from server.accounts.verified import Verified, VerifiedKeys
-from server.core import Caller
+from server.core import Caller, Limits
 from server.errors import InvalidRequest, NotFound
 from server.settings import Settings
 
@@ -31,10 +34,8 @@ VERIFIED_LIFETIME = timedelta(seconds=3)
 # `last_used_at` is for people; writing it at every request would cost more than it tells.
 TOUCH_INTERVAL = timedelta(minutes=1)
 CHANGE_LOCK = 0x5A6E_0002
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
+# Who acts, where nobody called: a person at the command line of this machine.
+LOCAL = "local"
 
 
 class Accounts:
@@ -96,6 +97,8 @@ class Accounts:
                     scopes=record.scopes,
                     models=record.models,
                     metered=account.metered,
+                    limits=record.limits,
+                    account_limits=account.limits,
                 )
                 self._verified.add(fingerprint, Verified(caller, now, record.expires_at), generation)
                 if record.last_used_at is None or now - record.last_used_at >= TOUCH_INTERVAL:
@@ -126,15 +129,30 @@ class Accounts:
         scopes: Iterable[str] = DEFAULT_SCOPES,
         models: Iterable[str] | None = None,
         expires_at: datetime | None = None,
+        limits: Limits = NO_LIMITS,
+        actor: str = LOCAL,
     ) -> NewKey:
         """A new key for an account, given by id or name; None means `default`, made when it is not there.
 
         Raises NotFound for the account, InvalidRequest for the rest.
         """
         async with self._changing() as session:
-            return await self._add_key(
-                session, account=account, name=name, scopes=scopes, models=models, expires_at=expires_at
+            new = await self._add_key(
+                session,
+                account=account,
+                name=name,
+                scopes=scopes,
+                models=models,
+                expires_at=expires_at,
+                limits=limits,
             )
+            granted: dict[str, object] = {
+                "account": new.record.account_id,
+                "name": name,
+                "scopes": sorted(new.record.scopes),
+            }
+            await self._note(session, actor, "key.create", new.record.id, granted)
+            return new
 
     async def list_keys(self, account: str | None = None) -> Sequence[ApiKey]:
         """Keys in the order of their creation, of one account (id or name) or of all. Raises NotFound."""
@@ -142,7 +160,7 @@ class Accounts:
             account_id = None if account is None else (await self._find_account(session, account)).id
             return await KeyRepository(session).all(account_id)
 
-    async def revoke_key(self, id_or_prefix: str) -> ApiKey:
+    async def revoke_key(self, id_or_prefix: str, *, actor: str = LOCAL) -> ApiKey:
         """End a key, named by its id, by its prefix (12 characters or more), or by its whole text.
 
         Raises NotFound, and InvalidRequest for a prefix that means several keys. A key already revoked stays so.
@@ -161,6 +179,7 @@ class Accounts:
                     raise NotFound(f"There is no key {beginning}.")
                 record = found[0]
             await keys.revoke(record.id, self._now())
+            await self._note(session, actor, "key.revoke", record.id, {"account": record.account_id})
             revoked = await keys.get(record.id)
             assert revoked is not None
             return revoked
@@ -174,6 +193,7 @@ class Accounts:
         scopes: Iterable[str] = DEFAULT_SCOPES,
         models: Iterable[str] | None = None,
         expires_at: datetime | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> NewKey:
         now = self._now()
         granted = frozenset(scopes)
@@ -185,6 +205,7 @@ class Accounts:
         if expires_at is not None and expires_at <= now:
             raise InvalidRequest("The expiry lies in the past.", param="expires_at")
         _check_name(name)
+        _check_limits(limits)
         owner = await (self._default_account(session) if account is None else self._find_account(session, account))
         key = credentials.generate_key()
         record = ApiKey(
@@ -198,30 +219,41 @@ class Accounts:
             expires_at=expires_at,
             revoked_at=None,
             last_used_at=None,
+            limits=limits,
         )
         await KeyRepository(session).add(record, credentials.fingerprint(key, self._secret))
         return NewKey(key, record)
 
     # ------------------------------------------------------------ accounts
 
-    async def create_account(self, name: str, *, metered: bool = True) -> Account:
-        """Raises InvalidRequest for a name that is empty, too long or taken."""
+    async def create_account(
+        self, name: str, *, metered: bool = True, limits: Limits = NO_LIMITS, actor: str = LOCAL
+    ) -> Account:
+        """Raises InvalidRequest for a name that is empty, too long or taken. Credits come by `Ledger.grant`."""
         async with self._changing() as session:
-            return await self._add_account(session, name, metered)
+            account = await self._add_account(session, name, metered, limits)
+            await self._note(session, actor, "account.create", account.id, {"name": name, "metered": metered})
+            return account
+
+    async def find_account(self, id_or_name: str) -> Account:
+        """Raises NotFound."""
+        async with self._database.read() as session:
+            return await self._find_account(session, id_or_name)
 
     async def list_accounts(self) -> Sequence[Account]:
         """Accounts in the order of their creation."""
         async with self._database.read() as session:
             return await AccountRepository(session).all()
 
-    async def _add_account(self, session: AsyncSession, name: str, metered: bool) -> Account:
+    async def _add_account(self, session: AsyncSession, name: str, metered: bool, limits: Limits) -> Account:
         _check_name(name)
+        _check_limits(limits)
         if not name:
             raise InvalidRequest("An account needs a name.", param="name")
         accounts = AccountRepository(session)
         if await accounts.find(name) is not None:
             raise InvalidRequest(f"There is an account {name} already.", param="name")
-        account = Account(id=_new_id("acct"), name=name, metered=metered, created_at=self._now())
+        account = Account(id=_new_id("acct"), name=name, metered=metered, created_at=self._now(), limits=limits)
         await accounts.add(account)
         return account
 
@@ -233,9 +265,19 @@ class Accounts:
 
     async def _default_account(self, session: AsyncSession) -> Account:
         account = await AccountRepository(session).find(DEFAULT_ACCOUNT)
-        return account or await self._add_account(session, DEFAULT_ACCOUNT, metered=False)
+        return account or await self._add_account(session, DEFAULT_ACCOUNT, metered=False, limits=NO_LIMITS)
 
     # ------------------------------------------------------------ life
+
+    @property
+    def database(self) -> Database:
+        """What the ledger and the reports are built on; it closes with this object."""
+        return self._database
+
+    async def _note(
+        self, session: AsyncSession, actor: str, action: str, target: str, details: dict[str, object]
+    ) -> None:
+        await AuditLog(session).add(self._now(), actor, action, target, details)
 
     @asynccontextmanager
     async def _changing(self) -> AsyncGenerator[AsyncSession, None]:
@@ -270,3 +312,9 @@ def _new_id(kind: str) -> str:
 def _check_name(name: str) -> None:
     if len(name) > NAME_LENGTH or not name.isprintable():
         raise InvalidRequest(f"A name has at most {NAME_LENGTH} printable characters.", param="name")
+
+
+def _check_limits(limits: Limits) -> None:
+    for name, limit in asdict(limits).items():
+        if limit is not None and not 0 <= limit < 2**31:
+            raise InvalidRequest("A limit is a whole number from 0 to 2147483647.", param=name)

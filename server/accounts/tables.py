@@ -1,11 +1,24 @@
 """The tables, as the newest migration leaves them."""
 
 from datetime import datetime
+from decimal import Decimal
 
-from sqlalchemy import ForeignKey, LargeBinary, MetaData, String
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from server.accounts.columns import UtcDateTime, Words
+from server.accounts.columns import Credits, UtcDateTime, Words
 
 
 class Base(DeclarativeBase):
@@ -19,7 +32,19 @@ class Base(DeclarativeBase):
     )
 
 
-class AccountRow(Base):
+# SQLite numbers rows by itself only where the key is its own INTEGER.
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Limited:
+    """Columns of what has limits; None is without limit."""
+
+    requests_per_minute: Mapped[int | None]
+    tokens_per_minute: Mapped[int | None]
+    concurrent_requests: Mapped[int | None]
+
+
+class AccountRow(Limited, Base):
     """Who pays. Keys belong to an account; `metered` accounts pay with credits, others don't."""
 
     __tablename__ = "accounts"
@@ -30,7 +55,7 @@ class AccountRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class KeyRow(Base):
+class KeyRow(Limited, Base):
     """An API key without the key: `prefix` finds the row, `fingerprint` (32 bytes) proves the rest."""
 
     __tablename__ = "api_keys"
@@ -46,3 +71,105 @@ class KeyRow(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class BalanceRow(Base):
+    """The sum of an account's ledger entries, kept beside them: the row that parallel holds queue for.
+
+    The database itself refuses to let it go below zero.
+    """
+
+    __tablename__ = "balances"
+    __table_args__ = (CheckConstraint("available >= 0", name="not_overspent"),)
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    available: Mapped[Decimal] = mapped_column(Credits)
+
+
+class HoldRow(Base):
+    """A hold that is neither settled nor released yet, and the server process that has it."""
+
+    __tablename__ = "holds"
+
+    reference: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
+    amount: Mapped[Decimal] = mapped_column(Credits)
+    instance_id: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class EntryRow(Base):
+    """A line of the ledger, never changed and never deleted (triggers see to it).
+
+    kind: grant (+), hold (-), release (+, the whole hold), charge (-, one for each pass of the work). `reference`
+    names the request, or the grant; with kind and line it is unique, which makes every step idempotent.
+    """
+
+    __tablename__ = "ledger_entries"
+    __table_args__ = (
+        UniqueConstraint("reference", "kind", "line"),
+        Index("ix_ledger_entries_account_id_id", "account_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"))
+    reference: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(8))
+    line: Mapped[int]
+    amount: Mapped[Decimal] = mapped_column(Credits)
+    note: Mapped[str] = mapped_column(String(256))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class UsageRow(Base):
+    """What one request used and what that costs, whether or not its account pays. `day` is a date in UTC."""
+
+    __tablename__ = "usage_records"
+    __table_args__ = (
+        Index("ix_usage_records_account_id_day", "account_id", "day"),
+        Index("ix_usage_records_day", "day"),
+    )
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    reference: Mapped[str] = mapped_column(String(64), unique=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    model: Mapped[str] = mapped_column(String(160))
+    served_by: Mapped[str] = mapped_column(String(160))
+    task: Mapped[str] = mapped_column(String(16))
+    day: Mapped[str] = mapped_column(String(10))
+    prompt_tokens: Mapped[int] = mapped_column(BigInteger)
+    completion_tokens: Mapped[int] = mapped_column(BigInteger)
+    cached_tokens: Mapped[int] = mapped_column(BigInteger)
+    reasoning_tokens: Mapped[int] = mapped_column(BigInteger)
+    audio_milliseconds: Mapped[int] = mapped_column(BigInteger)
+    characters: Mapped[int] = mapped_column(BigInteger)
+    images: Mapped[int] = mapped_column(BigInteger)
+    cost: Mapped[Decimal] = mapped_column(Credits)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditRow(Base):
+    """An act of administration: who did what to what. `actor` is a key's id, or `local` for the command line."""
+
+    __tablename__ = "audit_log"
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(32))
+    target: Mapped[str] = mapped_column(String(64))
+    details: Mapped[str] = mapped_column(Text)
+
+
+class InstanceRow(Base):
+    """A running server process, so that the holds of one that has died can be told from those of one that works."""
+
+    __tablename__ = "instances"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int] = mapped_column(BigInteger)
+    started: Mapped[float] = mapped_column(Double)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
