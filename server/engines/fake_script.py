@@ -1,0 +1,218 @@
+"""What a fake engine answers: deterministic, and true to the job (limits, stops, forced calls, sizes)."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.core import (
+    Accepted,
+    AudioChunk,
+    ChatJob,
+    Event,
+    Finish,
+    FinishReason,
+    ImageJob,
+    Job,
+    Picture,
+    ReasoningDelta,
+    Segment,
+    SpeechJob,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    TranscriptInfo,
+    TranscriptionJob,
+    Usage,
+    Word,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeOptions:
+    """`options` of an `engine: fake` model config; all of them may be left out.
+
+    text: the answer to chats and the transcript. A token is a word with the space before it.
+    echo: answer a chat with its last user message instead.
+    tokens: repeat the answer up to this many tokens, for benchmarks.
+    reasoning: text told as reasoning before a chat's answer.
+    call: {"name", "arguments"} that a chat with tools ends in, unless the job forces another tool.
+    context: the context length in tokens; longer prompts are refused.
+    language, duration: of transcribed audio; duration in seconds.
+    voices: voice names that exist; empty for all.
+    fail_start: `start` raises ModelUnavailable with this text.
+    refuse: jobs are refused with this text before `Accepted`, as a bad request.
+    fail: the engine reports EngineFailed before `Accepted`, and lives on.
+    die_after: the engine dies after this many events of a job (0: right after `Accepted`).
+    bug_after: a programming error is raised after this many events of a job.
+    host, gpu: bytes it claims to hold once started.
+    """
+
+    text: str = "Hello from the fake engine."
+    echo: bool = False
+    tokens: int | None = None
+    reasoning: str = ""
+    call: Mapping[str, Any] | None = None
+    context: int = 4096
+    language: str = "en"
+    duration: float = 2.0
+    voices: tuple[str, ...] = ()
+    fail_start: str | None = None
+    refuse: str | None = None
+    fail: bool = False
+    die_after: int | None = None
+    bug_after: int | None = None
+    host: int = 0
+    gpu: int = 0
+
+
+def events_of(job: Job, options: FakeOptions) -> Iterator[Event]:
+    """The events of a job, `Accepted` and `Usage` included. The same job has the same events."""
+    match job:
+        case ChatJob():
+            return _chat(job, options)
+        case TranscriptionJob():
+            return _transcription(job, options)
+        case SpeechJob():
+            return _speech(job)
+        case ImageJob():
+            return _images(job)
+
+
+def _tokens(text: str) -> list[str]:
+    """Words, each with the space before it; their concatenation is the text."""
+    return [word if place == 0 else f" {word}" for place, word in enumerate(text.split(" "))] if text else []
+
+
+def _text_of(message: Mapping[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return " ".join(part.get("text", "") for part in content)
+
+
+def prompt_tokens(job: ChatJob) -> int:
+    return sum(len(_text_of(message).split()) for message in job.messages)
+
+
+def _chat(job: ChatJob, options: FakeOptions) -> Iterator[Event]:
+    prompt = prompt_tokens(job)
+    yield Accepted(prompt_tokens=prompt)
+    call = _call(job, options)
+    if call is not None:
+        arguments = _tokens(call[1])
+        for index in range(job.n):
+            yield ToolCallDelta(index, 0, id=f"call_fake{index}", name=call[0])
+            for piece in arguments:
+                yield ToolCallDelta(index, 0, arguments=piece)
+            yield Finish(index, "stop" if job.forced_tool else "tool_calls")
+        yield Usage(prompt_tokens=prompt, completion_tokens=job.n * len(arguments))
+        return
+    reasoning = _tokens(options.reasoning)
+    for index in range(job.n):
+        for token in reasoning:
+            yield ReasoningDelta(index, token)
+    answer, reason = _answer(job, options)
+    for token in answer:  # the choices interleaved, as in a batch
+        for index in range(job.n):
+            yield TextDelta(index, token, _logprobs(job, token))
+    for index in range(job.n):
+        yield Finish(index, reason)
+    yield Usage(
+        prompt_tokens=prompt,
+        completion_tokens=job.n * (len(answer) + len(reasoning)),
+        reasoning_tokens=job.n * len(reasoning),
+    )
+
+
+def _call(job: ChatJob, options: FakeOptions) -> tuple[str, str] | None:
+    if not job.tools or job.tool_choice == "none":
+        return None
+    script = options.call or {}
+    arguments = json.dumps(script.get("arguments", {}))
+    if job.forced_tool is not None:
+        return job.forced_tool, arguments
+    if job.tool_choice == "required":
+        return script.get("name", job.tools[0].name), arguments
+    return (script["name"], arguments) if script else None
+
+
+def _answer(job: ChatJob, options: FakeOptions) -> tuple[list[str], FinishReason]:
+    text = _text_of(job.messages[-1]) if options.echo else options.text
+    if job.output_schema is not None:
+        text = json.dumps(dict.fromkeys(job.output_schema.get("properties", {}), text))
+    for stop in job.stop:
+        text = text.partition(stop)[0]
+    tokens = _tokens(text)
+    if options.tokens is not None and tokens:
+        tokens = (tokens * (options.tokens // len(tokens) + 1))[: options.tokens]
+    if job.max_tokens is not None and len(tokens) > job.max_tokens:
+        return tokens[: job.max_tokens], "length"
+    return tokens, "stop"
+
+
+def _logprobs(job: ChatJob, token: str) -> tuple[TokenLogprob, ...] | None:
+    if job.top_logprobs is None:
+        return None
+    alternatives = [TokenLogprob(token, -0.25, tuple(token.encode()))]
+    alternatives += [TokenLogprob(f"~{n}", -2.0 - n, tuple(f"~{n}".encode())) for n in range(job.top_logprobs - 1)]
+    return (TokenLogprob(token, -0.25, tuple(token.encode()), tuple(alternatives[: job.top_logprobs])),)
+
+
+def _transcription(job: TranscriptionJob, options: FakeOptions) -> Iterator[Event]:
+    yield Accepted()
+    yield TranscriptInfo("en" if job.translate else job.language or options.language, 0.99, options.duration)
+    sentences = [f"{sentence}." for part in options.text.split(".") if (sentence := part.strip())]
+    length = options.duration / max(len(sentences), 1)
+    for number, sentence in enumerate(sentences):
+        start = number * length
+        words = sentence.split()
+        step = length / max(len(words), 1)
+        yield Segment(
+            id=number,
+            seek=int(start * 100),
+            start=start,
+            end=start + length,
+            text=f" {sentence}",
+            tokens=tuple(range(len(words))),
+            temperature=job.temperature or 0.0,
+            avg_logprob=-0.25,
+            compression_ratio=1.0,
+            no_speech_prob=0.01,
+            words=tuple(
+                Word(f" {word}", start + place * step, start + (place + 1) * step) for place, word in enumerate(words)
+            )
+            if job.words
+            else (),
+        )
+    yield Usage(audio_seconds=options.duration, completion_tokens=len(options.text.split()))
+
+
+def _speech(job: SpeechJob) -> Iterator[Event]:
+    """Not audio: each chunk is a word of the text, so that a test can tell what was sent when."""
+    yield Accepted()
+    for token in _tokens(job.text):
+        yield AudioChunk(token.encode())
+    yield Usage(characters=len(job.text))
+
+
+def _images(job: ImageJob) -> Iterator[Event]:
+    yield Accepted(prompt_tokens=len(job.prompt.split()))
+    width, height = job.width or 64, job.height or 64
+    seed = job.seed or 0
+    for index in range(job.n):
+        for partial in range(job.partial_images):
+            yield Picture(index, _picture(job, width, height, seed + index), width, height, partial=partial)
+        yield Picture(index, _picture(job, width, height, seed + index), width, height, seed=seed + index)
+    yield Usage(prompt_tokens=len(job.prompt.split()), images=job.n)
+
+
+def _picture(job: ImageJob, width: int, height: int, seed: int) -> bytes:
+    """One flat colour, which the seed chooses."""
+    from PIL import Image
+
+    colour = (seed * 67 % 256, seed * 131 % 256, 128)
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, job.format)
+    return buffer.getvalue()
