@@ -1,0 +1,243 @@
+"""vLLM's AsyncLLM as an `Engine`."""
+
+import asyncio
+import itertools
+import logging
+import os
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from server.core import Accepted, ChatJob, Event, Job, Usage
+from server.engines import footprint
+from server.engines.base import Footprint
+from server.engines.vllm import forkserver, hardware
+from server.engines.vllm.options import VllmOptions
+from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+
+if TYPE_CHECKING:
+    from server.engines.vllm.output import Choice
+    from server.engines.vllm.prompt import Prompt
+
+log = logging.getLogger(__name__)
+
+
+class VllmEngine:
+    """One chat model. vLLM's core is a process of its own; a death there ends this engine and nothing else."""
+
+    def __init__(self, options: VllmOptions) -> None:
+        self._options = options
+        self._llm: Any = None
+        self._renderer: Any = None
+        self._parser: Any = None
+        self._defaults: dict[str, Any] = {}
+        self._ids = itertools.count(1)
+        self._stopped = False
+
+    # ------------------------------------------------------------ lifecycle
+
+    async def start(self) -> None:
+        """Build the engine in a thread: importing vLLM and loading weights take seconds that others can be served in."""
+        if not hardware.cuda():
+            forkserver.start()
+        starting = asyncio.create_task(asyncio.to_thread(self._build))
+        try:
+            # The thread can't be stopped half-way: a cancelled start waits for it, then ends what it made.
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([starting])
+                await self.stop()
+            raise
+        except Exception as error:
+            await self.stop()
+            if isinstance(error, ModelUnavailable):
+                raise
+            log.exception("%s could not be loaded", self._options.name)
+            raise ModelUnavailable(f"The model could not be loaded ({type(error).__name__}).") from None
+
+    def _build(self) -> None:
+        # vLLM's own log is verbose at its default, and its warnings are for people who tune it; ours tells what matters.
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.renderers.chat_utils import load_chat_template
+        from vllm.renderers.online_renderer import OnlineRenderer
+        from vllm.usage.usage_lib import UsageContext
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        options = self._options
+        config = AsyncEngineArgs(**self._arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
+        if not hardware.cuda():
+            forkserver.use()
+        self._llm = AsyncLLM.from_vllm_config(config, usage_context=UsageContext.OPENAI_API_SERVER)
+        self._renderer = OnlineRenderer(
+            model_config=self._llm.model_config,
+            renderer=self._llm.renderer,
+            request_logger=None,
+            chat_template=load_chat_template(options.chat_template) if options.chat_template else None,
+            chat_template_content_format="auto",
+            enable_auto_tools=options.tool_parser is not None,
+            tool_parser=options.tool_parser,
+            reasoning_parser=options.reasoning_parser or "",
+        )
+        self._renderer.warmup()
+        self._parser = self._renderer.parser
+        self._defaults = self._llm.model_config.get_diff_sampling_param()
+
+    def _arguments(self) -> dict[str, Any]:
+        from vllm.config import StructuredOutputsConfig
+
+        options = self._options
+        cuda = hardware.cuda()
+        arguments: dict[str, Any] = {
+            "model": str(options.path),
+            "served_model_name": options.name,
+            "dtype": options.dtype,
+            "enforce_eager": not cuda if options.eager is None else options.eager,
+            "enable_prefix_caching": True,
+            "tensor_parallel_size": options.tensor_parallel_size,
+            # Requests are logged by the front end, without their text.
+            "enable_log_requests": False,
+            "use_tqdm_on_load": False,
+            # llguidance knows most of JSON Schema and needs no compilation; without free whitespace a small model
+            # can't wander off into blank lines.
+            "structured_outputs_config": StructuredOutputsConfig(backend="guidance", disable_any_whitespace=True),
+            "limit_mm_per_prompt": {} if options.images else {"image": 0, "video": 0, "audio": 0},
+        }
+        if cuda:
+            arguments["enable_sleep_mode"] = True
+            if options.gpu_memory_utilization is not None:
+                arguments["gpu_memory_utilization"] = options.gpu_memory_utilization
+        else:
+            arguments["kv_cache_memory_bytes"] = options.kv_cache
+            if options.dtype == "auto":
+                arguments["dtype"] = hardware.processor_dtype()
+        for name in ("max_model_len", "max_num_seqs", "quantization"):
+            if (value := getattr(options, name)) is not None:
+                arguments[name] = value
+        if options.reasoning_parser:
+            arguments["reasoning_parser"] = options.reasoning_parser
+        return arguments | dict(options.extra)
+
+    async def stop(self) -> None:
+        self._stopped = True
+        llm, self._llm = self._llm, None
+        if llm is not None:
+            if llm.output_handler is not None:
+                llm.output_handler.cancel()  # else it takes the end of the core for an accident, and logs a trace
+            await asyncio.to_thread(llm.shutdown)
+
+    @property
+    def alive(self) -> bool:
+        return self._llm is not None and not self._llm.errored
+
+    @property
+    def running(self) -> int:
+        """Requests that vLLM has not finished or aborted, by its own count."""
+        return 0 if self._llm is None else int(self._llm.get_num_unfinished_requests())
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of vLLM's core (its workers are the core's children), for operators and fault tests."""
+        if self._llm is None:
+            return []
+        manager = self._llm.engine_core.resources.engine_manager
+        return [process.pid for process in manager.processes if process.pid] if manager else []
+
+    def footprint(self) -> Footprint:
+        parts = [footprint.of_process(pid) for pid in self.pids]
+        return Footprint(sum(part.host for part in parts), sum(part.gpu for part in parts))
+
+    async def sleep(self) -> None:
+        """Level 1: weights to host memory, KV cache dropped (vLLM #29341: level 2 woke up to gibberish)."""
+        await self._llm.sleep(level=1)
+
+    async def wake(self) -> None:
+        await self._llm.wake_up()
+
+    # ------------------------------------------------------------ jobs
+
+    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        if not isinstance(job, ChatJob):
+            raise InvalidRequest("This model does chat only.", param="model")
+        if not self.alive:
+            raise EngineFailed
+        from vllm.exceptions import VLLMClientError
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        from server.engines.vllm import prompt as prompts
+
+        llm = self._llm
+        prompt = await prompts.render(job, self._renderer, self._defaults)
+        choices, reasoning = self._choices(job, prompt)
+        try:
+            queue = await llm.add_request(
+                f"chat-{next(self._ids)}", prompt.input, prompt.sampling, **reasoning
+            )
+        except EngineDeadError:
+            raise EngineFailed from None
+        except (VLLMClientError, ValueError) as error:
+            # What is left to be wrong here is the grammar: everything else was checked when it was rendered.
+            param = "response_format" if job.output_schema is not None else "tools" if job.tools else None
+            raise InvalidRequest(str(error), param=getattr(error, "parameter", None) or param) from None
+        generated = cached = 0
+        finished = False
+        try:
+            yield Accepted(prompt_tokens=prompt.tokens)
+            while not finished:
+                # Without an await where something is ready: under load this spares a task switch a token.
+                output = queue.get_nowait() or await queue.get()
+                finished = output.finished
+                cached = output.num_cached_tokens or cached
+                for piece in output.outputs:
+                    generated += len(piece.token_ids)
+                    for event in choices[piece.index].feed(piece):
+                        yield event
+            yield Usage(
+                prompt_tokens=prompt.tokens,
+                completion_tokens=generated,
+                cached_tokens=cached,
+                reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
+            )
+        except (EngineDeadError, EngineGenerateError):
+            raise EngineFailed from None
+        finally:
+            if not finished and not llm.errored:
+                with anyio.CancelScope(shield=True):
+                    await llm.abort(queue.request_id, internal=True)
+            queue.close()
+
+    def _choices(self, job: ChatJob, prompt: "Prompt") -> tuple[list["Choice"], dict[str, Any]]:
+        """A follower for each of the n answers, and what vLLM's core must know about reasoning."""
+        from server.engines.vllm.output import ForcedCall, Parsed, RequiredCall, Text
+
+        request, parse = prompt.request, self._parser is not None
+        # Without functions and without a reasoning parser there is nothing to take apart.
+        if parse and self._options.reasoning_parser is None and job.tool_choice != "auto":
+            parse = False
+        reasoning: dict[str, Any] = {}
+        choices: list[Choice] = []
+        for index in range(job.n):
+            choice: Choice = Text(index, job.top_logprobs)
+            if parse:
+                parser = self._parser(
+                    self._llm.tokenizer,
+                    request.tools,
+                    chat_template_kwargs=prompt.template_kwargs,
+                    model_config=self._llm.model_config,
+                )
+                ids = list(prompt.input["prompt_token_ids"])
+                choice = Parsed(index, job.top_logprobs, parser, request, ids)
+                if parser.reasoning_parser is not None and not reasoning:
+                    reasoning = {
+                        "reasoning_ended": request.resolve_reasoning_ended(parser, ids),
+                        "reasoning_parser_kwargs": {"chat_template_kwargs": dict(prompt.template_kwargs)},
+                    }
+            name = job.forced_tool or (job.tools[0].name if job.tool_choice == "required" and len(job.tools) == 1 else None)
+            if name is not None:
+                choice = ForcedCall(choice, index, name)
+            elif job.tool_choice == "required":
+                choice = RequiredCall(choice, index)
+            choices.append(choice)
+        return choices, reasoning

@@ -1,0 +1,206 @@
+"""vLLM's outputs as events. One `Choice` follows one of the n answers of a request."""
+
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, Protocol, cast
+
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.outputs import CompletionOutput
+from vllm.parser.abstract_parser import Parser
+
+from server.core import Event, Finish, FinishReason, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta
+from server.errors import EngineFailed
+
+FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
+
+
+class Choice(Protocol):
+    """Turns the pieces of one answer into events, in order."""
+
+    reasoning_tokens: int
+
+    def feed(self, output: CompletionOutput) -> Iterable[Event]: ...
+
+
+class Text:
+    """The plain case, and the hot path: a piece of text is a piece of the answer."""
+
+    reasoning_tokens = 0
+
+    def __init__(self, index: int, top_logprobs: int | None) -> None:
+        self._index = index
+        self._top = top_logprobs
+
+    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+        tokens = len(output.token_ids)
+        logprobs = None if self._top is None else token_logprobs(output, self._top)
+        if output.text or logprobs:
+            yield TextDelta(self._index, output.text, logprobs, tokens)
+            tokens = 0
+        if output.finish_reason is not None:
+            yield Finish(self._index, _reason(output), tokens)
+
+
+class Parsed:
+    """An answer that vLLM's parsers take apart into reasoning, text and the calls the model chose to make."""
+
+    def __init__(
+        self,
+        index: int,
+        top_logprobs: int | None,
+        parser: Parser,
+        request: ChatCompletionRequest,
+        prompt_token_ids: list[int],
+    ) -> None:
+        self._index = index
+        self._top = top_logprobs
+        self._parser = parser
+        self._request = request
+        self._prompt = prompt_token_ids
+        self._ids: list[int] = []
+        self._called = False
+        self._tokens = 0
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return int(self._parser.count_reasoning_tokens(self._ids))
+
+    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+        ids = list(output.token_ids)
+        self._ids += ids
+        self._tokens += len(ids)
+        logprobs = None if self._top is None else token_logprobs(output, self._top)
+        finished = output.finish_reason is not None
+        delta = self._parser.parse_delta(
+            delta_text=output.text,
+            delta_token_ids=ids,
+            request=self._request,
+            prompt_token_ids=self._prompt,
+            finished=finished,
+        )
+        if delta is not None:
+            if delta.reasoning:
+                yield ReasoningDelta(self._index, delta.reasoning, self._counted())
+            if delta.content or (logprobs and not delta.reasoning):
+                yield TextDelta(self._index, delta.content or "", logprobs, self._counted())
+            for call in delta.tool_calls or ():
+                self._called = True
+                function = call.function
+                yield ToolCallDelta(
+                    self._index,
+                    call.index,
+                    (function.arguments or "") if function else "",
+                    call.id,
+                    function.name if function else None,
+                    self._counted(),
+                )
+        if finished:
+            reason = _reason(output)
+            yield Finish(self._index, "tool_calls" if self._called and reason == "stop" else reason, self._counted())
+
+    def _counted(self) -> int:
+        tokens, self._tokens = self._tokens, 0
+        return tokens
+
+
+class ForcedCall:
+    """The text of `source` is the arguments of one call to a function known beforehand."""
+
+    def __init__(self, source: Choice, index: int, name: str) -> None:
+        self._source = source
+        self._index = index
+        self._name: str | None = name
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return self._source.reasoning_tokens
+
+    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+        for event in self._source.feed(output):
+            if isinstance(event, TextDelta):
+                yield self._piece(event.text, event.tokens)
+            elif isinstance(event, Finish) and event.reason == "stop":
+                yield Finish(event.index, "tool_calls", event.tokens)
+            else:
+                yield event
+
+    def _piece(self, arguments: str, tokens: int) -> ToolCallDelta:
+        name, self._name = self._name, None
+        return ToolCallDelta(self._index, 0, arguments, call_id() if name else None, name, tokens)
+
+
+class RequiredCall:
+    """The text of `source` is `{"name": …, "arguments": {…}}`, as the grammar of `prompt.forced_schema` makes it."""
+
+    HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*"((?:[^"\\]|\\.)*)"\s*,\s*"arguments"\s*:\s*')
+
+    def __init__(self, source: Choice, index: int) -> None:
+        self._source = source
+        self._index = index
+        self._buffer = ""
+        self._named = False
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return self._source.reasoning_tokens
+
+    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+        tokens = 0
+        for event in self._source.feed(output):
+            if isinstance(event, TextDelta):
+                self._buffer += event.text
+                tokens += event.tokens
+                for piece in self._pieces(tokens):
+                    tokens = 0
+                    yield piece
+            elif isinstance(event, Finish) and event.reason == "stop":
+                yield Finish(event.index, "tool_calls", event.tokens + tokens)
+            else:
+                yield event
+
+    def _pieces(self, tokens: int) -> Iterator[ToolCallDelta]:
+        if not self._named:
+            head = self.HEAD.match(self._buffer)
+            if head is None:
+                return
+            self._named = True
+            self._buffer = self._buffer[head.end() :]
+            yield ToolCallDelta(self._index, 0, "", call_id(), head[1], tokens)
+            tokens = 0
+        # The envelope's own brace is the last one: hold back what may turn out to be it.
+        safe = self._buffer.rstrip()
+        if safe.endswith("}"):
+            safe = safe[:-1]
+        if safe:
+            self._buffer = self._buffer[len(safe) :]
+            yield ToolCallDelta(self._index, 0, safe, tokens=tokens)
+
+
+def call_id() -> str:
+    return f"call_{secrets.token_hex(12)}"
+
+
+def token_logprobs(output: CompletionOutput, top: int) -> tuple[TokenLogprob, ...]:
+    """The sampled tokens of this piece with their `top` likeliest alternatives."""
+    entries = []
+    for token_id, alternatives in zip(output.token_ids, output.logprobs or (), strict=False):
+        ranked = sorted(alternatives.values(), key=lambda entry: -entry.logprob)[:top]
+        sampled = _logprob(alternatives[token_id])
+        entries.append(
+            TokenLogprob(sampled.token, sampled.logprob, sampled.bytes, tuple(_logprob(entry) for entry in ranked))
+        )
+    return tuple(entries)
+
+
+def _logprob(entry: Any) -> TokenLogprob:
+    text = entry.decoded_token or ""
+    # JSON has no infinity; the OpenAI API uses -9999 for "as good as impossible".
+    return TokenLogprob(text, max(float(entry.logprob), -9999.0), tuple(text.encode()))
+
+
+def _reason(output: CompletionOutput) -> FinishReason:
+    reason = FINISH_REASONS.get(cast(Literal["stop"], output.finish_reason))
+    if reason is None:  # "error", or "abort" that nobody here asked for
+        raise EngineFailed
+    return reason

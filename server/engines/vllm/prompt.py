@@ -1,0 +1,134 @@
+"""A chat job in vLLM's own words: its request model, rendered prompt, and sampling parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.entrypoints.serve.engine.protocol import ErrorResponse
+from vllm.exceptions import VLLMClientError
+from vllm.renderers.online_renderer import OnlineRenderer
+from vllm.sampling_params import SamplingParams
+
+from server.core import ChatJob, Tool
+from server.errors import ContextLengthExceeded, InvalidRequest
+
+NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A job that is ready for the engine. tokens: length of the rendered prompt."""
+
+    request: ChatCompletionRequest
+    input: Any
+    sampling: SamplingParams
+    tokens: int
+    template_kwargs: Mapping[str, Any]
+
+
+async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any]) -> Prompt:
+    """Template and tokenize. Raises InvalidRequest, ContextLengthExceeded.
+
+    defaults: the model's own sampling parameters, from its generation_config.json.
+    """
+    try:
+        request = ChatCompletionRequest.model_validate(_request_body(job, renderer))
+        rendered = await renderer.render_chat(request)
+    except VLLMClientError as error:
+        raise _invalid(str(error.args[0]), getattr(error, "parameter", None)) from None
+    except (jinja2.TemplateError, ValueError, TypeError) as error:
+        # What a chat template says about messages that it can't place (roles out of order, say).
+        raise InvalidRequest(f"The model's chat template refuses these messages: {error}", param="messages") from None
+    if isinstance(rendered, ErrorResponse):
+        raise _invalid(rendered.error.message, rendered.error.param)
+    _, (engine_input,) = rendered
+
+    tokens = len(engine_input.get("prompt_token_ids") or ())
+    room = renderer.model_config.max_model_len - tokens
+    if room < 1:
+        raise ContextLengthExceeded(
+            f"This model's maximum context length is {renderer.model_config.max_model_len} tokens. "
+            f"However, your messages resulted in {tokens} tokens. Please reduce the length of the messages.",
+            param="messages",
+        )
+    sampling = request.to_sampling_params(room if job.max_tokens is None else min(job.max_tokens, room), defaults)
+    return Prompt(request, engine_input, sampling, tokens, renderer.effective_chat_template_kwargs(request))
+
+
+def forced_schema(job: ChatJob) -> Mapping[str, Any] | None:
+    """The JSON Schema that a forced call must obey, or None where no call is forced.
+
+    One possible function: its own parameters. Several (`required`): an envelope that names the function first, so
+    that the arguments can be streamed as they come; see `output.RequiredCall`.
+    """
+    if job.forced_tool is not None:
+        (tool,) = (tool for tool in job.tools if tool.name == job.forced_tool)
+        return tool.parameters or NO_ARGUMENTS
+    if job.tool_choice == "required":
+        if len(job.tools) == 1:
+            return job.tools[0].parameters or NO_ARGUMENTS
+        return {"anyOf": [_envelope(tool) for tool in job.tools]}
+    return None
+
+
+def _envelope(tool: Tool) -> Mapping[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"name": {"const": tool.name}, "arguments": tool.parameters or NO_ARGUMENTS},
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }
+
+
+def _request_body(job: ChatJob, renderer: OnlineRenderer) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "messages": [dict(message) for message in job.messages],
+        "n": job.n,
+        "stream": True,
+        "stop": list(job.stop),
+        "seed": job.seed,
+        "temperature": job.temperature,
+        "top_p": job.top_p,
+        "top_k": job.top_k,
+        "min_p": job.min_p,
+        "repetition_penalty": job.repetition_penalty,
+        "frequency_penalty": job.frequency_penalty,
+        "presence_penalty": job.presence_penalty,
+        "min_tokens": job.min_tokens or 0,
+        "ignore_eos": job.ignore_eos,
+        "reasoning_effort": job.reasoning_effort,
+        "chat_template_kwargs": dict(job.chat_template_kwargs) if job.chat_template_kwargs else None,
+        "logit_bias": {str(token): bias for token, bias in job.logit_bias.items()} if job.logit_bias else None,
+    }
+    if job.top_logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": job.top_logprobs}
+    schema = forced_schema(job) or job.output_schema
+    if schema is not None:
+        body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
+    if job.tools and job.tool_choice != "none":
+        # A forced call needs no parser: the functions go into the prompt, and the grammar does the rest.
+        body |= {"tools": [_tool(tool) for tool in job.tools], "tool_choice": "none"}
+        if job.tool_choice == "auto":
+            if renderer.parser is None or renderer.parser.tool_parser_cls is None:
+                raise InvalidRequest(
+                    "This model can't choose functions by itself; force a call with tool_choice "
+                    "`required` or a function's name.",
+                    param="tool_choice",
+                    code="unsupported_value",
+                )
+            body["tool_choice"] = "auto"
+            body["parallel_tool_calls"] = job.parallel_tool_calls
+    return body
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters or NO_ARGUMENTS}
+    return {"type": "function", "function": {k: v for k, v in function.items() if v is not None}}
+
+
+def _invalid(message: str, param: str | None) -> InvalidRequest:
+    if "maximum context length" in message or "max_model_len" in message:
+        return ContextLengthExceeded(message, param="messages")
+    return InvalidRequest(message, param=param)
