@@ -13,13 +13,14 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from openai import AsyncOpenAI
 from PIL import Image
 
 from server.api.openai.image_store import ImageStore
 from server.core import Task
 from server.errors import StorageFull
 from server.settings import Settings
-from server.testing import FakeServer
+from server.testing import KEY, FakeServer
 
 pytestmark = pytest.mark.anyio
 
@@ -379,3 +380,22 @@ async def test_the_sweeper_drops_expired_pictures_by_itself(store: ImageStore, c
             await asyncio.sleep(0)
     sweeper.cancel()
     await asyncio.wait([sweeper])
+
+
+# ---------------------------------------------------------------- the OpenAI SDK, unmodified
+
+
+async def test_the_sdk_generates_and_streams(client: httpx.AsyncClient) -> None:
+    sdk = AsyncOpenAI(base_url="http://test/v1", api_key=KEY, http_client=client)  # type: ignore[arg-type]  # it wants a fork of httpx of the same shape
+    answer = await sdk.images.generate(model="everything", prompt="a red heart", size="1024x1024", n=1)
+    assert answer.data is not None
+    assert answer.size == "1024x1024"
+    assert URL.fullmatch(answer.data[0].url or "")
+    assert answer.usage is not None
+    assert answer.usage.input_tokens == 3
+    stream = await sdk.images.generate(model="everything", prompt="a heart", stream=True, partial_images=1)
+    kinds = []
+    async for event in stream:
+        kinds.append(event.type)
+        assert opened(base64.b64decode(event.b64_json)).format == "PNG"
+    assert kinds == ["image_generation.partial_image", "image_generation.completed"]
