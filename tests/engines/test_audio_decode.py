@@ -114,7 +114,7 @@ def pitch(samples: Samples) -> float:
         ("mp4", "aac", {"rate": 44_100, "movflags": "faststart"}),
         ("adts", "aac", {}),
         ("ogg", "libopus", {}),
-        ("asf", "wmav2", {"rate": 44_100, "layout": "stereo"}),
+        ("mpegts", "mp2", {"layout": "stereo"}),
         ("flac", "flac", {"layout": "stereo"}),
         ("webm", "libopus", {"layout": "stereo"}),
         ("webm", "libopus", {"live": "1"}),
