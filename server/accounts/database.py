@@ -1,18 +1,22 @@
 """The database: connections, units of work, migrations. SQLite by default, PostgreSQL by its URL."""
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+Result = TypeVar("Result")
 
 BUSY_TIMEOUT = 30.0
 # Any number will do, as long as every process uses the same one.
@@ -40,12 +44,13 @@ class Database:
         self._engine = create_async_engine(self._url, **options)
         self._writer = self._engine.execution_options(sagehold_write=True)
         if self.sqlite:
-            event.listen(self._engine.sync_engine, "connect", _configure_sqlite)
-            event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+            _listen_sqlite(self._engine.sync_engine)
         self._read = async_sessionmaker(self._engine, expire_on_commit=False)
         self._write = async_sessionmaker(self._writer, expire_on_commit=False)
         # SQLite has one writer at a time and others poll for their turn; inside one process they queue instead.
         self._turn = anyio.Lock() if self.sqlite else None
+        self._thread = ThreadPoolExecutor(1, "accounts") if self.sqlite else None
+        self._blocking: Engine | None = None
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession, None]:
@@ -60,6 +65,31 @@ class Database:
         with anyio.CancelScope(shield=True):
             async with self._turn or nullcontext(), self._write.begin() as session:
                 yield session
+
+    async def run(self, work: Callable[[Connection], Result]) -> Result:
+        """A unit of work written as plain blocking code.
+
+        On SQLite it runs as a whole in a thread of its own: going to the driver's thread and back for each
+        statement would cost more than the statements.
+        """
+        with anyio.CancelScope(shield=True):
+            if self._turn is None:
+                async with self._writer.begin() as connection:
+                    result = await connection.run_sync(work)
+            else:
+                async with self._turn:
+                    loop = asyncio.get_running_loop()
+                    result = await loop.run_in_executor(self._thread, self._run_blocking, work)
+        return result
+
+    def _run_blocking(self, work: Callable[[Connection], Result]) -> Result:
+        if self._blocking is None:
+            options = {"connect_args": {"timeout": BUSY_TIMEOUT}, "pool_size": 1}
+            engine = create_engine(self._url.set(drivername="sqlite+pysqlite"), **options)
+            _listen_sqlite(engine)
+            self._blocking = engine.execution_options(sagehold_write=True)
+        with self._blocking.begin() as connection:
+            return work(connection)
 
     async def lock(self, session: AsyncSession, number: int) -> None:
         """Exclude other units of work that take the same lock, until this one ends."""
@@ -84,6 +114,10 @@ class Database:
 
     async def aclose(self) -> None:
         await self._engine.dispose()
+        if self._thread is not None:
+            if self._blocking is not None:
+                self._thread.submit(self._blocking.dispose)
+            await anyio.to_thread.run_sync(self._thread.shutdown)
 
     def _create_file(self) -> None:
         """Create the database's file for its owner's eyes only; SQLite gives its journals the same mode."""
@@ -91,6 +125,11 @@ class Database:
             path = Path(self._url.database)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _listen_sqlite(engine: Engine) -> None:
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -213,9 +213,7 @@ class Ledger:
                     await self._instance.leave(session)
 
     async def _post(self, steps: Sequence[Step]) -> Sequence[Outcome | SageholdError]:
-        async with self._database.write() as session:
-            connection = await session.connection()
-            return await connection.run_sync(lambda sync: Posting(sync, self._now()).apply(steps))
+        return await self._database.run(lambda connection: Posting(connection, self._now()).apply(steps))
 
 
 def _expect(kind: type[Answer], outcome: Outcome | SageholdError) -> Answer:
