@@ -12,12 +12,12 @@ from server.api import errors, ops
 from server.api.context import RequestContext
 from server.api.deps import Services, authenticated
 from server.api.errors import Guard
-from server.api.openai import images, models, speech, transcription
+from server.api.openai import chat, images, models, speech, transcription
 from server.api.paths import CanonicalPaths
 from server.observability import Metrics
 from server.settings import Settings
 
-KEYED: tuple[APIRouter, ...] = (models.router, transcription.router, speech.router, images.router)
+KEYED: tuple[APIRouter, ...] = (models.router, chat.router, transcription.router, speech.router, images.router)
 """Routers under /v1 that need a key."""
 PUBLIC: tuple[APIRouter, ...] = (images.public,)
 """Routers under /v1 that need none."""

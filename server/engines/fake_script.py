@@ -106,7 +106,7 @@ def _chat(job: ChatJob, options: FakeOptions) -> Iterator[Event]:
             yield ToolCallDelta(index, 0, id=f"call_fake{index}", name=call[0])
             for piece in arguments:
                 yield ToolCallDelta(index, 0, arguments=piece)
-            yield Finish(index, "stop" if job.forced_tool else "tool_calls")
+            yield Finish(index, "tool_calls")
         yield Usage(prompt_tokens=prompt, completion_tokens=job.n * len(arguments))
         return
     reasoning = _tokens(options.reasoning)

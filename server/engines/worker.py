@@ -7,6 +7,7 @@ closes the socket, the other is done: the child exits, the parent fails the jobs
 """
 
 import asyncio
+import contextlib
 import ctypes
 import itertools
 import logging
@@ -267,11 +268,8 @@ def main() -> None:
     _die_with_parent()
     name = sys.argv[2]
     logging.basicConfig(level=logging.INFO, format=f"%(levelname)s {name}: %(message)s", stream=sys.stderr)
-    with socket.socket(fileno=int(sys.argv[1])) as connection:
-        try:
-            _Child(connection, name).serve()
-        except (EOFError, ConnectionError):
-            pass
+    with socket.socket(fileno=int(sys.argv[1])) as connection, contextlib.suppress(EOFError, ConnectionError):
+        _Child(connection, name).serve()
     # Threads may still be inside a long native call; nothing of theirs is worth waiting for.
     os._exit(0)
 

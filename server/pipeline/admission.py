@@ -23,8 +23,11 @@ class Charge:
 
 class Admission:
     @asynccontextmanager
-    async def admit(self, caller: Caller, plan: Plan) -> AsyncGenerator[Charge, None]:
-        """Hold what the plan may cost until the block ends. Raises PermissionDenied, RateLimited, InsufficientCredits."""
+    async def admit(self, caller: Caller, plan: Plan) -> AsyncGenerator[Charge, None]:  # noqa: ARG002 - its price will count
+        """Hold what the plan may cost until the block ends.
+
+        Raises PermissionDenied, RateLimited, InsufficientCredits.
+        """
         if "inference" not in caller.scopes:
             raise PermissionDenied("This key has no inference scope.")
         yield Charge()

@@ -38,7 +38,7 @@ class VllmEngine:
     # ------------------------------------------------------------ lifecycle
 
     async def start(self) -> None:
-        """Build the engine in a thread: importing vLLM and loading weights take seconds that others can be served in."""
+        """Build the engine in a thread: imports and weights take seconds in which others can be served."""
         if not hardware.cuda():
             forkserver.start()
         starting = asyncio.create_task(asyncio.to_thread(self._build))
@@ -58,7 +58,7 @@ class VllmEngine:
             raise ModelUnavailable(f"The model could not be loaded ({type(error).__name__}).") from None
 
     def _build(self) -> None:
-        # vLLM's own log is verbose at its default, and its warnings are for people who tune it; ours tells what matters.
+        # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.renderers.chat_utils import load_chat_template
@@ -172,9 +172,7 @@ class VllmEngine:
         prompt = await prompts.render(job, self._renderer, self._defaults)
         choices, reasoning = self._choices(job, prompt)
         try:
-            queue = await llm.add_request(
-                f"chat-{next(self._ids)}", prompt.input, prompt.sampling, **reasoning
-            )
+            queue = await llm.add_request(f"chat-{next(self._ids)}", prompt.input, prompt.sampling, **reasoning)
         except EngineDeadError:
             raise EngineFailed from None
         except (VLLMClientError, ValueError) as error:
@@ -234,7 +232,9 @@ class VllmEngine:
                         "reasoning_ended": request.resolve_reasoning_ended(parser, ids),
                         "reasoning_parser_kwargs": {"chat_template_kwargs": dict(prompt.template_kwargs)},
                     }
-            name = job.forced_tool or (job.tools[0].name if job.tool_choice == "required" and len(job.tools) == 1 else None)
+            name = job.forced_tool or (
+                job.tools[0].name if job.tool_choice == "required" and len(job.tools) == 1 else None
+            )
             if name is not None:
                 choice = ForcedCall(choice, index, name)
             elif job.tool_choice == "required":

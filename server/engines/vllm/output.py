@@ -18,7 +18,8 @@ FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "
 class Choice(Protocol):
     """Turns the pieces of one answer into events, in order."""
 
-    reasoning_tokens: int
+    @property
+    def reasoning_tokens(self) -> int: ...
 
     def feed(self, output: CompletionOutput) -> Iterable[Event]: ...
 
@@ -170,8 +171,7 @@ class RequiredCall:
             tokens = 0
         # The envelope's own brace is the last one: hold back what may turn out to be it.
         safe = self._buffer.rstrip()
-        if safe.endswith("}"):
-            safe = safe[:-1]
+        safe = safe.removesuffix("}")
         if safe:
             self._buffer = self._buffer[len(safe) :]
             yield ToolCallDelta(self._index, 0, safe, tokens=tokens)

@@ -4,7 +4,7 @@ from server.offline import go_offline
 
 go_offline()
 
-import vllm.model_executor.models.llama  # noqa: E402, F401
-import vllm.v1.engine.core  # noqa: E402, F401
-import vllm.v1.executor.multiproc_executor  # noqa: E402, F401
+import vllm.model_executor.models.llama  # noqa: E402
+import vllm.v1.engine.core  # noqa: E402
+import vllm.v1.executor.multiproc_executor  # noqa: E402
 import vllm.v1.worker.cpu_worker  # noqa: E402, F401
