@@ -1,9 +1,11 @@
 """From what a client sent to a typed request: pydantic's findings in the OpenAI API's words."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import SchemaValidator
 
 from server.errors import InvalidRequest
 
@@ -36,9 +38,32 @@ def validate(schema: type[M], data: Mapping[str, Any]) -> M:
     """
     present = {name: value for name, value in data.items() if value is not None}
     try:
-        return schema.model_validate(present)
+        model: M = _validator(schema).validate_python(present)
     except ValidationError as error:
         raise _told(error, present) from None
+    return model
+
+
+@cache
+def _validator(schema: type[BaseModel]) -> SchemaValidator:
+    """The schema's validator, giving up on an array or object at its first bad element.
+
+    As pydantic makes it, a body of five million bad elements would be five million findings: minutes and gigabytes.
+    """
+    schema.model_rebuild()
+    # Otherwise the classes' own validators, which don't fail fast, would be taken again.
+    return SchemaValidator(_failing_fast(schema.__pydantic_core_schema__), _use_prebuilt=False)
+
+
+def _failing_fast(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_failing_fast(inner) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    copy = {name: _failing_fast(inner) for name, inner in part.items()}
+    if copy.get("type") in ("list", "tuple", "set", "frozenset", "dict"):
+        copy["fail_fast"] = True
+    return copy
 
 
 def _told(error: ValidationError, data: Mapping[str, Any]) -> InvalidRequest:
