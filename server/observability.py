@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import orjson
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
@@ -77,7 +77,7 @@ def configure_logging(level: str, style: str) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for noisy in ("httpx", "httpcore", "asyncio", "multipart", "python_multipart", "aiosqlite", "alembic"):
+    for noisy in ("vllm", "httpx", "httpcore", "asyncio", "multipart", "python_multipart", "aiosqlite", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     logging.getLogger("uvicorn.error").addFilter(_not_told_already)
 
@@ -190,6 +190,7 @@ class Metrics:
     """The server's Prometheus metrics, in a registry of their own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every counter for no one
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "sagehold_requests", "Requests answered", ["route", "status", "model"], registry=self._registry

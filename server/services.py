@@ -1,9 +1,11 @@
 """The composition root: builds everything that routes work with, and takes it down again."""
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Any
 
 import anyio
 
@@ -37,6 +39,8 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
     )
     for missing in catalog.missing:
         log.info("model %s is not installed%s", missing.spec.name, _by(missing.spec))
+    if not catalog.models:
+        log.warning("no model is installed: there is nothing to serve. See `sagehold models list`.")
     machine = await anyio.to_thread.run_sync(Machine.detect)
     ledger = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
 
@@ -49,6 +53,7 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
             settings.data_dir / "images", ttl=settings.image_url_ttl, max_bytes=settings.image_store_max
         )
         await images.start()
+        await stack.enter_async_context(_background(images.keep_swept(), "image sweep"))
         registry = Registry(
             catalog.models,
             engine_for,
@@ -69,6 +74,17 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
             images=images,
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None, None]:
+    """`work` beside the block, and no longer."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _by(spec: ModelSpec) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import json
 import logging
 import os
@@ -72,6 +73,9 @@ def command(
         # vLLM tells hundreds of lines of what it is doing; its warnings are enough here.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns at each fork otherwise
+
+    if settings.auth == "off" and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+        log.warning("%sAUTH is off: whoever reaches this address may use every model", PREFIX)
 
     import uvloop
 
