@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import httpx
 import pytest
+from openai import AsyncOpenAI, AuthenticationError, NotFoundError
 
 from server.core import Caller, Task
 from server.models.spec import Price
@@ -79,3 +80,19 @@ async def test_a_key_sees_only_the_models_it_may_use(fake: FakeServer, client: h
 async def test_head_answers_as_get_does(client: httpx.AsyncClient) -> None:
     assert (await client.head("/v1/models")).status_code == 200
     assert (await client.head(f"/v1/models/fake-{Task.CHAT}")).status_code == 200
+
+
+async def test_the_openai_sdk_lists_retrieves_and_raises_its_own_errors(fake: FakeServer) -> None:
+    fake.catalog.listed.append(replace(fake.catalog.listed[1], id="org/name"))
+    async with fake.client(key=None) as http:
+        sdk = AsyncOpenAI(api_key=KEY, base_url="http://test/v1", http_client=http, max_retries=0)
+        assert [model.id async for model in sdk.models.list()][-1] == "org/name"
+        assert (await sdk.models.retrieve("org/name")).owned_by == "local"
+        with pytest.raises(NotFoundError) as missing:
+            await sdk.models.retrieve("no-such")
+        assert missing.value.code == "model_not_found"
+        assert missing.value.request_id is not None
+        assert missing.value.request_id.startswith("req_")
+        with pytest.raises(AuthenticationError) as refused:
+            await sdk.with_options(api_key="sk-wrong").models.list()
+        assert refused.value.code == "invalid_api_key"
