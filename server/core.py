@@ -274,9 +274,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """Encoded bytes of speech, ready to send; the concatenation of all chunks is a valid file."""
+    """Encoded bytes of speech, ready to send; the concatenation of all chunks is a valid file.
+
+    characters: how many of the text's are spoken with this chunk.
+    """
 
     data: bytes
+    characters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +299,7 @@ class Picture:
 class Usage:
     """What a job used, of whichever kind applies. The last event of every stream that ends well.
 
-    Engines keep it right for a stream that is cut short too: see `Engine.run`.
+    For a stream that is cut short the pipeline adds up the counts of its events (server/pipeline/metering.py).
     """
 
     prompt_tokens: int = 0

@@ -71,7 +71,7 @@ def command(
     if settings.log_level != "debug":
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         # vLLM tells hundreds of lines of what it is doing; its warnings are enough here.
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns at each fork otherwise
 
     if settings.auth == "off" and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:

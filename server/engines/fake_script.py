@@ -105,18 +105,18 @@ def _chat(job: ChatJob, options: FakeOptions) -> Iterator[Event]:
         for index in range(job.n):
             yield ToolCallDelta(index, 0, id=f"call_fake{index}", name=call[0])
             for piece in arguments:
-                yield ToolCallDelta(index, 0, arguments=piece)
+                yield ToolCallDelta(index, 0, arguments=piece, tokens=1)
             yield Finish(index, "tool_calls")
         yield Usage(prompt_tokens=prompt, completion_tokens=job.n * len(arguments))
         return
     reasoning = _tokens(options.reasoning)
     for index in range(job.n):
         for token in reasoning:
-            yield ReasoningDelta(index, token)
+            yield ReasoningDelta(index, token, 1)
     answer, reason = _answer(job, options)
     for token in answer:  # the choices interleaved, as in a batch
         for index in range(job.n):
-            yield TextDelta(index, token, _logprobs(job, token))
+            yield TextDelta(index, token, _logprobs(job, token), 1)
     for index in range(job.n):
         yield Finish(index, reason)
     yield Usage(
@@ -193,7 +193,7 @@ def _speech(job: SpeechJob) -> Iterator[Event]:
     """Not audio: each chunk is a word of the text, so that a test can tell what was sent when."""
     yield Accepted()
     for token in _tokens(job.text):
-        yield AudioChunk(token.encode())
+        yield AudioChunk(token.encode(), len(token))
     yield Usage(characters=len(job.text))
 
 

@@ -6,7 +6,7 @@ guards espeak-ng by a lock of its own, and everything else here belongs to one j
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -89,28 +89,37 @@ class PiperHandler:
             raise InvalidRequest("The input has nothing in it to speak.", param="input")
         yield Accepted()
         rate = speaker.voice.config.sample_rate
-        phonemes = samples = 0
+        sentences = [sentence for sentence in speaker.voice.phonemize(text) if is_speakable(sentence)]
+        total = sum(map(len, sentences))
+        phonemes = samples = told = 0
         with AudioEncoder(job.format, rate) as encoder:
-            for step, audio in self._spoken(speaker, text, job.speed):
+            for step, audio in self._spoken(speaker, sentences, job.speed):
                 phonemes += step
                 samples += audio.size
-                data = encoder.feed(audio)
-                yield AudioChunk(data) if data else None
-            yield AudioChunk(encoder.finish())
+                # The text's characters, shared out over its phonemes: what a cut-off job is billed by.
+                characters = len(job.text) * phonemes // total if total else len(job.text)
+                if data := encoder.feed(audio):
+                    yield AudioChunk(data, characters - told)
+                    told = characters
+                else:
+                    yield None
+            yield AudioChunk(encoder.finish(), len(job.text) - told)
         yield Usage(
             characters=len(job.text),
             details={"voice": voice, "phonemes": phonemes, "seconds": round(samples / rate, 3)},
         )
 
-    def _spoken(self, speaker: Speaker, text: str, speed: float) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """The text step by step: phonemes read, and their samples with the pause before them."""
+    def _spoken(
+        self, speaker: Speaker, sentences: Sequence[Sequence[str]], speed: float
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The sentences' phonemes step by step: phonemes read, and their samples with the pause before them."""
         rate = speaker.voice.config.sample_rate
         # A step's work grows with the audio that it makes, so a slow speaker gets fewer phonemes at a time.
         slower = min(speed, 1.0)
         longest = round(LONGEST * slower)
         limit = round(OPENING * slower)
         pause = np.zeros(0, dtype=np.float32)
-        for sentence in filter(is_speakable, speaker.voice.phonemize(text)):
+        for sentence in sentences:
             for piece in pieces(sentence, limit, longest):
                 if not is_speakable(piece):
                     continue

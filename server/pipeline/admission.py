@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from server.core import Caller, Usage
-from server.errors import PermissionDenied
+from server.errors import ModelNotFound, PermissionDenied
 from server.pipeline.modes import Plan
 
 
@@ -23,11 +23,13 @@ class Charge:
 
 class Admission:
     @asynccontextmanager
-    async def admit(self, caller: Caller, plan: Plan) -> AsyncGenerator[Charge, None]:  # noqa: ARG002 - its price will count
+    async def admit(self, caller: Caller, plan: Plan) -> AsyncGenerator[Charge, None]:
         """Hold what the plan may cost until the block ends.
 
         Raises PermissionDenied, RateLimited, InsufficientCredits.
         """
         if "inference" not in caller.scopes:
             raise PermissionDenied("This key has no inference scope.")
+        if caller.models is not None and plan.job.model not in caller.models:
+            raise ModelNotFound.named(plan.job.model)
         yield Charge()

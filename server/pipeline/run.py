@@ -13,6 +13,7 @@ from server.engines.base import Engine
 from server.errors import EngineFailed
 from server.models.spec import ModelSpec
 from server.pipeline.admission import Admission, Charge
+from server.pipeline.metering import Meter
 from server.pipeline.modes import Plan, Resolver, plan_for
 
 
@@ -59,9 +60,9 @@ class Run:
     ) -> None:
         self.plan = plan
         self.accepted = accepted
-        self.usage: Usage | None = None
         self.first_event: float | None = None  # when the engine's first event came, by time.perf_counter()
         self._events = events
+        self._meter = Meter(accepted)
         self._charge = charge
         self._held = held
 
@@ -70,10 +71,13 @@ class Run:
         async for event in self._events:
             if self.first_event is None:
                 self.first_event = time.perf_counter()
-            if isinstance(event, Usage):
-                self.usage = event
-                self._charge.used(event)
+            self._meter.count(event)
             yield event
+
+    @property
+    def usage(self) -> Usage:
+        """What was used so far; final once the run is closed."""
+        return self._meter.usage
 
     @property
     def headers(self) -> dict[str, str]:
@@ -83,6 +87,7 @@ class Run:
     async def aclose(self) -> None:
         """Stop the work, settle, give the lease back. A client that has gone must not cancel this."""
         with anyio.CancelScope(shield=True):
+            self._charge.used(self.usage)
             await self._held.aclose()
 
     async def __aenter__(self) -> Self:

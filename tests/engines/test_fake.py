@@ -64,10 +64,10 @@ async def test_a_chat_says_its_text_and_counts_it() -> None:
 async def test_limits_and_stops_are_honoured() -> None:
     told = await events(Task.CHAT, chat(max_tokens=2, n=2))
     assert [event for event in told if isinstance(event, TextDelta)] == [
-        TextDelta(0, "Hello"),
-        TextDelta(1, "Hello"),
-        TextDelta(0, " from"),
-        TextDelta(1, " from"),
+        TextDelta(0, "Hello", tokens=1),
+        TextDelta(1, "Hello", tokens=1),
+        TextDelta(0, " from", tokens=1),
+        TextDelta(1, " from", tokens=1),
     ]
     assert [event.reason for event in told if isinstance(event, Finish)] == ["length", "length"]
     stopped = await events(Task.CHAT, chat(stop=(" fake",)))
@@ -175,7 +175,7 @@ async def test_dying_after_a_number_of_events() -> None:
     engine = await started(Task.CHAT, die_after=2)
     stream = engine.run(chat())
     told = [await anext(stream) for _ in range(3)]
-    assert told[1:] == [TextDelta(0, "Hello"), TextDelta(0, " from")]
+    assert told[1:] == [TextDelta(0, "Hello", tokens=1), TextDelta(0, " from")]
     with pytest.raises(EngineFailed):
         await anext(stream)
     assert not engine.alive

@@ -9,6 +9,8 @@ replaced without any import at all.
 
 import importlib.util
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing import context, forkserver
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,16 +42,36 @@ class _Context(context.ForkServerContext):
 
 def start() -> None:
     """Begin the server process and its imports in the background; returns at once."""
-    before = os.environ.get("LD_PRELOAD")
-    os.environ["LD_PRELOAD"] = ":".join([*_preloaded_libraries(), *([before] if before else [])])
-    try:
+    with _environment(_openmp() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}):
         forkserver.set_forkserver_preload([PRELOAD])
         forkserver.ensure_running()
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """What only the server process is to be started with."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
     finally:
-        if before is None:
-            del os.environ["LD_PRELOAD"]
-        else:
-            os.environ["LD_PRELOAD"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _openmp() -> dict[str, str]:
+    """How long OpenMP's threads spin when they wait for each other; libgomp reads it as it is loaded.
+
+    Its default, some milliseconds, suits a machine that does nothing else. Here the front end, speech and
+    transcription share the cores, and a spinning thread keeps the one it waits for from running: see
+    docs/performance.md for the figures. An operator's own choice stands.
+    """
+    if "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ:
+        return {}
+    return {"GOMP_SPINCOUNT": "1000"}
 
 
 def use() -> None:
@@ -60,8 +82,8 @@ def use() -> None:
     system_utils.multiprocessing = SimpleNamespace(get_context=lambda _method: _Context())
 
 
-def _preloaded_libraries() -> list[str]:
-    """The libraries that vLLM's CPU platform preloads into the processes it spawns: tcmalloc and torch's OpenMP."""
+def _preload(before: str | None) -> str:
+    """LD_PRELOAD as vLLM's CPU platform sets it for the processes it spawns: tcmalloc and torch's own OpenMP."""
     found: list[str] = []
     for package, folder, pattern in (
         ("vllm", "libs", "libtcmalloc_minimal*.so*"),
@@ -74,4 +96,4 @@ def _preloaded_libraries() -> list[str]:
         matches = sorted((Path(spec.origin).parent / folder).resolve().glob(pattern))
         if matches and not any(Path(name).name.startswith(pattern.split("*")[0]) for name in found):
             found.append(str(matches[0]))
-    return found
+    return ":".join([*found, *([before] if before else [])])

@@ -1,0 +1,54 @@
+"""What a run has used so far: exact when the engine tells it at the end, a running count until then."""
+
+from server.core import (
+    Accepted,
+    AudioChunk,
+    Event,
+    Finish,
+    Picture,
+    ReasoningDelta,
+    Segment,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+
+
+class Meter:
+    """Counts a run's events. A client that hangs up is billed by this count, since no `Usage` comes any more."""
+
+    def __init__(self, accepted: Accepted) -> None:
+        self._prompt_tokens = accepted.prompt_tokens
+        self._tokens = 0
+        self._seconds = 0.0
+        self._characters = 0
+        self._images = 0
+        self._told: Usage | None = None
+
+    def count(self, event: Event) -> None:
+        # The most frequent kind first: this runs once a token.
+        if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | Finish):
+            self._tokens += event.tokens
+        elif isinstance(event, AudioChunk):
+            self._characters += event.characters
+        elif isinstance(event, Segment):
+            self._seconds = max(self._seconds, event.end)
+        elif isinstance(event, Picture):
+            self._images += event.partial is None
+        elif isinstance(event, Usage):
+            self._told = event
+
+    @property
+    def complete(self) -> bool:
+        """Whether the engine has told its own figures: the run ended well."""
+        return self._told is not None
+
+    @property
+    def usage(self) -> Usage:
+        return self._told or Usage(
+            prompt_tokens=self._prompt_tokens,
+            completion_tokens=self._tokens,
+            audio_seconds=self._seconds,
+            characters=self._characters,
+            images=self._images,
+        )

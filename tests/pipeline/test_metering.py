@@ -1,0 +1,43 @@
+"""What a run is billed for: the engine's own figures at the end, the count of its events when it was cut short."""
+
+from server.core import (
+    Accepted,
+    AudioChunk,
+    Finish,
+    Picture,
+    ReasoningDelta,
+    Segment,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from server.pipeline.metering import Meter
+
+
+def test_tokens_of_every_kind_are_counted() -> None:
+    meter = Meter(Accepted(prompt_tokens=7))
+    for event in (ReasoningDelta(0, "hm", 2), TextDelta(0, "a", None, 3), ToolCallDelta(0, 0, "{}", tokens=4)):
+        meter.count(event)
+    meter.count(Finish(0, "stop", 1))
+    assert meter.usage == Usage(prompt_tokens=7, completion_tokens=10)
+    assert not meter.complete
+
+
+def test_media_is_counted_as_it_leaves() -> None:
+    meter = Meter(Accepted())
+    meter.count(AudioChunk(b"x", 12))
+    meter.count(AudioChunk(b"y", 5))
+    meter.count(Segment(0, 0, 0.0, 2.5, "a", (), 0.0, 0.0, 1.0, 0.0))
+    meter.count(Segment(1, 0, 2.5, 4.0, "b", (), 0.0, 0.0, 1.0, 0.0))
+    meter.count(Picture(0, b"", 8, 8, partial=0))
+    meter.count(Picture(0, b"", 8, 8))
+    assert meter.usage == Usage(characters=17, audio_seconds=4.0, images=1)
+
+
+def test_the_engines_own_figures_win() -> None:
+    meter = Meter(Accepted(prompt_tokens=7))
+    meter.count(TextDelta(0, "a", None, 3))
+    told = Usage(prompt_tokens=7, completion_tokens=4, cached_tokens=2)
+    meter.count(told)
+    assert meter.complete
+    assert meter.usage is told
