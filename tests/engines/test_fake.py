@@ -175,7 +175,7 @@ async def test_dying_after_a_number_of_events() -> None:
     engine = await started(Task.CHAT, die_after=2)
     stream = engine.run(chat())
     told = [await anext(stream) for _ in range(3)]
-    assert told[1:] == [TextDelta(0, "Hello", tokens=1), TextDelta(0, " from")]
+    assert told[1:] == [TextDelta(0, "Hello", tokens=1), TextDelta(0, " from", tokens=1)]
     with pytest.raises(EngineFailed):
         await anext(stream)
     assert not engine.alive
