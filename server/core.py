@@ -5,7 +5,7 @@ stream of *events*: exactly one `Accepted` first (everything that deserves an HT
 then the task's own events, then exactly one `Usage` last. Jobs and events cross process borders by pickle.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
@@ -175,9 +175,17 @@ Job = ChatJob | TranscriptionJob | SpeechJob | ImageJob
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The job is valid for this engine and its work begins. Errors before this have an HTTP status."""
+    """The engine has read the job and will do it; the work begins when the next event is asked for.
+
+    Errors before this have an HTTP status. room: tokens that each answer may at most have, by the job's limit and
+    the model's context; None where tokens mean nothing. audio_seconds: of the audio to be transcribed. limit: lowers
+    `room` before the work begins, where the engine can; it never crosses a process border.
+    """
 
     prompt_tokens: int = 0
+    room: int | None = None
+    audio_seconds: float = 0.0
+    limit: Callable[[int], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from typing import Any
 
 import anyio
 
+from server.accounts.ledger import Ledger
+from server.accounts.ratelimit import RateLimiter
 from server.accounts.service import Accounts
+from server.accounts.usage import Reports
 from server.api.deps import Services
 from server.api.openai.image_store import ImageStore
 from server.engines.base import Engine
@@ -20,7 +23,7 @@ from server.models.memory import Grant, MemoryLedger
 from server.models.registry import Registry
 from server.models.spec import ModelSpec
 from server.observability import Metrics
-from server.pipeline.admission import Admission
+from server.pipeline.admission import Admission, Free
 from server.pipeline.run import Pipeline
 from server.settings import Settings
 
@@ -42,13 +45,18 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
     if not catalog.models:
         log.warning("no model is installed: there is nothing to serve. See `sagehold models list`.")
     machine = await anyio.to_thread.run_sync(Machine.detect)
-    ledger = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
+    memory = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
 
     def engine_for(spec: ModelSpec, grant: Grant) -> Engine:
         return make_engine(spec, models_dir=settings.models_dir, grant=grant)
 
     async with AsyncExitStack() as stack:
         accounts = await stack.enter_async_context(await Accounts.open(settings))
+        ledger = Ledger(accounts.database)
+        await ledger.start()
+        stack.push_async_callback(ledger.aclose)
+        limiter = RateLimiter(settings.limits_url)
+        stack.push_async_callback(limiter.aclose)
         images = ImageStore(
             settings.data_dir / "images", ttl=settings.image_url_ttl, max_bytes=settings.image_store_max
         )
@@ -57,21 +65,25 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
         registry = Registry(
             catalog.models,
             engine_for,
-            ledger,
+            memory,
             models_dir=settings.models_dir,
             queue_timeout=settings.queue_timeout,
             load_timeout=settings.load_timeout,
         )
         metrics.watch(registry.states, registry.running)
         await stack.enter_async_context(registry)
+        # Without keys there is nobody to bill.
+        admission = Admission(ledger if settings.auth == "keys" else Free(), limiter)
         yield Services(
             settings=settings,
             accounts=accounts,
             catalog=catalog,
             registry=registry,
-            pipeline=Pipeline(catalog, Admission(), registry),
+            pipeline=Pipeline(catalog, admission, registry),
             metrics=metrics,
             images=images,
+            ledger=ledger,
+            reports=Reports(accounts.database),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )
 

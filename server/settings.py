@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     auth: Literal["keys", "off"] = Field(
         "keys", description="keys: every API call needs an API key; off: everyone may call (trusted networks only)"
     )
+    limits_url: str = Field(
+        "memory://", description="where rate limits are counted: memory://, or redis://host:port/db for several servers"
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins whose pages may call the API, comma-separated; none by default"
     )

@@ -9,7 +9,8 @@ from typing import Any, Self
 import httpx
 from fastapi import FastAPI
 
-from server.api.deps import Services
+from server.accounts.ratelimit import RateLimiter
+from server.api.deps import Authenticator, Services
 from server.api.openai.image_store import ImageStore
 from server.app import create_app
 from server.core import Caller, Task
@@ -17,7 +18,7 @@ from server.engines.base import Engine
 from server.engines.fake import FakeEngine
 from server.errors import ModelNotFound, ModelUnavailable
 from server.models.spec import FakeModel, ModelSpec, Price
-from server.pipeline.admission import Admission
+from server.pipeline.admission import Admission, Bank, Free, Limiter
 from server.pipeline.run import Pipeline
 from server.settings import Settings
 
@@ -50,9 +51,9 @@ class FakeAccounts:
 class FakeCatalog:
     """Public names: `everything` does all four tasks, and each task has a model named after it."""
 
-    def __init__(self, models: Mapping[Task, FakeModel]) -> None:
-        self.listed = [FakeEntry("everything", dict(models))]
-        self.listed += [FakeEntry(model.name, {task: model}) for task, model in models.items()]
+    def __init__(self, models: Mapping[Task, FakeModel], price: Price) -> None:
+        self.listed = [FakeEntry("everything", dict(models), price)]
+        self.listed += [FakeEntry(model.name, {task: model}, price) for task, model in models.items()]
 
     def entries(self) -> Sequence[FakeEntry]:
         return self.listed
@@ -113,17 +114,32 @@ class FakeServer:
     `engines[Task.CHAT]` and so on can be steered and counted: see `server/engines/fake.py`.
     """
 
-    def __init__(self, settings: Settings, options: Mapping[Task, Mapping[str, Any]] | None = None) -> None:
-        """options: the fake engines' own, by task."""
+    def __init__(
+        self,
+        settings: Settings,
+        options: Mapping[Task, Mapping[str, Any]] | None = None,
+        *,
+        accounts: Authenticator | None = None,
+        bank: Bank | None = None,
+        limiter: Limiter | None = None,
+        price: Price | None = None,
+    ) -> None:
+        """options: the fake engines' own, by task. accounts, bank, limiter: real ones, where a test is about them."""
         chosen = options or {}
         models = {
-            task: FakeModel(name=f"fake-{task}", engine="fake", serves=task, options=dict(chosen.get(task, {})))
+            task: FakeModel(
+                name=f"fake-{task}",
+                engine="fake",
+                serves=task,
+                price=price or Price(),
+                options=dict(chosen.get(task, {})),
+            )
             for task in Task
         }
         self.engines = {task: FakeEngine(task, model.options) for task, model in models.items()}
         self.registry = FakeRegistry({models[task].name: engine for task, engine in self.engines.items()})
-        self.catalog = FakeCatalog(models)
-        self.accounts = FakeAccounts()
+        self.catalog = FakeCatalog(models, price or Price())
+        self.accounts = accounts or FakeAccounts()
         self.images = ImageStore(
             settings.data_dir / "images", ttl=settings.image_url_ttl, max_bytes=settings.image_store_max
         )
@@ -132,7 +148,7 @@ class FakeServer:
             accounts=self.accounts,
             catalog=self.catalog,
             registry=self.registry,
-            pipeline=Pipeline(self.catalog, Admission(), self.registry),
+            pipeline=Pipeline(self.catalog, Admission(bank or Free(), limiter or RateLimiter()), self.registry),
             images=self.images,
         )
         self.services.metrics.watch(self.registry.states, self.registry.running)

@@ -1,20 +1,23 @@
 """What routes may ask for: the services, the settings, who is calling, and the way into the pipeline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 from fastapi import Depends, Request
 
 from server.api.context import record_of
+from server.api.failed_keys import FailedKeys
 from server.core import Caller, Job, Task
-from server.errors import NotAuthenticated
+from server.errors import NotAuthenticated, PermissionDenied
 from server.models.spec import ModelSpec, Price
 from server.observability import Metrics, RequestRecord
 from server.pipeline.run import Pipeline, Run
 from server.settings import Settings
 
 if TYPE_CHECKING:
+    from server.accounts.ledger import Ledger
+    from server.accounts.usage import Reports
     from server.api.openai.image_store import ImageStore
 
 ANYONE = Caller(key_id="none", account_id="none")
@@ -89,6 +92,9 @@ class Services:
     pipeline: Pipeline
     metrics: Metrics = field(default_factory=Metrics)
     images: "ImageStore"
+    ledger: "Ledger | None" = None
+    reports: "Reports | None" = None
+    failed_keys: FailedKeys = field(default_factory=FailedKeys)
     first_key: str | None = None
     """The key that the first start made, to be shown once."""
 
@@ -125,10 +131,8 @@ async def get_pipeline(request: Request, services: ServicesDep) -> RequestPipeli
     return RequestPipeline(services.pipeline, record_of(request.scope))
 
 
-async def authenticated(request: Request, services: ServicesDep) -> Caller:
-    """The caller whose key is in `Authorization: Bearer …`. Raises NotAuthenticated."""
-    if services.settings.auth == "off":
-        return ANYONE
+async def keyed(request: Request, services: ServicesDep) -> Caller:
+    """The caller whose key is in `Authorization: Bearer …`. Raises NotAuthenticated, the slower the more often."""
     scheme, _, key = request.headers.get("authorization", "").strip().partition(" ")
     key = key.strip()
     challenge = {"WWW-Authenticate": "Bearer"}
@@ -136,11 +140,40 @@ async def authenticated(request: Request, services: ServicesDep) -> Caller:
         raise NotAuthenticated(headers=challenge)
     caller = await services.accounts.authenticate(key)
     if caller is None:
+        await services.failed_keys.failed(request.client.host if request.client else None)
         raise NotAuthenticated("Incorrect API key provided.", code="invalid_api_key", headers=challenge)
     record_of(request.scope).key_id = caller.key_id
     return caller
 
 
+async def authenticated(request: Request, services: ServicesDep) -> Caller:
+    """The caller by its key, or ANYONE where `auth` is off. Raises NotAuthenticated."""
+    return ANYONE if services.settings.auth == "off" else await keyed(request, services)
+
+
+def require(*scopes: str) -> Callable[..., Awaitable[None]]:
+    """A dependency that lets a caller with any of the scopes pass. Raises NotAuthenticated, PermissionDenied.
+
+    `admin` alone needs a key even where `auth` is off: a trusted network is trusted with models, not with keys.
+    """
+    wanted = frozenset(scopes)
+    who = keyed if wanted == {"admin"} else authenticated
+
+    async def allowed(caller: Annotated[Caller, Depends(who)]) -> None:
+        if not wanted & effective_scopes(caller):
+            raise PermissionDenied(f"This key may not do that: it needs the scope {' or '.join(sorted(wanted))}.")
+
+    allowed.scopes = wanted  # type: ignore[attr-defined] # for the test that walks the route table
+    return allowed
+
+
+def effective_scopes(caller: Caller) -> frozenset[str]:
+    """`admin` includes `usage`, which only reads; nothing includes `inference`, which spends credits."""
+    return caller.scopes | {"usage"} if "admin" in caller.scopes else caller.scopes
+
+
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 PipelineDep = Annotated[RequestPipeline, Depends(get_pipeline)]
 CallerDep = Annotated[Caller, Depends(authenticated)]
+KeyedDep = Annotated[Caller, Depends(keyed)]
+"""For what needs a key even where `auth` is off."""

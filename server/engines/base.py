@@ -19,8 +19,9 @@ class Engine(Protocol):
     """A model, loaded somewhere, that answers jobs. Started once, stopped once, never restarted.
 
     `run` yields exactly one `Accepted` first, then the task's events, then exactly one `Usage`. Input that is
-    wrong raises an InvalidRequest before `Accepted`. Closing the generator (`aclose`) stops the work within a
-    second. A death of the engine raises EngineFailed out of every running `run`.
+    wrong raises an InvalidRequest before `Accepted`. What is costly begins after it where the engine can wait: the
+    pipeline asks for credits in between, and may close the generator instead of going on. Closing the generator
+    (`aclose`) stops the work within a second. A death of the engine raises EngineFailed out of every running `run`.
     """
 
     async def start(self) -> None:

@@ -6,9 +6,10 @@ sleeps: a test that wants a slow engine closes its `gate`.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from server.core import ChatJob, Event, Job, SpeechJob, Task, TranscriptionJob
+from server.core import Accepted, ChatJob, Event, Job, SpeechJob, Task, TranscriptionJob
 from server.engines.base import Footprint
 from server.engines.fake_script import FakeOptions, events_of, prompt_tokens
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
@@ -58,6 +59,17 @@ class Gate:
     def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+class _Room:
+    """The tokens that an answer may have, which the pipeline may lower between `Accepted` and the work."""
+
+    def __init__(self, job: ChatJob, context: int) -> None:
+        left = max(context - prompt_tokens(job), 1)
+        self.tokens = left if job.max_tokens is None else min(job.max_tokens, left)
+
+    def lower(self, most: int) -> None:
+        self.tokens = min(self.tokens, most)
 
 
 class FakeEngine:
@@ -115,9 +127,20 @@ class FakeEngine:
         try:
             if self.options.fail:
                 raise EngineFailed
-            for number, event in enumerate(events_of(job, self.options)):
+            events = events_of(job, self.options)
+            accepted = next(events)
+            assert isinstance(accepted, Accepted)
+            await self.gate.through()
+            if isinstance(job, ChatJob):
+                room = _Room(job, self.options.context)
+                yield replace(accepted, room=room.tokens, limit=room.lower)
+                events = events_of(replace(job, max_tokens=room.tokens), self.options)
+                next(events)
+            else:
+                yield accepted
+            for number, event in enumerate(events):
                 await self.gate.through()
-                self._maybe_break(number - 1)
+                self._maybe_break(number)
                 yield event
             whole = True
         finally:

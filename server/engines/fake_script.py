@@ -161,7 +161,7 @@ def _logprobs(job: ChatJob, token: str) -> tuple[TokenLogprob, ...] | None:
 
 
 def _transcription(job: TranscriptionJob, options: FakeOptions) -> Iterator[Event]:
-    yield Accepted()
+    yield Accepted(audio_seconds=options.duration)
     yield TranscriptInfo("en" if job.translate else job.language or options.language, 0.99, options.duration)
     sentences = [f"{sentence}." for part in options.text.split(".") if (sentence := part.strip())]
     length = options.duration / max(len(sentences), 1)

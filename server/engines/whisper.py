@@ -130,7 +130,7 @@ class WhisperHandler:
         heard = yield from _read(audio, size)
         if not heard.size:
             raise InvalidRequest("No audio could be decoded from the file.", param="file")
-        yield Accepted()
+        yield Accepted(audio_seconds=max(audio.seconds, heard.size / RATE))
         language = "en" if self._english_only else job.language
         # Every piece begins with the client's prompt rather than with the text of the last one: a hint of how names
         # are spelled serves all of them, and a short or wrong end of one makes Whisper take the next for silence.

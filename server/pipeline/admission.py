@@ -1,35 +1,123 @@
-"""May this caller do this, and can they pay? The door between a plan and its work.
+"""May this caller do this, and can they pay? The door between a plan and its work, and the bill after it."""
 
-Today it knows scopes only; rate limits and credits enter here, and nowhere else.
-"""
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from decimal import Decimal
+from typing import Protocol
+from uuid import uuid4
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
-from server.core import Caller, Usage
-from server.errors import ModelNotFound, PermissionDenied
+from server.accounts.ledger_terms import Hold, Line, Settlement, Use
+from server.core import Accepted, Caller, Usage
+from server.errors import ModelNotFound, PermissionDenied, SageholdError
 from server.pipeline.modes import Plan
+from server.pipeline.pricing import ZERO, affordable_tokens, bound, cost
+
+log = logging.getLogger(__name__)
+
+
+class Bank(Protocol):
+    """The part of the ledger that a request needs; see server/accounts/ledger.py."""
+
+    async def hold(self, caller: Caller, reference: str, most: Decimal, least: Decimal | None = None) -> Hold: ...
+
+    async def settle(self, hold: Hold, lines: Sequence[Line], use: Use | None = None) -> Settlement: ...
+
+    async def release(self, hold: Hold, note: str = "released") -> None: ...
+
+
+class Pass(Protocol):
+    """A request that the limits let in; see server/accounts/ratelimit.py."""
+
+    @property
+    def headers(self) -> dict[str, str]: ...
+
+    def used(self, tokens: int) -> None: ...
+
+
+class Limiter(Protocol):
+    """The part of the rate limits that a request needs."""
+
+    def admit(self, caller: Caller) -> AbstractAsyncContextManager[Pass]: ...
 
 
 class Charge:
-    """What a request will be billed for. `used` is reported before the charge is closed, on every path."""
+    """What a request is billed for: settled once, by the first of the engine's figures, the end, and a failure."""
 
-    def __init__(self) -> None:
-        self.usage: Usage | None = None
+    def __init__(self, bank: Bank, hold: Hold, plan: Plan) -> None:
+        self._bank = bank
+        self._hold = hold
+        self._plan = plan
+        self._closed = False
+        self.credits: Decimal | None = None
+        """What the account pays, once it is settled; None for accounts without meter."""
 
-    def used(self, usage: Usage) -> None:
-        self.usage = usage
+    async def settle(self, usage: Usage) -> None:
+        """Turn the hold into the real cost. Before the last byte leaves: a crash after it must not be free."""
+        if self._closed:
+            return
+        self._closed = True
+        use = Use(self._plan.job.model, self._plan.spec.name, self._plan.job.task, usage)
+        settlement = await self._bank.settle(self._hold, [Line("pass 1", cost(self._plan, usage))], use)
+        if self._hold.metered:
+            self.credits = settlement.charged
+
+    async def release(self) -> None:
+        """The work failed: nothing is paid."""
+        if not self._closed:
+            self._closed = True
+            await self._bank.release(self._hold, "failed")
+
+
+class Free:
+    """The bank of a server without accounts: everything is free, and nothing is written down."""
+
+    async def hold(self, caller: Caller, reference: str, most: Decimal, least: Decimal | None = None) -> Hold:  # noqa: ARG002
+        return Hold(reference, caller.account_id, caller.key_id, ZERO, metered=False)
+
+    async def settle(self, hold: Hold, lines: Sequence[Line], use: Use | None = None) -> Settlement:  # noqa: ARG002
+        return Settlement(sum((line.amount for line in lines), ZERO), ZERO)
+
+    async def release(self, hold: Hold, note: str = "released") -> None:
+        pass
 
 
 class Admission:
-    @asynccontextmanager
-    async def admit(self, caller: Caller, plan: Plan) -> AsyncGenerator[Charge, None]:
-        """Hold what the plan may cost until the block ends.
+    """bank, limiter: where accounts live. Both know callers without meter and without limits, and leave them be."""
 
-        Raises PermissionDenied, RateLimited, InsufficientCredits.
-        """
+    def __init__(self, bank: Bank, limiter: Limiter) -> None:
+        self._bank = bank
+        self._limiter = limiter
+
+    @asynccontextmanager
+    async def admit(self, caller: Caller, plan: Plan) -> AsyncGenerator[Pass, None]:
+        """Let a request in for the length of the block. Raises PermissionDenied, ModelNotFound, RateLimited."""
         if "inference" not in caller.scopes:
             raise PermissionDenied("This key has no inference scope.")
         if caller.models is not None and plan.job.model not in caller.models:
             raise ModelNotFound.named(plan.job.model)
-        yield Charge()
+        async with self._limiter.admit(caller) as admitted:
+            yield admitted
+
+    async def charge(self, caller: Caller, plan: Plan, accepted: Accepted) -> Charge:
+        """Hold what the plan may cost, and lower the answer's limit to what is there. Raises InsufficientCredits."""
+        bounds = bound(plan, accepted)
+        hold = await self._bank.hold(caller, f"req_{uuid4().hex}", bounds.most, bounds.least)
+        if hold.metered and hold.amount < bounds.most and accepted.limit is not None:
+            tokens = affordable_tokens(plan, accepted, hold.amount)
+            if tokens is not None:
+                accepted.limit(tokens)
+        return Charge(self._bank, hold, plan)
+
+
+@asynccontextmanager
+async def closing(charge: Charge) -> AsyncGenerator[Charge, None]:
+    """A charge that was never settled is given back, whatever went wrong; the ledger's own trouble is logged."""
+    try:
+        yield charge
+    finally:
+        try:
+            await charge.release()
+        except SageholdError as error:
+            # The hold stays open and is given back when the server starts again.
+            log.error("a hold could not be released: %s", error)

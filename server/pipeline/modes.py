@@ -9,11 +9,15 @@ from server.models.spec import FakeModel, ModelSpec, Price, VllmModel
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will run for a job. `job` has the model config's defaults filled in."""
+    """What will run for a job. `job` has the model config's defaults filled in.
+
+    limited: whether the client itself limited the answer's length.
+    """
 
     spec: ModelSpec
     job: Job
     price: Price
+    limited: bool = True
 
 
 class Resolver(Protocol):
@@ -27,6 +31,7 @@ class Resolver(Protocol):
 def plan_for(job: Job, catalog: Resolver) -> Plan:
     """Choose the model and fill in its defaults. Raises ModelNotFound or InvalidRequest."""
     spec, price = catalog.resolve(job.model, job.task)
+    limited = not isinstance(job, ChatJob) or job.max_tokens is not None
     if isinstance(job, ChatJob) and isinstance(spec, VllmModel | FakeModel):
         defaults = spec.defaults
         job = replace(
@@ -35,4 +40,4 @@ def plan_for(job: Job, catalog: Resolver) -> Plan:
             temperature=defaults.temperature if job.temperature is None else job.temperature,
             top_p=defaults.top_p if job.top_p is None else job.top_p,
         )
-    return Plan(spec=spec, job=job, price=price)
+    return Plan(spec=spec, job=job, price=price, limited=limited)

@@ -1,8 +1,10 @@
 """Where plan, admission, model and engine meet: every request of every dialect goes through `Pipeline.open`."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from decimal import Decimal
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -10,11 +12,13 @@ import anyio
 
 from server.core import Accepted, Caller, Event, Job, Usage
 from server.engines.base import Engine
-from server.errors import EngineFailed
+from server.errors import EngineFailed, SageholdError
 from server.models.spec import ModelSpec
-from server.pipeline.admission import Admission, Charge
+from server.pipeline.admission import Admission, Charge, Pass, closing
 from server.pipeline.metering import Meter
 from server.pipeline.modes import Plan, Resolver, plan_for
+
+log = logging.getLogger(__name__)
 
 
 class Lessor(Protocol):
@@ -37,24 +41,27 @@ class Pipeline:
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
         async with AsyncExitStack() as stack:
             plan = plan_for(job, self._catalog)  # 404, 400
-            charge = await stack.enter_async_context(self._admission.admit(caller, plan))  # 403, 429, 402
+            admitted = await stack.enter_async_context(self._admission.admit(caller, plan))  # 403, 429
             engine = await stack.enter_async_context(self._registry.lease(plan.spec))  # 503
             events = engine.run(plan.job)
             stack.push_async_callback(events.aclose)
             accepted = await anext(events)  # 400: the engine has read the job
             if not isinstance(accepted, Accepted):
                 raise EngineFailed
-            return Run(plan, accepted, events, charge, stack.pop_all())
+            charge = await self._admission.charge(caller, plan, accepted)  # 402
+            await stack.enter_async_context(closing(charge))
+            return Run(plan, accepted, events, admitted, charge, stack.pop_all())
 
 
 class Run:
-    """A job at work. Holds a charge and a lease on the model until closed; closing stops the work."""
+    """A job at work. Holds a lease on the model and a charge until closed; closing stops the work and settles."""
 
     def __init__(
         self,
         plan: Plan,
         accepted: Accepted,
         events: AsyncGenerator[Event, None],
+        admitted: Pass,
         charge: Charge,
         held: AsyncExitStack,
     ) -> None:
@@ -63,16 +70,24 @@ class Run:
         self.first_event: float | None = None  # when the engine's first event came, by time.perf_counter()
         self._events = events
         self._meter = Meter(accepted)
+        self._admitted = admitted
         self._charge = charge
         self._held = held
+        self._failed = False
 
     async def events(self) -> AsyncIterator[Event]:
         """The task's events, then Usage. Raises EngineFailed if the engine dies on the way."""
-        async for event in self._events:
-            if self.first_event is None:
-                self.first_event = time.perf_counter()
-            self._meter.count(event)
-            yield event
+        try:
+            async for event in self._events:
+                if self.first_event is None:
+                    self.first_event = time.perf_counter()
+                self._meter.count(event)
+                if isinstance(event, Usage):
+                    await self._settle()
+                yield event
+        except Exception:
+            self._failed = True
+            raise
 
     @property
     def usage(self) -> Usage:
@@ -80,15 +95,32 @@ class Run:
         return self._meter.usage
 
     @property
+    def credits(self) -> Decimal | None:
+        """What the account pays, known with the Usage event; None for accounts without meter."""
+        return self._charge.credits
+
+    @property
     def headers(self) -> dict[str, str]:
-        """What the answer tells about how it was made."""
-        return {"x-sagehold-model": self.plan.spec.name}
+        """What the answer tells about how it was made, and about the caller's limits."""
+        return {"x-sagehold-model": self.plan.spec.name, **self._admitted.headers}
 
     async def aclose(self) -> None:
         """Stop the work, settle, give the lease back. A client that has gone must not cancel this."""
         with anyio.CancelScope(shield=True):
-            self._charge.used(self.usage)
-            await self._held.aclose()
+            self._admitted.used(self.usage.total_tokens)
+            try:
+                # Who hangs up pays for what was made until then; who got an error, or nothing yet, pays nothing.
+                if not self._failed and self.first_event is not None:
+                    await self._settle()
+            finally:
+                await self._held.aclose()
+
+    async def _settle(self) -> None:
+        try:
+            await self._charge.settle(self.usage)
+        except SageholdError as error:
+            # The answer is there: an accounts database in trouble must not take it away.
+            log.error("a charge could not be settled: %s", error)
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,4 +128,6 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # An answer that could not be made of what the engine gave is a failure too; a hang-up is not.
+        self._failed = self._failed or isinstance(error, SageholdError)
         await self.aclose()

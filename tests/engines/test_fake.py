@@ -57,7 +57,7 @@ async def events(task: Task, job: Job, **options: Any) -> list[Event]:
 async def test_a_chat_says_its_text_and_counts_it() -> None:
     told = await events(Task.CHAT, chat())
     assert "".join(event.text for event in told if isinstance(event, TextDelta)) == "Hello from the fake engine."
-    assert told[0] == Accepted(prompt_tokens=4)
+    assert told[0] == Accepted(prompt_tokens=4, room=4092)
     assert told[-2:] == [Finish(0, "stop"), Usage(prompt_tokens=4, completion_tokens=5)]
 
 

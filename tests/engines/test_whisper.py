@@ -108,7 +108,7 @@ def test_events_in_their_order() -> None:
     )
     events = run(model, job(words=True))
     assert events == [
-        Accepted(),
+        Accepted(audio_seconds=3.0),
         TranscriptInfo("de", 1.0, 3.0),
         Segment(
             id=0,
@@ -184,7 +184,7 @@ def test_text_over_silence_is_dropped_where_nobody_is_heard() -> None:
 
 def test_silence_is_an_empty_transcript() -> None:
     events = run(StrawModel([]), job())
-    assert events == [Accepted(), TranscriptInfo("de", 1.0, 3.0), Usage(audio_seconds=3.0)]
+    assert events == [Accepted(audio_seconds=3.0), TranscriptInfo("de", 1.0, 3.0), Usage(audio_seconds=3.0)]
 
 
 class TestEnglishOnly:

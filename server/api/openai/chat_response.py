@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from server import __version__
+from server.api.openai.credits import with_credits
 from server.api.sse import DONE
 from server.core import Finish, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta, Usage
 from server.pipeline.run import Run
@@ -103,7 +104,7 @@ async def completion(run: Run, answer: Answer, n: int) -> bytes:
             "created": answer.created,
             "model": answer.model,
             "choices": [choice.told(i, answer) for i, choice in enumerate(choices)],
-            "usage": usage_object(usage),
+            "usage": with_credits(usage_object(usage), run.credits),
             "system_fingerprint": answer.fingerprint,
             "service_tier": "default",
         }
@@ -144,8 +145,8 @@ class _Chunks:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
         return self._head + orjson.dumps(choice) + self._tail
 
-    def usage(self, usage: Usage) -> bytes:
-        return self._head + b'],"usage":' + orjson.dumps(usage_object(usage)) + b"}\n\n"
+    def usage(self, usage: Mapping[str, Any]) -> bytes:
+        return self._head + b'],"usage":' + orjson.dumps(usage) + b"}\n\n"
 
 
 async def chunks(run: Run, answer: Answer, n: int, *, include_usage: bool) -> AsyncGenerator[bytes, None]:
@@ -168,7 +169,7 @@ async def chunks(run: Run, answer: Answer, n: int, *, include_usage: bool) -> As
             case Finish():
                 yield out.delta(event.index, {}, _reason(event.reason, answer))
             case Usage() if include_usage:
-                yield out.usage(event)
+                yield out.usage(with_credits(usage_object(event), run.credits))
     yield DONE
 
 

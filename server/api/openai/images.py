@@ -17,6 +17,7 @@ from starlette.responses import Response
 from server.api.body import read_json
 from server.api.deps import CallerDep, PipelineDep, RequestPipeline, ServicesDep
 from server.api.lifetime import while_connected
+from server.api.openai.credits import with_credits
 from server.api.openai.image_store import ImageStore
 from server.api.sse import SseResponse, named_frame
 from server.core import Caller, ImageFormat, ImageJob, Picture
@@ -137,7 +138,8 @@ async def _answer(pipeline: RequestPipeline, caller: Caller, asked: ImageRequest
                     item["b64_json"] = base64.b64encode(event.data).decode()
                 data.append(item | {"seed": event.seed})
                 looks = _looks(event, asked)
-        answer = {"created": int(time.time()), "data": data, **looks, "usage": _usage(run, images=len(data))}
+        usage = with_credits(_usage(run, images=len(data)), run.credits)
+        answer = {"created": int(time.time()), "data": data, **looks, "usage": usage}
         return Response(orjson.dumps(answer), headers=run.headers, media_type="application/json")
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from server.api.body import read_json
 from server.api.deps import CallerDep, PipelineDep, ServicesDep, SettingsDep
 from server.api.lifetime import while_connected
+from server.api.openai.credits import with_credits
 from server.api.sse import RunResponse, SseResponse, frame
 from server.core import AudioChunk, AudioFormat, Event, SpeechJob, Task, Usage
 from server.engines.voices import OPENAI_VOICES, known_names
@@ -124,7 +125,7 @@ async def _frames(run: Run) -> AsyncGenerator[bytes, None]:
         if isinstance(event, AudioChunk):
             yield frame({"type": "speech.audio.delta", "audio": base64.b64encode(event.data).decode()})
         elif isinstance(event, Usage):
-            yield frame({"type": "speech.audio.done", "usage": _usage(event)})
+            yield frame({"type": "speech.audio.done", "usage": with_credits(_usage(event), run.credits)})
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

@@ -94,6 +94,7 @@ async def _answer(
             transcript = Transcript()
             async for event in run.events():
                 transcript.add(event)
+            transcript.credits = run.credits
             return _rendered(transcript, fields, translate=translate, headers=run.headers)
 
     return await while_connected(request, whole())
@@ -125,4 +126,5 @@ async def _frames(run: Run) -> AsyncGenerator[bytes, None]:
     async for event in run.events():
         if text := transcript.add(event):
             yield frame({"type": "transcript.text.delta", "delta": text})
+    transcript.credits = run.credits
     yield frame({"type": "transcript.text.done", **transcript.json()})

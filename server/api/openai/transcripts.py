@@ -2,20 +2,23 @@
 
 import math
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
+from server.api.openai.credits import with_credits
 from server.api.openai.languages import name_of
 from server.core import Event, Segment, TranscriptInfo, Usage, Word
 
 
 @dataclass(slots=True)
 class Transcript:
-    """Grows by `add`, event by event. duration: seconds of audio; language: ISO-639-1."""
+    """Grows by `add`, event by event. duration: seconds of audio; language: ISO-639-1; credits: what it cost."""
 
     language: str = "en"
     duration: float = 0.0
     segments: list[Segment] = field(default_factory=list)
     seconds: float | None = None
+    credits: Decimal | None = None
 
     def add(self, event: Event) -> str:
         """Take an event in. Returns the text that it adds, the same that `text` is made of."""
@@ -40,7 +43,8 @@ class Transcript:
 
     def usage(self) -> dict[str, Any]:
         """What is billed: seconds of audio, begun ones counted whole."""
-        return {"type": "duration", "seconds": math.ceil(self.duration if self.seconds is None else self.seconds)}
+        seconds = math.ceil(self.duration if self.seconds is None else self.seconds)
+        return with_credits({"type": "duration", "seconds": seconds}, self.credits)
 
     def json(self) -> dict[str, Any]:
         return {"text": self.text, "usage": self.usage()}

@@ -5,6 +5,7 @@ import itertools
 import logging
 import os
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -67,7 +68,7 @@ class VllmEngine:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         options = self._options
-        config = AsyncEngineArgs(**self._arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
+        config = AsyncEngineArgs(**self.arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
         if not hardware.cuda():
             forkserver.use()
         self._llm = AsyncLLM.from_vllm_config(config, usage_context=UsageContext.OPENAI_API_SERVER)
@@ -85,7 +86,8 @@ class VllmEngine:
         self._parser = self._renderer.parser
         self._defaults = self._llm.model_config.get_diff_sampling_param()
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
+        """What vLLM's AsyncEngineArgs is given; scripts/bench starts vLLM's own server with the same."""
         from vllm.config import StructuredOutputsConfig
 
         options = self._options
@@ -171,18 +173,23 @@ class VllmEngine:
         llm = self._llm
         prompt = await prompts.render(job, self._renderer, self._defaults)
         choices, reasoning = self._choices(job, prompt)
+        sampling = prompt.sampling
         try:
-            queue = await llm.add_request(f"chat-{next(self._ids)}", prompt.input, prompt.sampling, **reasoning)
-        except EngineDeadError:
-            raise EngineFailed from None
+            # add_request would find the same, but only once there is work: a bad schema must be told before.
+            llm.input_processor._validate_params(sampling, await llm.get_supported_tasks())
         except (VLLMClientError, ValueError) as error:
             # What is left to be wrong here is the grammar: everything else was checked when it was rendered.
             param = "response_format" if job.output_schema is not None else "tools" if job.tools else None
-            raise InvalidRequest(str(error), param=getattr(error, "parameter", None) or param) from None
+            raise InvalidRequest(str(error.args[0]), param=getattr(error, "parameter", None) or param) from None
+        except EngineDeadError:
+            raise EngineFailed from None
+        yield Accepted(prompt_tokens=prompt.tokens, room=sampling.max_tokens, limit=partial(prompts.lower, sampling))
+
         generated = cached = 0
         finished = False
+        queue = None
         try:
-            yield Accepted(prompt_tokens=prompt.tokens)
+            queue = await llm.add_request(f"chat-{next(self._ids)}", prompt.input, sampling, **reasoning)
             while not finished:
                 # Without an await where something is ready: under load this spares a task switch a token.
                 output = queue.get_nowait() or await queue.get()
@@ -201,10 +208,11 @@ class VllmEngine:
         except (EngineDeadError, EngineGenerateError):
             raise EngineFailed from None
         finally:
-            if not finished and not llm.errored:
-                with anyio.CancelScope(shield=True):
-                    await llm.abort(queue.request_id, internal=True)
-            queue.close()
+            if queue is not None:
+                if not finished and not llm.errored:
+                    with anyio.CancelScope(shield=True):
+                        await llm.abort(queue.request_id, internal=True)
+                queue.close()
 
     def _choices(self, job: ChatJob, prompt: "Prompt") -> tuple[list["Choice"], dict[str, Any]]:
         """A follower for each of the n answers, and what vLLM's core must know about reasoning."""

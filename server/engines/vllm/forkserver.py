@@ -18,6 +18,7 @@ from typing import Any
 
 METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
 PRELOAD = "server.engines.vllm.preload"
+SPINCOUNT = "1000"
 
 
 class _Process(context.ForkServerProcess):
@@ -71,7 +72,7 @@ def _openmp() -> dict[str, str]:
     """
     if "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ:
         return {}
-    return {"GOMP_SPINCOUNT": "1000"}
+    return {"GOMP_SPINCOUNT": SPINCOUNT}
 
 
 def use() -> None:

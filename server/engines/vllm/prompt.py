@@ -57,6 +57,12 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
     return Prompt(request, engine_input, sampling, tokens, renderer.effective_chat_template_kwargs(request))
 
 
+def lower(sampling: SamplingParams, most: int) -> None:
+    """Let each answer have `most` tokens at most."""
+    sampling.max_tokens = min(sampling.max_tokens or most, most)
+    sampling.min_tokens = min(sampling.min_tokens, sampling.max_tokens)
+
+
 def forced_schema(job: ChatJob) -> Mapping[str, Any] | None:
     """The JSON Schema that a forced call must obey, or None where no call is forced.
 

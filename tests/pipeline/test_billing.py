@@ -1,0 +1,192 @@
+"""Requests that cost: over the real ledger, the whole API and fake engines."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from server.accounts.ledger import Ledger
+from server.accounts.ledger_terms import Balance
+from server.accounts.ratelimit import RateLimiter
+from server.accounts.service import Accounts
+from server.accounts.usage import By, Reports
+from server.core import Limits, Task
+from server.models.spec import Price
+from server.settings import Settings
+from server.testing import FakeServer
+
+pytestmark = pytest.mark.anyio
+
+PRICE = Price(
+    prompt_token=Decimal("0.1"),
+    completion_token=Decimal(1),
+    character=Decimal("0.5"),
+    audio_second=Decimal(2),
+    image=Decimal(3),
+)
+ASK = {"model": "everything", "messages": [{"role": "user", "content": "hello there"}]}  # 2 tokens, answered by 5
+
+
+@dataclass
+class Bank:
+    """A metered account with a key, its ledger, and a server that bills it."""
+
+    server: FakeServer
+    client: httpx.AsyncClient
+    ledger: Ledger
+    reports: Reports
+    account_id: str
+    key: str
+
+    async def balance(self) -> Balance:
+        return await self.ledger.balance(self.account_id)
+
+    async def lines(self) -> list[tuple[str, Decimal]]:
+        return [(entry.kind, entry.amount) async for entry in self.ledger.entries(self.account_id)]
+
+    async def ask(self, **body: Any) -> httpx.Response:
+        return await self.client.post("/v1/chat/completions", json={**ASK, **body})
+
+
+@asynccontextmanager
+async def bank_with(
+    settings: Settings, granted: int, *, limits: Limits | None = None, **options: Any
+) -> AsyncIterator[Bank]:
+    async with await Accounts.open(settings) as accounts:
+        ledger = Ledger(accounts.database)
+        await ledger.start()
+        account = await accounts.create_account("payer")
+        if granted:
+            await ledger.grant(account.id, Decimal(granted))
+        key = (await accounts.create_key(account=account.id, limits=limits or Limits())).key
+        limiter = RateLimiter()
+        server = FakeServer(
+            settings, dict.fromkeys(Task, options), accounts=accounts, bank=ledger, limiter=limiter, price=PRICE
+        )
+        try:
+            async with server, server.client(key) as client:
+                yield Bank(server, client, ledger, Reports(accounts.database), account.id, key)
+            assert await ledger.discrepancies() == []
+            assert (await ledger.balance(account.id)).held == 0
+        finally:
+            await limiter.aclose()
+            await ledger.aclose()
+
+
+async def test_a_chat_pays_for_its_tokens_and_says_so(settings: Settings) -> None:
+    async with bank_with(settings, 100) as bank:
+        answer = await bank.ask(max_tokens=50)
+        assert answer.json()["usage"]["credits"] == 5.2
+        assert (await bank.balance()).balance == Decimal("94.8")
+        assert await bank.lines() == [
+            ("grant", Decimal(100)),
+            ("hold", Decimal("-50.2")),
+            ("release", Decimal("50.2")),
+            ("charge", Decimal("-5.2")),
+        ]
+        (line,) = await bank.reports.usage([By.MODEL])
+        assert (line.group[By.MODEL], line.prompt_tokens, line.completion_tokens) == ("everything", 2, 5)
+        assert line.cost == Decimal("5.2")
+
+
+async def test_a_stream_pays_before_its_last_chunk(settings: Settings) -> None:
+    async with bank_with(settings, 100) as bank:
+        answer = await bank.ask(stream=True, stream_options={"include_usage": True})
+        last = json.loads(answer.text.strip().split("\n\n")[-2][6:])
+        assert last["usage"]["credits"] == 5.2
+
+
+async def test_too_little_is_402_and_not_worth_a_retry(settings: Settings) -> None:
+    async with bank_with(settings, 10) as bank:
+        answer = await bank.ask(max_tokens=50)
+        assert answer.status_code == 402
+        error = answer.json()["error"]
+        assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_credits")
+        assert "50.2" in error["message"]
+        assert "10" in error["message"]
+        assert answer.headers["x-should-retry"] == "false"
+        engine = bank.server.engines[Task.CHAT]
+        assert (engine.started, engine.finished, engine.running) == (1, 0, 0)
+        assert await bank.lines() == [("grant", Decimal(10))]
+
+
+async def test_without_a_limit_the_answer_is_as_long_as_the_balance_affords(settings: Settings) -> None:
+    async with bank_with(settings, 3) as bank:
+        body = (await bank.ask()).json()
+        assert body["choices"][0]["message"]["content"] == "Hello from"
+        assert body["choices"][0]["finish_reason"] == "length"
+        assert body["usage"]["credits"] == 2.2
+        assert (await bank.balance()).balance == Decimal("0.8")
+        assert (await bank.ask()).status_code == 402
+
+
+async def test_who_hangs_up_pays_for_what_was_generated(settings: Settings) -> None:
+    async with bank_with(settings, 100) as bank:
+        engine = bank.server.engines[Task.CHAT]
+        engine.gate.close()
+        content = json.dumps({**ASK, "stream": True, "max_tokens": 50}).encode()
+        told = {"authorization": f"Bearer {bank.key}"}
+        async with bank.server.exchange("POST", "/v1/chat/completions", body=content, headers=told) as exchange:
+            engine.gate.let(4)  # Accepted and three tokens
+            await engine.gate.until_waiting()
+            exchange.hang_up()
+        assert engine.cut_short == 1
+        assert (await bank.balance()).balance == Decimal("96.8")
+
+
+async def test_a_failure_is_free(settings: Settings) -> None:
+    async with bank_with(settings, 100, die_after=3) as bank:
+        assert (await bank.ask(max_tokens=50)).status_code == 500
+        assert (await bank.balance()).balance == Decimal(100)
+        assert [kind for kind, _ in await bank.lines()] == ["grant", "hold", "release"]
+
+
+async def test_a_refusal_by_the_engine_is_free(settings: Settings) -> None:
+    async with bank_with(settings, 100, refuse="no") as bank:
+        assert (await bank.ask()).status_code == 400
+        assert await bank.lines() == [("grant", Decimal(100))]
+
+
+async def test_speech_images_and_transcription_have_their_own_prices(settings: Settings) -> None:
+    async with bank_with(settings, 100, duration=2.5) as bank:
+        await bank.client.post("/v1/audio/speech", json={"model": "everything", "input": "One two."})
+        assert (await bank.balance()).balance == Decimal(96)
+        drawn = await bank.client.post("/v1/images/generations", json={"model": "everything", "prompt": "a b", "n": 2})
+        assert drawn.json()["usage"]["credits"] == 6
+        heard = await bank.client.post(
+            "/v1/audio/transcriptions", data={"model": "everything"}, files={"file": ("a.wav", b"x")}
+        )
+        assert heard.json()["usage"]["credits"] == 5
+        assert (await bank.balance()).balance == Decimal(85)
+
+
+async def test_500_at_once_on_credit_for_20(settings: Settings) -> None:
+    async with bank_with(settings, 104) as bank:  # 20 answers of 5.2 credits
+        answers = await asyncio.gather(*(bank.ask(max_tokens=5) for _ in range(500)))
+        served = sum(answer.status_code == 200 for answer in answers)
+        assert served <= 20
+        assert {answer.status_code for answer in answers} == {200, 402}
+        assert (await bank.balance()).balance == Decimal(104) - served * Decimal("5.2")
+
+
+async def test_limits_are_told_on_every_answer_and_enforced(settings: Settings) -> None:
+    limits = Limits(requests_per_minute=2, tokens_per_minute=1000)
+    async with bank_with(settings, 100, limits=limits) as bank:
+        answer = await bank.ask()
+        assert answer.headers["x-ratelimit-limit-requests"] == "2"
+        assert answer.headers["x-ratelimit-remaining-requests"] == "1"
+        assert answer.headers["x-ratelimit-remaining-tokens"] == "1000"
+        second = await bank.ask()
+        assert second.headers["x-ratelimit-remaining-tokens"] == "993"
+        refused = await bank.ask()
+        assert refused.status_code == 429
+        assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+        assert 0 < int(refused.headers["retry-after"]) <= 60
+        assert int(refused.headers["retry-after-ms"]) <= 60_000
+        assert (await bank.balance()).balance == Decimal("89.6")
