@@ -1,0 +1,102 @@
+#!/usr/bin/env python
+"""Train the starter text-to-image model and write it as a folder that diffusers loads.
+
+Stages: autoencoder, text encoder, decoder (the autoencoder's second half, for longer), denoiser, export. Each keeps its
+checkpoint and is resumed from it when the command is run again; `metrics.jsonl` beside them has the record. The same
+seed, steps and number of workers give the same model. Needs npm for the two source packages (see
+starter_image/corpus.py) unless their tarballs are there already.
+"""
+
+import argparse
+from pathlib import Path
+from random import Random
+
+import torch
+from diffusers import StableDiffusionPipeline
+from starter_image import stages
+from starter_image.captions import Captions, read_paraphrases
+from starter_image.corpus import PICTURES, WORDS, fetch, read_concepts
+from starter_image.crew import Course, Run, restore
+from starter_image.networks import build_autoencoder, build_denoiser, build_scheduler, build_text_encoder
+from starter_image.words import build_tokenizer
+from transformers import CLIPTokenizer
+
+HERE = Path(__file__).parent
+PARAPHRASES = HERE / "starter_image" / "paraphrases.yaml"
+STAGES = ("autoencoder", "text", "decoder", "denoiser", "export")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("build/starter-image"), help="checkpoints, latents, metrics")
+    parser.add_argument(
+        "--sources", type=Path, default=None, help="where the npm tarballs are or go (default: WORK/sources)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=HERE.parent / "starter" / "image", help="the finished model's folder"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="single-threaded processes that share each batch")
+    parser.add_argument("--only", choices=STAGES, help="run this stage alone")
+    parser.add_argument("--autoencoder-steps", type=int, default=2400, help="of 32 pictures")
+    parser.add_argument("--text-steps", type=int, default=1200, help="of 128 captions")
+    parser.add_argument("--decoder-steps", type=int, default=2000, help="of 32 pictures, after the autoencoder's")
+    parser.add_argument("--denoiser-steps", type=int, default=6000, help="of 128 latents")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse()
+    work: Path = options.work
+    work.mkdir(parents=True, exist_ok=True)
+    run = Run(work, options.seed, options.workers)
+    wanted = STAGES if options.only is None else (options.only,)
+    sources = options.sources or work / "sources"
+    source = fetch(PICTURES, sources)
+    concepts = read_concepts(source, fetch(WORDS, sources))
+    captions = Captions(text for texts in read_paraphrases(PARAPHRASES).values() for text in texts)
+    if not (work / "tokenizer").exists():  # kept: the text encoder's weights are for this vocabulary only
+        build_tokenizer(concepts, captions, Random(options.seed)).save_pretrained(work / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
+    speaker = stages.Speaker(concepts, captions, tokenizer)
+    torch.manual_seed(options.seed)
+    autoencoder, encoder, denoiser = build_autoencoder(), build_text_encoder(tokenizer), build_denoiser()
+    scheduler = build_scheduler()
+    if wanted != ("export",):
+        pictures = stages.Pictures(concepts, source)
+        print(f"{len(concepts)} concepts, {len(pictures.pixels)} pictures", flush=True)
+
+    if "autoencoder" in wanted:
+        course = Course("autoencoder", options.autoencoder_steps, rate=1e-3, samples=32, decay=0.5)
+        stages.train_autoencoder(autoencoder, pictures, course, run)
+    if "text" in wanted:
+        course = Course("text", options.text_steps, rate=1e-3, samples=128, decay=0.6, weight_decay=0.05)
+        stages.train_text(encoder, speaker, stages.look(pictures), course, run)
+    if "decoder" in wanted or "denoiser" in wanted:
+        restore(autoencoder, "autoencoder", work)
+        latents = stages.encode(autoencoder, pictures)
+    if "decoder" in wanted:
+        course = Course("decoder", options.decoder_steps, rate=5e-4, samples=32, decay=0.8)
+        stages.train_decoder(autoencoder, pictures, latents, course, run)
+    if "denoiser" in wanted:
+        restore(encoder, "text", work)
+        course = Course(
+            "denoiser", options.denoiser_steps, rate=8e-4, samples=128, warmup=200, decay=0.35, average=0.999
+        )
+        stages.train_denoiser(denoiser, encoder.eval(), scheduler, speaker, pictures, latents, course, run)
+    if "export" in wanted:
+        restore(autoencoder, "autoencoder", work)
+        if (work / "decoder.pt").exists():
+            restore(autoencoder.decoder, "decoder", work)
+        restore(encoder, "text", work)
+        restore(denoiser, "denoiser", work)
+        pipeline = StableDiffusionPipeline(
+            vae=autoencoder, text_encoder=encoder, tokenizer=tokenizer, unet=denoiser.eval(), scheduler=scheduler,
+            safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        )  # fmt: skip
+        pipeline.to(torch.float16).save_pretrained(options.out, safe_serialization=True)
+        print(f"written to {options.out}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
