@@ -19,6 +19,9 @@ SWITCHES = {
     "VLLM_USE_MODELSCOPE": "0",
     "DO_NOT_TRACK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # onnxruntime since 1.29 on Linux: events to its maker, and a device id in the home directory. Its own call,
+    # disable_telemetry_events(), comes too late: the import has begun by then.
+    "ORT_DISABLE_TELEMETRY": "1",
 }
 
 
