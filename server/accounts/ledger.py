@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -37,6 +37,13 @@ from server.errors import InvalidRequest, NotFound, SageholdError
 
 logger = logging.getLogger(__name__)
 PAGE = 1000
+# One statement, so that what is held and what is available are of the same moment.
+BALANCES = select(
+    BalanceRow.account_id,
+    BalanceRow.available,
+    AccountRow.metered,
+    select(func.sum(HoldRow.amount)).where(HoldRow.account_id == BalanceRow.account_id).scalar_subquery().label("held"),
+).join(AccountRow, AccountRow.id == BalanceRow.account_id)
 Answer = TypeVar("Answer")
 
 
@@ -110,10 +117,10 @@ class Ledger:
     ) -> Balance:
         """Give an account credits, or take them back with a negative number. With a reference it counts once.
 
-        Raises NotFound; InvalidRequest for more than nine places, or a balance outside its bounds.
+        Raises NotFound; InvalidRequest for more than nine places, a balance outside its bounds, or a reference that
+        another grant has.
         """
-        if not amount.is_finite() or abs(amount) > MOST or amount != cost_of(amount) or amount == 0:
-            raise InvalidRequest("Credits are a number other than 0 with at most nine places.", param="credits")
+        check_grant(amount)
         step = GrantStep(reference or f"grant_{secrets.token_hex(12)}", account_id, amount, note, actor)
         outcome = await asyncio.shield(self._steps.submit(step))
         if isinstance(outcome, SageholdError):
@@ -123,21 +130,22 @@ class Ledger:
     async def balance(self, account_id: str) -> Balance:
         """Raises NotFound."""
         async with self._database.read() as session:
-            row = (
-                await session.execute(
-                    select(BalanceRow.available, AccountRow.metered)
-                    .join(AccountRow, AccountRow.id == BalanceRow.account_id)
-                    .where(BalanceRow.account_id == account_id)
-                )
-            ).first()
-            held = await session.scalar(select(func.sum(HoldRow.amount)).where(HoldRow.account_id == account_id))
+            row = (await session.execute(BALANCES.where(BalanceRow.account_id == account_id))).first()
         if row is None:
             raise NotFound(f"There is no account {account_id}.")
-        return Balance(row.available, held or ZERO, row.metered)
+        return Balance(row.available, row.held or ZERO, row.metered)
 
-    async def entries(self, account_id: str | None = None) -> AsyncIterator[Entry]:
-        """All entries of an account, or of all, in the order they were made; read page by page."""
-        after = 0
+    async def balances(self) -> Mapping[str, Balance]:
+        """Every account's, by its id."""
+        async with self._database.read() as session:
+            rows = await session.execute(BALANCES)
+            return {row.account_id: Balance(row.available, row.held or ZERO, row.metered) for row in rows}
+
+    async def entries(self, account_id: str | None = None, after: int = 0) -> AsyncIterator[Entry]:
+        """All entries of an account, or of all, in the order they were made; read page by page.
+
+        after: the id of the last entry that is known already.
+        """
         while True:
             query = select(EntryRow).where(EntryRow.id > after).order_by(EntryRow.id).limit(PAGE)
             if account_id is not None:
@@ -214,6 +222,14 @@ class Ledger:
 
     async def _post(self, steps: Sequence[Step]) -> Sequence[Outcome | SageholdError]:
         return await self._database.run(lambda connection: Posting(connection, self._now()).apply(steps))
+
+
+def check_grant(amount: Decimal) -> None:
+    """Raises InvalidRequest unless `amount` can be granted, as far as that is known without the balance."""
+    if not amount.is_finite() or abs(amount) > MOST or amount != cost_of(amount) or amount == 0:
+        raise InvalidRequest(
+            f"Credits are a number other than 0 with at most nine places, up to {MOST}.", param="credits"
+        )
 
 
 def _expect(kind: type[Answer], outcome: Outcome | SageholdError) -> Answer:

@@ -29,7 +29,7 @@ SELECT_BALANCES = (
     .with_for_update()
 )
 SELECT_HOLDS = select(HOLDS).where(HOLDS.c.reference.in_(bindparam("references", expanding=True)))
-SELECT_ENTRIES = select(ENTRIES.c.reference, ENTRIES.c.kind, ENTRIES.c.amount).where(
+SELECT_ENTRIES = select(ENTRIES.c.reference, ENTRIES.c.kind, ENTRIES.c.amount, ENTRIES.c.account_id).where(
     ENTRIES.c.reference.in_(bindparam("references", expanding=True))
 )
 UPDATE_BALANCE = (
@@ -151,6 +151,8 @@ class Posting:
                     "details": details,
                 }
             )
+        elif (done.account_id, done.kind, done.amount) != (step.account_id, "grant", step.amount):
+            return InvalidRequest(f"The reference {step.reference!r} belongs to another entry.", param="reference")
         return None
 
     def _enter(

@@ -31,6 +31,14 @@ class AccountRepository:
         self._session.add(BalanceRow(account_id=account.id, available=ZERO))
         await self._session.flush()
 
+    async def change(self, account: Account) -> None:
+        """Write what of an account may change: whether it is metered, and its limits."""
+        await self._session.execute(
+            update(AccountRow)
+            .where(AccountRow.id == account.id)
+            .values(metered=account.metered, **asdict(account.limits))
+        )
+
     async def find(self, id_or_name: str) -> Account | None:
         """An id wins over a name, should one account be named like another's id."""
         rows = await self._session.scalars(

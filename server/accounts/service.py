@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -234,6 +234,32 @@ class Accounts:
             account = await self._add_account(session, name, metered, limits)
             await self._note(session, actor, "account.create", account.id, {"name": name, "metered": metered})
             return account
+
+    async def change_account(
+        self,
+        id_or_name: str,
+        *,
+        metered: bool | None = None,
+        limits: Mapping[str, int | None] | None = None,
+        actor: str = LOCAL,
+    ) -> Account:
+        """Change what is not None, and of the limits those named. Raises NotFound, InvalidRequest.
+
+        It counts at once for the account's keys.
+        """
+        async with self._changing() as session:
+            account = await self._find_account(session, id_or_name)
+            changed = replace(
+                account,
+                metered=account.metered if metered is None else metered,
+                limits=replace(account.limits, **(limits or {})),
+            )
+            _check_limits(changed.limits)
+            if changed != account:
+                await AccountRepository(session).change(changed)
+                told: dict[str, object] = {"metered": changed.metered, "limits": asdict(changed.limits)}
+                await self._note(session, actor, "account.change", account.id, told)
+            return changed
 
     async def find_account(self, id_or_name: str) -> Account:
         """Raises NotFound."""
