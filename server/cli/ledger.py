@@ -1,0 +1,47 @@
+"""`sagehold ledger`: every grant, hold, release and charge, and whether they add up."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from server.cli.books import AsCsv, AsJson, print_pieces, with_books
+
+if TYPE_CHECKING:
+    from server.accounts.books import Books
+
+app = typer.Typer(help="Export the ledger of credits, and check it.", no_args_is_help=True)
+
+
+@app.command()
+def export(
+    account: Annotated[str | None, typer.Option(help="Only this account's entries, by id or name.")] = None,
+    after: Annotated[int, typer.Option(min=0, help="The last entry's id that you have already.")] = 0,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print all entries in the order they were made: CSV, or with --json an array."""
+    from server.accounts.described import LEDGER_COLUMNS
+    from server.accounts.export import csv_lines, json_array
+
+    if as_csv and as_json:
+        raise typer.BadParameter("choose one of --csv and --json")
+
+    async def act(books: "Books") -> None:
+        account_id = None if account is None else (await books.accounts.find_account(account)).id
+        rows = books.entries(account_id, after)
+        await print_pieces(json_array(rows) if as_json else csv_lines(LEDGER_COLUMNS, rows))
+        if as_json:
+            typer.echo()
+
+    with_books(act)
+
+
+@app.command()
+def check() -> None:
+    """Sum up every account's entries and compare with its balance. Ends with 1 if one differs."""
+    wrong = with_books(lambda books: books.ledger.discrepancies())
+    for account in wrong:
+        typer.echo(f"{account}: the balance is not the sum of the entries", err=True)
+    if wrong:
+        raise typer.Exit(1)
+    typer.echo("Every balance is the sum of its entries.")
