@@ -8,17 +8,20 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from server import __version__
-from server.api import errors, ops
+from server.api import admin, errors, ops
 from server.api.context import RequestContext
-from server.api.deps import Services, authenticated
+from server.api.deps import Services, require
 from server.api.errors import Guard
-from server.api.openai import chat, images, models, speech, transcription
+from server.api.openai import account, chat, images, models, speech, transcription
 from server.api.paths import CanonicalPaths
+from server.api.slow_bodies import SlowBodies
 from server.observability import Metrics
 from server.settings import Settings
 
 KEYED: tuple[APIRouter, ...] = (models.router, chat.router, transcription.router, speech.router, images.router)
-"""Routers under /v1 that need a key."""
+"""Routers under /v1 that need a key with the scope `inference`."""
+OWN: tuple[APIRouter, ...] = (account.router,)
+"""Routers under /v1 by which a caller looks at itself."""
 PUBLIC: tuple[APIRouter, ...] = (images.public,)
 """Routers under /v1 that need none."""
 
@@ -64,7 +67,10 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     for router in PUBLIC:
         app.include_router(router, prefix="/v1")
     for router in KEYED:
-        app.include_router(router, prefix="/v1", dependencies=[Depends(authenticated)])
+        app.include_router(router, prefix="/v1", dependencies=[Depends(require("inference"))])
+    for router in OWN:
+        app.include_router(router, prefix="/v1", dependencies=[Depends(require("inference", "usage"))])
+    app.include_router(admin.router, prefix="/admin/v1", dependencies=[Depends(require("admin"))])
     return app
 
 
@@ -76,13 +82,14 @@ def _layers(settings: Settings, metrics: Metrics) -> Sequence[Middleware]:
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
-                allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
+                allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"],
                 allow_headers=["*"],  # the SDKs send a family of x-stainless-*
                 expose_headers=EXPOSED,
                 max_age=3600,
             )
         )
-    return [*layers, Middleware(Guard), Middleware(CanonicalPaths)]
+    slow = Middleware(SlowBodies, timeout=settings.body_timeout)
+    return [*layers, Middleware(Guard), slow, Middleware(CanonicalPaths)]
 
 
 def _lifespan(

@@ -9,6 +9,7 @@
     ├── NotFound                     404     invalid_request_error   null
     │   └── ModelNotFound            404     invalid_request_error   model_not_found
     ├── MethodNotAllowed             405     invalid_request_error   method_not_supported
+    ├── RequestTimeout               408     invalid_request_error   request_timeout
     ├── PayloadTooLarge              413     invalid_request_error   null
     ├── UnsupportedMediaType         415     invalid_request_error   unsupported_media_type
     ├── RateLimited                  429     rate_limit_error        rate_limit_exceeded
@@ -134,6 +135,15 @@ class MethodNotAllowed(SageholdError):
     type = "invalid_request_error"
     code = "method_not_supported"
     default_message = "This method is not allowed here."
+
+
+class RequestTimeout(SageholdError):
+    """The client took too long to send its request."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+    default_message = "The request's body did not arrive in time."
 
 
 class PayloadTooLarge(SageholdError):

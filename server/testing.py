@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from server.accounts.ratelimit import RateLimiter
 from server.api.deps import Authenticator, Services
+from server.api.failed_keys import FailedKeys
 from server.api.openai.image_store import ImageStore
 from server.app import create_app
 from server.core import Caller, Task
@@ -108,6 +109,10 @@ class FakeRegistry:
         return {name: engine.running for name, engine in self.engines.items()}
 
 
+async def _at_once(_: float) -> None:
+    """Wrong keys are answered without delay."""
+
+
 class FakeServer:
     """The real application and pipeline over fakes. `async with` starts its engines.
 
@@ -150,6 +155,7 @@ class FakeServer:
             registry=self.registry,
             pipeline=Pipeline(self.catalog, Admission(bank or Free(), limiter or RateLimiter()), self.registry),
             images=self.images,
+            failed_keys=FailedKeys(sleep=_at_once),
         )
         self.services.metrics.watch(self.registry.states, self.registry.running)
         self.app: FastAPI = create_app(settings, self.services)

@@ -57,7 +57,7 @@ async def test_the_table_of_endpoints_is_the_route_table(fake: FakeServer) -> No
     assert rows
     told = set()
     for line in README.read_text().splitlines():
-        if match := re.match(r"\| `(?:GET|POST) (/[^|]*)\|", line):
+        if match := re.match(r"\| `(?:GET|POST|DELETE) (/[^|]*)\|", line):
             told |= {_shape(path) for path in re.findall(r"/[\w/{}]+", match[1])}
     served = {_shape(route.path) for route in fake.app.routes if isinstance(route, Route)}
     assert told <= served, "told and not served"

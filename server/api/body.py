@@ -1,8 +1,10 @@
 """Reading request bodies: JSON and multipart forms, capped while they stream in."""
 
+import json
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from decimal import Decimal
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel
@@ -18,8 +20,8 @@ FORM_OVERHEAD = 2**20
 """Bytes a form may have besides its file: the other fields, headers and boundaries."""
 
 
-async def read_json(request: Request, schema: type[M], *, limit: int) -> M:
-    """The body as `schema`. `limit` in bytes.
+async def read_json(request: Request, schema: type[M], *, limit: int, exact: bool = False) -> M:
+    """The body as `schema`. `limit` in bytes. exact: numbers with a fraction are Decimals, as written.
 
     Unknown fields are left to the schema, which ignores them by default; top-level nulls count as absent.
     Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400).
@@ -29,13 +31,22 @@ async def read_json(request: Request, schema: type[M], *, limit: int) -> M:
         raise UnsupportedMediaType(f"Unsupported content type: {kind[:80]}. Send application/json.")
     body = b"".join([chunk async for chunk in _capped(request, limit, limit)])
     try:
-        data = orjson.loads(body)
+        data = _exact_json(body) if exact else orjson.loads(body)
     except orjson.JSONDecodeError as error:
         message = f"We could not parse the JSON body of your request: {error}."
         raise InvalidRequest(message, code="invalid_json") from None
     if not isinstance(data, dict):
         raise InvalidRequest("The JSON body of your request must be an object.", code="invalid_type")
     return validate(schema, data)
+
+
+def _exact_json(body: bytes) -> Any:
+    """As orjson reads it, but for the numbers. Raises orjson.JSONDecodeError."""
+    orjson.loads(body)  # it is the stricter: NaN, wrong UTF-8 and deep nesting end here
+    try:
+        return json.loads(body, parse_float=Decimal)
+    except (ArithmeticError, ValueError, RecursionError):
+        raise orjson.JSONDecodeError("number out of range or nesting too deep", "", 0) from None
 
 
 @dataclass(frozen=True, slots=True)

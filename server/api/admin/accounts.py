@@ -1,0 +1,89 @@
+"""/admin/v1/accounts: who pays, how fast they may go, and the credits they are given."""
+
+from decimal import Decimal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.accounts.described import account_row, balance_row
+from server.api.admin.limits import LimitsBody
+from server.api.body import read_json
+from server.api.books import BooksDep, answer, listing
+from server.api.deps import KeyedDep
+
+router = APIRouter()
+MOST_BODY = 64 * 1024
+
+
+class NewAccount(BaseModel):
+    """credits: what it begins with; none by default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    credits: Decimal | None = None
+    metered: bool = True
+    limits: LimitsBody = LimitsBody()
+
+
+class AccountChange(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    metered: bool | None = None
+    limits: LimitsBody | None = None
+
+
+class Grant(BaseModel):
+    """credits: negative to take back. reference: the operator's own name of this grant, under which it counts once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    credits: Decimal
+    note: str = Field("", max_length=256)
+    reference: str | None = Field(None, min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")
+
+
+@router.post("/accounts")
+async def create_account(request: Request, caller: KeyedDep, books: BooksDep) -> Response:
+    body = await read_json(request, NewAccount, limit=MOST_BODY, exact=True)
+    account, balance = await books.create_account(
+        body.name,
+        credits=body.credits or None,
+        metered=body.metered,
+        limits=body.limits.all(),
+        actor=caller.key_id,
+    )
+    return answer(account_row(account, balance))
+
+
+@router.get("/accounts")
+async def list_accounts(books: BooksDep) -> Response:
+    accounts = await books.accounts.list_accounts()
+    balances = await books.ledger.balances()
+    return listing([account_row(account, balances[account.id]) for account in accounts])
+
+
+@router.get("/accounts/{account}")
+async def retrieve_account(account: str, books: BooksDep) -> Response:
+    """By id or name."""
+    found = await books.accounts.find_account(account)
+    return answer(account_row(found, await books.ledger.balance(found.id)))
+
+
+@router.patch("/accounts/{account}")
+async def change_account(account: str, request: Request, caller: KeyedDep, books: BooksDep) -> Response:
+    body = await read_json(request, AccountChange, limit=MOST_BODY)
+    limits = None if body.limits is None else body.limits.told()
+    changed = await books.accounts.change_account(account, metered=body.metered, limits=limits, actor=caller.key_id)
+    return answer(account_row(changed, await books.ledger.balance(changed.id)))
+
+
+@router.post("/accounts/{account}/credits")
+async def grant_credits(account: str, request: Request, caller: KeyedDep, books: BooksDep) -> Response:
+    """Give or take credits; the answer is the balance after it."""
+    body = await read_json(request, Grant, limit=MOST_BODY, exact=True)
+    found = await books.accounts.find_account(account)
+    balance = await books.ledger.grant(found.id, body.credits, body.note, actor=caller.key_id, reference=body.reference)
+    return answer({"account": found.id, **balance_row(balance)})

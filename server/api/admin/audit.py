@@ -1,0 +1,25 @@
+"""GET /admin/v1/audit: who did what to what."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from server.accounts.described import act_row
+from server.api.books import BooksDep, listing
+
+router = APIRouter()
+
+
+@router.get("/audit")
+async def acts(
+    books: BooksDep,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+) -> Response:
+    """The newest first. before: the id of the last one seen, for the next page; `has_more` tells whether there is one.
+
+    An actor is the id of the key that acted, or `local` for the command line.
+    """
+    found = await books.reports.acts(limit + 1, before)
+    return listing([act_row(act) for act in found[:limit]], has_more=len(found) > limit)

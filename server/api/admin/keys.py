@@ -1,0 +1,62 @@
+"""/admin/v1/keys: made, listed, revoked. A key's text is in the answer that makes it, and nowhere else."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.accounts.described import key_row
+from server.accounts.identity import DEFAULT_SCOPES
+from server.api.admin.accounts import MOST_BODY
+from server.api.admin.limits import LimitsBody
+from server.api.body import read_json
+from server.api.books import BooksDep, answer, listing
+from server.api.deps import KeyedDep
+from server.errors import NotFound
+
+router = APIRouter()
+
+
+class NewKey(BaseModel):
+    """account: id or name. models: public names that the key may use; all by default. expires_at: with its zone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    account: str
+    name: str = ""
+    scopes: list[str] = sorted(DEFAULT_SCOPES)
+    models: list[str] | None = None
+    expires_at: AwareDatetime | None = None
+    limits: LimitsBody = LimitsBody()
+
+
+@router.post("/keys")
+async def create_key(request: Request, caller: KeyedDep, books: BooksDep) -> Response:
+    body = await read_json(request, NewKey, limit=MOST_BODY)
+    new = await books.accounts.create_key(
+        account=body.account,
+        name=body.name,
+        scopes=body.scopes,
+        models=body.models,
+        expires_at=body.expires_at,
+        limits=body.limits.all(),
+        actor=caller.key_id,
+    )
+    return answer({**key_row(new.record, datetime.now(UTC)), "key": new.key})
+
+
+@router.get("/keys")
+async def list_keys(books: BooksDep, account: str | None = None) -> Response:
+    """The oldest first. account: id or name."""
+    now = datetime.now(UTC)
+    return listing([key_row(key, now) for key in await books.accounts.list_keys(account)])
+
+
+@router.delete("/keys/{key_id}")
+async def revoke_key(key_id: str, caller: KeyedDep, books: BooksDep) -> Response:
+    """End a key for good, at once. By its id only: a key's text has no place in a URL."""
+    if not key_id.startswith("key_"):
+        raise NotFound("There is no key with this id.", param="key_id")
+    return answer(key_row(await books.accounts.revoke_key(key_id, actor=caller.key_id), datetime.now(UTC)))

@@ -1,0 +1,23 @@
+"""GET /admin/v1/ledger: every grant, hold, release and charge."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from server.accounts.described import LEDGER_COLUMNS
+from server.api.books import BooksDep, Format, export
+
+router = APIRouter()
+
+
+@router.get("/ledger")
+async def entries(
+    books: BooksDep,
+    account: str | None = None,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    format: Format = "json",  # noqa: A002 - the parameter's name on the wire
+) -> Response:
+    """In the order they were made. account: id or name; after: the id of the last entry that is known already."""
+    account_id = None if account is None else (await books.accounts.find_account(account)).id
+    return export("ledger", LEDGER_COLUMNS, books.entries(account_id, after), format)

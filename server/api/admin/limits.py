@@ -1,0 +1,26 @@
+"""Limits as the admin API takes them."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.core import Limits
+
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class LimitsBody(BaseModel):
+    """null is without limit; in a change, what is not there stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    concurrent_requests: Count | None = None
+
+    def all(self) -> Limits:
+        return Limits(**self.model_dump())
+
+    def told(self) -> dict[str, int | None]:
+        """Those that the client named."""
+        return self.model_dump(exclude_unset=True)

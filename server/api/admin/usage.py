@@ -1,0 +1,29 @@
+"""GET /admin/v1/usage: what everybody used, summed by account, key, model, task or day."""
+
+from datetime import date
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from server.accounts.described import grouping, usage_columns
+from server.accounts.export import each
+from server.api.books import BooksDep, Format, export
+
+router = APIRouter()
+
+
+@router.get("/usage")
+async def usage(
+    books: BooksDep,
+    by: str = "",
+    account: str | None = None,
+    key: str | None = None,
+    model: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    format: Format = "json",  # noqa: A002 - the parameter's name on the wire
+) -> Response:
+    """Days are UTC, both included. account: id or name; key: id; model: the public name that was asked for."""
+    groups = grouping(by)
+    rows = await books.usage(groups, account=account, key=key, model=model, since=since, until=until)
+    return export("usage", usage_columns(groups), each(rows), format)

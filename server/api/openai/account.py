@@ -1,0 +1,51 @@
+"""GET /v1/credits and GET /v1/usage: what the caller has, and what it used. Not in the OpenAI API."""
+
+from datetime import date
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from server.accounts.described import balance_row, grouping, usage_columns
+from server.accounts.export import each
+from server.accounts.ledger_terms import Balance
+from server.accounts.money import ZERO
+from server.api.books import BooksDep, Format, answer, export
+from server.api.deps import ANYONE, CallerDep, effective_scopes
+from server.errors import PermissionDenied
+
+router = APIRouter()
+
+
+@router.get("/credits")
+async def credits_left(caller: CallerDep, books: BooksDep) -> Response:
+    """balance: what the account owns; held: the part of it set aside for requests in flight; metered: whether it pays.
+
+    Amounts are JSON numbers written in full, up to nine places.
+    """
+    if caller is ANYONE:
+        return answer({"account": None, **balance_row(Balance(ZERO, ZERO, metered=False))})
+    return answer({"account": caller.account_id, **balance_row(await books.ledger.balance(caller.account_id))})
+
+
+@router.get("/usage")
+async def usage(
+    caller: CallerDep,
+    books: BooksDep,
+    by: str = "",
+    key: str | None = None,
+    model: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    format: Format = "json",  # noqa: A002 - the parameter's name on the wire
+) -> Response:
+    """The account's usage for a key with the scope `usage` or `admin`, otherwise the key's own. Days are UTC."""
+    groups = grouping(by)
+    if caller is ANYONE:
+        rows = []
+    else:
+        if "usage" not in effective_scopes(caller):
+            if key not in (None, caller.key_id):
+                raise PermissionDenied("This key may see its own usage only.", param="key")
+            key = caller.key_id
+        rows = await books.usage(groups, account=caller.account_id, key=key, model=model, since=since, until=until)
+    return export("usage", usage_columns(groups), each(rows), format)

@@ -1,0 +1,34 @@
+"""A server over fake engines whose accounts are real ones, in SQLite."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import httpx
+import pytest
+
+from server.accounts.books import Books
+from server.settings import Settings
+from server.testing import FakeServer
+
+
+@dataclass
+class Office:
+    """admin: a client with an admin key, which is `admin_id`."""
+
+    fake: FakeServer
+    books: Books
+    admin: httpx.AsyncClient
+    admin_id: str
+
+    async def key(self, *scopes: str, account: str | None = None) -> str:
+        """The text of a new key."""
+        return (await self.books.accounts.create_key(account=account, scopes=scopes)).key
+
+
+@pytest.fixture
+async def office(settings: Settings) -> AsyncIterator[Office]:
+    async with Books.open(settings) as books, FakeServer(settings, accounts=books.accounts, bank=books.ledger) as fake:
+        fake.app.state.services = replace(fake.services, ledger=books.ledger, reports=books.reports)
+        admin = await books.accounts.create_key(name="admin", scopes=["admin"])
+        async with fake.client(key=admin.key) as client:
+            yield Office(fake, books, client, admin.record.id)
