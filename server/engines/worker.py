@@ -8,7 +8,6 @@ closes the socket, the other is done: the child exits, the parent fails the jobs
 
 import asyncio
 import contextlib
-import ctypes
 import itertools
 import logging
 import os
@@ -24,6 +23,7 @@ from typing import Any
 from server.core import Event, Job
 from server.engines import footprint, frames
 from server.engines.base import Footprint, Handler
+from server.engines.parent import die_with_parent
 from server.errors import EngineFailed, ModelUnavailable, SageholdError
 from server.offline import go_offline
 
@@ -265,19 +265,13 @@ class _Child:
 def main() -> None:
     """Entry point of the child: `python -m server.engines.worker FD NAME`."""
     go_offline()
-    _die_with_parent()
+    die_with_parent()
     name = sys.argv[2]
     logging.basicConfig(level=logging.INFO, format=f"%(levelname)s {name}: %(message)s", stream=sys.stderr)
     with socket.socket(fileno=int(sys.argv[1])) as connection, contextlib.suppress(EOFError, ConnectionError):
         _Child(connection, name).serve()
     # Threads may still be inside a long native call; nothing of theirs is worth waiting for.
     os._exit(0)
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel (prctl PR_SET_PDEATHSIG) to end this process when the front end is killed outright."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 if __name__ == "__main__":

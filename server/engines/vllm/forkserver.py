@@ -16,6 +16,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from server.engines.parent import die_with_parent
+
 METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
 PRELOAD = "server.engines.vllm.preload"
 SPINCOUNT = "1000"
@@ -29,6 +31,9 @@ class _Process(context.ForkServerProcess):
         self._environment = dict(os.environ)
 
     def run(self) -> None:
+        # The front end learns of this process's end from the server process, and takes the one's end for the other's.
+        # Without this, a core whose server process was killed would be replaced, and live on with all its memory.
+        die_with_parent()
         # vLLM tells its children things by environment variables, which a fork server was started without.
         os.environ.clear()
         os.environ.update(self._environment)
