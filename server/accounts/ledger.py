@@ -33,7 +33,7 @@ from server.accounts.money import MOST, ZERO, bound_of, cost_of
 from server.accounts.posting import Posting
 from server.accounts.tables import AccountRow, BalanceRow, EntryRow, HoldRow, InstanceRow
 from server.core import Caller
-from server.errors import InvalidRequest, NotFound, SageholdError
+from server.errors import InvalidRequest, NotFound, SageholdError, Unavailable
 
 logger = logging.getLogger(__name__)
 PAGE = 1000
@@ -80,7 +80,7 @@ class Ledger:
         step = HoldStep(reference, caller.account_id, caller.key_id, most, least, self._instance.id)
         future = self._steps.submit(step)
         try:
-            outcome = await asyncio.shield(future)
+            outcome = await _posted(future)
         except asyncio.CancelledError:
             future.add_done_callback(self._give_back)
             raise
@@ -95,7 +95,7 @@ class Ledger:
         exact = tuple(Line(line.name, cost_of(line.amount)) for line in lines)
         if any(line.amount < 0 for line in exact):
             raise ValueError("a charge can't be negative")
-        outcome = await asyncio.shield(self._steps.submit(CloseStep(hold, exact, "settled", use)))
+        outcome = await _posted(self._steps.submit(CloseStep(hold, exact, "settled", use)))
         settlement = _expect(Settlement, outcome)
         if hold.metered and settlement.charged != settlement.cost:
             logger.warning("%s cost %s, but %s was charged", hold.reference, settlement.cost, settlement.charged)
@@ -104,7 +104,7 @@ class Ledger:
     async def release(self, hold: Hold, note: str = "released") -> None:
         """Give a hold back, free of charge."""
         if hold.metered:
-            await asyncio.shield(self._steps.submit(CloseStep(hold, (), note, None)))
+            await _posted(self._steps.submit(CloseStep(hold, (), note, None)))
 
     def _give_back(self, future: "asyncio.Future[Outcome | SageholdError]") -> None:
         if not future.cancelled() and future.exception() is None and isinstance(hold := future.result(), Hold):
@@ -122,7 +122,7 @@ class Ledger:
         """
         check_grant(amount)
         step = GrantStep(reference or f"grant_{secrets.token_hex(12)}", account_id, amount, note, actor)
-        outcome = await asyncio.shield(self._steps.submit(step))
+        outcome = await _posted(self._steps.submit(step))
         if isinstance(outcome, SageholdError):
             raise outcome
         return await self.balance(account_id)
@@ -230,6 +230,15 @@ def check_grant(amount: Decimal) -> None:
         raise InvalidRequest(
             f"Credits are a number other than 0 with at most nine places, up to {MOST}.", param="credits"
         )
+
+
+async def _posted(future: "asyncio.Future[Outcome | SageholdError]") -> Outcome | SageholdError:
+    """The outcome of a step. Raises Unavailable where the database could not write it."""
+    try:
+        return await asyncio.shield(future)
+    except SQLAlchemyError as error:
+        logger.error("the accounts database could not write: %s", error)
+        raise Unavailable("The accounts can't be written right now.") from None
 
 
 def _expect(kind: type[Answer], outcome: Outcome | SageholdError) -> Answer:

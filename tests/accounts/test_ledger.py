@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from server.accounts.instances import Instance, Process
 from server.accounts.ledger import Ledger
@@ -14,7 +15,7 @@ from server.accounts.ledger_terms import Balance, Hold, Line, Settlement, Use
 from server.accounts.service import Accounts
 from server.accounts.usage import By, Reports
 from server.core import Caller, Usage
-from server.errors import InsufficientCredits, InvalidRequest, NotFound
+from server.errors import InsufficientCredits, InvalidRequest, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from tests.accounts.conftest import Clock
@@ -321,3 +322,19 @@ async def test_every_act_of_administration_is_in_the_audit_log(accounts: Account
     assert acts[2].details == {"account": account.id, "name": "laptop", "scopes": ["inference", "usage"]}
     assert [act.action for act in await reports.acts(limit=1, before=acts[0].id)] == ["credits.grant"]
     assert new.key not in str(acts)
+
+
+async def test_a_database_that_can_not_write_is_told_as_an_outage(
+    ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = await customer("10")
+
+    async def full(_: object) -> None:
+        raise OperationalError("insert", None, Exception("database or disk is full"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger._database, "run", full)
+        with pytest.raises(Unavailable, match="can't be written") as raised:
+            await ledger.hold(caller, "one", D("1"))
+    assert "disk" not in raised.value.message
+    assert (await ledger.hold(caller, "two", D("10"))).amount == 10

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,12 +12,14 @@ import httpx
 import pytest
 
 from server.accounts.ledger import Ledger
-from server.accounts.ledger_terms import Balance
+from server.accounts.ledger_terms import Balance, Hold, Line, Settlement, Use
 from server.accounts.ratelimit import RateLimiter
 from server.accounts.service import Accounts
 from server.accounts.usage import By, Reports
 from server.core import Limits, Task
+from server.errors import Unavailable
 from server.models.spec import Price
+from server.pipeline.admission import Free
 from server.settings import Settings
 from server.testing import FakeServer
 
@@ -190,3 +192,13 @@ async def test_limits_are_told_on_every_answer_and_enforced(settings: Settings) 
         assert 0 < int(refused.headers["retry-after"]) <= 60
         assert int(refused.headers["retry-after-ms"]) <= 60_000
         assert (await bank.balance()).balance == Decimal("89.6")
+
+
+async def test_trouble_with_the_ledger_never_takes_an_answer_away(settings: Settings) -> None:
+    class Broken(Free):
+        async def settle(self, hold: Hold, lines: Sequence[Line], use: Use | None = None) -> Settlement:
+            raise Unavailable("The accounts can't be written right now.")
+
+    async with FakeServer(settings, bank=Broken()) as server, server.client() as client:
+        answer = await client.post("/v1/chat/completions", json=ASK)
+    assert answer.json()["choices"][0]["message"]["content"] == "Hello from the fake engine."
