@@ -77,10 +77,30 @@ def command(
     if settings.auth == "off" and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         log.warning("%sAUTH is off: whoever reaches this address may use every model", PREFIX)
 
+    _begin_imports(settings)
+
     import uvloop
 
     with contextlib.closing(listener):
         uvloop.run(_serve(settings, listener))
+
+
+def _begin_imports(settings: Settings) -> None:
+    """Let the engine processes of a chat model import beside the front end, from the first moment on.
+
+    Their imports are the longest part of a start (docs/performance.md). What is wrong with the configs is told later.
+    """
+    from server.engines.vllm import forkserver, hardware
+    from server.models.catalog import Catalog
+    from server.models.config_files import CatalogError
+    from server.models.spec import VllmModel
+
+    if hardware.cuda():
+        return
+    with contextlib.suppress(CatalogError):
+        served = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models).models
+        if any(isinstance(spec, VllmModel) and spec.load == "eager" for spec in served):
+            forkserver.start()
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:

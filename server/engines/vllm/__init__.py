@@ -5,5 +5,6 @@ engine.py     start, stop, sleep; one job becomes one stream of events
 prompt.py     a chat job in vLLM's own words: rendering, sampling, structured outputs
 output.py     vLLM's outputs in ours: text, reasoning, tool calls, log-probabilities
 forkserver.py processes that inherit vLLM's imports instead of repeating them
+heap.py       imports without the garbage collector
 hardware.py   what the processor or GPU makes the sensible default
 """

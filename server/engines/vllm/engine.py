@@ -13,7 +13,7 @@ import anyio
 from server.core import Accepted, ChatJob, Event, Job, Usage
 from server.engines import footprint
 from server.engines.base import Footprint
-from server.engines.vllm import forkserver, hardware
+from server.engines.vllm import forkserver, hardware, heap
 from server.engines.vllm.options import VllmOptions
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
@@ -61,11 +61,15 @@ class VllmEngine:
     def _build(self) -> None:
         # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        from vllm.engine.arg_utils import AsyncEngineArgs
-        from vllm.renderers.chat_utils import load_chat_template
-        from vllm.renderers.online_renderer import OnlineRenderer
-        from vllm.usage.usage_lib import UsageContext
-        from vllm.v1.engine.async_llm import AsyncLLM
+        with heap.permanent():
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.renderers.chat_utils import load_chat_template
+            from vllm.renderers.online_renderer import OnlineRenderer
+            from vllm.usage.usage_lib import UsageContext
+            from vllm.v1.engine.async_llm import AsyncLLM
+
+            # The first request needs them.
+            from server.engines.vllm import output, prompt  # noqa: F401
 
         options = self._options
         config = AsyncEngineArgs(**self.arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)

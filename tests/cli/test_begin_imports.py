@@ -1,0 +1,55 @@
+"""`sagehold serve` lets the engine processes begin to import only where a chat model will be loaded."""
+
+from pathlib import Path
+
+import pytest
+
+from server.cli import serve
+from server.engines.vllm import forkserver, hardware
+from server.models import weights
+from server.settings import Settings
+
+CHAT = "name: chat\nengine: vllm\npath: chat\n"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    calls: list[bool] = []
+    monkeypatch.setattr(forkserver, "start", lambda: calls.append(True))
+    monkeypatch.setattr(hardware, "cuda", lambda: False)
+    monkeypatch.setattr(weights, "missing", lambda spec, models_dir: ())
+    return calls
+
+
+def begin(folder: Path, config: str) -> None:
+    (folder / "model.yaml").write_text(config)
+    serve._begin_imports(Settings(model_configs=folder, models_dir=folder))
+
+
+def test_a_chat_model_that_is_installed_begins_them(started: list[bool], tmp_path: Path) -> None:
+    begin(tmp_path, CHAT)
+    assert started == [True]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [CHAT + "load: lazy\n", "name: chat\nengine: fake\nserves: chat\n", "name: chat\nengine: vllm\npaht: wrong\n"],
+    ids=["later", "no vLLM", "wrong config"],
+)
+def test_nothing_else_does(started: list[bool], tmp_path: Path, config: str) -> None:
+    begin(tmp_path, config)
+    assert started == []
+
+
+def test_no_weights_no_imports(started: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "missing", lambda spec, models_dir: (Path("model.safetensors"),))
+    begin(tmp_path, CHAT)
+    assert started == []
+
+
+def test_on_cuda_vllm_starts_its_own_processes(
+    started: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "cuda", lambda: True)
+    begin(tmp_path, CHAT)
+    assert started == []
