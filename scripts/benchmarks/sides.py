@@ -1,0 +1,107 @@
+"""How each server is started: ours, and vLLM's own with the arguments that our engine gives to vLLM."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.benchmarks.processes import Side
+from server.engines.vllm.engine import VllmEngine
+from server.engines.vllm.forkserver import SPINCOUNT
+from server.models.catalog import Catalog
+from server.models.factory import make_engine
+from server.models.memory import Grant
+from server.models.spec import VllmModel
+from server.offline import SWITCHES
+from server.settings import PREFIX
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SAME_OPENMP: Mapping[str, str] = {"GOMP_SPINCOUNT": SPINCOUNT, "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+"""Our workers run a thread a core, bound to none; vLLM's own leave one core to its scheduler and bind the others."""
+TUNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "VLLM_LOGGING_LEVEL", "LD_PRELOAD")
+"""Variables that would change what is measured, and are not handed on."""
+
+
+def chat_model(models_dir: Path, name: str | None) -> VllmModel:
+    """The installed chat model of that name, or the first. Raises LookupError."""
+    installed = Catalog.load(REPOSITORY / "model_configs", models_dir, None).models
+    for spec in installed:
+        if isinstance(spec, VllmModel) and name in (None, spec.name):
+            return spec
+    raise LookupError(f"the chat model {name} is not installed" if name else "no chat model is installed")
+
+
+def sagehold(
+    data_dir: Path,
+    *,
+    model: str,
+    models_dir: Path,
+    name: str = "sagehold",
+    everything: bool = False,
+    configs: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Side:
+    """This server with its chat model, or with `everything` that is installed."""
+    command = [sys.executable, "-m", "server", "serve", "--port", "{port}", "--data-dir", str(data_dir)]
+    command += ["--models-dir", str(models_dir), "--model-configs", str(configs or REPOSITORY / "model_configs")]
+    if not everything:
+        command += ["--models", model]
+    return Side(name, tuple(command), _environment(environment), "/ready", model)
+
+
+def vllm(
+    spec: VllmModel, *, models_dir: Path, name: str = "vLLM", environment: Mapping[str, str] | None = None
+) -> Side:
+    """vLLM's own API server with the settings of our engine."""
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", "{port}"]
+    command += flags(engine_arguments(spec, models_dir))
+    if spec.chat_template:
+        command += ["--chat-template", spec.chat_template]
+    if spec.tool_parser:
+        command += ["--enable-auto-tool-choice", "--tool-call-parser", spec.tool_parser]
+    return Side(name, tuple(command), _environment(environment), "/health", spec.name)
+
+
+def engine_arguments(spec: VllmModel, models_dir: Path) -> Mapping[str, Any]:
+    """The arguments that our engine gives to vLLM for this model."""
+    engine = make_engine(spec, models_dir=models_dir, grant=Grant())
+    assert isinstance(engine, VllmEngine)
+    return engine.arguments()
+
+
+def flags(arguments: Mapping[str, Any]) -> list[str]:
+    """Keyword arguments of vLLM's AsyncEngineArgs as flags of its server: structured values as JSON."""
+    words: list[str] = []
+    for name, value in arguments.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif is_dataclass(value) and not isinstance(value, type):
+            words += [f"--{flag}", json.dumps(asdict(value))]
+        elif isinstance(value, Mapping):
+            words += [f"--{flag}", json.dumps(dict(value))]
+        else:
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+def configs_with(folder: Path, spec: VllmModel, **changes: Any) -> Path:
+    """A copy of the model configs in which one model's fields are changed."""
+    copy = folder / "-".join(["configs", *map(str, changes.values())])
+    shutil.copytree(REPOSITORY / "model_configs", copy)
+    for file in copy.glob("*.yaml"):
+        document = yaml.safe_load(file.read_text())
+        if document.get("name") == spec.name:
+            file.write_text(yaml.safe_dump(document | changes))
+    return copy
+
+
+def _environment(extra: Mapping[str, str] | None) -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in TUNING}
+    return {**kept, **SWITCHES, **(extra or {})}
