@@ -1,0 +1,65 @@
+"""The OpenAI SDK for Node.js and the README's own programs against the real server."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import FOX
+from tests.e2e.live import LiveServer
+from tests.e2e.test_python_audio import words
+from tests.readme import snippet
+
+SUITE = Path(__file__).parent / "node"
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    """Node.js, with the SDK in place. In CI there is no excuse; elsewhere the tests are skipped, and say so."""
+    found = shutil.which("node")
+    if found is not None and (SUITE / "node_modules/openai").is_dir():
+        return found
+    told = "NODE.JS OR ITS openai PACKAGE IS MISSING: scripts/setup --test brings the package; its SDK was not tested"
+    if os.environ.get("CI") == "true":
+        pytest.fail(told)
+    pytest.skip(told)
+
+
+def run(folder: Path, *command: str, **environment: str) -> str:
+    """What the program says; the test fails with it when the program does."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    ended = subprocess.run(
+        command, cwd=folder, env=clean | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=200
+    )  # fmt: skip
+    output = ended.stdout.decode(errors="replace")
+    assert ended.returncode == 0, output
+    return output
+
+
+def told_all(output: str, folder: Path) -> None:
+    """Whether the README's program got every answer, and the right ones."""
+    japan, week, fox = [line for line in output.splitlines() if line.strip()][-3:]
+    assert words(fox) == words(FOX)
+    assert japan.strip()
+    assert week.strip()
+    assert (folder / "fox.mp3").stat().st_size > 1000
+
+
+def test_the_node_sdk(server: LiveServer, node: str) -> None:
+    output = run(SUITE, node, "--test", "sdk.test.mjs", SAGEHOLD_URL=server.url, OPENAI_API_KEY=server.key)
+    assert "\n# fail 0" in output or "\nℹ fail 0" in output
+    assert "\n# skipped 0" in output or "\nℹ skipped 0" in output
+
+
+def test_the_javascript_of_the_readme(server: LiveServer, node: str, tmp_path: Path) -> None:
+    (tmp_path / "node_modules").symlink_to(SUITE / "node_modules", target_is_directory=True)
+    (tmp_path / "readme.mjs").write_text(snippet("javascript", base_url=server.url, key=server.key))
+    told_all(run(tmp_path, node, "readme.mjs"), tmp_path)
+
+
+def test_the_python_of_the_readme(server: LiveServer, tmp_path: Path) -> None:
+    (tmp_path / "readme.py").write_text(snippet("python", base_url=server.url, key=server.key))
+    told_all(run(tmp_path, sys.executable, "readme.py"), tmp_path)
