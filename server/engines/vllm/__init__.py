@@ -3,6 +3,7 @@
 options.py    what a model's config may set
 engine.py     start, stop, sleep; one job becomes one stream of events
 prompt.py     a chat job in vLLM's own words: rendering, sampling, structured outputs
+schema_limits.py  how big a JSON Schema may be that an answer must obey
 output.py     vLLM's outputs in ours: text, reasoning, tool calls, log-probabilities
 forkserver.py processes that inherit vLLM's imports instead of repeating them
 heap.py       imports without the garbage collector

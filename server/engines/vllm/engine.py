@@ -238,7 +238,7 @@ class VllmEngine:
                     model_config=self._llm.model_config,
                 )
                 ids = list(prompt.input["prompt_token_ids"])
-                choice = Parsed(index, job.top_logprobs, parser, request, ids)
+                choice = Parsed(index, job.top_logprobs, parser, request, ids, parallel=job.parallel_tool_calls)
                 if parser.reasoning_parser is not None and not reasoning:
                     reasoning = {
                         "reasoning_ended": request.resolve_reasoning_ended(parser, ids),

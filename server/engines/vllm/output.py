@@ -44,7 +44,10 @@ class Text:
 
 
 class Parsed:
-    """An answer that vLLM's parsers take apart into reasoning, text and the calls the model chose to make."""
+    """An answer that vLLM's parsers take apart into reasoning, text and the calls the model chose to make.
+
+    parallel: whether there may be more calls than one; those beyond the first are dropped otherwise.
+    """
 
     def __init__(
         self,
@@ -53,12 +56,15 @@ class Parsed:
         parser: Parser,
         request: ChatCompletionRequest,
         prompt_token_ids: list[int],
+        *,
+        parallel: bool = True,
     ) -> None:
         self._index = index
         self._top = top_logprobs
         self._parser = parser
         self._request = request
         self._prompt = prompt_token_ids
+        self._parallel = parallel
         self._ids: list[int] = []
         self._called = False
         self._tokens = 0
@@ -86,6 +92,8 @@ class Parsed:
             if delta.content or (logprobs and not delta.reasoning):
                 yield TextDelta(self._index, delta.content or "", logprobs, self._counted())
             for call in delta.tool_calls or ():
+                if call.index > 0 and not self._parallel:
+                    continue
                 self._called = True
                 function = call.function
                 yield ToolCallDelta(

@@ -12,6 +12,7 @@ from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import SamplingParams
 
 from server.core import ChatJob, Tool
+from server.engines.vllm import schema_limits
 from server.errors import ContextLengthExceeded, InvalidRequest
 
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -33,11 +34,16 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
 
     defaults: the model's own sampling parameters, from its generation_config.json.
     """
+    if job.chat_template_kwargs and "chat_template" in job.chat_template_kwargs:
+        raise InvalidRequest("A request can't bring its own chat template.", param="chat_template_kwargs")
     try:
         request = ChatCompletionRequest.model_validate(_request_body(job, renderer))
         rendered = await renderer.render_chat(request)
     except VLLMClientError as error:
         raise _invalid(str(error.args[0]), getattr(error, "parameter", None)) from None
+    except RecursionError:
+        # Arguments of earlier calls are JSON within JSON: no other reader has seen how deep they go.
+        raise InvalidRequest("The messages hold JSON that is nested too deeply.", param="messages") from None
     except (jinja2.TemplateError, ValueError, TypeError) as error:
         # What a chat template says about messages that it can't place (roles out of order, say).
         raise InvalidRequest(f"The model's chat template refuses these messages: {error}", param="messages") from None
@@ -80,9 +86,11 @@ def forced_schema(job: ChatJob) -> Mapping[str, Any] | None:
 
 
 def _envelope(tool: Tool) -> Mapping[str, Any]:
+    # By an id of its own, `#/$defs/…` goes on meaning the function's schema, and not the envelopes around it.
+    arguments = {"$id": f"function:{tool.name}", **(tool.parameters or NO_ARGUMENTS)}
     return {
         "type": "object",
-        "properties": {"name": {"const": tool.name}, "arguments": tool.parameters or NO_ARGUMENTS},
+        "properties": {"name": {"const": tool.name}, "arguments": arguments},
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }
@@ -112,6 +120,7 @@ def _request_body(job: ChatJob, renderer: OnlineRenderer) -> dict[str, Any]:
         body |= {"logprobs": True, "top_logprobs": job.top_logprobs}
     schema = forced_schema(job) or job.output_schema
     if schema is not None:
+        schema_limits.check(schema, "response_format" if schema is job.output_schema else "tools")
         body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
     if job.tools and job.tool_choice != "none":
         # A forced call needs no parser: the functions go into the prompt, and the grammar does the rest.
@@ -124,8 +133,9 @@ def _request_body(job: ChatJob, renderer: OnlineRenderer) -> dict[str, Any]:
                     param="tool_choice",
                     code="unsupported_value",
                 )
+            # `parallel_tool_calls` is kept by output.Parsed: vLLM would make a grammar of it that only its other
+            # backend reads, and refuse the request.
             body["tool_choice"] = "auto"
-            body["parallel_tool_calls"] = job.parallel_tool_calls
     return body
 
 
