@@ -79,7 +79,8 @@ def _told(error: ValidationError, data: Mapping[str, Any]) -> InvalidRequest:
     kinds = [kind for at, other in findings if at == path and (kind := _kind(other["type"]))]
     if _kind(detail["type"]):
         wanted = " or ".join(dict.fromkeys(kinds))
-        got = _kind_of(_at(path, data))
+        # A finding about a key is at the key's own value; JSON's keys are strings.
+        got = "a string" if detail["loc"][-1] == "[key]" else _kind_of(_at(path, data))
         message = f"Invalid type for '{param}': expected {wanted}, but got {got} instead."
         return InvalidRequest(message, param=param, code="invalid_type")
     reason = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.api.openai.chat_request import ChatRequest
+from server.api.openai.chat_request import MOST_MESSAGES, ChatRequest
 from server.api.validation import validate
 from server.core import ChatJob, Tool
 from server.errors import InvalidRequest
@@ -110,6 +110,7 @@ def test_logprobs_alone_wants_no_alternatives() -> None:
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens"),
         ({"messages": []}, "messages"),
+        ({"messages": HELLO * (MOST_MESSAGES + 1)}, "messages"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
@@ -128,6 +129,12 @@ def test_logprobs_alone_wants_no_alternatives() -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_named(body: dict[str, Any], param: str) -> None:
     assert refused(**body).param == param
+
+
+def test_a_key_of_the_wrong_kind_is_told_as_what_it_is() -> None:
+    told = refused(logit_bias={"hello": 5})
+    assert told.param == "logit_bias.hello"
+    assert told.message.endswith("expected an integer, but got a string instead.")
 
 
 def test_equal_limits_are_one_limit() -> None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from server.api.openai.image_fetch import ImageClient, is_public
-from server.api.openai.image_input import MAX_FETCHED, resolve_images
+from server.api.openai.image_input import MAX_FETCHED, MAX_IN_ALL, resolve_images
 from server.errors import InvalidRequest
 from server.settings import Settings
 
@@ -132,6 +132,15 @@ async def test_decompression_bombs_are_refused_by_their_header(side: int) -> Non
 
 async def test_pixels_up_to_the_limit_are_fine() -> None:
     assert await resolve_images(asking(data_uri(bomb(5000, 5000))), Settings())
+
+
+async def test_many_pictures_together_have_a_limit_too() -> None:
+    largest = data_uri(bomb(5000, 5000))
+    assert await resolve_images(asking(*[largest] * MAX_IN_ALL), Settings())
+    with pytest.raises(InvalidRequest) as refused:
+        await resolve_images(asking(*[largest] * MAX_IN_ALL, data_uri(picture())), Settings())
+    assert refused.value.param == f"messages[0].content[{MAX_IN_ALL + 1}].image_url.url"
+    assert "200000000 pixels together" in refused.value.message
 
 
 # ---------------------------------------------------------------- URLs

@@ -14,6 +14,8 @@ from server.errors import InvalidRequest
 
 FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 JSON_OBJECT: Mapping[str, Any] = {"type": "object"}
+MOST_MESSAGES = 2048
+"""As the OpenAI API has it. Hundreds of thousands of tiny ones fit into a body, and took seconds to lay out."""
 
 
 class Function(BaseModel):
@@ -78,7 +80,7 @@ def _listed(value: Any) -> Any:
 
 class ChatRequest(BaseModel):
     model: str = Field(min_length=1)
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=MOST_MESSAGES)
     max_completion_tokens: int | None = Field(None, ge=1)
     max_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)

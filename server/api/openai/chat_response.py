@@ -53,7 +53,9 @@ class _Choice:
             case TextDelta():
                 self.text.append(event.text)
                 if event.logprobs is not None:
-                    self.logprobs = [*(self.logprobs or []), *map(_logprob, event.logprobs)]
+                    # Grown in place: a copy for each token makes long answers slow.
+                    self.logprobs = self.logprobs or []
+                    self.logprobs += map(_logprob, event.logprobs)
             case ReasoningDelta():
                 self.reasoning.append(event.text)
             case ToolCallDelta():

@@ -20,6 +20,10 @@ FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF"
 MAX_FETCHED = 8
 """Pictures by URL in one request: a request must not become a flood to somebody else."""
 
+MAX_IN_ALL = 8
+"""Most pixels of a request's pictures together, in times of what one may have: an engine holds them all decoded, and
+a few hundred kilobytes can hold the pixels of gigabytes."""
+
 # Above its own limit Pillow only warns: for pictures that come from outside, that is not enough.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
@@ -56,6 +60,7 @@ class _Images:
         self._settings = settings
         self._client = client
         self._fetched = 0
+        self._pixels = 0
 
     async def resolve(self, part: Mapping[str, Any], param: str) -> Mapping[str, Any]:
         """The part with a checked data URI."""
@@ -68,7 +73,10 @@ class _Images:
             if self._fetched > MAX_FETCHED:
                 raise InvalidRequest(f"At most {MAX_FETCHED} images may be given by URL.", param=param)
             data = await self._client.fetch(url, param)
-        kind = await to_thread.run_sync(_checked, data, self._settings.max_image_pixels, param)
+        kind, pixels = await to_thread.run_sync(_checked, data, self._settings.max_image_pixels, param)
+        self._pixels += pixels
+        if self._pixels > (most := MAX_IN_ALL * self._settings.max_image_pixels):
+            raise InvalidRequest(f"The images have more than {most} pixels together, which is the limit.", param=param)
         return {**part, "image_url": {**image_url, "url": f"data:{kind};base64,{base64.b64encode(data).decode()}"}}
 
 
@@ -106,8 +114,11 @@ def _decoded(url: str, limit: int, param: str) -> bytes:
     return data
 
 
-def _checked(data: bytes, most_pixels: int, param: str) -> str:
-    """The media type by the file's own header. No pixel is decoded, so a decompression bomb does no harm here."""
+def _checked(data: bytes, most_pixels: int, param: str) -> tuple[str, int]:
+    """The media type and the number of pixels, by the file's own header.
+
+    No pixel is decoded, so a decompression bomb does no harm here.
+    """
     try:
         with Image.open(BytesIO(data), formats=list(FORMATS)) as image:
             pixels, kind = image.width * image.height, FORMATS[image.format or ""]
@@ -118,7 +129,7 @@ def _checked(data: bytes, most_pixels: int, param: str) -> str:
         raise InvalidRequest("The image is broken, or not a PNG, JPEG, WebP or GIF.", param=param) from None
     if pixels > most_pixels:
         raise _too_many(most_pixels, param)
-    return kind
+    return kind, pixels
 
 
 def _too_large(limit: int, param: str) -> InvalidRequest:
