@@ -122,6 +122,7 @@ class ModelNotFound(NotFound):
     @classmethod
     def named(cls, name: str, task: str | None = None, having: tuple[str, ...] = ()) -> "ModelNotFound":
         """The standard wording. `having` lists ids that do have a model for `task`."""
+        name = name[:128]  # no configured name is longer, and an answer must not be as long as a request
         message = f"The model `{name}` does not exist or you do not have access to it."
         if task is not None and having:
             message = f"The model `{name}` has no model for {task}. Models that do: {', '.join(having)}."

@@ -131,6 +131,12 @@ def test_what_is_wrong_is_named(body: dict[str, Any], param: str) -> None:
     assert refused(**body).param == param
 
 
+def test_a_bare_image_url_is_its_url() -> None:
+    bare = {"type": "image_url", "image_url": "data:image/png;base64,AAAA"}
+    (message,) = job(messages=[{"role": "user", "content": [text("what is this?"), bare]}]).messages
+    assert message["content"][1] == {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+
 def test_a_key_of_the_wrong_kind_is_told_as_what_it_is() -> None:
     told = refused(logit_bias={"hello": 5})
     assert told.param == "logit_bias.hello"

@@ -75,6 +75,14 @@ async def test_a_key_sees_only_the_models_it_may_use(fake: FakeServer, client: h
     fake.accounts.keys[KEY] = Caller("key_test", "acct_test", models=frozenset({"fake-chat"}))
     assert [model["id"] for model in (await client.get("/v1/models")).json()["data"]] == ["fake-chat"]
     assert (await client.get("/v1/models/everything")).status_code == 404
+    assert (await client.get("/v1/audio/models")).json()["models"] == []
+    assert (await client.get("/v1/audio/voices")).json()["voices"] == []
+
+
+async def test_an_answer_is_not_as_long_as_the_name_that_was_asked_for(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"/v1/models/{'x' * 5000}")
+    assert answer.status_code == 404
+    assert len(answer.json()["error"]["message"]) < 256
 
 
 async def test_head_answers_as_get_does(client: httpx.AsyncClient) -> None:

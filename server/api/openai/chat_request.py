@@ -304,7 +304,8 @@ def _content(message: Message, param: str) -> Any:
                     )
                 parts.append({"type": "text", "text": text})
             case "image_url" if message.role == "user":
-                url = _mapping(part.get("image_url")).get("url")
+                image = part.get("image_url")
+                url = image if isinstance(image, str) else _mapping(image).get("url")  # some clients send it bare
                 if not isinstance(url, str):
                     raise InvalidRequest(
                         f"'{where}.image_url.url' must be a string.",

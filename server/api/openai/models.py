@@ -22,19 +22,20 @@ _FURTHEST_BEHIND_FIRST = ("failed", "unloaded", "loading", "draining", "asleep",
 @router.api_route("/models", methods=["GET", "HEAD"])
 async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
     states = services.registry.states()
-    data = [_described(entry, states) for entry in services.catalog.entries() if _visible(entry, caller)]
+    data = [_described(entry, states) for entry in services.catalog.entries() if visible(entry, caller)]
     return _json({"object": "list", "data": data})
 
 
 @router.api_route("/models/{model_id:path}", methods=["GET", "HEAD"])
 async def retrieve_model(model_id: str, caller: CallerDep, services: ServicesDep) -> Response:
     for entry in services.catalog.entries():
-        if entry.id == model_id and _visible(entry, caller):
+        if entry.id == model_id and visible(entry, caller):
             return _json(_described(entry, services.registry.states()))
     raise ModelNotFound.named(model_id)
 
 
-def _visible(entry: Entry, caller: Caller) -> bool:
+def visible(entry: Entry, caller: Caller) -> bool:
+    """Whether the caller's key may use that name; what it may not use, it is not told of."""
     return caller.models is None or entry.id in caller.models
 
 

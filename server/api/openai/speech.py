@@ -17,6 +17,7 @@ from server.api.body import read_json
 from server.api.deps import CallerDep, PipelineDep, ServicesDep, SettingsDep
 from server.api.lifetime import while_connected
 from server.api.openai.credits import with_credits
+from server.api.openai.models import visible
 from server.api.sse import RunResponse, SseResponse, frame
 from server.core import AudioChunk, AudioFormat, Event, SpeechJob, Task, Usage
 from server.engines.voices import OPENAI_VOICES, known_names
@@ -81,12 +82,12 @@ async def speak(request: Request, caller: CallerDep, pipeline: PipelineDep, sett
 
 
 @router.get("/audio/voices")
-async def voices(services: ServicesDep, model: str | None = None) -> dict[str, Any]:
+async def voices(services: ServicesDep, caller: CallerDep, model: str | None = None) -> dict[str, Any]:
     """Every voice name that works, those of `model` only if it is given: `id`, `name`, and which voice it is."""
     listed: dict[str, dict[str, Any]] = {}
     for entry in services.catalog.entries():
         spec = entry.tasks.get(Task.SPEECH)
-        if spec is None or model not in (None, entry.id):
+        if spec is None or model not in (None, entry.id) or not visible(entry, caller):
             continue
         if not isinstance(spec, PiperModel):
             for name in OPENAI_VOICES:
@@ -98,9 +99,11 @@ async def voices(services: ServicesDep, model: str | None = None) -> dict[str, A
 
 
 @router.get("/audio/models")
-async def models(services: ServicesDep) -> dict[str, Any]:
-    """The public names that can speak."""
-    speaking = [entry.id for entry in services.catalog.entries() if Task.SPEECH in entry.tasks]
+async def models(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """The public names that can speak, of those that the key may use."""
+    speaking = [
+        entry.id for entry in services.catalog.entries() if Task.SPEECH in entry.tasks and visible(entry, caller)
+    ]
     return {"models": [{"id": name, "name": name} for name in speaking]}
 
 
