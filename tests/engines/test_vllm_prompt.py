@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server.core import ChatJob, Tool
-from server.errors import ContextLengthExceeded, InvalidRequest
+from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest
 from server.settings import load_settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.models]
@@ -143,6 +143,53 @@ async def test_a_prompt_beyond_the_context_is_told_as_that(render: Callable[...,
     with pytest.raises(ContextLengthExceeded) as refused:
         await render(messages=({"role": "user", "content": "word " * 9000},))
     assert refused.value.param == "messages"
+
+
+class StubCore:
+    """What the engine asks of AsyncLLM, answered by one output of the test's own."""
+
+    errored = False
+    request_id = "chat-1"
+
+    def __init__(self, processor: Any, output: Any) -> None:
+        self.input_processor = processor
+        self.output = output
+        self.aborted: list[str] = []
+
+    async def get_supported_tasks(self) -> tuple[str, ...]:
+        return ("generate",)
+
+    async def add_request(self, *_: Any) -> Any:
+        return self
+
+    def get_nowait(self) -> Any:
+        return self.output
+
+    async def abort(self, request_id: str, *, internal: bool) -> None:
+        assert internal
+        self.aborted.append(request_id)
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("schema", [{"type": "object"}, None])
+async def test_a_grammar_that_gives_up_is_bad_input_and_no_dead_engine(vllm: Any, schema: Any) -> None:
+    """vLLM ends such a request with the reason `error`, which without a grammar means an accident of its own."""
+    from vllm.outputs import CompletionOutput, RequestOutput
+
+    from server.engines.vllm.engine import VllmEngine
+    from server.engines.vllm.options import VllmOptions
+
+    renderer, processor = vllm
+    piece = CompletionOutput(0, "", [], None, None, finish_reason="error")
+    engine = VllmEngine(VllmOptions(name="chat", path=Path()))
+    engine._renderer = renderer
+    engine._llm = StubCore(processor, RequestOutput("chat-1", None, [1], None, [piece], finished=True))
+    events = engine.run(ChatJob(model="chat", messages=HELLO, output_schema=schema))
+    assert (await anext(events)).room is not None
+    with pytest.raises(InvalidRequest if schema else EngineFailed) as told:
+        await anext(events)
+    assert told.value.param == ("response_format" if schema else None)
 
 
 @pytest.mark.parametrize("parallel", [True, False])

@@ -178,12 +178,12 @@ class VllmEngine:
         prompt = await prompts.render(job, self._renderer, self._defaults)
         choices, reasoning = self._choices(job, prompt)
         sampling = prompt.sampling
+        param = "response_format" if job.output_schema is not None else "tools" if job.tools else None
         try:
             # add_request would find the same, but only once there is work: a bad schema must be told before.
             llm.input_processor._validate_params(sampling, await llm.get_supported_tasks())
         except (VLLMClientError, ValueError) as error:
             # What is left to be wrong here is the grammar: everything else was checked when it was rendered.
-            param = "response_format" if job.output_schema is not None else "tools" if job.tools else None
             raise InvalidRequest(str(error.args[0]), param=getattr(error, "parameter", None) or param) from None
         except EngineDeadError:
             raise EngineFailed from None
@@ -200,6 +200,12 @@ class VllmEngine:
                 finished = output.finished
                 cached = output.num_cached_tokens or cached
                 for piece in output.outputs:
+                    if piece.finish_reason == "error" and sampling.structured_outputs is not None:
+                        # llguidance gave up on what passed as a grammar: too many states, or no end to it.
+                        raise InvalidRequest(
+                            "No answer can be kept to this JSON Schema: it is too large, or nothing satisfies it.",
+                            param=param,
+                        )
                     generated += len(piece.token_ids)
                     for event in choices[piece.index].feed(piece):
                         yield event
