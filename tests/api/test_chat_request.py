@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.api.openai.chat_request import MOST_MESSAGES, ChatRequest
+from server.api.openai.chat_request import MOST_BIASES, MOST_MESSAGES, MOST_PARTS, ChatRequest
 from server.api.validation import validate
 from server.core import ChatJob, Tool
 from server.errors import InvalidRequest
@@ -103,6 +103,7 @@ def test_logprobs_alone_wants_no_alternatives() -> None:
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
         ({"presence_penalty": 3}, "presence_penalty"),
         ({"logit_bias": {"1": 101}}, "logit_bias.1"),
+        ({"logit_bias": {str(token): 1 for token in range(MOST_BIASES + 1)}}, "logit_bias"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
@@ -111,6 +112,8 @@ def test_logprobs_alone_wants_no_alternatives() -> None:
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens"),
         ({"messages": []}, "messages"),
         ({"messages": HELLO * (MOST_MESSAGES + 1)}, "messages"),
+        ({"messages": [{"role": "user", "content": [text("a")] * (MOST_PARTS // 2 + 1)}] * 2}, "messages"),
+        ({"messages": [{"role": "assistant", "tool_calls": [CALL] * (MOST_PARTS + 1)}]}, "messages"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),

@@ -16,6 +16,10 @@ FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 JSON_OBJECT: Mapping[str, Any] = {"type": "object"}
 MOST_MESSAGES = 2048
 """As the OpenAI API has it. Hundreds of thousands of tiny ones fit into a body, and took seconds to lay out."""
+MOST_PARTS = 10_000
+"""Content parts and tool calls of all messages together, for the same reason."""
+MOST_BIASES = 10_000
+"""Entries of `logit_bias`; a body has room for a million, which take the event loop a second or two."""
 
 
 class Function(BaseModel):
@@ -90,7 +94,7 @@ class ChatRequest(BaseModel):
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
-    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = Field(None, max_length=MOST_BIASES)
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
     stream: bool = False
@@ -152,6 +156,11 @@ class ChatRequest(BaseModel):
         )
 
     def _check(self) -> None:
+        parts = sum(len(message.tool_calls or ()) + _parts(message.content) for message in self.messages)
+        if parts > MOST_PARTS:
+            raise InvalidRequest(
+                f"The messages have more than {MOST_PARTS} content parts and tool calls together.", param="messages"
+            )
         if self.max_tokens and self.max_completion_tokens and self.max_tokens != self.max_completion_tokens:
             raise InvalidRequest("max_tokens and max_completion_tokens differ; send one of them.", param="max_tokens")
         if self.top_logprobs is not None and not self.logprobs:
@@ -332,6 +341,10 @@ def _call(call: Mapping[str, Any], param: str, inner: str = "function") -> dict[
             code="invalid_type",
         )
     return {"id": str(call.get("id") or ""), "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _parts(content: str | list[dict[str, Any]] | None) -> int:
+    return len(content) if isinstance(content, list) else 0
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
