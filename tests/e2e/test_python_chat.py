@@ -100,18 +100,19 @@ def test_a_stream_says_the_same_and_tells_usage_when_asked(sdk: OpenAI) -> None:
     assert all(chunk.choices and chunk.usage is None for chunk in plain)
 
 
-def test_two_answers_come_as_two_choices_and_a_seed_brings_them_back(sdk: OpenAI) -> None:
-    chosen: dict[str, Any] = {"n": 2, "temperature": 1.0, "max_tokens": 16}
-    first = ask(sdk, "Tell me a story.", **chosen, seed=5)
-    said = [choice.message.content for choice in first.choices]
-    assert [choice.index for choice in first.choices] == [0, 1]
-    assert said[0] != said[1]
-    again = ask(sdk, "Tell me a story.", **chosen, seed=5)
-    assert [choice.message.content for choice in again.choices] == said
-    other = ask(sdk, "Tell me a story.", **chosen, seed=1234)
-    assert not {choice.message.content for choice in other.choices} & set(said)
-    assert first.usage is not None
-    assert 16 < first.usage.completion_tokens <= 32
+def test_two_answers_come_as_two_choices(sdk: OpenAI) -> None:
+    answer = ask(sdk, "Tell me a story.", n=2, temperature=1.0, max_tokens=16, seed=5)
+    assert [choice.index for choice in answer.choices] == [0, 1]
+    assert len({choice.message.content for choice in answer.choices}) == 2
+    assert answer.usage is not None
+    assert 16 < answer.usage.completion_tokens <= 32
+
+
+def test_a_seed_brings_an_answer_back(sdk: OpenAI) -> None:
+    """One answer at a time: in bfloat16, what else is in the batch moves the probabilities by some hundredths."""
+    chosen: dict[str, Any] = {"temperature": 1.0, "max_tokens": 16}
+    said = [text(ask(sdk, "Tell me a story.", **chosen, seed=seed)) for seed in (5, 5, 1234)]
+    assert said[0] == said[1] != said[2]
 
 
 def test_stop_texts_end_the_answer_and_are_not_in_it(sdk: OpenAI) -> None:
