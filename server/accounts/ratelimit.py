@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -34,16 +34,28 @@ class Window:
     reset: float
 
 
+Windows = Mapping[Kind, Window]
+Owners = tuple[tuple[str, Limits], ...]
+"""The key and the account, each by its id and with its limits."""
+UNLIMITED = Limits()
+NO_LIMIT = 2**31 - 1
+"""Told as limit and remainder of what has none: clients read these headers as numbers, and most take 32 bits."""
+ENDLESS = Window(NO_LIMIT, NO_LIMIT, 0.0)
+
+
 class Admitted:
     """A request that was let in. Tell it the tokens that were used, once they are known, on every path."""
 
-    def __init__(self, windows: dict[Kind, Window]) -> None:
+    def __init__(self, windows: Windows) -> None:
         self.windows = windows
         self.tokens = 0
 
     @property
     def headers(self) -> dict[str, str]:
-        """`x-ratelimit-*` as the OpenAI API has them; a limit that nobody set has none."""
+        """All six `x-ratelimit-*` of the OpenAI API; none for a caller without any limit.
+
+        A kind that is not limited is told as NO_LIMIT, with nothing used of it.
+        """
         return _headers(self.windows)
 
     def used(self, tokens: int) -> None:
@@ -74,12 +86,16 @@ class RateLimiter:
     async def admit(self, caller: Caller) -> AsyncGenerator[Admitted, None]:
         """Let a request in for the length of the block. Raises RateLimited, which tells when to come again."""
         owners = ((caller.key_id, caller.limits), (caller.account_id, caller.account_limits))
-        slots = self._take_slots(owners)
+        slots = _slots(owners)
+        for slot, most in slots.items():
+            if self._running[slot] >= most:
+                raise RateLimited(
+                    f"Rate limit reached: this {slot[0]} may have {most} requests in flight.",
+                    headers={**_headers(await self._asked(self._tightest(owners))), **_retry_after(1.0)},
+                )
+        self._running.update(slots.keys())
         try:
-            try:
-                admitted = Admitted(await self._count(owners))
-            except StorageError as error:
-                raise Unavailable("The rate limits can't be read right now.") from error
+            admitted = Admitted(await self._asked(self._count(owners)))
             try:
                 yield admitted
             finally:
@@ -88,28 +104,20 @@ class RateLimiter:
                     with anyio.CancelScope(shield=True):
                         await self._spend(owners, admitted.tokens)
         finally:
-            self._running.subtract(slots)
+            self._running.subtract(slots.keys())
             for slot in slots:
                 if self._running[slot] <= 0:
                     del self._running[slot]
 
-    def _take_slots(self, owners: tuple[tuple[str, Limits], ...]) -> list[tuple[str, str]]:
-        slots = []
-        for whose, (owner, limits) in zip(WHOSE, owners, strict=True):
-            if limits.concurrent_requests is None:
-                continue
-            slot = (whose, owner)
-            if self._running[slot] >= limits.concurrent_requests:
-                raise RateLimited(
-                    f"Rate limit reached: this {whose} may have {limits.concurrent_requests} requests in flight.",
-                    headers=_retry_after(1.0),
-                )
-            slots.append(slot)
-        self._running.update(slots)
-        return slots
+    @staticmethod
+    async def _asked(question: Awaitable[Windows]) -> Windows:
+        try:
+            return await question
+        except StorageError as error:
+            raise Unavailable("The rate limits can't be read right now.") from error
 
-    async def _count(self, owners: tuple[tuple[str, Limits], ...]) -> dict[Kind, Window]:
-        limits = list(_items(owners))
+    async def _count(self, owners: Owners) -> Windows:
+        limits = _items(owners)
         full: list[tuple[str, Kind, Window]] = []
         for whose, owner, kind, item in limits:
             if kind == "tokens" and not await self._windows.test(item, whose, owner, kind):
@@ -118,11 +126,7 @@ class RateLimiter:
             for whose, owner, kind, item in limits:
                 if kind == "requests" and not await self._windows.hit(item, whose, owner, kind):
                     full.append((whose, kind, await self._window(item, whose, owner, kind)))
-        tightest: dict[Kind, Window] = {}
-        for whose, owner, kind, item in limits:
-            window = await self._window(item, whose, owner, kind)
-            if kind not in tightest or window.remaining < tightest[kind].remaining:
-                tightest[kind] = window
+        tightest = await self._tightest(owners)
         if full:
             whose, kind, window = max(full, key=lambda found: found[2].reset)
             raise RateLimited(
@@ -132,7 +136,18 @@ class RateLimiter:
             )
         return tightest
 
-    async def _spend(self, owners: tuple[tuple[str, Limits], ...], tokens: int) -> None:
+    async def _tightest(self, owners: Owners) -> Windows:
+        """For each kind the window with the least left; both kinds, or none where nothing is limited at all."""
+        if all(limits == UNLIMITED for _, limits in owners):
+            return {}
+        tightest: dict[Kind, Window] = {"requests": ENDLESS, "tokens": ENDLESS}
+        for whose, owner, kind, item in _items(owners):
+            window = await self._window(item, whose, owner, kind)
+            if tightest[kind] is ENDLESS or window.remaining < tightest[kind].remaining:
+                tightest[kind] = window
+        return tightest
+
+    async def _spend(self, owners: Owners, tokens: int) -> None:
         try:
             for whose, owner, kind, item in _items(owners):
                 if kind == "tokens":
@@ -151,7 +166,16 @@ class RateLimiter:
             await self._pool.aclose()
 
 
-def _items(owners: tuple[tuple[str, Limits], ...]) -> list[tuple[str, str, Kind, RateLimitItemPerMinute]]:
+def _slots(owners: Owners) -> dict[tuple[str, str], int]:
+    """Where requests at once are limited: whose, and how many."""
+    return {
+        (whose, owner): limits.concurrent_requests
+        for whose, (owner, limits) in zip(WHOSE, owners, strict=True)
+        if limits.concurrent_requests is not None
+    }
+
+
+def _items(owners: Owners) -> list[tuple[str, str, Kind, RateLimitItemPerMinute]]:
     items: list[tuple[str, str, Kind, RateLimitItemPerMinute]] = []
     for whose, (owner, limits) in zip(WHOSE, owners, strict=True):
         if limits.requests_per_minute is not None:
@@ -161,7 +185,7 @@ def _items(owners: tuple[tuple[str, Limits], ...]) -> list[tuple[str, str, Kind,
     return items
 
 
-def _headers(windows: dict[Kind, Window]) -> dict[str, str]:
+def _headers(windows: Windows) -> dict[str, str]:
     headers = {}
     for kind, window in windows.items():
         headers[f"x-ratelimit-limit-{kind}"] = str(window.limit)

@@ -63,9 +63,7 @@ async def test_requests_a_minute(limiter: RateLimiter) -> None:
     who = caller(limits=Limits(requests_per_minute=3, tokens_per_minute=1000))
     seen = [await admit(limiter, who) for _ in range(3)]
     assert [headers["x-ratelimit-remaining-requests"] for headers in seen] == ["2", "1", "0"]
-    assert set(seen[0]) == {
-        f"x-ratelimit-{what}-{kind}" for what in ("limit", "remaining", "reset") for kind in ("requests", "tokens")
-    }
+    assert set(seen[0]) == SIX
     assert seen[0]["x-ratelimit-limit-requests"] == "3"
     assert seen[0]["x-ratelimit-remaining-tokens"] == "1000"
     with pytest.raises(RateLimited, match="this key may use 3 requests per minute") as refusal:
@@ -76,6 +74,25 @@ async def test_requests_a_minute(limiter: RateLimiter) -> None:
     assert 55_000 <= int(headers["retry-after-ms"]) <= 60_500
     # another key of the account is not concerned
     assert await admit(limiter, caller("key_2", Limits(requests_per_minute=3)))
+
+
+SIX = {f"x-ratelimit-{what}-{kind}" for what in ("limit", "remaining", "reset") for kind in ("requests", "tokens")}
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(requests_per_minute=3), Limits(tokens_per_minute=3), Limits(concurrent_requests=3)]
+)
+@pytest.mark.parametrize("whose", ["limits", "account_limits"])
+async def test_any_limit_brings_all_six_headers(limiter: RateLimiter, limits: Limits, whose: str) -> None:
+    told = await admit(limiter, caller(**{whose: limits}))
+    assert set(told) == SIX
+    for kind, limit in (("requests", limits.requests_per_minute), ("tokens", limits.tokens_per_minute)):
+        most = 2**31 - 1 if limit is None else limit
+        assert int(told[f"x-ratelimit-limit-{kind}"]) == most
+        assert int(told[f"x-ratelimit-remaining-{kind}"]) in (most, most - 1)
+        if limit is None:
+            assert told[f"x-ratelimit-remaining-{kind}"] == str(most)
+            assert told[f"x-ratelimit-reset-{kind}"] == "0ms"
 
 
 async def test_tokens_are_counted_as_used(limiter: RateLimiter) -> None:
@@ -119,6 +136,8 @@ async def test_requests_in_flight(limiter: RateLimiter) -> None:
         with pytest.raises(RateLimited, match="this key may have 2 requests in flight") as refusal:
             await admit(limiter, who)
         assert refusal.value.headers["Retry-After"] == "1"
+        assert refusal.value.headers["retry-after-ms"] == "1000"
+        assert set(refusal.value.headers) >= SIX
         async with limiter.admit(other):
             with pytest.raises(RateLimited, match="this account may have 3"):
                 await admit(limiter, other)
