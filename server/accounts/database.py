@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 Result = TypeVar("Result")
@@ -21,6 +22,12 @@ Result = TypeVar("Result")
 BUSY_TIMEOUT = 30.0
 # Any number will do, as long as every process uses the same one.
 MIGRATION_LOCK = 0x5A6E_0001
+
+
+NO_ANSWER = (OperationalError, InterfaceError, OSError)
+"""What a unit of work raises when the database is locked, full or gone; refused connections are bare OSErrors."""
+OUTAGE = (SQLAlchemyError, OSError)
+"""What a unit of work raises when the database can't do it, for these reasons or others."""
 
 
 class DatabaseError(Exception):

@@ -16,11 +16,16 @@ class GroupCommit(Generic[Item, Result]):
     """Hands items to `commit` in the order of their arrival, never two batches at a time.
 
     `commit` gets a batch and returns a result for each, all or nothing. When it raises, the items of the batch are
-    tried one by one, so that one bad item spoils nothing but itself.
+    tried one by one, so that one bad item spoils nothing but itself; but `outage` concerns them all.
     """
 
-    def __init__(self, commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        outage: type[Exception] | tuple[type[Exception], ...] = (),
+    ) -> None:
         self._commit = commit
+        self._outage = outage
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -49,9 +54,12 @@ class GroupCommit(Generic[Item, Result]):
         try:
             results = await self._commit([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait for the items
-            if len(batch) == 1 and not batch[0][1].done():
-                batch[0][1].set_exception(error)
-            return False
+            hopeless = isinstance(error, self._outage)
+            if hopeless or len(batch) == 1:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+            return hopeless
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
                 future.set_result(result)

@@ -6,14 +6,14 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import TypeVar
 
 import anyio
 from sqlalchemy import delete, func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from server.accounts.clock import utc_now
-from server.accounts.database import Database
+from server.accounts.database import NO_ANSWER, OUTAGE, Database
 from server.accounts.group_commit import GroupCommit
 from server.accounts.instances import BEAT, Instance
 from server.accounts.ledger_terms import (
@@ -37,6 +37,8 @@ from server.errors import InvalidRequest, NotFound, SageholdError, Unavailable
 
 logger = logging.getLogger(__name__)
 PAGE = 1000
+MOST_UNWRITTEN = 10_000
+"""Usage records of accounts without meter that are kept for a database that is down. Charges are kept all."""
 # One statement, so that what is held and what is available are of the same moment.
 BALANCES = select(
     BalanceRow.account_id,
@@ -60,8 +62,9 @@ class Ledger:
         self._database = database
         self._now = now
         self._instance = instance or Instance(now)
-        self._steps: GroupCommit[Step, Outcome | SageholdError] = GroupCommit(self._post)
+        self._steps: GroupCommit[Step, Outcome | SageholdError] = GroupCommit(self._post, NO_ANSWER)
         self._heart: asyncio.Task[None] | None = None
+        self._unwritten: list[CloseStep] = []
 
     # ------------------------------------------------------------ a request's steps
 
@@ -95,7 +98,7 @@ class Ledger:
         exact = tuple(Line(line.name, cost_of(line.amount)) for line in lines)
         if any(line.amount < 0 for line in exact):
             raise ValueError("a charge can't be negative")
-        outcome = await _posted(self._steps.submit(CloseStep(hold, exact, "settled", use)))
+        outcome = await _posted(self._close(CloseStep(hold, exact, "settled", use)))
         settlement = _expect(Settlement, outcome)
         if hold.metered and settlement.charged != settlement.cost:
             logger.warning("%s cost %s, but %s was charged", hold.reference, settlement.cost, settlement.charged)
@@ -104,11 +107,29 @@ class Ledger:
     async def release(self, hold: Hold, note: str = "released") -> None:
         """Give a hold back, free of charge."""
         if hold.metered:
-            await _posted(self._steps.submit(CloseStep(hold, (), note, None)))
+            await _posted(self._close(CloseStep(hold, (), note, None)))
+
+    def _close(self, step: CloseStep) -> "asyncio.Future[Outcome | SageholdError]":
+        """Submit a step that must not be lost: while the database is down it waits, and is posted with a beat."""
+        future = self._steps.submit(step)
+        future.add_done_callback(partial(self._keep_unwritten, step))
+        return future
+
+    def _keep_unwritten(self, step: CloseStep, future: "asyncio.Future[Outcome | SageholdError]") -> None:
+        written = future.cancelled() or not isinstance(future.exception(), OUTAGE)
+        if not written and (step.hold.metered or len(self._unwritten) < MOST_UNWRITTEN):
+            self._unwritten.append(step)
+
+    async def _post_unwritten(self) -> None:
+        steps, self._unwritten = self._unwritten, []
+        if steps:
+            outcomes = await asyncio.gather(*map(self._close, steps), return_exceptions=True)
+            written = sum(not isinstance(outcome, BaseException) for outcome in outcomes)
+            logger.warning("%d of %d bills that could not be written before are now", written, len(steps))
 
     def _give_back(self, future: "asyncio.Future[Outcome | SageholdError]") -> None:
         if not future.cancelled() and future.exception() is None and isinstance(hold := future.result(), Hold):
-            self._steps.submit(CloseStep(hold, (), "cancelled", None))
+            self._close(CloseStep(hold, (), "cancelled", None))
 
     # ------------------------------------------------------------ accounts
 
@@ -206,7 +227,8 @@ class Ledger:
             await asyncio.sleep(BEAT.total_seconds())
             try:
                 await self.reconcile()
-            except SQLAlchemyError as error:
+                await self._post_unwritten()
+            except (*OUTAGE, Unavailable) as error:
                 logger.warning("the accounts database does not answer: %s", error)
 
     async def aclose(self) -> None:
@@ -216,6 +238,7 @@ class Ledger:
                 self._heart.cancel()
                 await asyncio.gather(self._heart, return_exceptions=True)
             await self._steps.aclose()
+            await self._post_unwritten()
             if self._heart is not None:
                 async with self._database.write() as session:
                     await self._instance.leave(session)
@@ -236,7 +259,7 @@ async def _posted(future: "asyncio.Future[Outcome | SageholdError]") -> Outcome 
     """The outcome of a step. Raises Unavailable where the database could not write it."""
     try:
         return await asyncio.shield(future)
-    except SQLAlchemyError as error:
+    except OUTAGE as error:
         logger.error("the accounts database could not write: %s", error)
         raise Unavailable("The accounts can't be written right now.") from None
 

@@ -338,3 +338,28 @@ async def test_a_database_that_can_not_write_is_told_as_an_outage(
             await ledger.hold(caller, "one", D("1"))
     assert "disk" not in raised.value.message
     assert (await ledger.hold(caller, "two", D("10"))).amount == 10
+
+
+@pytest.mark.parametrize("failure", [OperationalError("insert", None, Exception("locked")), ConnectionRefusedError()])
+async def test_a_bill_waits_for_a_database_that_is_down(
+    ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    caller = await customer("10")
+    holds = [await ledger.hold(caller, name, D("2")) for name in ("one", "two", "three")]
+    tries = 0
+
+    async def down(_: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise failure
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger._database, "run", down)
+        closing = [ledger.settle(hold, [Line("pass", D("0.5"))]) for hold in holds[:2]] + [ledger.release(holds[2])]
+        outcomes = await asyncio.gather(*closing, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == 3 * [Unavailable]
+        assert tries == 1  # an outage concerns all: each for itself would only wait as long again
+        await ledger._post_unwritten()
+    assert (await ledger.balance(caller.account_id)).held == 6
+    await ledger.aclose()  # the last chance
+    assert await ledger.balance(caller.account_id) == Balance(D("9"), D("0"), metered=True)
