@@ -29,6 +29,9 @@ from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
+DRAIN = 3.0
+"""Seconds that requests get to close and to be billed once they were told to end."""
+
 
 @asynccontextmanager
 async def build_services(settings: Settings, *, metrics: Metrics | None = None) -> AsyncGenerator[Services, None]:
@@ -71,15 +74,19 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
             load_timeout=settings.load_timeout,
         )
         metrics.watch(registry.states, registry.running)
-        await stack.enter_async_context(registry)
         # Without keys there is nobody to bill.
         admission = Admission(ledger if settings.auth == "keys" else Free(), limiter)
+        pipeline = Pipeline(catalog, admission, registry)
+        # At the end, requests that were cancelled close first; the engines' end then fails whatever still runs.
+        stack.push_async_callback(pipeline.drained, DRAIN)
+        await stack.enter_async_context(registry)
+        stack.push_async_callback(pipeline.drained, DRAIN)
         yield Services(
             settings=settings,
             accounts=accounts,
             catalog=catalog,
             registry=registry,
-            pipeline=Pipeline(catalog, admission, registry),
+            pipeline=pipeline,
             metrics=metrics,
             images=images,
             ledger=ledger,

@@ -7,7 +7,13 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
+from server.pipeline.run import ClientGone
+
 T = TypeVar("T")
+
+
+class HungUp(ClientDisconnect, ClientGone):
+    """The client has closed its connection: no answer is owed, but what was made for it is paid."""
 
 
 async def until_disconnect(receive: Receive) -> None:
@@ -20,7 +26,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, which is cancelled if the client hangs up first.
 
     For answers that are not streamed. The request's body must have been read before.
-    Raises whatever `work` raises, and ClientDisconnect once the cancelled work has ended.
+    Raises whatever `work` raises, and HungUp once the cancelled work has ended.
     """
     return await while_receiving(request.receive, work)
 
@@ -48,7 +54,7 @@ async def while_receiving(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         return await work
     except asyncio.CancelledError:
         if hung_up and task.cancelling() <= cancelling + 1:
-            raise ClientDisconnect from None
+            raise HungUp from None
         raise
     finally:
         ended = True

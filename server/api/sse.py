@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from server.api.errors import as_sagehold_error, body_of
 from server.api.lifetime import while_receiving
+from server.pipeline.run import ClientGone
 
 DONE = b"data: [DONE]\n\n"
 
@@ -26,6 +27,10 @@ def named_frame(event: str, obj: Any) -> bytes:
 
 class Closing(Protocol):
     """What is held for as long as an answer is sent: a Run, mostly."""
+
+    def fail(self) -> None:
+        """The answer could not be given whole, and not because its client left."""
+        ...
 
     async def aclose(self) -> None: ...
 
@@ -55,6 +60,11 @@ class RunResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         try:
             await while_receiving(receive, self._send_all(send))
+        except ClientGone:
+            raise
+        except BaseException:
+            self._run.fail()
+            raise
         finally:
             with anyio.CancelScope(shield=True):
                 try:
@@ -92,5 +102,6 @@ class SseResponse(RunResponse):
         try:
             await super()._send_chunks(send)
         except Exception as raised:  # noqa: BLE001 - told to the client, and logged if it is a bug
+            self._run.fail()
             event = b"data: " + body_of(as_sagehold_error(raised)) + b"\n\n"
             await send({"type": "http.response.body", "body": event + self._terminator, "more_body": True})

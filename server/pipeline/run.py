@@ -1,9 +1,10 @@
 """Where plan, admission, model and engine meet: every request of every dialect goes through `Pipeline.open`."""
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from decimal import Decimal
 from types import TracebackType
 from typing import Protocol, Self
@@ -29,6 +30,10 @@ class Lessor(Protocol):
         ...
 
 
+class ClientGone(Exception):
+    """The client hung up. It is the only way to end a run early that is not a failure: what was made is paid."""
+
+
 class Pipeline:
     """The serving path. Built once by services.py."""
 
@@ -36,10 +41,14 @@ class Pipeline:
         self._catalog = catalog
         self._admission = admission
         self._registry = registry
+        self._open = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def open(self, job: Job, caller: Caller) -> "Run":
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
         async with AsyncExitStack() as stack:
+            stack.enter_context(self._counted())
             plan = plan_for(job, self._catalog)  # 404, 400
             admitted = await stack.enter_async_context(self._admission.admit(caller, plan))  # 403, 429
             engine = await stack.enter_async_context(self._registry.lease(plan.spec))  # 503
@@ -52,9 +61,36 @@ class Pipeline:
             await stack.enter_async_context(closing(charge))
             return Run(plan, accepted, events, admitted, charge, stack.pop_all())
 
+    async def drained(self, within: float) -> None:
+        """Return when every run is closed and billed, but after `within` seconds at the latest.
+
+        Whoever takes the server down waits here before the ledger is closed: uvicorn cancels the requests that
+        outlive its grace, but does not wait for them.
+        """
+        try:
+            async with asyncio.timeout(within):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("%d requests are not closed yet", self._open)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._open += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if self._open == 0:
+                self._idle.set()
+
 
 class Run:
-    """A job at work. Holds a lease on the model and a charge until closed; closing stops the work and settles."""
+    """A job at work. Holds a lease on the model and a charge until closed; closing stops the work and settles.
+
+    An answer that never becomes whole is free, whether the engine, its rendering or the server's end is why. Left by
+    `async with`, any exception says so but ClientGone; who calls `aclose` says so by `fail`.
+    """
 
     def __init__(
         self,
@@ -104,6 +140,10 @@ class Run:
         """What the answer tells about how it was made, and about the caller's limits."""
         return {"x-sagehold-model": self.plan.spec.name, **self._admitted.headers}
 
+    def fail(self) -> None:
+        """The answer could not be given: nothing is paid for it, unless it was settled before."""
+        self._failed = True
+
     async def aclose(self) -> None:
         """Stop the work, settle, give the lease back. A client that has gone must not cancel this."""
         with anyio.CancelScope(shield=True):
@@ -128,6 +168,6 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # An answer that could not be made of what the engine gave is a failure too; a hang-up is not.
-        self._failed = self._failed or isinstance(error, SageholdError)
+        if error is not None and not isinstance(error, ClientGone):
+            self.fail()
         await self.aclose()

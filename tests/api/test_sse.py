@@ -26,6 +26,7 @@ class Work:
         self.feed: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self.frames_closed = False
         self.closed = False
+        self.failed = False
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         try:
@@ -36,6 +37,9 @@ class Work:
         finally:
             await asyncio.sleep(0)  # what a real generator does when it is closed: it awaits
             self.frames_closed = True
+
+    def fail(self) -> None:
+        self.failed = True
 
     async def aclose(self) -> None:
         assert self.frames_closed, "the frames must be closed before what they draw on"
@@ -102,6 +106,7 @@ async def test_a_hang_up_closes_frames_and_run(app: FastAPI, work: Work) -> None
                 await sent.ended()
     assert work.frames_closed
     assert work.closed
+    assert not work.failed
 
 
 async def test_an_error_in_the_stream_is_an_event_and_the_stream_ends_well(app: FastAPI, work: Work) -> None:
@@ -135,6 +140,7 @@ async def test_a_bug_in_the_stream_tells_nothing_but_is_logged(
         await sent.ended()
     assert "secret /path" in caplog.text
     assert work.closed
+    assert work.failed
 
 
 async def test_torn_audio_breaks_the_connection(app: FastAPI, work: Work, caplog: pytest.LogCaptureFixture) -> None:
@@ -149,10 +155,11 @@ async def test_torn_audio_breaks_the_connection(app: FastAPI, work: Work, caplog
         assert sent.unread() == [None], "an end of body was sent"
     assert "the encoder broke" in caplog.text
     assert work.closed
+    assert work.failed
 
 
 async def test_a_cancelled_server_still_closes_the_run(app: FastAPI, work: Work) -> None:
-    """At shutdown the server cancels the tasks of requests; their charges must still be settled."""
+    """At shutdown the server cancels the tasks of requests; their holds must be given back: nothing was answered."""
     sent = exchange(app, "/sse")
     async with sent:
         await sent.start()
@@ -160,6 +167,7 @@ async def test_a_cancelled_server_still_closes_the_run(app: FastAPI, work: Work)
         await sent.chunk()
         sent.cancel()
     assert work.closed
+    assert work.failed
 
 
 @pytest.fixture(autouse=True)

@@ -6,22 +6,24 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from server.accounts.ledger import Ledger
-from server.accounts.ledger_terms import Balance, Hold, Line, Settlement, Use
+from server.accounts.ledger_terms import Balance, CloseStep, Hold, Line, Settlement, Use
 from server.accounts.ratelimit import RateLimiter
 from server.accounts.service import Accounts
 from server.accounts.usage import By, Reports
 from server.core import Limits, Task
-from server.errors import Unavailable
+from server.errors import StorageFull, Unavailable
 from server.models.spec import Price
 from server.pipeline.admission import Free
 from server.settings import Settings
-from server.testing import FakeServer
+from server.testing import Exchange, FakeServer
 
 pytestmark = pytest.mark.anyio
 
@@ -52,18 +54,24 @@ class Bank:
     async def lines(self) -> list[tuple[str, Decimal]]:
         return [(entry.kind, entry.amount) async for entry in self.ledger.entries(self.account_id)]
 
+    def asking(self, **body: Any) -> Exchange:
+        """A chat by hand, whose client hangs up when the block is left."""
+        content = json.dumps({**ASK, **body}).encode()
+        told = {"authorization": f"Bearer {self.key}"}
+        return self.server.exchange("POST", "/v1/chat/completions", body=content, headers=told)
+
     async def ask(self, **body: Any) -> httpx.Response:
         return await self.client.post("/v1/chat/completions", json={**ASK, **body})
 
 
 @asynccontextmanager
 async def bank_with(
-    settings: Settings, granted: int, *, limits: Limits | None = None, **options: Any
+    settings: Settings, granted: int, *, limits: Limits | None = None, metered: bool = True, **options: Any
 ) -> AsyncIterator[Bank]:
     async with await Accounts.open(settings) as accounts:
         ledger = Ledger(accounts.database)
         await ledger.start()
-        account = await accounts.create_account("payer")
+        account = await accounts.create_account("payer", metered=metered)
         if granted:
             await ledger.grant(account.id, Decimal(granted))
         key = (await accounts.create_key(account=account.id, limits=limits or Limits())).key
@@ -132,9 +140,7 @@ async def test_who_hangs_up_pays_for_what_was_generated(settings: Settings) -> N
     async with bank_with(settings, 100) as bank:
         engine = bank.server.engines[Task.CHAT]
         engine.gate.close()
-        content = json.dumps({**ASK, "stream": True, "max_tokens": 50}).encode()
-        told = {"authorization": f"Bearer {bank.key}"}
-        async with bank.server.exchange("POST", "/v1/chat/completions", body=content, headers=told) as exchange:
+        async with bank.asking(stream=True, max_tokens=50) as exchange:
             engine.gate.let(4)  # Accepted and three tokens
             await engine.gate.until_waiting()
             exchange.hang_up()
@@ -192,6 +198,163 @@ async def test_limits_are_told_on_every_answer_and_enforced(settings: Settings) 
         assert 0 < int(refused.headers["retry-after"]) <= 60
         assert int(refused.headers["retry-after-ms"]) <= 60_000
         assert (await bank.balance()).balance == Decimal("89.6")
+
+
+async def test_an_answer_that_can_not_be_rendered_is_free(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of ours in the middle of an answer: the client gets a 500, or an error event, and pays nothing."""
+
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("server.api.openai.chat_response._Choice.add", broken)
+    monkeypatch.setattr("server.api.openai.chat_response._Chunks.text", broken)
+    monkeypatch.setattr("server.api.openai.images._looks", broken)
+    monkeypatch.setattr("server.api.openai.transcription.Transcript.add", broken)
+    async with bank_with(settings, 100) as bank:
+        assert (await bank.ask(max_tokens=50)).status_code == 500
+        assert '"code":"internal_error"' in (await bank.ask(max_tokens=50, stream=True)).text
+        drawn = {"model": "everything", "prompt": "a b"}
+        assert (await bank.client.post("/v1/images/generations", json=drawn)).status_code == 500
+        told = (await bank.client.post("/v1/images/generations", json={**drawn, "stream": True})).text
+        assert '"code":"internal_error"' in told
+        heard = await bank.client.post(
+            "/v1/audio/transcriptions", data={"model": "everything"}, files={"file": ("a.wav", b"x")}
+        )
+        assert heard.status_code == 500
+        assert [kind for kind, _ in await bank.lines()] == ["grant"] + 5 * ["hold", "release"]
+
+
+async def test_pictures_for_which_there_is_no_room_are_free(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> str:
+        raise StorageFull
+
+    monkeypatch.setattr("server.api.openai.image_store.ImageStore.put", full)
+    async with bank_with(settings, 100) as bank:
+        answer = await bank.client.post("/v1/images/generations", json={"model": "everything", "prompt": "a b", "n": 2})
+        assert answer.status_code == 503
+        assert (await bank.balance()).balance == 100
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_who_hangs_up_before_anything_came_pays_nothing(settings: Settings, stream: bool) -> None:
+    async with bank_with(settings, 100) as bank:
+        engine = bank.server.engines[Task.CHAT]
+        engine.gate.close()
+        async with bank.asking(stream=stream, max_tokens=50):
+            engine.gate.let(1)  # Accepted
+            while not (await bank.balance()).held:
+                await asyncio.sleep(0)
+            await engine.gate.until_waiting()
+        assert engine.cut_short == 1
+        assert [kind for kind, _ in await bank.lines()] == ["grant", "hold", "release"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_who_hangs_up_pays_for_every_choice(settings: Settings, stream: bool) -> None:
+    async with bank_with(settings, 100) as bank:
+        engine = bank.server.engines[Task.CHAT]
+        engine.gate.close()
+        async with bank.asking(stream=stream, max_tokens=5, n=3):
+            engine.gate.let(5)  # Accepted, a token for each of the three, and one more
+            await engine.gate.until_waiting()
+            while engine.gate._passes:
+                await asyncio.sleep(0)
+            await engine.gate.until_waiting()
+        assert (await bank.balance()).balance == Decimal("95.8")
+
+
+async def test_a_hold_for_several_choices_is_for_all_of_them(settings: Settings) -> None:
+    async with bank_with(settings, 16) as bank:
+        assert (await bank.ask(max_tokens=5, n=3)).json()["usage"]["credits"] == 15.2
+        assert (await bank.balance()).balance == Decimal("0.8")
+    async with bank_with(settings.model_copy(update={"data_dir": settings.data_dir / "2"}), 15) as bank:
+        assert (await bank.ask(max_tokens=5, n=3)).status_code == 402
+
+
+async def test_who_hangs_up_while_the_hold_is_written_gets_it_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posting, go_on = asyncio.Event(), asyncio.Event()
+    post = Ledger._post
+
+    async def slow(self: Ledger, steps: Any) -> Any:
+        posting.set()
+        await go_on.wait()
+        return await post(self, steps)
+
+    async with bank_with(settings, 100) as bank:
+        monkeypatch.setattr(bank.ledger._steps, "_commit", partial(slow, bank.ledger))
+        async with bank.asking(max_tokens=50) as exchange:
+            await posting.wait()
+            exchange.hang_up()
+            await exchange.ended()
+            assert bank.server.engines[Task.CHAT].running == 0
+            go_on.set()
+        await bank.ledger._steps.aclose()
+        assert [kind for kind, _ in await bank.lines()] == ["grant", "hold", "release"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_request_that_the_server_cancels_is_free_and_waited_for(settings: Settings, stream: bool) -> None:
+    """As uvicorn does it with those that outlive its grace."""
+    async with bank_with(settings, 100) as bank:
+        engine, pipeline = bank.server.engines[Task.CHAT], bank.server.services.pipeline
+        engine.gate.close()
+        async with bank.asking(stream=stream, max_tokens=50) as exchange:
+            engine.gate.let(3)  # Accepted and two tokens
+            await engine.gate.until_waiting()
+            while engine.gate._passes:
+                await asyncio.sleep(0)
+            await engine.gate.until_waiting()
+            exchange.cancel()
+            await pipeline.drained(10)
+            assert [kind for kind, _ in await bank.lines()] == ["grant", "hold", "release"]
+
+
+async def test_waiting_for_the_last_request_has_an_end(settings: Settings) -> None:
+    async with bank_with(settings, 100) as bank:
+        engine = bank.server.engines[Task.CHAT]
+        engine.gate.close()
+        async with bank.asking(max_tokens=50):
+            await engine.gate.until_waiting()
+            await bank.server.services.pipeline.drained(0)
+            assert engine.running == 1
+
+
+async def test_a_bill_that_could_not_be_written_is_written_later(settings: Settings) -> None:
+    async with bank_with(settings, 100) as bank:
+        post, down = bank.ledger._steps._commit, True
+
+        async def broken(steps: Any) -> Any:
+            if down and any(isinstance(step, CloseStep) for step in steps):
+                raise OperationalError("INSERT", {}, Exception("database is locked"))
+            return await post(steps)
+
+        bank.ledger._steps._commit = broken
+        assert (await bank.ask(max_tokens=50)).status_code == 200  # the answer is not taken away
+        assert (await bank.balance()).held == Decimal("50.2")
+        down = False
+        await bank.ledger._post_unwritten()
+        assert (await bank.balance()).balance == Decimal("94.8")
+        assert [line.cost for line in await bank.reports.usage()] == [Decimal("5.2")]
+
+
+async def test_accounts_without_meter_pay_nothing_and_are_recorded(settings: Settings) -> None:
+    async with bank_with(settings, 0, metered=False) as bank:
+        answer = await bank.ask(max_tokens=50)
+        assert "credits" not in answer.json()["usage"]
+        engine = bank.server.engines[Task.CHAT]
+        engine.gate.close()
+        async with bank.asking(stream=True, max_tokens=50):
+            engine.gate.let(2)
+            await engine.gate.until_waiting()
+            while engine.gate._passes:
+                await asyncio.sleep(0)
+            await engine.gate.until_waiting()
+        assert await bank.lines() == []
+        assert [(line.requests, line.cost) for line in await bank.reports.usage()] == [(2, Decimal("6.4"))]
 
 
 async def test_trouble_with_the_ledger_never_takes_an_answer_away(settings: Settings) -> None:

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.api.body import read_json
-from server.api.deps import CallerDep, PipelineDep, RequestPipeline, ServicesDep
+from server.api.deps import CallerDep, PipelineDep, ServicesDep
 from server.api.lifetime import while_connected
 from server.api.openai.credits import with_credits
 from server.api.openai.image_store import ImageStore
 from server.api.sse import SseResponse, named_frame
-from server.core import Caller, ImageFormat, ImageJob, Picture
+from server.core import ImageFormat, ImageJob, Picture
 from server.engines.image_sizes import parse
 from server.errors import MethodNotAllowed, NotFound
 from server.pipeline.run import Run
@@ -85,12 +85,13 @@ class ImageRequest(BaseModel):
 async def generate(request: Request, caller: CallerDep, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Pictures for a prompt, as URLs or base64; as events, each when it is there, with `stream`."""
     asked = await read_json(request, ImageRequest, limit=services.settings.max_body)
+    run = await while_connected(request, pipeline.open(asked.job(), caller))
     if asked.stream:
-        run = await while_connected(request, pipeline.open(asked.job(), caller))
         return SseResponse(run, _events(run, asked), headers=run.headers)
     form = asked.response_format or services.settings.image_response_format
     shelf = Shelf(services.images, _base_url(request, services.settings))
-    return await while_connected(request, _answer(pipeline, caller, asked, form, shelf))
+    async with run:
+        return await while_connected(request, _answer(run, asked, form, shelf))
 
 
 @public.api_route("/images/{file}", methods=["GET", "HEAD"])
@@ -125,22 +126,21 @@ class Shelf:
         return f"{self.base}/v1/images/{await self.store.put(data, kind)}"
 
 
-async def _answer(pipeline: RequestPipeline, caller: Caller, asked: ImageRequest, form: str, shelf: Shelf) -> Response:
+async def _answer(run: Run, asked: ImageRequest, form: str, shelf: Shelf) -> Response:
     data: list[dict[str, Any]] = []
     looks: dict[str, Any] = {}
-    async with await pipeline.open(asked.job(), caller) as run:
-        async for event in run.events():
-            if isinstance(event, Picture):
-                item: dict[str, Any] = {}
-                if form != "b64_json":
-                    item["url"] = await shelf.put(event.data, asked.output_format)
-                if form != "url":
-                    item["b64_json"] = base64.b64encode(event.data).decode()
-                data.append(item | {"seed": event.seed})
-                looks = _looks(event, asked)
-        usage = with_credits(_usage(run, images=len(data)), run.credits)
-        answer = {"created": int(time.time()), "data": data, **looks, "usage": usage}
-        return Response(orjson.dumps(answer), headers=run.headers, media_type="application/json")
+    async for event in run.events():
+        if isinstance(event, Picture):
+            item: dict[str, Any] = {}
+            if form != "b64_json":
+                item["url"] = await shelf.put(event.data, asked.output_format)
+            if form != "url":
+                item["b64_json"] = base64.b64encode(event.data).decode()
+            data.append(item | {"seed": event.seed})
+            looks = _looks(event, asked)
+    usage = with_credits(_usage(run, images=len(data)), run.credits)
+    answer = {"created": int(time.time()), "data": data, **looks, "usage": usage}
+    return Response(orjson.dumps(answer), headers=run.headers, media_type="application/json")
 
 
 async def _events(run: Run, asked: ImageRequest) -> AsyncGenerator[bytes, None]:

@@ -85,19 +85,20 @@ async def _answer(
     form = await read_form(request, file_limit=settings.max_upload)
     fields = form.parse(TranscriptionForm, arrays=("timestamp_granularities", "include"))
     job = fields.job(form, translate=translate)
+    run = await while_connected(request, pipeline.open(job, caller))
     if fields.stream:
-        run = await while_connected(request, pipeline.open(job, caller))
         return SseResponse(run, _frames(run), headers=run.headers)
+    async with run:
+        transcript = await while_connected(request, _whole(run))
+        return _rendered(transcript, fields, translate=translate, headers=run.headers)
 
-    async def whole() -> Response:
-        async with await pipeline.open(job, caller) as run:
-            transcript = Transcript()
-            async for event in run.events():
-                transcript.add(event)
-            transcript.credits = run.credits
-            return _rendered(transcript, fields, translate=translate, headers=run.headers)
 
-    return await while_connected(request, whole())
+async def _whole(run: Run) -> Transcript:
+    transcript = Transcript()
+    async for event in run.events():
+        transcript.add(event)
+    transcript.credits = run.credits
+    return transcript
 
 
 def _rendered(
