@@ -1,7 +1,7 @@
 """Engines without models, for tests of the whole API and for benchmarks of the front end.
 
 A fake answers by a script (`fake_script.py`), counts what runs and what was cut short, and fails on demand. Nothing
-sleeps: a test that wants a slow engine closes its `gate`.
+sleeps unless it is told to `pause`: a test that wants a slow engine closes its `gate`.
 """
 
 import asyncio
@@ -141,6 +141,8 @@ class FakeEngine:
             for number, event in enumerate(events):
                 await self.gate.through()
                 self._maybe_break(number)
+                if number == 1 and self.options.pause:
+                    await asyncio.sleep(self.options.pause)
                 yield event
             whole = True
         finally:

@@ -46,6 +46,7 @@ class FakeOptions:
     fail: the engine reports EngineFailed before `Accepted`, and lives on.
     die_after: the engine dies after this many events of a job (0: right after `Accepted`).
     bug_after: a programming error is raised after this many events of a job.
+    pause: seconds that a job waits after its first event, as a model that works; the work costs no processor time.
     host, gpu: bytes it claims to hold once started.
     """
 
@@ -63,6 +64,7 @@ class FakeOptions:
     fail: bool = False
     die_after: int | None = None
     bug_after: int | None = None
+    pause: float = 0.0
     host: int = 0
     gpu: int = 0
 
