@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from server.accounts.money import show
 from server.core import Usage
+from server.errors import InsufficientCredits
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,11 @@ class Entry:
     amount: Decimal
     note: str
     created_at: datetime
+
+
+def insufficient(cost: Decimal, left: Decimal) -> InsufficientCredits:
+    """The refusal of a request that costs more than is left."""
+    return InsufficientCredits(f"This request may cost {show(cost)} credits, but {show(left)} are left.")
 
 
 # ---------------------------------------------------------------- steps, as they wait to be posted

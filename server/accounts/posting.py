@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from server.accounts.ledger_terms import CloseStep, GrantStep, Hold, HoldStep, Outcome, Settlement, Step
+from server.accounts.ledger_terms import CloseStep, GrantStep, Hold, HoldStep, Outcome, Settlement, Step, insufficient
 from server.accounts.money import MOST, ZERO, show
 from server.accounts.tables import AuditRow, BalanceRow, EntryRow, HoldRow, UsageRow
-from server.errors import InsufficientCredits, InvalidRequest, NotFound, SageholdError
+from server.errors import InvalidRequest, NotFound, SageholdError
 
 
 def _table(row: Any) -> Table:
@@ -93,9 +93,7 @@ class Posting:
             if available is None:
                 return NotFound(f"There is no account {step.account_id}.")
             if available < step.least:
-                return InsufficientCredits(
-                    f"This request may cost {show(step.least)} credits, but {show(available)} are left."
-                )
+                return insufficient(step.least, available)
             amount = min(step.most, available)
             self._enter(step.account_id, step.key_id, step.reference, "hold", 0, -amount, "")
             self._open[step.reference] = amount

@@ -156,6 +156,10 @@ class WorkerEngine:
                 self._deliver(await frames.receive(reader))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
+        except Exception:
+            # A message that can't be read leaves the two ends out of step: no job in there can be finished.
+            log.exception("worker %s sent what can't be read; ending it", self._name)
+            self._process.kill()
         finally:
             was_alive, self._alive = self._alive, False
             if was_alive:

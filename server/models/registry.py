@@ -99,8 +99,11 @@ class Registry:
 
     @property
     def ready(self) -> bool:
-        """Whether every eager model can answer: it is loaded, asleep, or was loaded and has made room since."""
-        return all(
+        """Whether every eager model can answer: it is loaded, asleep, or was loaded and has made room since.
+
+        A server without a single model is never ready: it can answer nothing.
+        """
+        return bool(self._slots) and all(
             slot.state in (State.READY, State.ASLEEP, State.DRAINING)
             or (slot.state is State.UNLOADED and slot.was_ready)
             for slot in self._slots.values()

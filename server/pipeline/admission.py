@@ -1,17 +1,18 @@
 """May this caller do this, and can they pay? The door between a plan and its work, and the bill after it."""
 
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
 from typing import Protocol
 from uuid import uuid4
 
-from server.accounts.ledger_terms import Hold, Line, Settlement, Use
+from server.accounts.ledger_terms import Balance, Hold, Line, Settlement, Use, insufficient
 from server.core import Accepted, Caller, Usage
-from server.errors import ModelNotFound, PermissionDenied, SageholdError
+from server.errors import ModelNotFound, Overloaded, PermissionDenied, SageholdError
 from server.pipeline.modes import Plan
-from server.pipeline.pricing import ZERO, affordable_tokens, bound, cost
+from server.pipeline.pricing import ZERO, affordable_tokens, bound, cost, foreseen
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ class Bank(Protocol):
     async def settle(self, hold: Hold, lines: Sequence[Line], use: Use | None = None) -> Settlement: ...
 
     async def release(self, hold: Hold, note: str = "released") -> None: ...
+
+    async def balance(self, account_id: str) -> Balance: ...
 
 
 class Pass(Protocol):
@@ -81,6 +84,9 @@ class Free:
     async def release(self, hold: Hold, note: str = "released") -> None:
         pass
 
+    async def balance(self, account_id: str) -> Balance:  # noqa: ARG002
+        return Balance(ZERO, ZERO, metered=False)
+
 
 class Admission:
     """bank, limiter: where accounts live. Both know callers without meter and without limits, and leave them be."""
@@ -88,6 +94,8 @@ class Admission:
     def __init__(self, bank: Bank, limiter: Limiter) -> None:
         self._bank = bank
         self._limiter = limiter
+        self._asking: Counter[str] = Counter()
+        self._ahead: dict[str, Decimal] = {}
 
     @asynccontextmanager
     async def admit(self, caller: Caller, plan: Plan) -> AsyncGenerator[Pass, None]:
@@ -98,6 +106,33 @@ class Admission:
             raise ModelNotFound.named(plan.job.model)
         async with self._limiter.admit(caller) as admitted:
             yield admitted
+
+    @asynccontextmanager
+    async def affording(self, caller: Caller, plan: Plan) -> AsyncGenerator[None, None]:
+        """For the time until a request has its hold: turns Overloaded into InsufficientCredits where that is truer.
+
+        A crowd that one account sends, and can't pay, may fill a model's queue before its first hold is written. Who
+        is turned away then shall not come again for room, if those ahead of it take all that the account has.
+        """
+        if not caller.metered:
+            yield
+            return
+        asked, account = foreseen(plan), caller.account_id
+        self._asking[account] += 1
+        self._ahead[account] = self._ahead.get(account, ZERO) + asked.most
+        try:
+            yield
+        except Overloaded as overloaded:
+            available = (await self._bank.balance(account)).available
+            left = max(ZERO, available - self._ahead[account] + asked.most)
+            if left < asked.least:
+                raise insufficient(asked.least, left) from overloaded
+            raise
+        finally:
+            self._ahead[account] -= asked.most
+            self._asking[account] -= 1
+            if not self._asking[account]:
+                del self._asking[account], self._ahead[account]
 
     async def charge(self, caller: Caller, plan: Plan, accepted: Accepted) -> Charge:
         """Hold what the plan may cost, and lower the answer's limit to what is there. Raises InsufficientCredits."""

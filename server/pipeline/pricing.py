@@ -39,6 +39,12 @@ def bound(plan: Plan, accepted: Accepted) -> Bound:
     return Bound(most, most)
 
 
+def foreseen(plan: Plan) -> Bound:
+    """What the plan will ask for as far as the job alone tells: without its prompt, and without an audio's length."""
+    tokens = plan.job.max_tokens if isinstance(plan.job, ChatJob) else None
+    return bound(plan, Accepted(room=tokens or 1))
+
+
 def affordable_tokens(plan: Plan, accepted: Accepted, held: Decimal) -> int | None:
     """Tokens that each answer may have for `held` credits; None where the price sets no limit."""
     job = plan.job

@@ -51,13 +51,14 @@ class Pipeline:
             stack.enter_context(self._counted())
             plan = plan_for(job, self._catalog)  # 404, 400
             admitted = await stack.enter_async_context(self._admission.admit(caller, plan))  # 403, 429
-            engine = await stack.enter_async_context(self._registry.lease(plan.spec))  # 503
-            events = engine.run(plan.job)
-            stack.push_async_callback(events.aclose)
-            accepted = await anext(events)  # 400: the engine has read the job
-            if not isinstance(accepted, Accepted):
-                raise EngineFailed
-            charge = await self._admission.charge(caller, plan, accepted)  # 402
+            async with self._admission.affording(caller, plan):
+                engine = await stack.enter_async_context(self._registry.lease(plan.spec))  # 503
+                events = engine.run(plan.job)
+                stack.push_async_callback(events.aclose)
+                accepted = await anext(events)  # 400: the engine has read the job
+                if not isinstance(accepted, Accepted):
+                    raise EngineFailed
+                charge = await self._admission.charge(caller, plan, accepted)  # 402
             await stack.enter_async_context(closing(charge))
             return Run(plan, accepted, events, admitted, charge, stack.pop_all())
 

@@ -399,3 +399,10 @@ async def test_the_sdk_generates_and_streams(client: httpx.AsyncClient) -> None:
         kinds.append(event.type)
         assert opened(base64.b64decode(event.b64_json)).format == "PNG"
     assert kinds == ["image_generation.partial_image", "image_generation.completed"]
+
+
+@pytest.mark.parametrize("what", ["edits", "variations"])
+async def test_what_is_not_there_is_404_and_not_405(client: httpx.AsyncClient, what: str) -> None:
+    answer = await client.post(f"/v1/images/{what}", json={})
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "unknown_url"

@@ -30,6 +30,8 @@ class Scripted:
             raise InvalidRequest("no good", param="input")
         yield Accepted()
         match job.text:
+            case "unreadable":
+                yield Usage(details={"x": Unreadable()})
             case "bug":
                 raise ZeroDivisionError
             case "die":
@@ -55,7 +57,9 @@ def create(options: Mapping[str, Any]) -> Scripted:
 
 
 def engine(**options: Any) -> WorkerEngine:
-    return WorkerEngine(f"{HERE}:create", options, name="scripted", environment={"PYTHONPATH": os.path.dirname(__file__)})
+    return WorkerEngine(
+        f"{HERE}:create", options, name="scripted", environment={"PYTHONPATH": os.path.dirname(__file__)}
+    )
 
 
 @pytest.fixture
@@ -143,3 +147,20 @@ async def test_stop_ends_the_process(worker: WorkerEngine) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     await worker.stop()
+
+
+class Unreadable(Exception):
+    """Pickles, and can't be unpickled."""
+
+    def __reduce__(self) -> Any:
+        return (_explode, ())
+
+
+def _explode() -> None:
+    raise RuntimeError("not to be read")
+
+
+async def test_a_message_that_can_not_be_read_ends_the_worker(worker: WorkerEngine) -> None:
+    with pytest.raises(EngineFailed), anyio.fail_after(5):
+        await collect(worker, "unreadable")
+    assert not worker.alive

@@ -94,6 +94,12 @@ async def generate(request: Request, caller: CallerDep, pipeline: PipelineDep, s
         return await while_connected(request, _answer(run, asked, form, shelf))
 
 
+@router.post("/images/{what}")
+async def unsupported(what: str) -> Response:
+    """Edits and variations are another model's work than text to image; without this route they were a 405."""
+    raise NotFound(f"Invalid URL (POST /v1/images/{what[:40]})", code="unknown_url")
+
+
 @public.api_route("/images/{file}", methods=["GET", "HEAD"])
 async def picture(file: str, request: Request, services: ServicesDep) -> Response:
     """A generated picture. No key is needed: an <img> can't send one, and the name can't be guessed."""

@@ -184,7 +184,7 @@ class VllmEngine:
             llm.input_processor._validate_params(sampling, await llm.get_supported_tasks())
         except (VLLMClientError, ValueError) as error:
             # What is left to be wrong here is the grammar: everything else was checked when it was rendered.
-            raise InvalidRequest(str(error.args[0]), param=getattr(error, "parameter", None) or param) from None
+            raise prompts.invalid(str(error.args[0]), getattr(error, "parameter", None) or param) from None
         except EngineDeadError:
             raise EngineFailed from None
         yield Accepted(prompt_tokens=prompt.tokens, room=sampling.max_tokens, limit=partial(prompts.lower, sampling))

@@ -40,7 +40,7 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
         request = ChatCompletionRequest.model_validate(_request_body(job, renderer))
         rendered = await renderer.render_chat(request)
     except VLLMClientError as error:
-        raise _invalid(str(error.args[0]), getattr(error, "parameter", None)) from None
+        raise invalid(str(error.args[0]), getattr(error, "parameter", None)) from None
     except RecursionError:
         # Arguments of earlier calls are JSON within JSON: no other reader has seen how deep they go.
         raise InvalidRequest("The messages hold JSON that is nested too deeply.", param="messages") from None
@@ -48,7 +48,7 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
         # What a chat template says about messages that it can't place (roles out of order, say).
         raise InvalidRequest(f"The model's chat template refuses these messages: {error}", param="messages") from None
     if isinstance(rendered, ErrorResponse):
-        raise _invalid(rendered.error.message, rendered.error.param)
+        raise invalid(rendered.error.message, rendered.error.param)
     _, (engine_input,) = rendered
 
     tokens = len(engine_input.get("prompt_token_ids") or ())
@@ -144,7 +144,10 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": {k: v for k, v in function.items() if v is not None}}
 
 
-def _invalid(message: str, param: str | None) -> InvalidRequest:
+def invalid(message: str, param: str | None) -> InvalidRequest:
+    """What vLLM or its grammars say of a request, in words for its client."""
+    if "coerce_one_of" in message:
+        message = "oneOf is supported where its alternatives can't overlap; use anyOf instead."
     if "maximum context length" in message or "max_model_len" in message:
         return ContextLengthExceeded(message, param="messages")
     return InvalidRequest(message, param=param)
