@@ -19,8 +19,8 @@ from server.accounts.ratelimit import RateLimiter
 from server.accounts.service import Accounts
 from server.accounts.usage import By, Reports
 from server.core import Limits, Task
-from server.errors import StorageFull, Unavailable
-from server.models.spec import Price
+from server.errors import Overloaded, StorageFull, Unavailable
+from server.models.spec import ModelSpec, Price
 from server.pipeline.admission import Free
 from server.settings import Settings
 from server.testing import Exchange, FakeServer
@@ -181,6 +181,35 @@ async def test_500_at_once_on_credit_for_20(settings: Settings) -> None:
         assert served <= 20
         assert {answer.status_code for answer in answers} == {200, 402}
         assert (await bank.balance()).balance == Decimal(104) - served * Decimal("5.2")
+
+
+async def test_a_crowd_that_can_not_pay_is_402_even_where_there_is_no_room(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bank_with(settings, 12) as bank:
+        registry, lease, room = bank.server.registry, bank.server.registry.lease, 2
+
+        def crowded(spec: ModelSpec) -> Any:
+            if registry.leases >= room:
+                raise Overloaded
+            return lease(spec)
+
+        monkeypatch.setattr(registry, "lease", crowded)
+        engine = bank.server.engines[Task.CHAT]
+        engine.gate.close()  # before Accepted: the two that have room have no hold yet
+        asked = [asyncio.create_task(bank.ask(max_tokens=5)) for _ in range(2)]
+        await engine.gate.until_waiting(2)
+        refused = await bank.ask(max_tokens=5)
+        assert refused.status_code == 402
+        assert refused.json()["error"]["message"] == "This request may cost 5 credits, but 2 are left."
+        assert (await bank.ask(max_tokens=2)).status_code == 503  # it could pay: the room is what it lacks
+        engine.gate.open()
+        assert [(await one).status_code for one in asked] == [200, 200]
+        room = 0
+        assert (await bank.ask(max_tokens=1)).status_code == 503
+        assert (await bank.ask(max_tokens=2)).status_code == 402
+        monkeypatch.undo()
+        assert (await bank.ask(max_tokens=1)).status_code == 200
 
 
 async def test_limits_are_told_on_every_answer_and_enforced(settings: Settings) -> None:
