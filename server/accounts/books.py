@@ -47,13 +47,14 @@ class Books:
         actor: str = LOCAL,
     ) -> tuple[Account, Balance]:
         """A new account with its first credits. Raises InvalidRequest, and then there is no account."""
-        if credits is not None:
-            check_grant(credits)
-            if credits < 0:
+        first = None if credits is None or credits.is_zero() else credits
+        if first is not None:
+            check_grant(first)
+            if first < 0:
                 raise InvalidRequest("An account begins with 0 credits or more.", param="credits")
         account = await self.accounts.create_account(name, metered=metered, limits=limits, actor=actor)
-        if credits is not None:
-            await self.ledger.grant(account.id, credits, "first credits", actor=actor)
+        if first is not None:
+            await self.ledger.grant(account.id, first, "first credits", actor=actor)
         return account, await self.ledger.balance(account.id)
 
     async def entries(self, account: str | None = None, after: int = 0) -> AsyncIterator[dict[str, Any]]:

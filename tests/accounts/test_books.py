@@ -32,6 +32,12 @@ async def test_an_account_that_begins_wrongly_does_not_begin(books: Books, amoun
     assert await books.accounts.list_accounts() == []
 
 
+async def test_an_account_may_begin_with_nothing(books: Books) -> None:
+    account, balance = await books.create_account("team", credits=Decimal("0.00"))
+    assert (balance.balance, account.metered) == (0, True)
+    assert [entry async for entry in books.ledger.entries(account.id)] == []
+
+
 async def test_balances_of_all_accounts_are_those_of_each(books: Books) -> None:
     rich, _ = await books.create_account("rich", credits=Decimal("12.5"))
     poor, nothing = await books.create_account("poor")
