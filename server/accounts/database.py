@@ -1,6 +1,7 @@
 """The database: connections, units of work, migrations. SQLite by default, PostgreSQL by its URL."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
+logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 BUSY_TIMEOUT = 30.0
@@ -168,3 +170,10 @@ def _upgrade(connection: Connection, revision: str) -> None:
             f"knows up to {max(known)}). Start that version, or restore the backup made before the upgrade."
         )
     command.upgrade(config, revision)
+    reached = set(MigrationContext.configure(connection).get_current_heads())
+    if reached != present:
+        logger.info("upgraded the database from %s to %s", _told(present), _told(reached))
+
+
+def _told(revisions: set[str]) -> str:
+    return f"schema {', '.join(sorted(revisions))}" if revisions else "empty"
