@@ -30,6 +30,8 @@ Quick = Annotated[bool, typer.Option("--quick", help="One short round: does it r
 Output = Annotated[Path, typer.Option(help="File for the figures, as JSON.", dir_okay=False)]
 ModelsDir = Annotated[Path, typer.Option(help="Folder of the models' weights.")]
 Model = Annotated[str | None, typer.Option(help="Chat model to measure; the first that is installed if none.")]
+Pause = Annotated[str, typer.Option(help="Ids of other processes to stop while a round is measured, comma-separated.")]
+Patience = Annotated[float, typer.Option(help="Longest wait before each round, in seconds, for a quiet machine.")]
 Streams = Annotated[str, typer.Option(help="Requests at a time, comma-separated.")]
 
 
@@ -38,9 +40,11 @@ def chat(
     rounds: Rounds = 5,
     streams: Streams = "1,16,64",
     same_openmp: Annotated[
-        bool, typer.Option("--same-openmp", help="Give vLLM's server our OpenMP setting too: what is left is HTTP.")
+        bool, typer.Option("--same-openmp", help="Also vLLM's server with our OpenMP settings: what is left is HTTP.")
     ] = False,
     quick: Quick = False,
+    pause: Pause = "",
+    patience: Patience = 30,
     model: Model = None,
     models_dir: ModelsDir = Path("models"),
     output: Output = Path("data/bench/chat.json"),
@@ -52,10 +56,14 @@ def chat(
     spec = _spec(model, models_dir)
     with scratch() as folder:
         ours = sides.sagehold(folder / "data", model=spec.name, models_dir=models_dir.resolve())
-        environment = sides.SAME_OPENMP if same_openmp else None
-        theirs = sides.vllm(spec, models_dir=models_dir.resolve(), environment=environment)
-        samples = _compare([ours, theirs], _loads(streams, quick), 1 if quick else rounds, folder, models_dir, spec)
-    _tell(samples, "vLLM", "chat", output, {"same_openmp": same_openmp})
+        made = [ours, sides.vllm(spec, models_dir=models_dir.resolve())]
+        if same_openmp:
+            name = "vLLM, our OpenMP"
+            made.append(sides.vllm(spec, models_dir=models_dir.resolve(), name=name, environment=sides.SAME_OPENMP))
+        samples = _compare(
+            made, _loads(streams, quick), 1 if quick else rounds, folder, models_dir, spec, pause, patience
+        )
+    _tell(samples, made[-1].name, "chat", output, {})
 
 
 @app.command()
@@ -93,6 +101,8 @@ def openmp(
     rounds: Rounds = 5,
     streams: Streams = "16",
     quick: Quick = False,
+    pause: Pause = "",
+    patience: Patience = 30,
     model: Model = None,
     models_dir: ModelsDir = Path("models"),
     output: Output = Path("data/bench/openmp.json"),
@@ -122,7 +132,7 @@ def openmp(
                 for number, (name, environment) in enumerate(variants.items())
             ]
             loads, count = _loads(streams, quick), 1 if quick else rounds
-            samples = _compare(made, loads, count, folder, models_dir, spec, busy_neighbour=busy)
+            samples = _compare(made, loads, count, folder, models_dir, spec, pause, patience, busy_neighbour=busy)
         where = "beside a busy neighbour" if busy else "alone"
         file = output.with_stem(f"{output.stem}-{'busy' if busy else 'alone'}")
         _tell(samples, "libgomp's default", f"OpenMP, {where}", file, {"busy_neighbour": busy})
@@ -133,6 +143,8 @@ def dtype(
     rounds: Rounds = 5,
     streams: Streams = "1,16",
     quick: Quick = False,
+    pause: Pause = "",
+    patience: Patience = 30,
     model: Model = None,
     models_dir: ModelsDir = Path("models"),
     output: Output = Path("data/bench/dtype.json"),
@@ -154,7 +166,9 @@ def dtype(
             )
             for name in ("float32", "bfloat16")
         ]
-        samples = _compare(made, _loads(streams, quick), 1 if quick else rounds, folder, models_dir, spec)
+        samples = _compare(
+            made, _loads(streams, quick), 1 if quick else rounds, folder, models_dir, spec, pause, patience
+        )
     _tell(samples, "float32", "dtype", output, {"rule": processor_dtype()})
     console.print(f"the rule in server/engines/vllm/hardware.py takes {processor_dtype()} here")
 
@@ -174,17 +188,34 @@ def _loads(streams: str, quick: bool) -> list[Load]:
     counts = [int(count) for count in streams.split(",")]
     if quick:
         return [Load(streams=count, requests=count, output_tokens=32) for count in counts]
-    return [Load(streams=count, requests=max(2, 2 * count if count < 64 else count)) for count in counts]
+    return [Load(streams=count, requests=max(2, count)) for count in counts]
 
 
 def _compare(
-    made: list[Side], loads: list[Load], rounds: int, folder: Path, models_dir: Path, spec: Any, **options: Any
+    made: list[Side],
+    loads: list[Load],
+    rounds: int,
+    folder: Path,
+    models_dir: Path,
+    spec: Any,
+    pause: str,
+    patience: float,
+    *,
+    busy_neighbour: bool = False,
 ) -> list[Sample]:
     from scripts.benchmarks.compare import compare
 
     try:
         return compare(
-            made, loads, rounds, folder, console.print, tokenizer=(models_dir / spec.path).resolve(), **options
+            made,
+            loads,
+            rounds,
+            folder,
+            console.print,
+            tokenizer=(models_dir / spec.path).resolve(),
+            busy_neighbour=busy_neighbour,
+            pause=[int(pid) for pid in pause.split(",") if pid],
+            patience=patience,
         )
     except (StartError, ValueError) as error:
         console.print(f"bench: {error}", markup=False)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from scripts.benchmarks.load import DISTURBED, Load, Sample, measure
-from scripts.benchmarks.processes import Server, Side, serving, spinner
+import psutil
+
+from scripts.benchmarks.load import DISTURBED, Load, Sample, measure, wait_for_quiet
+from scripts.benchmarks.processes import Server, Side, alive, paused, serving, spinner
 
 TRIES = 3
 """How often a round is measured at most until nobody else disturbs it."""
@@ -25,8 +27,13 @@ def compare(
     *,
     tokenizer: Path,
     busy_neighbour: bool = False,
+    pause: Sequence[int] = (),
+    patience: float = 0.0,
 ) -> list[Sample]:
     """Every side under every load in each round; the order turns round by round, so that a drift favours nobody.
+
+    pause: ids of other processes that are stopped while a round is measured, and go on between rounds.
+    patience: longest wait in seconds, before each round, for others to leave the machine alone.
 
     Raises StartError, or ValueError if a request failed.
     """
@@ -49,7 +56,9 @@ def compare(
                 for server in servers if number % 2 == 0 else reversed(servers):
                     for attempt in range(TRIES):
                         seed = (number * TRIES + attempt) * 1000 + load.streams
-                        with _alone(server):
+                        known = [psutil.Process(), *alive(pause), *([neighbour] if neighbour else [])]
+                        wait_for_quiet(known, patience)
+                        with paused(pause), _alone(server):
                             figures, others = measure(server, load, seed, tokenizer, neighbour)
                         disturbed = others > DISTURBED
                         tell(

@@ -5,7 +5,7 @@ import contextlib
 import io
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from scripts.benchmarks.processes import Server, processor_seconds
 
 DISTURBED = 0.05
 """Share of the machine's processor time taken by others above which a round is measured again."""
+
+LOOK = 1.5
+"""Seconds of looking before the machine is called quiet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,19 @@ def measure(
     used = server.processor_seconds() + sum(map(processor_seconds, ours)) - before
     others = (_busy_seconds() - busy - used) / (seconds * (os.cpu_count() or 1))
     return figures, max(0.0, others)
+
+
+def wait_for_quiet(known: Iterable[psutil.Process], patience: float) -> None:
+    """Return once others than the known processes leave the machine alone, or after `patience` seconds."""
+    ours = list(known)
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        busy, used, begun = _busy_seconds(), sum(map(processor_seconds, ours)), time.monotonic()
+        time.sleep(LOOK)
+        used = sum(map(processor_seconds, ours)) - used
+        others = (_busy_seconds() - busy - used) / ((time.monotonic() - begun) * (os.cpu_count() or 1))
+        if others < DISTURBED:
+            return
 
 
 def _drive(server: Server, load: Load, seed: int, tokenizer: Path) -> Figures:

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +135,26 @@ def serving(side: Side, folder: Path) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+def alive(pids: Sequence[int]) -> set[psutil.Process]:
+    """The processes of these ids that have not ended."""
+    found = set[psutil.Process]()
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.add(psutil.Process(pid))
+    return found
+
+
+@contextmanager
+def paused(pids: Sequence[int]) -> Iterator[None]:
+    """These processes, and only these, stand still for the length of the block."""
+    processes = alive(pids)
+    try:
+        _signal(processes, signal.SIGSTOP)
+        yield
+    finally:
+        _signal(processes, signal.SIGCONT)
 
 
 @contextmanager

@@ -1,14 +1,17 @@
 """How `scripts/bench` starts what it compares, and what it says of the rounds."""
 
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts.benchmarks.figures import Figures
 from scripts.benchmarks.load import Load, Sample
-from scripts.benchmarks.processes import Side, StartError, serving
+from scripts.benchmarks.processes import Side, StartError, paused, serving
 from scripts.benchmarks.report import machine, summary
 from scripts.benchmarks.sides import flags
 
@@ -78,3 +81,18 @@ def test_the_machine_is_told_in_general_words(tmp_path: Path) -> None:
     told = machine(cpuinfo)
     assert (told["processor"], told["flags"]) == ("Some Processor", ["avx2", "amx_bf16"])
     assert {"cores", "memory_gib", "versions", "date"} <= told.keys()
+
+
+def test_what_is_paused_goes_on_afterwards() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as child:
+        try:
+            process = psutil.Process(child.pid)
+            with paused([child.pid]):
+                os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+                assert process.status() == psutil.STATUS_STOPPED
+            os.waitid(os.P_PID, child.pid, os.WCONTINUED | os.WNOWAIT)
+            assert process.status() != psutil.STATUS_STOPPED
+        finally:
+            child.kill()
+    with paused([child.pid]):  # it has ended
+        pass
