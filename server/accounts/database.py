@@ -1,10 +1,9 @@
 """The database: connections, units of work, migrations. SQLite by default, PostgreSQL by its URL."""
 
-import asyncio
 import logging
 import os
+import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,21 +13,22 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from server.accounts.sqlite_file import BUSY_TIMEOUT, PRAGMAS, SqliteFile
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-BUSY_TIMEOUT = 30.0
 # Any number will do, as long as every process uses the same one.
 MIGRATION_LOCK = 0x5A6E_0001
 
 
-NO_ANSWER = (OperationalError, InterfaceError, OSError)
+NO_ANSWER = (OperationalError, InterfaceError, sqlite3.OperationalError, OSError)
 """What a unit of work raises when the database is locked, full or gone; refused connections are bare OSErrors."""
-OUTAGE = (SQLAlchemyError, OSError)
+OUTAGE = (SQLAlchemyError, sqlite3.Error, OSError)
 """What a unit of work raises when the database can't do it, for these reasons or others."""
 
 
@@ -57,9 +57,8 @@ class Database:
         self._read = async_sessionmaker(self._engine, expire_on_commit=False)
         self._write = async_sessionmaker(self._writer, expire_on_commit=False)
         # SQLite has one writer at a time and others poll for their turn; inside one process they queue instead.
-        self._turn = anyio.Lock() if self.sqlite else None
-        self._thread = ThreadPoolExecutor(1, "accounts") if self.sqlite else None
-        self._blocking: Engine | None = None
+        self._turn = anyio.Lock(fast_acquire=True) if self.sqlite else None
+        self._file = SqliteFile(self._url.database or "") if self.sqlite else None
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession, None]:
@@ -75,30 +74,16 @@ class Database:
             async with self._turn or nullcontext(), self._write.begin() as session:
                 yield session
 
-    async def run(self, work: Callable[[Connection], Result]) -> Result:
-        """A unit of work written as plain blocking code.
-
-        On SQLite it runs as a whole in a thread of its own: going to the driver's thread and back for each
-        statement would cost more than the statements.
-        """
+    async def run(self, work: Callable[[Connection | sqlite3.Connection], Result]) -> Result:
+        """A short unit of work written as plain blocking code, on a bare connection where it is SQLite's."""
         with anyio.CancelScope(shield=True):
-            if self._turn is None:
+            if self._turn is None or self._file is None:
                 async with self._writer.begin() as connection:
                     result = await connection.run_sync(work)
             else:
                 async with self._turn:
-                    loop = asyncio.get_running_loop()
-                    result = await loop.run_in_executor(self._thread, self._run_blocking, work)
+                    result = await self._file.run(work)
         return result
-
-    def _run_blocking(self, work: Callable[[Connection], Result]) -> Result:
-        if self._blocking is None:
-            options = {"connect_args": {"timeout": BUSY_TIMEOUT}, "pool_size": 1}
-            engine = create_engine(self._url.set(drivername="sqlite+pysqlite"), **options)
-            _listen_sqlite(engine)
-            self._blocking = engine.execution_options(sagehold_write=True)
-        with self._blocking.begin() as connection:
-            return work(connection)
 
     async def lock(self, session: AsyncSession, number: int) -> None:
         """Exclude other units of work that take the same lock, until this one ends."""
@@ -122,11 +107,9 @@ class Database:
             await connection.run_sync(_upgrade, revision)
 
     async def aclose(self) -> None:
+        if self._file is not None:
+            await self._file.aclose()
         await self._engine.dispose()
-        if self._thread is not None:
-            if self._blocking is not None:
-                self._thread.submit(self._blocking.dispose)
-            await anyio.to_thread.run_sync(self._thread.shutdown)
 
     def _create_file(self) -> None:
         """Create the database's file for its owner's eyes only; SQLite gives its journals the same mode."""
@@ -145,10 +128,8 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     # The driver would begin transactions by itself, and only deferred ones; `_begin_sqlite` does it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    # In WAL mode a commit survives the death of the process; a power cut may cost the last moments, never more.
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
+    for pragma in PRAGMAS:
+        cursor.execute(pragma)
     cursor.close()
 
 

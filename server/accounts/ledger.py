@@ -16,6 +16,7 @@ from server.accounts.clock import utc_now
 from server.accounts.database import NO_ANSWER, OUTAGE, Database
 from server.accounts.group_commit import GroupCommit
 from server.accounts.instances import BEAT, Instance
+from server.accounts.journal import journal_on
 from server.accounts.ledger_terms import (
     Balance,
     CloseStep,
@@ -244,7 +245,7 @@ class Ledger:
                     await self._instance.leave(session)
 
     async def _post(self, steps: Sequence[Step]) -> Sequence[Outcome | SageholdError]:
-        return await self._database.run(lambda connection: Posting(connection, self._now()).apply(steps))
+        return await self._database.run(lambda connection: Posting(journal_on(connection), self._now()).apply(steps))
 
 
 def check_grant(amount: Decimal) -> None:

@@ -6,52 +6,20 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-
+from server.accounts.journal import Journal, Kind, Known
 from server.accounts.ledger_terms import CloseStep, GrantStep, Hold, HoldStep, Outcome, Settlement, Step, insufficient
 from server.accounts.money import MOST, ZERO, show
-from server.accounts.tables import AuditRow, BalanceRow, EntryRow, HoldRow, UsageRow
 from server.errors import InvalidRequest, NotFound, SageholdError
 
 
-def _table(row: Any) -> Table:
-    table = row.__table__
-    assert isinstance(table, Table)
-    return table
-
-
-BALANCES, HOLDS, ENTRIES, USAGE, AUDIT = map(_table, (BalanceRow, HoldRow, EntryRow, UsageRow, AuditRow))
-SELECT_BALANCES = (
-    select(BALANCES)
-    .where(BALANCES.c.account_id.in_(bindparam("ids", expanding=True)))
-    .order_by(BALANCES.c.account_id)  # always in this order, so that two batches can't wait for each other
-    .with_for_update()
-)
-SELECT_HOLDS = select(HOLDS).where(HOLDS.c.reference.in_(bindparam("references", expanding=True)))
-SELECT_ENTRIES = select(ENTRIES.c.reference, ENTRIES.c.kind, ENTRIES.c.amount, ENTRIES.c.account_id).where(
-    ENTRIES.c.reference.in_(bindparam("references", expanding=True))
-)
-UPDATE_BALANCE = (
-    update(BALANCES).where(BALANCES.c.account_id == bindparam("id")).values(available=bindparam("new_available"))
-)
-DELETE_HOLD = delete(HOLDS).where(HOLDS.c.reference == bindparam("closed"))
-INSERT_ENTRY, INSERT_HOLD, INSERT_AUDIT = insert(ENTRIES), insert(HOLDS), insert(AUDIT)
-# A request that is settled twice has one usage record; both dialects spell this alike, but in constructs of their own.
-INSERT_USAGE = {
-    "sqlite": sqlite.insert(USAGE).on_conflict_do_nothing(index_elements=["reference"]),
-    "postgresql": postgresql.insert(USAGE).on_conflict_do_nothing(index_elements=["reference"]),
-}
-
-
 class Posting:
-    """One batch of steps on one connection, in a transaction that the caller commits.
+    """One batch of steps in one journal, in a transaction that the caller commits.
 
     A step that can't be done has an error as its outcome and leaves no trace; the others are not touched by it.
     """
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
-        self._connection = connection
+    def __init__(self, journal: Journal, now: datetime) -> None:
+        self._journal = journal
         self._now = now
         self._available: dict[str, Decimal] = {}
         self._changed: set[str] = set()
@@ -71,11 +39,8 @@ class Posting:
     def _load(self, steps: Sequence[Step]) -> None:
         accounts = {_account_of(step) for step in steps if not isinstance(step, CloseStep) or step.hold.metered}
         if accounts:
-            rows = self._connection.execute(SELECT_BALANCES, {"ids": sorted(accounts)})
-            self._available = {row.account_id: row.available for row in rows}
-            references = [_reference_of(step) for step in steps if not isinstance(step, GrantStep)]
-            found = self._connection.execute(SELECT_HOLDS, {"references": references})
-            self._open = {row.reference: row.amount for row in found}
+            self._available = self._journal.balances(accounts)
+            self._open = self._journal.holds([_reference_of(step) for step in steps if not isinstance(step, GrantStep)])
 
     def _decide(self, step: Step) -> Outcome | SageholdError:
         match step:
@@ -114,7 +79,7 @@ class Posting:
             return Settlement(cost, ZERO)
         amount = self._open.pop(hold.reference, None)
         if amount is None:
-            entries = self._connection.execute(SELECT_ENTRIES, {"references": [hold.reference]})
+            entries = self._journal.entries(hold.reference)
             return Settlement(cost, -sum((entry.amount for entry in entries if entry.kind == "charge"), ZERO))
         if self._opened.pop(hold.reference, None) is None:
             self._closed.append(hold.reference)
@@ -131,8 +96,8 @@ class Posting:
         available = self._available.get(step.account_id)
         if available is None:
             return NotFound(f"There is no account {step.account_id}.")
-        done = self._connection.execute(SELECT_ENTRIES, {"references": [step.reference]}).first()
-        if done is None:
+        known = self._journal.entries(step.reference)
+        if not known:
             if not 0 <= available + step.amount <= MOST:
                 return InvalidRequest(
                     f"The balance would be {show(available + step.amount)}; it goes from 0 to {show(MOST)} credits.",
@@ -149,7 +114,7 @@ class Posting:
                     "details": details,
                 }
             )
-        elif (done.account_id, done.kind, done.amount) != (step.account_id, "grant", step.amount):
+        elif known[0] != Known("grant", step.amount, step.account_id):
             return InvalidRequest(f"The reference {step.reference!r} belongs to another entry.", param="reference")
         return None
 
@@ -197,22 +162,18 @@ class Posting:
         )
 
     def _write(self) -> None:
-        execute = self._connection.execute
-        if self._entries:
-            execute(INSERT_ENTRY, self._entries)
-        if self._opened:
-            execute(INSERT_HOLD, list(self._opened.values()))
-        if self._closed:
-            execute(DELETE_HOLD, [{"closed": reference} for reference in self._closed])
-        if self._changed:
-            execute(
-                UPDATE_BALANCE,
-                [{"id": account, "new_available": self._available[account]} for account in sorted(self._changed)],
-            )
-        if self._usage:
-            execute(INSERT_USAGE[self._connection.dialect.name], self._usage)
-        if self._audit:
-            execute(INSERT_AUDIT, self._audit)
+        balances = [{"id": account, "new_available": self._available[account]} for account in sorted(self._changed)]
+        rows: dict[Kind, list[dict[str, Any]]] = {
+            "entries": self._entries,
+            "holds": list(self._opened.values()),
+            "closed": [{"closed": reference} for reference in self._closed],
+            "balances": balances,
+            "usage": self._usage,
+            "audit": self._audit,
+        }
+        for kind, some in rows.items():
+            if some:
+                self._journal.write(kind, some)
 
 
 def _account_of(step: Step) -> str:

@@ -1,0 +1,130 @@
+"""The one connection through which requests write to SQLite: in the event loop, as long as that takes no time.
+
+Why not in a thread: docs/decisions/004-sqlite-in-the-loop.md.
+"""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import anyio
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+BUSY_TIMEOUT = 30.0
+"""Seconds to wait while another process writes."""
+PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    # In WAL mode a commit survives the death of the process; a power cut may cost the last moments, never more.
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA foreign_keys=ON",
+)
+SLOW = 0.05
+"""Seconds of a unit of work after which the disk is taken for a slow one."""
+PATIENCE = 10.0
+"""Seconds for which a slow disk is written to by the thread."""
+CHECKPOINT_EVERY = 500
+"""Commits between two checkpoints, which sync the disk and therefore always run in the thread."""
+
+
+class SqliteFile:
+    """Runs one unit of work at a time; the caller sees to it that no two come at once.
+
+    In the event loop a commit is a write to the page cache, some 100 µs. What may take long goes to a thread: waiting
+    for another process that writes, a disk that was slow just now, and checkpoints.
+    """
+
+    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, "accounts")
+        self._slow_until = 0.0
+        self._commits = 0
+
+    async def run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Commits if `work` returns, and rolls back if it raises."""
+        loop = asyncio.get_running_loop()
+        begun = self._clock()
+        if self._connection is not None and begun >= self._slow_until and self._begin():
+            result = self._finish(work)
+            if self._clock() - begun > SLOW:
+                self._slow_until = self._clock() + PATIENCE
+                logger.debug("the accounts database was slow: it is written to by a thread for a while")
+        else:
+            done = loop.run_in_executor(self._thread, self._run_patiently, work)
+            try:
+                result = await asyncio.shield(done)
+            finally:  # who is cancelled must not leave the connection to the next before the thread has
+                await asyncio.wait([done])
+        self._commits += 1
+        if self._commits % CHECKPOINT_EVERY == 0:
+            loop.run_in_executor(self._thread, self._checkpoint)
+        return result
+
+    async def aclose(self) -> None:
+        self._thread.submit(self._close)
+        await anyio.to_thread.run_sync(self._thread.shutdown)
+
+    def _begin(self) -> bool:
+        """Begin at once, or not at all: False where another process writes."""
+        assert self._connection is not None
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return False
+            raise
+        return True
+
+    def _finish(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        assert self._connection is not None
+        try:
+            result = work(self._connection)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return result
+
+    # ------------------------------------------------------------ in the thread
+
+    def _run_patiently(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        if self._connection is None:
+            self._connection = self._connect()
+        self._connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT * 1000)}")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            return self._finish(work)
+        finally:
+            self._connection.execute("PRAGMA busy_timeout=0")
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        return connection
+
+    def _checkpoint(self) -> None:
+        """Move what the log holds into the database, beside writers and readers."""
+        try:
+            connection = sqlite3.connect(self._path, timeout=0)
+            try:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            logger.warning("the accounts database's log could not be checkpointed: %s", error)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
