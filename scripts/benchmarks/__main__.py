@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from scripts.benchmarks.accounts import accounts
 from scripts.benchmarks.load import Load, Sample
 from scripts.benchmarks.processes import Side, StartError
 from server.offline import go_offline
@@ -171,6 +172,9 @@ def dtype(
         )
     _tell(samples, "float32", "dtype", output, {"rule": processor_dtype()})
     console.print(f"the rule in server/engines/vllm/hardware.py takes {processor_dtype()} here")
+
+
+app.command()(accounts)
 
 
 def _spec(model: str | None, models_dir: Path) -> Any:
