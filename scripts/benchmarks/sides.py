@@ -96,9 +96,10 @@ def configs_with(folder: Path, spec: VllmModel, **changes: Any) -> Path:
     copy = folder / "-".join(["configs", *map(str, changes.values())])
     shutil.copytree(REPOSITORY / "model_configs", copy)
     for file in copy.glob("*.yaml"):
-        document = yaml.safe_load(file.read_text())
-        if document.get("name") == spec.name:
-            file.write_text(yaml.safe_dump(document | changes))
+        documents = list(yaml.safe_load_all(file.read_text()))
+        if any(document.get("name") == spec.name for document in documents):
+            changed = [one | changes if one.get("name") == spec.name else one for one in documents]
+            file.write_text(yaml.safe_dump_all(changed))
     return copy
 
 

@@ -13,7 +13,9 @@ from scripts.benchmarks.figures import Figures
 from scripts.benchmarks.load import Load, Sample
 from scripts.benchmarks.processes import Side, StartError, paused, serving
 from scripts.benchmarks.report import machine, summary
-from scripts.benchmarks.sides import flags
+from scripts.benchmarks.sides import REPOSITORY, configs_with, flags
+from server.models.config_files import read_configs
+from server.models.spec import VllmModel
 
 
 @dataclass
@@ -96,3 +98,13 @@ def test_what_is_paused_goes_on_afterwards() -> None:
             child.kill()
     with paused([child.pid]):  # it has ended
         pass
+
+
+def test_a_copy_of_the_configs_differs_in_the_named_field_only(tmp_path: Path) -> None:
+    spec = VllmModel(name="smollm2-135m-instruct", engine="vllm", path="x")
+    changed = read_configs([configs_with(tmp_path, spec, dtype="float32")])
+    before = read_configs([REPOSITORY / "model_configs"])
+    assert len(changed.bundles) == len(before.bundles) > 0
+    for old, new in zip(before.models, changed.models, strict=True):
+        update = {"dtype": "float32"} if old.spec.name == spec.name else {}
+        assert new.spec == old.spec.model_copy(update=update)

@@ -1,8 +1,8 @@
 """Imports without the garbage collector.
 
-vLLM's imports make half a million objects and no garbage. The collector looks through them again and again while
-they are made (a fifth of the imports' time: docs/performance.md), and afterwards at each full collection, which stops
-every stream for a fifth of a second.
+vLLM's imports make very many objects and hardly any garbage. The collector looks through them again and again while
+they are made (a fifth of the imports' time: docs/performance.md), and afterwards at each full collection, which holds
+up every stream.
 """
 
 import gc
