@@ -57,9 +57,8 @@ def create(options: Mapping[str, Any]) -> Scripted:
 
 
 def engine(**options: Any) -> WorkerEngine:
-    return WorkerEngine(
-        f"{HERE}:create", options, name="scripted", environment={"PYTHONPATH": os.path.dirname(__file__)}
-    )
+    beside = {"PYTHONPATH": str(Path(__file__).parent)}
+    return WorkerEngine(f"{HERE}:create", options, name="scripted", environment=beside)
 
 
 @pytest.fixture
