@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from scripts.benchmarks.processes import Side
+from server.engines.openmp import SPINCOUNT
 from server.engines.vllm.engine import VllmEngine
-from server.engines.vllm.forkserver import SPINCOUNT
 from server.models.catalog import Catalog
 from server.models.factory import make_engine
 from server.models.memory import Grant

@@ -23,6 +23,7 @@ from typing import Any
 from server.core import Event, Job
 from server.engines import footprint, frames
 from server.engines.base import Footprint, Handler
+from server.engines.openmp import patience
 from server.engines.parent import die_with_parent
 from server.errors import EngineFailed, ModelUnavailable, SageholdError
 from server.offline import go_offline
@@ -75,7 +76,7 @@ class WorkerEngine:
                 str(theirs.fileno()),
                 self._name,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **self._environment},
+                env={**os.environ, **patience(), **self._environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 # A Ctrl-C in the terminal is for the front end, which then ends its workers in order.
                 start_new_session=True,

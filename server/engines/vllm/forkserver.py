@@ -16,11 +16,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from server.engines.openmp import patience
 from server.engines.parent import die_with_parent
 
 METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
 PRELOAD = "server.engines.vllm.preload"
-SPINCOUNT = "1000"
 
 
 class _Process(context.ForkServerProcess):
@@ -48,7 +48,7 @@ class _Context(context.ForkServerContext):
 
 def start() -> None:
     """Begin the server process and its imports in the background; returns at once."""
-    with _environment(_openmp() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}):
+    with _environment(patience() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}):
         forkserver.set_forkserver_preload([PRELOAD])
         forkserver.ensure_running()
 
@@ -66,18 +66,6 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _openmp() -> dict[str, str]:
-    """How long OpenMP's threads spin when they wait for each other; libgomp reads it as it is loaded.
-
-    Its default, some milliseconds, suits a machine that does nothing else. Here the front end, speech and
-    transcription share the cores, and a spinning thread keeps the one it waits for from running: see
-    docs/performance.md for the figures. An operator's own choice stands.
-    """
-    if "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ:
-        return {}
-    return {"GOMP_SPINCOUNT": SPINCOUNT}
 
 
 def use() -> None:
