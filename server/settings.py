@@ -57,7 +57,7 @@ class Settings(BaseSettings):
 
     # -- models
     models: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="serve only these models, comma-separated; default: all whose weights are installed"
+        (), description="serve only these, models or public names, comma-separated; default: all that are installed"
     )
     host_memory: int | None = Field(
         None, gt=0, description="bytes of host memory the models may take; default: 85% of the machine's"

@@ -74,7 +74,7 @@ class Catalog:
         """Read the configs and see what is installed.
 
         data_dir: where the names' first appearance is remembered; None only looks, and creates nothing.
-        only: the public names to serve, all when empty. Raises CatalogError, which tells all that is wrong.
+        only: models and public names to serve, all when empty. Raises CatalogError, which tells all that is wrong.
         """
         configs = checked_configs([configs_dir])
         specs = {one.spec.name: one.spec for one in configs.models}
@@ -232,7 +232,11 @@ def _of_bundle(bundle: Bundle, name: BundleName) -> _Draft:
 
 
 def _wanted(drafts: list[_Draft], only: Sequence[str], folder: Path) -> list[_Draft]:
-    """The drafts that the setting `models` lets through, in the configs' order."""
+    """The drafts that the setting `models` lets through, in the configs' order.
+
+    A model's own name lets the model through, and the bundles' names for what it does: the client that asks for
+    `tts-1` must not care how the model behind it was chosen. A bundle's name lets that name through.
+    """
     if not only:
         return drafts
     configured = [draft.id for draft in drafts]
@@ -245,4 +249,5 @@ def _wanted(drafts: list[_Draft], only: Sequence[str], folder: Path) -> list[_Dr
             problems.append(Problem(folder, 1, "SAGEHOLD_MODELS", message))
     if problems:
         raise CatalogError(problems)
-    return [draft for draft in drafts if draft.id in only]
+    others = {name for draft in drafts for name in draft.tasks.values() if name not in only}
+    return [draft if draft.id in only else draft.narrowed(dict.fromkeys(others)) for draft in drafts]

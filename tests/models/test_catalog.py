@@ -160,6 +160,8 @@ def test_only_some_models(place: Place) -> None:
     assert [spec.name for spec in catalog.models] == ["tiny-chat", "ears"]
     catalog = place.load(only=("ears",))
     assert [spec.name for spec in catalog.models] == ["ears"]
+    assert ids(catalog) == ["ears", "gpt-4o", "gpt-4o-mini"]
+    assert list(catalog.entries()[1].tasks) == [Task.TRANSCRIPTION]
     with pytest.raises(CatalogError, match=r"SAGEHOLD_MODELS: there is no model 'eers'; did you mean ears\?"):
         place.load(only=("eers",))
 
