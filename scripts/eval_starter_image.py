@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--tags", type=int, default=100, help="tag lists to try")
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 12, 30], help="the last is the main one")
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 2.0, 3.0, 5.0], help="tried at 12 steps")
-    parser.add_argument("--main-guidance", type=float, default=2.5)
+    parser.add_argument("--main-guidance", type=float, default=2.0)
     parser.add_argument("--quick", action="store_true", help="the main steps and guidance only")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -186,7 +186,8 @@ def main() -> None:
     pipeline.set_progress_bar_config(disable=True)
     judge = Judge(concepts, source)
     trials = [(steps, options.main_guidance) for steps in options.steps]
-    trials = trials[-1:] if options.quick else [(12, guidance) for guidance in options.guidance] + trials
+    others = [(12, guidance) for guidance in options.guidance if (12, guidance) not in trials]
+    trials = trials[-1:] if options.quick else others + trials
     scores: list[Score] = []
     for steps, guidance in trials:
         rows, drawn, right = measure(pipeline, judge, prompts, steps, guidance)

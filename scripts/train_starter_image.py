@@ -8,6 +8,7 @@ starter_image/corpus.py) unless their tarballs are there already.
 """
 
 import argparse
+import json
 from pathlib import Path
 from random import Random
 
@@ -95,6 +96,11 @@ def main() -> None:
             safety_checker=None, feature_extractor=None, requires_safety_checker=False,
         )  # fmt: skip
         pipeline.to(torch.float16).save_pretrained(options.out, safe_serialization=True)
+        config = options.out / "vae" / "config.json"
+        kept = {name: value for name, value in json.loads(config.read_text()).items() if name != "block_out_channels"}
+        config.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")  # the class makes it, and won't be told it
+        for path in options.out.rglob("*.safetensors"):
+            path.chmod(0o644)
         print(f"written to {options.out}", flush=True)
 
 
