@@ -24,8 +24,10 @@ PRAGMAS = (
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
 )
-SLOW = 0.05
-"""Seconds of a unit of work after which the disk is taken for a slow one."""
+SLOW, SLOW_RUN = 0.05, 3
+"""A disk on which SLOW_RUN units of work, one after the other, took SLOW seconds each is taken for a slow one. A single
+one may as well have waited for a processor.
+"""
 PATIENCE = 10.0
 """Seconds for which a slow disk is written to by the thread."""
 CHECKPOINT_EVERY = 500
@@ -44,6 +46,7 @@ class SqliteFile:
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, "accounts")
+        self._slow_run = 0
         self._slow_until = 0.0
         self._commits = 0
 
@@ -53,9 +56,11 @@ class SqliteFile:
         begun = self._clock()
         if self._connection is not None and begun >= self._slow_until and self._begin():
             result = self._finish(work)
-            if self._clock() - begun > SLOW:
+            self._slow_run = self._slow_run + 1 if self._clock() - begun > SLOW else 0
+            if self._slow_run == SLOW_RUN:
+                self._slow_run = 0
                 self._slow_until = self._clock() + PATIENCE
-                logger.debug("the accounts database was slow: it is written to by a thread for a while")
+                logger.warning("the accounts database is slow: for %g s it is written to by a thread", PATIENCE)
         else:
             done = loop.run_in_executor(self._thread, self._run_patiently, work)
             try:
