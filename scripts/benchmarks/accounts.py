@@ -6,6 +6,7 @@ a model without work answers at once would measure how long the queue for the pr
 """
 
 import asyncio
+import gc
 import os
 import random
 import time
@@ -23,6 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from scripts.benchmarks.figures import Spread
 from scripts.benchmarks.processes import Server, Side, processor_seconds, serving
 
 console = Console()
@@ -30,6 +32,7 @@ WARM_UP = 200
 """Requests of each server before the first round."""
 MODEL = "fake"
 NAMES = (("without accounts", "off"), ("with accounts", "keys"))
+TOLD = {"first": "answer begun", "whole": "answer done, less the model's time"}
 NEVER = 10**9
 """Limits that count every request and refuse none."""
 
@@ -72,15 +75,17 @@ def accounts(
     with scratch() as folder:
         measured = _measure_servers(folder, load, rounds)
         steps = uvloop.run(measure_steps(folder / "steps", load, rounds))
-    bare, billed = ([one.times() for one in measured[auth]] for auth in ("off", "keys"))
-    gains = [(b.median - a.median, b.p99 - a.p99) for b, a in zip(billed, bare, strict=True)]
-    whole = {name: Times.of([*chain.from_iterable(one.seconds for one in measured[auth])]) for name, auth in NAMES}
     table = Table("", "median, ms", "p99, ms", title=_title(load, rounds), title_justify="left")
-    for name, times in whole.items():
-        table.add_row(f"HTTP, {name}", *times.told())
-    table.add_row("HTTP, added: median of the rounds", *(f"{median(gain[i] for gain in gains):.2f}" for i in (0, 1)))
-    spans = [(min(gain[i] for gain in gains), max(gain[i] for gain in gains)) for i in (0, 1)]
-    table.add_row("HTTP, added: from – to", *(f"{least:.2f} – {most:.2f}" for least, most in spans))
+    figures: dict[str, Any] = {}
+    for what in ("first", "whole"):
+        of = {auth: [Times.of(getattr(one, what)) for one in measured[auth]] for _, auth in NAMES}
+        for name, auth in NAMES:
+            seconds = [*chain.from_iterable(getattr(one, what) for one in measured[auth])]
+            figures[f"{TOLD[what]}, {name}"] = Times.of(seconds)
+            table.add_row(f"{TOLD[what]}, {name}", *figures[f"{TOLD[what]}, {name}"].told())
+        gains = [(b.median - a.median, b.p99 - a.p99) for b, a in zip(of["keys"], of["off"], strict=True)]
+        added = [Spread.of(column).told(2) for column in zip(*gains, strict=True)]
+        table.add_row(f"{TOLD[what]}, added", *added, end_section=True)
     told = {name: Times.of([sample[name] for sample in steps]) for name in STEPS}
     told["before the work, together"] = Times.of([s["authenticate"] + s["limit"] + s["hold"] for s in steps])
     for name, times in told.items():
@@ -90,8 +95,9 @@ def accounts(
     console.print("processor time of a request: " + ", ".join(f"{name} {time:.2f} ms" for name, time in work.items()))
     others = [one.others for auth in measured for one in measured[auth]]
     console.print(f"others took {median(others):.0%} of the machine ({min(others):.0%}–{max(others):.0%})")
-    facts: dict[str, Any] = {"load": asdict(load), "rounds": rounds, "others": others, "added": gains, "work_ms": work}
-    keep(output, "accounts", {**facts, "times": {name: asdict(times) for name, times in (whole | told).items()}})
+    facts: dict[str, Any] = {"load": asdict(load), "rounds": rounds, "others": others, "work_ms": work}
+    facts["samples"] = {name: [asdict(one) for one in measured[auth]] for name, auth in NAMES}
+    keep(output, "accounts", {**facts, "times": {name: asdict(times) for name, times in (figures | told).items()}})
     console.print(f"figures in {output}")
 
 
@@ -113,16 +119,14 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """seconds: of each answer beyond the model's own. processor: the server's seconds for each request. others: share
-    of the machine's processor time that went elsewhere.
+    """Seconds of each answer: until it begins, by when the credits are held, and beyond the model's own. processor: the
+    server's for each request. others: share of the machine's processor time that went elsewhere.
     """
 
-    seconds: list[float]
+    first: list[float]
+    whole: list[float]
     processor: float
     others: float
-
-    def times(self) -> Times:
-        return Times.of(self.seconds)
 
 
 def _title(load: Load, rounds: int) -> str:
@@ -155,7 +159,7 @@ def _measure_servers(folder: Path, load: Load, rounds: int) -> dict[str, list[Ro
                     servers[auth].freeze()
                 if number >= 0:
                     measured[auth].append(found)
-                    at = found.times()
+                    at = Times.of(found.first)
                     console.print(f"round {number + 1}, auth={auth}: {at.median:.2f} ms, p99 {at.p99:.2f} ms")
     return measured
 
@@ -164,11 +168,16 @@ def _round(server: Server, key: str, arrivals: Sequence[float], pause: float) ->
     import uvloop
 
     (all_before, mine_before), served_before, begun = _processor(server), server.processor_seconds(), time.monotonic()
-    seconds = uvloop.run(_drive(server.url, key, arrivals, pause))
+    gc.collect()
+    gc.disable()  # a collection of this program's own garbage would count as the server's delay
+    try:
+        first, whole = uvloop.run(_drive(server.url, key, arrivals, pause))
+    finally:
+        gc.enable()
     (all_after, mine_after), served_after, ended = _processor(server), server.processor_seconds(), time.monotonic()
     others = (all_after - all_before) - (mine_after - mine_before)
     share = max(0.0, others) / (ended - begun) / (os.cpu_count() or 1)
-    return Round(seconds, (served_after - served_before) / len(arrivals), share)
+    return Round(first, whole, (served_after - served_before) / len(arrivals), share)
 
 
 def _processor(server: Server) -> tuple[float, float]:
@@ -207,23 +216,26 @@ async def _payer(data: Path) -> str:
         return (await books.accounts.create_key(account=account.id, limits=limits)).key
 
 
-async def _drive(url: str, key: str, arrivals: Sequence[float], pause: float) -> list[float]:
-    """Seconds that each answer took beyond `pause`, from the moment its request was due."""
+async def _drive(url: str, key: str, arrivals: Sequence[float], pause: float) -> tuple[list[float], list[float]]:
+    """Seconds until each answer began, and those it took beyond `pause`, from the moment its request was due."""
     import aiohttp
 
-    body = {"model": MODEL, "messages": [{"role": "user", "content": "hello there"}], "max_tokens": 64}
+    body: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "hello there"}], "max_tokens": 64}
+    body["stream"] = True
     headers = {"Authorization": f"Bearer {key}"}
-    times: list[float] = []
+    first: list[float] = []
+    whole: list[float] = []
     begun = time.perf_counter() + 0.2
 
     async def ask(session: aiohttp.ClientSession, due: float) -> None:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         async with session.post(f"{url}/v1/chat/completions", json=body, headers=headers) as answer:
+            first.append(time.perf_counter() - due)
             await answer.read()
             if answer.status != 200:
                 raise ValueError(f"a request was answered {answer.status}")
-        times.append(time.perf_counter() - due - pause)
+        whole.append(time.perf_counter() - due - pause)
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await asyncio.gather(*(ask(session, begun + arrival) for arrival in arrivals))
-    return times
+    return first, whole

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmarks.account_steps import STEPS, measure_steps
-from scripts.benchmarks.accounts import Load, Round, Times
+from scripts.benchmarks.accounts import Load, Times
 
 
 def test_requests_come_at_the_stated_rate_and_alike_for_both_servers() -> None:
@@ -20,7 +20,7 @@ def test_requests_come_at_the_stated_rate_and_alike_for_both_servers() -> None:
 
 def test_times_are_told_in_milliseconds() -> None:
     seconds = [n / 1000 for n in range(1, 102)]
-    assert Round(seconds, processor=0, others=0).times() == Times(median=51, p99=100)
+    assert Times.of(seconds) == Times(median=51, p99=100)
 
 
 @pytest.mark.anyio
