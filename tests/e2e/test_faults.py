@@ -233,7 +233,6 @@ def test_killing_vllm_costs_its_own_requests_only(
         assert_engine_failed(whole)
     assert failed(events)
     assert events[-1] == "data: [DONE]"
-    assert chat_text(events[:-2]).strip()
     assert greedy(sdk) == TOKYO
     *deltas, done = speech.ended()
     assert done["usage"]["input_tokens"] == len(STORY)
