@@ -80,8 +80,8 @@ def accounts(
     for what in ("first", "whole"):
         of = {auth: [Times.of(getattr(one, what)) for one in measured[auth]] for _, auth in NAMES}
         for name, auth in NAMES:
-            seconds = [*chain.from_iterable(getattr(one, what) for one in measured[auth])]
-            figures[f"{TOLD[what]}, {name}"] = Times.of(seconds)
+            taken = [*chain.from_iterable(getattr(one, what) for one in measured[auth])]
+            figures[f"{TOLD[what]}, {name}"] = Times.of(taken)
             table.add_row(f"{TOLD[what]}, {name}", *figures[f"{TOLD[what]}, {name}"].told())
         gains = [(b.median - a.median, b.p99 - a.p99) for b, a in zip(of["keys"], of["off"], strict=True)]
         added = [Spread.of(column).told(2) for column in zip(*gains, strict=True)]
