@@ -15,6 +15,7 @@ COMMANDS = {
     "ledger": ("server.cli.ledger", "Export the ledger of credits, and check it."),
     "audit": ("server.cli.audit", "See who administered what."),
     "models": ("server.cli.models", "See which models are installed, and check them."),
+    "plan": ("server.cli.plan", "See what a quality mode would do with a request."),
     "config": ("server.cli.config", "Check the settings and the model configs."),
     "version": ("server.cli.version", "Tell the versions of sagehold and of what it runs on."),
 }

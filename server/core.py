@@ -52,6 +52,40 @@ class Caller:
 # ---------------------------------------------------------------- jobs
 
 
+class Quality(StrEnum):
+    """How much time a request may take for how good an answer, least first; `auto` leaves the choice to the server."""
+
+    AUTO = "auto"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    ULTRA = "ultra"
+
+    @classmethod
+    def of(cls, word: str) -> "Quality | None":
+        """The mode that a client's word means, `standard` and `hd` of OpenAI's image clients included."""
+        told = word.strip().lower()
+        told = {"standard": "medium", "hd": "high"}.get(told, told)
+        return next((mode for mode in cls if mode == told), None)
+
+
+QUALITY_WORDS = "auto, low, medium, high or ultra (standard means medium, hd means high)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What every job has. quality: as the body or a header said it; None leaves it to the name's suffix, or to auto.
+
+    budget: seconds after which no further pass is begun, None for what the model's config says. streamed: whether
+    the client wants the answer piece by piece. Engines know nothing of the three.
+    """
+
+    model: str
+    quality: Quality | None = None
+    budget: float | None = None
+    streamed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A function the model may call. `parameters` is a JSON Schema, or None for no arguments."""
@@ -63,7 +97,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatJob:
+class ChatJob(_Asked):
     """One chat completion, in the words of the OpenAI API; None means "as the model's config says".
 
     messages: OpenAI message objects, with roles system, user, assistant and tool only (the dialects map
@@ -74,7 +108,6 @@ class ChatJob:
     """
 
     task: ClassVar[Task] = Task.CHAT
-    model: str
     messages: tuple[Mapping[str, Any], ...]
     max_tokens: int | None = None
     temperature: float | None = None
@@ -105,16 +138,26 @@ class ChatJob:
         return self.tool_choice[0] if isinstance(self.tool_choice, tuple) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of audio, seconds from the start, and the text said before it."""
+
+    start: float
+    end: float
+    context: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TranscriptionJob:
+class TranscriptionJob(_Asked):
     """Speech to text. `audio` is a file as uploaded, in any container FFmpeg's libraries read.
 
     language: ISO-639-1 code, or None to detect it. translate: the text comes out in English.
-    temperature: None lets the engine fall back over its own ladder; a number fixes it.
+    temperature: None lets the engine fall back over its own ladder; a number fixes it; `fallback` False is 0 alone.
+    beam_size, vad: None for the model's own. spans: hear these stretches only, each with its own context; the segments
+    then come with the number of their span.
     """
 
     task: ClassVar[Task] = Task.TRANSCRIPTION
-    model: str
     audio: bytes
     filename: str = "audio"
     language: str | None = None
@@ -122,38 +165,47 @@ class TranscriptionJob:
     temperature: float | None = None
     words: bool = False
     translate: bool = False
+    beam_size: int | None = None
+    fallback: bool = True
+    vad: bool | None = None
+    spans: tuple[Span, ...] = ()
 
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechJob:
+class SpeechJob(_Asked):
     """Text to speech. `voice` is the name as asked; the engine maps it onto an installed voice.
 
     speed: 0.25–4, 1 is natural. format: of the bytes that come out; pcm is 24 kHz, mono, s16le, no header.
+    noise_scale, noise_w: variation of the voice and of the lengths of its phonemes; None for the model's own.
+    instead: voices to speak with in place of others, by their ids.
     """
 
     task: ClassVar[Task] = Task.SPEECH
-    model: str
     text: str
     voice: str = "alloy"
     speed: float = 1.0
     format: AudioFormat = "mp3"
+    noise_scale: float | None = None
+    noise_w: float | None = None
+    instead: Mapping[str, str] = field(default_factory=dict)
 
 
 ImageFormat = Literal["png", "jpeg", "webp"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageJob:
+class ImageJob(_Asked):
     """Text to image. width and height in pixels, None for the model's own; seed: image i uses seed + i.
 
     partial_images: previews wanted on the way, 0–3. compression: 0–100, for jpeg and webp.
+    scheduler: a diffusers class, None for the pipeline's own. starts: encoded pictures to begin from, one for each of
+    the n, redrawn by `strength`, 0–1, at `enlarge` times the size. score: judge each picture by the model's scorer.
     """
 
     task: ClassVar[Task] = Task.IMAGE
-    model: str
     prompt: str
     n: int = 1
     width: int | None = None
@@ -165,6 +217,11 @@ class ImageJob:
     format: ImageFormat = "png"
     compression: int = 100
     partial_images: int = 0
+    scheduler: str | None = None
+    starts: tuple[bytes, ...] = ()
+    strength: float | None = None
+    enlarge: float = 1.0
+    score: bool = False
 
 
 Job = ChatJob | TranscriptionJob | SpeechJob | ImageJob
@@ -278,6 +335,7 @@ class Segment:
     compression_ratio: float
     no_speech_prob: float
     words: tuple[Word, ...] = ()
+    span: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +351,10 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An encoded image. partial: the preview's number, from 0, or None for the finished image `index`."""
+    """An encoded image. partial: the preview's number, from 0, or None for the finished image `index`.
+
+    score: how well it fits its prompt, the more the better; None where nobody can tell.
+    """
 
     index: int
     data: bytes
@@ -301,6 +362,7 @@ class Picture:
     height: int
     partial: int | None = None
     seed: int | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +384,19 @@ class Usage:
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both together; of the details, the later's."""
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.audio_seconds + other.audio_seconds,
+            self.characters + other.characters,
+            self.images + other.images,
+            {**self.details, **other.details},
+        )
 
 
 Event = (

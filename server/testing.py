@@ -78,11 +78,13 @@ class FakeState:
 
 
 class FakeRegistry:
-    """Engines that are always loaded. `failed` names models that can't be leased, and why."""
+    """Engines that are always loaded. `failed` names models that can't be leased, and why; `loads`
+    how busy they are."""
 
     def __init__(self, engines: Mapping[str, FakeEngine]) -> None:
         self.engines = engines
         self.failed: dict[str, str] = {}
+        self.loads: dict[str, float] = {}
         self.leases = 0
 
     @asynccontextmanager
@@ -94,6 +96,9 @@ class FakeRegistry:
             yield self.engines[spec.name]
         finally:
             self.leases -= 1
+
+    def busy(self, spec: ModelSpec) -> float:
+        return self.loads.get(spec.name, 0.0)
 
     def states(self) -> Mapping[str, FakeState]:
         return {
@@ -128,8 +133,10 @@ class FakeServer:
         bank: Bank | None = None,
         limiter: Limiter | None = None,
         price: Price | None = None,
+        quality: Mapping[Task, Mapping[str, Any]] | None = None,
     ) -> None:
-        """options: the fake engines' own, by task. accounts, bank, limiter: real ones, where a test is about them."""
+        """options: the fake engines' own, by task; quality: their modes, as in a model config. accounts, bank, limiter:
+        real ones, where a test is about them."""
         chosen = options or {}
         models = {
             task: FakeModel(
@@ -137,6 +144,7 @@ class FakeServer:
                 engine="fake",
                 serves=task,
                 price=price or Price(),
+                quality=dict((quality or {}).get(task, {})),
                 options=dict(chosen.get(task, {})),
             )
             for task in Task

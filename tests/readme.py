@@ -22,7 +22,7 @@ def settings_table() -> str:
 def snippet(language: str, *, base_url: str, key: str) -> str:
     """The README's code in `language`, as printed but for the host and the key."""
     found = re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
-    (code,) = found
+    code = "\n".join(found)  # later ones go on where earlier ones ended
     assert "http://127.0.0.1:8000" in code
     assert "sk-sage-..." in code
     return str(code).replace("http://127.0.0.1:8000", base_url).replace("sk-sage-...", key)

@@ -13,12 +13,26 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPProcessor,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+)
 
 SIZE = 32
 """Its own width and height in pixels: latents of 16 by 16."""
 
 _WIDTH = 16
+_NARROW: dict[str, Any] = {
+    "hidden_size": _WIDTH,
+    "intermediate_size": 2 * _WIDTH,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+}
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789,."
 _SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 
@@ -46,6 +60,17 @@ def build(
     if broken:
         torch.nn.init.constant_(pipeline.vae.decoder.conv_out.bias, float("nan"))
     pipeline.save_pretrained(folder, safe_serialization=safetensors)
+    return folder
+
+
+def build_scorer(folder: Path) -> Path:
+    """Write a CLIP model to `folder` and return it: its scores mean nothing, but differ."""
+    torch.manual_seed(0)
+    text = _text_config()
+    vision = {**_NARROW, "image_size": 16, "patch_size": 8}
+    CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=vision, projection_dim=8)).save_pretrained(folder)
+    pictures = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    CLIPProcessor(pictures, _tokenizer(folder.parent / f"{folder.name}-vocabulary")).save_pretrained(folder)
     return folder
 
 
@@ -88,17 +113,16 @@ def _autoencoder(channels: int) -> AutoencoderKL:
 
 
 def _text_encoder() -> CLIPTextModel:
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=2 * len(_LETTERS) + len(_SPECIAL),
-            hidden_size=_WIDTH,
-            intermediate_size=2 * _WIDTH,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            bos_token_id=2 * len(_LETTERS),
-            eos_token_id=2 * len(_LETTERS) + 1,
-            pad_token_id=2 * len(_LETTERS) + 1,
-        )
+    return CLIPTextModel(_text_config())
+
+
+def _text_config() -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=2 * len(_LETTERS) + len(_SPECIAL),
+        bos_token_id=2 * len(_LETTERS),
+        eos_token_id=2 * len(_LETTERS) + 1,
+        pad_token_id=2 * len(_LETTERS) + 1,
+        **_NARROW,
     )
 
 

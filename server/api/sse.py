@@ -1,5 +1,6 @@
 """Answers that are streamed while a Run works: raw bytes, and server-sent events."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Protocol
 
@@ -13,6 +14,9 @@ from server.api.lifetime import while_receiving
 from server.pipeline.run import ClientGone
 
 DONE = b"data: [DONE]\n\n"
+
+KEEP_ALIVE = 5.0
+"""Seconds without an event after which a comment is sent: proxies and clients give up on a silent connection."""
 
 
 def frame(obj: Any) -> bytes:
@@ -33,6 +37,11 @@ class Closing(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+    @property
+    def progress(self) -> str:
+        """What is being done, in a few words."""
+        ...
 
 
 class RunResponse(Response):
@@ -97,11 +106,28 @@ class SseResponse(RunResponse):
         told = {"cache-control": "no-cache", "x-accel-buffering": "no", **(headers or {})}
         super().__init__(run, frames, media_type="text/event-stream", headers=told)
         self._terminator = terminator
+        self._now = asyncio.get_running_loop().time
+        self._last = self._now()
 
     async def _send_chunks(self, send: Send) -> None:
+        beating = asyncio.create_task(self._beat(send))
         try:
-            await super()._send_chunks(send)
+            async for chunk in self._chunks:
+                self._last = self._now()
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except Exception as raised:  # noqa: BLE001 - told to the client, and logged if it is a bug
             self._run.fail()
             event = b"data: " + body_of(as_sagehold_error(raised)) + b"\n\n"
             await send({"type": "http.response.body", "body": event + self._terminator, "more_body": True})
+        finally:
+            beating.cancel()
+            await asyncio.wait([beating])
+
+    async def _beat(self, send: Send) -> None:
+        """Comments, which clients ignore, while nothing else is sent; they tell which pass is at work."""
+        while True:
+            await asyncio.sleep(self._last + KEEP_ALIVE - self._now())
+            if self._now() - self._last >= KEEP_ALIVE:
+                self._last = self._now()
+                comment = f": {self._run.progress}\n\n".encode()
+                await send({"type": "http.response.body", "body": comment, "more_body": True})

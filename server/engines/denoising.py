@@ -24,7 +24,7 @@ class Denoising:
     """The scheduler of one pipeline, overheard. Used by one thread at a time, as the pipeline itself."""
 
     def __init__(self, scheduler: Any) -> None:
-        self._scheduler = scheduler
+        self.scheduler = scheduler
         self._listener: Callable[[Step], None] | None = None
         self._done = 0
         take_step = scheduler.step
@@ -40,6 +40,13 @@ class Denoising:
             return result
 
         scheduler.step = step
+
+    @property
+    def most_steps(self) -> int | None:
+        """Steps that the scheduler can set at most; None where it does not say."""
+        config = self.scheduler.config
+        limits = [getattr(config, name, None) for name in ("num_train_timesteps", "original_inference_steps")]
+        return min((limit for limit in limits if limit is not None), default=None)
 
     @contextmanager
     def heard_by(self, listener: Callable[[Step], None]) -> Generator[None]:
@@ -69,6 +76,8 @@ def clean_sample(scheduler: Any, result: Any, args: tuple[Any, ...], kwargs: dic
         return sample - scheduler.sigmas[scheduler.step_index - 1] * model_output
     if kind == "DPMSolverMultistepScheduler" and scheduler.config.algorithm_type.endswith("++"):
         return scheduler.model_outputs[-1]  # DPM-Solver++ works on predicted clean samples (arXiv 2211.01095)
+    if kind == "UniPCMultistepScheduler" and scheduler.config.predict_x0:
+        return scheduler.model_outputs[-1]  # so does UniPC, by default (arXiv 2302.04867)
     return result[0] if isinstance(result, tuple) else result.prev_sample
 
 

@@ -1,32 +1,38 @@
 """Text to image by any diffusers pipeline: what runs inside the worker process of an image model."""
 
-import inspect
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
+from io import BytesIO
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from PIL import Image
 from transformers.utils import logging as transformers_logging
 
 from server.core import Accepted, Event, ImageJob, Job, Picture, Usage
 from server.engines import image_sizes
-from server.engines.denoising import Denoising, Step, decoded
+from server.engines.denoising import Step, decoded
 from server.engines.image_encode import encoded, from_pixels, is_picture, resized
+from server.engines.image_order import SEEDS, Order
 from server.engines.image_sizes import ImageSizes, Size
+from server.engines.pipeline_form import Form
+from server.engines.schedulers import Schedulers
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+
+if TYPE_CHECKING:
+    from server.engines.image_scorer import ClipScorer
 
 log = logging.getLogger(__name__)
 
 _TICK = 0.2  # seconds: how often a job that has nothing to tell can be cancelled
-_SEEDS = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +49,13 @@ class DiffusersOptions:
     device: str = "auto"
     variant: str | None = None
     max_batch: int = 4
+    scorer: str | None = None
     threads: int = 0
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "DiffusersOptions":
         """From a mapping that may hold more than these."""
         return cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """A job, checked. target: the size of the files; drawn: of what the pipeline makes."""
-
-    job: ImageJob
-    target: Size
-    drawn: Size
-    steps: int
-    guidance: float
-    seed: int
-
-    def seed_of(self, index: int) -> int:
-        return (self.seed + index) % _SEEDS
 
 
 class _NobodyWaitsError(Exception):
@@ -78,7 +70,13 @@ def create(options: Mapping[str, Any]) -> "DiffusersHandler":
     # A worker writes to a log: progress bars are for terminals.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
-    return DiffusersHandler(_load(chosen), chosen)
+    pipeline = _load(chosen)
+    scorer = None
+    if chosen.scorer is not None:
+        from server.engines.image_scorer import ClipScorer
+
+        scorer = ClipScorer.load(Path(chosen.scorer), pipeline.device, pipeline.dtype)
+    return DiffusersHandler(pipeline, chosen, scorer)
 
 
 def _load(options: DiffusersOptions) -> Any:
@@ -116,11 +114,11 @@ class DiffusersHandler:
     which other pictures share its batch (but for the last bits of floating-point sums).
     """
 
-    def __init__(self, pipeline: Any, options: DiffusersOptions) -> None:
-        self._pipeline = pipeline
+    def __init__(self, pipeline: Any, options: DiffusersOptions, scorer: "ClipScorer | None" = None) -> None:
+        self._drawing = Form(pipeline)
         self._options = options
-        self._takes = frozenset(inspect.signature(pipeline.__call__).parameters)
-        if not {"prompt", "output_type"} <= self._takes:
+        self._scorer = scorer
+        if not {"prompt", "output_type"} <= self._drawing.takes:
             raise ModelUnavailable(f"A {type(pipeline).__name__} draws nothing from a text prompt.")
         processor = getattr(pipeline, "image_processor", None)
         self._sizes = ImageSizes(
@@ -128,9 +126,11 @@ class DiffusersHandler:
             declared=tuple(size for size in map(image_sizes.parse, options.sizes) if size is not None),
             resampled=options.resample != "none",
             factor=1 if processor is None else int(processor.config.vae_scale_factor),
-            flexible={"width", "height"} <= self._takes,
+            flexible={"width", "height"} <= self._drawing.takes,
         )
-        self._denoising = Denoising(pipeline.scheduler)
+        self._schedulers = Schedulers(pipeline.scheduler)
+        self._redrawing: Form | None = None
+        self._making = threading.Lock()
         # A pipeline keeps the state of its one run in itself: a single thread is the lock and the queue at once.
         self._painter = ThreadPoolExecutor(1, thread_name_prefix="painter")
 
@@ -146,40 +146,50 @@ class DiffusersHandler:
 
     # ------------------------------------------------------------ before the work
 
-    def _order(self, job: Job) -> _Order:
+    def _order(self, job: Job) -> Order:
         if not isinstance(job, ImageJob):
             raise InvalidRequest("This model makes images only.", param="model")
+        form = self._form_for(job)
+        seat = self._schedulers.seat(job.scheduler)
         steps = self._options.steps if job.steps is None else job.steps
-        limit = getattr(self._pipeline.scheduler.config, "num_train_timesteps", steps)
-        if "num_inference_steps" in self._takes and steps > limit:
+        limit = seat.most_steps
+        if "num_inference_steps" in form.takes and limit is not None and steps > limit:
             raise InvalidRequest(f"This model takes at most {limit} steps.", param="steps")
-        if job.guidance is not None and self._guidance_parameter is None:
+        if job.guidance is not None and form.guidance_parameter is None:
             raise InvalidRequest("This model takes no guidance scale.", param="guidance")
-        if job.negative_prompt is not None and "negative_prompt" not in self._takes:
+        if job.negative_prompt is not None and "negative_prompt" not in form.takes:
             raise InvalidRequest("This model takes no negative prompt.", param="negative_prompt")
         target, drawn = self._sizes.choose(job.width, job.height)
-        return _Order(
+        if job.starts:
+            drawn = self._sizes.enlarged(drawn, job.enlarge)
+        return Order(
             job=job,
+            form=form,
+            seat=seat,
             target=target,
             drawn=drawn,
             steps=steps,
             guidance=self._options.guidance if job.guidance is None else job.guidance,
-            seed=secrets.randbits(32) if job.seed is None else job.seed % _SEEDS,
+            seed=secrets.randbits(32) if job.seed is None else job.seed % SEEDS,
+            starts=tuple(_start(data, drawn) for data in job.starts),
         )
 
-    @property
-    def _guidance_parameter(self) -> str | None:
-        # Pipelines of guidance-distilled models take the classifier-free scale under the second name.
-        return next((name for name in ("guidance_scale", "true_cfg_scale") if name in self._takes), None)
+    def _form_for(self, job: ImageJob) -> Form:
+        if not job.starts:
+            return self._drawing
+        with self._making:
+            if self._redrawing is None:
+                self._redrawing = self._drawing.redrawing()
+        return self._redrawing
 
     def _prompt_tokens(self, prompt: str) -> int:
         """Tokens of the prompt that the model reads, marks included; 0 where the pipeline has no tokenizer."""
-        tokenizer = getattr(self._pipeline, "tokenizer", None)
+        tokenizer = getattr(self._drawing.pipeline, "tokenizer", None)
         return len(tokenizer(prompt, truncation=True).input_ids) if callable(tokenizer) else 0
 
     # ------------------------------------------------------------ the work
 
-    def _batch(self, order: _Order, indexes: range) -> Iterator[Picture | None]:
+    def _batch(self, order: Order, indexes: range) -> Iterator[Picture | None]:
         """Draw in the painter's thread; tell what it tells, and None between, until it is done."""
         told: SimpleQueue[Picture | None] = SimpleQueue()
         stop = threading.Event()
@@ -198,9 +208,9 @@ class DiffusersHandler:
                 wait([painting])
 
     def _paint(
-        self, order: _Order, indexes: range, tell: Callable[[Picture | None], None], stop: threading.Event
+        self, order: Order, indexes: range, tell: Callable[[Picture | None], None], stop: threading.Event
     ) -> None:
-        wanted = order.job.partial_images
+        pipeline, wanted = order.form.pipeline, order.previews
         stage = sent = 0
 
         def listen(step: Step) -> None:
@@ -210,47 +220,52 @@ class DiffusersHandler:
             reached = step.done * (wanted + 1) // step.total
             if stage < reached <= wanted:
                 stage = reached
-                pixels = decoded(self._pipeline, step.latents, *order.drawn)
+                pixels = decoded(pipeline, step.latents, *order.drawn)
                 # A preview that can't be shown is left out; the finished picture decides whether anything is wrong.
                 if pixels is not None and is_picture(pixels):
                     for index, image in zip(indexes, pixels, strict=True):
-                        tell(self._picture(order, index, image, partial=sent))
+                        tell(self._picture(order, index, from_pixels(image), partial=sent))
                     sent += 1
             tell(None)
 
-        with self._denoising.heard_by(listen):
-            result = self._pipeline(**self._arguments(order, indexes))
+        # On the processor whatever the device is: the same seed then gives the same noise everywhere.
+        generators = [torch.Generator("cpu").manual_seed(order.seed_of(index)) for index in indexes]
+        pipeline.scheduler = order.seat.scheduler
+        with order.seat.heard_by(listen):
+            result = pipeline(**order.arguments(indexes, generators))
         if any(getattr(result, "nsfw_content_detected", None) or ()):
             raise InvalidRequest(
                 "The model's safety checker refused the picture.", param="prompt", code="moderation_blocked"
             )
-        for index, image in zip(indexes, result.images, strict=True):
-            if not is_picture(image):
+        for index, pixels in zip(indexes, result.images, strict=True):
+            if not is_picture(pixels):
                 log.error("picture %d is not made of finite numbers (seed %d)", index, order.seed_of(index))
                 raise EngineFailed("The model's arithmetic broke down on this picture, so there is none to show.")
-            tell(self._picture(order, index, image, partial=None))
+        images = [from_pixels(pixels) for pixels in result.images]
+        for index, image, score in zip(indexes, images, self._scores(order.job, images), strict=True):
+            tell(self._picture(order, index, image, score=score))
 
-    def _arguments(self, order: _Order, indexes: range) -> dict[str, Any]:
-        """The arguments of the pipeline's call, as far as its class takes them."""
-        job, count = order.job, len(indexes)
-        repeated = 1 if "num_images_per_prompt" in self._takes else count
-        arguments: dict[str, Any] = {
-            "prompt": job.prompt if repeated == 1 else [job.prompt] * repeated,
-            "num_images_per_prompt": count,
-            "width": order.drawn[0],
-            "height": order.drawn[1],
-            "num_inference_steps": order.steps,
-            # On the processor whatever the device is: the same seed then gives the same noise everywhere.
-            "generator": [torch.Generator("cpu").manual_seed(order.seed_of(index)) for index in indexes],
-            "output_type": "np",
-        }
-        if self._guidance_parameter is not None:
-            arguments[self._guidance_parameter] = order.guidance
-        if job.negative_prompt is not None:
-            arguments["negative_prompt"] = job.negative_prompt if repeated == 1 else [job.negative_prompt] * repeated
-        return {name: value for name, value in arguments.items() if name in self._takes}
+    def _scores(self, job: ImageJob, images: Sequence[Image.Image]) -> Sequence[float | None]:
+        if not job.score or self._scorer is None:
+            return [None] * len(images)
+        scores: Sequence[float] = self._scorer.scores(job.prompt, images)
+        return scores
 
-    def _picture(self, order: _Order, index: int, pixels: Any, partial: int | None) -> Picture:
-        image = resized(from_pixels(pixels), order.target, self._options.resample)
+    def _picture(
+        self, order: Order, index: int, image: Image.Image, partial: int | None = None, score: float | None = None
+    ) -> Picture:
+        # What was drawn larger than it is sent is made smaller, for which the config has no word.
+        resample = "lanczos" if self._options.resample == "none" or order.starts else self._options.resample
+        image = resized(image, order.target, resample)
         data = encoded(image, order.job.format, order.job.compression)
-        return Picture(index, data, image.width, image.height, partial=partial, seed=order.seed_of(index))
+        return Picture(index, data, image.width, image.height, partial, order.seed_of(index), score)
+
+
+def _start(data: bytes, size: Size) -> Image.Image:
+    """An encoded picture at the size that it is to be redrawn at. Raises InvalidRequest for one with transparency."""
+    with Image.open(BytesIO(data)) as image:
+        # Four channels would be taken for latents.
+        if image.mode != "RGB":
+            raise InvalidRequest("This model can't draw a picture over that is not plain RGB.", param="quality")
+        image.load()
+        return resized(image, size, "lanczos")

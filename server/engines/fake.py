@@ -5,7 +5,7 @@ sleeps unless it is told to `pause`: a test that wants a slow engine closes its 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -73,13 +73,17 @@ class _Room:
 
 
 class FakeEngine:
-    """An Engine (server/engines/base.py) for any one task. `started`, `finished` and `cut_short` count its jobs."""
+    """An Engine (server/engines/base.py) for any one task. `started`, `finished` and `cut_short` count its jobs.
+
+    script: events to answer the next jobs with, in place of those made up; for tasks other than chat.
+    """
 
     def __init__(self, task: Task, options: Mapping[str, Any] | None = None) -> None:
         self._task = task
         self.options = FakeOptions(**(options or {}))
         self.gate = Gate()
         self.jobs: list[Job] = []
+        self.script: list[Iterable[Event]] = []
         self.started = 0
         self.finished = 0
         self.cut_short = 0
@@ -127,7 +131,7 @@ class FakeEngine:
         try:
             if self.options.fail:
                 raise EngineFailed
-            events = events_of(job, self.options)
+            events = iter(self.script.pop(0)) if self.script else events_of(job, self.options)
             accepted = next(events)
             assert isinstance(accepted, Accepted)
             await self.gate.through()

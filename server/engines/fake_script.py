@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from server.core import (
@@ -35,11 +35,13 @@ class FakeOptions:
 
     text: the answer to chats and the transcript. A token is a word with the space before it.
     echo: answer a chat with its last user message instead.
+    replies: what a chat answers instead where its last user message holds the key; of a list, choice i gets entry i.
     tokens: repeat the answer up to this many tokens, for benchmarks.
     reasoning: text told as reasoning before a chat's answer.
     call: {"name", "arguments"} that a chat with tools ends in, unless the job forces another tool.
     context: the context length in tokens; longer prompts are refused.
     language, duration: of transcribed audio; duration in seconds.
+    scores: of pictures whose job asks for it, one after the other, again and again; empty for none.
     voices: voice names that exist; empty for all.
     fail_start: `start` raises ModelUnavailable with this text.
     refuse: jobs are refused with this text before `Accepted`, as a bad request.
@@ -52,12 +54,14 @@ class FakeOptions:
 
     text: str = "Hello from the fake engine."
     echo: bool = False
+    replies: Mapping[str, Any] = field(default_factory=dict)
     tokens: int | None = None
     reasoning: str = ""
     call: Mapping[str, Any] | None = None
     context: int = 4096
     language: str = "en"
     duration: float = 2.0
+    scores: tuple[float, ...] = ()
     voices: tuple[str, ...] = ()
     fail_start: str | None = None
     refuse: str | None = None
@@ -79,7 +83,7 @@ def events_of(job: Job, options: FakeOptions) -> Iterator[Event]:
         case SpeechJob():
             return _speech(job)
         case ImageJob():
-            return _images(job)
+            return _images(job, options)
 
 
 def _tokens(text: str) -> list[str]:
@@ -115,15 +119,16 @@ def _chat(job: ChatJob, options: FakeOptions) -> Iterator[Event]:
     for index in range(job.n):
         for token in reasoning:
             yield ReasoningDelta(index, token, 1)
-    answer, reason = _answer(job, options)
-    for token in answer:  # the choices interleaved, as in a batch
-        for index in range(job.n):
-            yield TextDelta(index, token, _logprobs(job, token), 1)
-    for index in range(job.n):
+    answers = [_answer(job, options, index) for index in range(job.n)]
+    for place in range(max(len(tokens) for tokens, _ in answers)):  # the choices interleaved, as in a batch
+        for index, (tokens, _) in enumerate(answers):
+            if place < len(tokens):
+                yield TextDelta(index, tokens[place], _logprobs(job, tokens[place]), 1)
+    for index, (_, reason) in enumerate(answers):
         yield Finish(index, reason)
     yield Usage(
         prompt_tokens=prompt,
-        completion_tokens=job.n * (len(answer) + len(reasoning)),
+        completion_tokens=sum(len(tokens) + len(reasoning) for tokens, _ in answers),
         reasoning_tokens=job.n * len(reasoning),
     )
 
@@ -140,8 +145,12 @@ def _call(job: ChatJob, options: FakeOptions) -> tuple[str, str] | None:
     return (script["name"], arguments) if script else None
 
 
-def _answer(job: ChatJob, options: FakeOptions) -> tuple[list[str], FinishReason]:
-    text = _text_of(job.messages[-1]) if options.echo else options.text
+def _answer(job: ChatJob, options: FakeOptions, index: int) -> tuple[list[str], FinishReason]:
+    asked = _text_of(job.messages[-1])
+    text = asked if options.echo else options.text
+    for key, reply in options.replies.items():
+        if key in asked:
+            text = reply if isinstance(reply, str) else reply[index % len(reply)]
     if job.output_schema is not None:
         text = json.dumps(dict.fromkeys(job.output_schema.get("properties", {}), text))
     for stop in job.stop:
@@ -199,22 +208,27 @@ def _speech(job: SpeechJob) -> Iterator[Event]:
     yield Usage(characters=len(job.text))
 
 
-def _images(job: ImageJob) -> Iterator[Event]:
+def _images(job: ImageJob, options: FakeOptions) -> Iterator[Event]:
     yield Accepted(prompt_tokens=len(job.prompt.split()))
     width, height = job.width or 64, job.height or 64
     seed = job.seed or 0
     for index in range(job.n):
         for partial in range(job.partial_images):
-            yield Picture(index, _picture(job, width, height, seed + index), width, height, partial=partial)
-        yield Picture(index, _picture(job, width, height, seed + index), width, height, seed=seed + index)
+            yield Picture(index, _picture(job, width, height, seed, index), width, height, partial=partial)
+        score = options.scores[index % len(options.scores)] if job.score and options.scores else None
+        data = _picture(job, width, height, seed, index)
+        yield Picture(index, data, width, height, seed=seed + index, score=score)
     yield Usage(prompt_tokens=len(job.prompt.split()), images=job.n)
 
 
-def _picture(job: ImageJob, width: int, height: int, seed: int) -> bytes:
-    """One flat colour, which the seed chooses."""
+def _picture(job: ImageJob, width: int, height: int, seed: int, index: int) -> bytes:
+    """One flat colour, which the seed chooses; that of the start, with all of its blue, where there is one."""
     from PIL import Image
 
-    colour = (seed * 67 % 256, seed * 131 % 256, 128)
+    colour = ((seed + index) * 67 % 256, (seed + index) * 131 % 256, 128)
+    if job.starts:
+        red, green, _ = Image.open(io.BytesIO(job.starts[index])).resize((1, 1)).getpixel((0, 0))  # type: ignore[misc]
+        colour = (red, green, 255)
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), colour).save(buffer, job.format)
     return buffer.getvalue()

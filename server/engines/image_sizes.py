@@ -1,5 +1,6 @@
 """Which sizes an image model gives, and at which size the pipeline draws for each: no torch in it."""
 
+import math
 from dataclasses import dataclass
 
 from server.errors import InvalidRequest, ModelUnavailable
@@ -38,6 +39,15 @@ class ImageSizes:
         if asked != self.own and not self._gives(asked):
             raise InvalidRequest(f"This model can't give {name(asked)}. Sizes it can give: {self}.", param="size")
         return asked, self.own if self.resampled else asked
+
+    def enlarged(self, drawn: Size, times: float) -> Size:
+        """`drawn` at so many times its size, as far as the factor and the most pixels allow; never smaller."""
+        if not self.flexible:
+            return drawn
+        pixels = drawn[0] * drawn[1]
+        times = min(times, math.sqrt(max(self._most_pixels, pixels) / pixels))
+        width, height = (max(length, int(length * times) // self.factor * self.factor) for length in drawn)
+        return width, height
 
     def __str__(self) -> str:
         listed = ", ".join(dict.fromkeys(map(name, (self.own, *self.declared))))

@@ -7,7 +7,7 @@ guards espeak-ng by a lock of its own, and everything else here belongs to one j
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,6 +52,14 @@ class Speaker:
     noise_scale: float | None = None
     noise_w: float | None = None
 
+    def varied(self, job: SpeechJob) -> "Speaker":
+        """With the job's variation where it names one, which is 0 for none at all; else with its own."""
+        return replace(
+            self,
+            noise_scale=self.noise_scale if job.noise_scale is None else job.noise_scale,
+            noise_w=self.noise_w if job.noise_w is None else job.noise_w,
+        )
+
     def say(self, phonemes: list[str], speed: float) -> NDArray[np.float32]:
         """Samples, shape [n], at the voice's own rate, peak at PEAK."""
         config = SynthesisConfig(
@@ -82,8 +90,10 @@ class PiperHandler:
         """
         if not isinstance(job, SpeechJob):
             raise TypeError(f"not a speech job: {type(job).__name__}")
-        voice = resolve(job.voice, self._names)
-        speaker = self._speakers[voice]
+        asked = resolve(job.voice, self._names)
+        instead = job.instead.get(asked, asked)
+        voice = instead if instead in self._speakers else asked
+        speaker = self._speakers[voice].varied(job)
         text = spoken_text(job.text)
         if not text:
             raise InvalidRequest("The input has nothing in it to speak.", param="input")

@@ -106,12 +106,15 @@ class WhisperHandler:
         self._english_only = options.english_only or not model.model.is_multilingual
 
     def handle(self, job: Job) -> Iterator[Event | None]:
-        """Accepted, TranscriptInfo, Segments in order of time, Usage with the seconds of audio."""
+        """Accepted, TranscriptInfo, Segments in order of time, Usage with the seconds of audio.
+
+        The spans of a job must be in order and apart from each other; each is heard at once, so they should be short.
+        """
         if not isinstance(job, TranscriptionJob):
             raise EngineFailed("A transcription model was given another task.")
         self._check_language(job)
         with AudioFile(job.audio, max_seconds=self._options.max_seconds) as audio:
-            yield from self._transcribe(job, audio)
+            yield from self._spans(job, audio) if job.spans else self._transcribe(job, audio)
 
     def _check_language(self, job: TranscriptionJob) -> None:
         if self._english_only:
@@ -128,13 +131,12 @@ class WhisperHandler:
         """Piece by piece, each beginning where the last segment that is certainly whole ended."""
         size = round((PIECE + EDGE) * RATE)
         heard = yield from _read(audio, size)
-        if not heard.size:
-            raise InvalidRequest("No audio could be decoded from the file.", param="file")
+        _must_be_some(heard)
         yield Accepted(audio_seconds=max(audio.seconds, heard.size / RATE))
         language = "en" if self._english_only else job.language
         # Every piece begins with the client's prompt rather than with the text of the last one: a hint of how names
         # are spelled serves all of them, and a short or wrong end of one makes Whisper take the next for silence.
-        prompt = _SPECIAL_TOKEN.sub("", job.prompt or "").strip() or None
+        prompt = _prompt(job.prompt)
         start, number = 0, 0  # of the piece, in samples; of the next segment
         while True:
             last = heard.size < size
@@ -151,7 +153,7 @@ class WhisperHandler:
                         end = float(raw.start)
                         break
                     end = PIECE  # one segment fills the piece, so hearing it again from its start gains nothing
-                if raw.no_speech_prob > NO_SPEECH and not self._has_speech(_range(wave, raw.start, raw.end)):
+                if self._invented(raw, wave):
                     continue
                 yield _segment(raw, number, start / RATE, (start + wave.size) / RATE)
                 number += 1
@@ -163,16 +165,50 @@ class WhisperHandler:
             more = yield from _read(audio, step)
             heard = np.concatenate((heard[step:], more))
 
+    def _spans(self, job: TranscriptionJob, audio: AudioFile) -> Iterator[Event | None]:
+        """The job's spans only, each by itself; what lies between them is read over."""
+        language = "en" if self._english_only else job.language
+        place = number = samples = 0  # samples read; of the next segment; samples heard
+        for i, span in enumerate(job.spans):
+            start = max(round(span.start * RATE), place)
+            yield from _skip(audio, start - place)
+            heard = yield from _read(audio, round(span.end * RATE) - start)
+            place = start + heard.size
+            if i == 0:
+                _must_be_some(heard)
+                yield Accepted(audio_seconds=sum(span.end - span.start for span in job.spans))
+            if not heard.size:
+                continue  # it lies after the end of the audio
+            samples += heard.size
+            wave = heard.astype(np.float32) / 32768.0
+            segments, info = self._decode(job, wave, language, _prompt(job.prompt, span.context))
+            if i == 0:
+                language = info.language
+                duration = max(audio.seconds, place / RATE)
+                yield TranscriptInfo(info.language, float(info.language_probability), duration)
+            for raw in segments:
+                if not self._invented(raw, wave):
+                    yield _segment(raw, number, start / RATE, place / RATE, span=i)
+                    number += 1
+            yield None
+        yield Usage(audio_seconds=samples / RATE)
+
+    def _invented(self, raw: Any, wave: Wave) -> bool:
+        """Whether a segment is text over silence: Whisper doubts that anybody speaks, and the voice detector agrees."""
+        return raw.no_speech_prob > NO_SPEECH and not self._has_speech(_range(wave, raw.start, raw.end))
+
     def _decode(
         self, job: TranscriptionJob, wave: Wave, language: str | None, prompt: str | None
     ) -> tuple[Iterator[Any], Any]:
-        sampling = {} if job.temperature is None else {"temperature": job.temperature}
+        # Left alone, faster-whisper raises the temperature step by step while the outcome looks bad.
+        temperature = job.temperature if job.temperature is not None or job.fallback else 0.0
+        sampling = {} if temperature is None else {"temperature": temperature}
         segments, info = self._model.transcribe(
             wave,
             language=language,
             task="translate" if job.translate and not self._english_only else "transcribe",
-            beam_size=self._options.beam_size,
-            vad_filter=self._options.vad,
+            beam_size=job.beam_size or self._options.beam_size,
+            vad_filter=self._options.vad if job.vad is None else job.vad,
             word_timestamps=job.words,
             initial_prompt=prompt,
             **sampling,
@@ -190,14 +226,31 @@ def _read(audio: AudioFile, count: int) -> Generator[None, None, Samples]:
         if part.size < _STEP:
             break
         yield
-    return np.concatenate(parts)
+    return np.concatenate(parts) if parts else np.empty(0, np.int16)
+
+
+def _skip(audio: AudioFile, count: int) -> Generator[None, None, None]:
+    """Read over `count` samples, in steps."""
+    while count > 0 and (size := audio.read(min(count, _STEP)).size):
+        count -= size
+        yield
+
+
+def _must_be_some(heard: Samples) -> None:
+    if not heard.size:
+        raise InvalidRequest("No audio could be decoded from the file.", param="file")
+
+
+def _prompt(*texts: str | None) -> str | None:
+    """The texts in one, without control tokens. Of a long one Whisper reads the last 223 tokens only."""
+    return " ".join(clean for text in texts if (clean := _SPECIAL_TOKEN.sub("", text or "").strip())) or None
 
 
 def _range(wave: Wave, start: float, end: float) -> Wave:
     return wave[round(start * RATE) : round(end * RATE)]
 
 
-def _segment(raw: Any, number: int, offset: float, limit: float) -> Segment:
+def _segment(raw: Any, number: int, offset: float, limit: float, span: int | None = None) -> Segment:
     """A segment of faster-whisper's (numbered from 1, in NumPy's floats, times within its piece) as ours.
 
     offset: seconds at which its piece begins; limit: at which it ends, since Whisper's times may lie beyond.
@@ -220,4 +273,5 @@ def _segment(raw: Any, number: int, offset: float, limit: float) -> Segment:
         words=tuple(
             Word(word.word, time(word.start), time(word.end), float(word.probability)) for word in raw.words or ()
         ),
+        span=span,
     )

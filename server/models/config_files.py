@@ -21,10 +21,10 @@ from server.models.spec import (
     ModelBase,
     ModelSpec,
     PiperModel,
-    Strict,
     VllmModel,
     WhisperModel,
 )
+from server.models.strict import Strict
 
 EXAMPLES = "examples"
 """The folder beside the configs whose files are checked, but not served."""

@@ -40,8 +40,10 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
 
 
 def worker_options(spec: ModelSpec, models_dir: Path) -> dict[str, Any]:
-    """What a worker's `create` gets: the config's fields of that kind of model, `name`, and `path`, absolute."""
-    fields = spec.model_dump(mode="json", exclude={*ModelBase.model_fields, "engine"})
+    """What a worker's `create` gets: the config's fields of that kind of model, `name`, and its paths, absolute."""
+    fields = spec.model_dump(mode="json", exclude={*ModelBase.model_fields, "engine", "quality"})
+    if isinstance(spec, DiffusersModel) and spec.scorer is not None:
+        fields["scorer"] = str((models_dir / spec.scorer).resolve())
     return {**fields, "name": spec.name, "path": str(weights.location(spec, models_dir))}
 
 

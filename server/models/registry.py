@@ -81,6 +81,11 @@ class Registry:
         async with self._slots[spec.name].lease(self._queue_timeout) as engine:
             yield engine
 
+    def busy(self, spec: ModelSpec) -> float:
+        """Requests that have the model or wait for it, as a share of those that it works on at once."""
+        slot = self._slots[spec.name]
+        return (slot.leases + slot.waiting) / spec.parallel
+
     # ------------------------------------------------------------ for people
 
     def states(self) -> Mapping[str, ModelState]:

@@ -5,19 +5,15 @@ files, tells errors with file and line, and resolves public names.
 """
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import ByteSize, Field, StringConstraints, field_validator, model_validator
 
 from server.core import Task
+from server.models.quality import AnyQuality, ChatQuality, ImageQuality, SpeechQuality, TranscriptionQuality
+from server.models.strict import Strict
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=128)]
-
-
-class Strict(BaseModel):
-    """Frozen, and unknown fields are refused: a typo in a config must not pass silently."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Price(Strict):
@@ -102,6 +98,7 @@ class VllmModel(ModelBase):
 
     engine: Literal["vllm"]
     defaults: ChatDefaults = ChatDefaults()
+    quality: ChatQuality = ChatQuality()
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto",
         description="auto: bfloat16 on CUDA and on processors with AVX512-BF16 or AMX, else float32",
@@ -153,6 +150,7 @@ class WhisperModel(ModelBase):
     """A Whisper model in CTranslate2 form, served by faster-whisper in a worker process."""
 
     engine: Literal["whisper"]
+    quality: TranscriptionQuality = TranscriptionQuality()
     compute_type: str = Field(
         default="default",
         description="CTranslate2 compute type: int8, float16 …; default: int8 on a processor, float16 on CUDA",
@@ -183,6 +181,7 @@ class PiperModel(ModelBase):
     """Speech by piper voices, in a worker process. Names that no voice claims use the first voice."""
 
     engine: Literal["piper"]
+    quality: SpeechQuality = SpeechQuality()
     voices: dict[Name, PiperVoice] = Field(min_length=1, description="installed voices by their own id")
     noise_scale: float | None = Field(
         default=None, ge=0, le=2, description="variation of the voice; null: the voice's own"
@@ -192,6 +191,13 @@ class PiperModel(ModelBase):
     )
     sentence_pause: float = Field(default=0.2, ge=0, le=5, description="seconds of silence between sentences")
     threads: int = Field(default=0, ge=0, description="processor threads; 0: all cores")
+
+    @model_validator(mode="after")
+    def _modes_have_voices(self) -> Self:
+        for mode, voice in self.quality.named_voices():
+            if voice not in self.voices:
+                raise ValueError(f"quality.{mode}.voices names {voice!r}; the voices are {', '.join(self.voices)}")
+        return self
 
     @property
     def task(self) -> Task:
@@ -207,6 +213,7 @@ class DiffusersModel(ModelBase):
     """A text-to-image pipeline folder that `DiffusionPipeline.from_pretrained` loads, in a worker process."""
 
     engine: Literal["diffusers"]
+    quality: ImageQuality = ImageQuality()
     size: tuple[int, int] = Field(description="the model's own width and height in pixels, and the default")
     sizes: tuple[str, ...] = Field(
         default=(),
@@ -224,6 +231,11 @@ class DiffusersModel(ModelBase):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     variant: str | None = Field(default=None, description="weight variant in the folder, such as fp16")
     max_batch: int = Field(default=4, ge=1, description="images drawn at once; more are drawn in turns")
+    scorer: str | None = Field(
+        default=None,
+        description="folder of a CLIP model that judges how well a picture fits its prompt, relative to "
+        "SAGEHOLD_MODELS_DIR, or absolute; ultra ranks its candidates by it",
+    )
     threads: int = Field(default=0, ge=0, description="processor threads; 0: all cores")
 
     @property
@@ -240,6 +252,14 @@ class DiffusersModel(ModelBase):
         return sizes
 
 
+_QUALITY: dict[Task, type[AnyQuality]] = {
+    Task.CHAT: ChatQuality,
+    Task.TRANSCRIPTION: TranscriptionQuality,
+    Task.SPEECH: SpeechQuality,
+    Task.IMAGE: ImageQuality,
+}
+
+
 class FakeModel(ModelBase):
     """Canned answers without a model: for tests of the whole API and for `scripts/bench` of the front end."""
 
@@ -247,7 +267,16 @@ class FakeModel(ModelBase):
     serves: Task = Field(description="the task it pretends to do")
     path: str = ""
     defaults: ChatDefaults = ChatDefaults()
+    quality: AnyQuality = Field(default_factory=ChatQuality, description="of the task that it serves")
     options: dict[str, Any] = Field(default_factory=dict, description="see server/engines/fake.py")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _quality_of_the_task(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("serves") in [*Task]:
+            kind = _QUALITY[Task(data["serves"])]
+            data = {**data, "quality": kind.model_validate(data.get("quality", {}))}
+        return data
 
     @property
     def task(self) -> Task:

@@ -9,9 +9,10 @@ from typing import Protocol
 from uuid import uuid4
 
 from server.accounts.ledger_terms import Balance, Hold, Line, Settlement, Use, insufficient
-from server.core import Accepted, Caller, Usage
+from server.core import Accepted, Caller
 from server.errors import ModelNotFound, Overloaded, PermissionDenied, SageholdError
-from server.pipeline.modes import Plan
+from server.pipeline.passes import Work
+from server.pipeline.plan import Plan
 from server.pipeline.pricing import ZERO, affordable_tokens, bound, cost, foreseen
 
 log = logging.getLogger(__name__)
@@ -47,21 +48,26 @@ class Limiter(Protocol):
 class Charge:
     """What a request is billed for: settled once, by the first of the engine's figures, the end, and a failure."""
 
-    def __init__(self, bank: Bank, hold: Hold, plan: Plan) -> None:
+    def __init__(self, bank: Bank, hold: Hold) -> None:
         self._bank = bank
         self._hold = hold
-        self._plan = plan
         self._closed = False
         self.credits: Decimal | None = None
         """What the account pays, once it is settled; None for accounts without meter."""
 
-    async def settle(self, usage: Usage) -> None:
-        """Turn the hold into the real cost. Before the last byte leaves: a crash after it must not be free."""
+    async def settle(self, work: Work) -> None:
+        """Turn the hold into the real cost of each pass. Before the last byte leaves: a crash after it must not be
+        free."""
         if self._closed:
             return
         self._closed = True
-        use = Use(self._plan.job.model, self._plan.spec.name, self._plan.job.task, usage)
-        settlement = await self._bank.settle(self._hold, [Line("pass 1", cost(self._plan, usage))], use)
+        plan = work.plan
+        use = Use(plan.job.model, plan.spec.name, plan.job.task, work.usage)
+        lines = [
+            Line(f"pass {one.place + 1} ({one.name})", cost(plan, plan.passes[one.place], one.usage))
+            for one in work.used
+        ]
+        settlement = await self._bank.settle(self._hold, lines, use)
         if self._hold.metered:
             self.credits = settlement.charged
 
@@ -142,7 +148,7 @@ class Admission:
             tokens = affordable_tokens(plan, accepted, hold.amount)
             if tokens is not None:
                 accepted.limit(tokens)
-        return Charge(self._bank, hold, plan)
+        return Charge(self._bank, hold)
 
 
 @asynccontextmanager

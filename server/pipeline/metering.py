@@ -24,8 +24,11 @@ class Meter:
         self._characters = 0
         self._images = 0
         self._told: Usage | None = None
+        self.begun = False
+        """Whether there was any event yet: work that was only read is not paid."""
 
     def count(self, event: Event) -> None:
+        self.begun = True
         # The most frequent kind first: this runs once a token.
         if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | Finish):
             self._tokens += event.tokens

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
-from server.core import Accepted, ChatJob, ImageJob, SpeechJob, TranscriptionJob, Usage
-from server.models.spec import DiffusersModel
-from server.pipeline.modes import Plan
+from server.core import Accepted, ChatJob, ImageJob, Job, SpeechJob, TranscriptionJob, Usage
+from server.models.spec import DiffusersModel, ModelSpec, Price
+from server.pipeline.plan import Plan, PlannedPass
 
 ZERO = Decimal(0)
+
+SLOWEST_SPEECH = Decimal("0.5")
+"""Seconds of audio that a character makes at most at speed 1: what a take's reading back may cost is held by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +25,42 @@ class Bound:
 
 
 def bound(plan: Plan, accepted: Accepted) -> Bound:
-    """Upper bound of what the plan costs, known before the work begins."""
-    price, job = plan.price, plan.job
-    match job:
-        case ChatJob():
-            prompt = accepted.prompt_tokens * price.prompt_token
-            token = job.n * price.completion_token
-            most = prompt + (accepted.room or 0) * token
-            return Bound(most, most if plan.limited else prompt + token)
-        case TranscriptionJob():
-            most = Decimal(str(accepted.audio_seconds)) * price.audio_second
-        case SpeechJob():
-            most = len(job.text) * price.character
-        case ImageJob():
-            most = job.n * image_cost(plan)
+    """Upper bound of what the plan's passes cost, known before the work begins."""
+    if isinstance(plan.job, ChatJob):
+        fixed, token = _chat(plan, accepted)
+        most = fixed + (accepted.room or 0) * token
+        return Bound(most, most if plan.limited else fixed + token)
+    most = sum((_most(plan, planned, accepted) for planned in plan.passes), ZERO)
     return Bound(most, most)
+
+
+def _chat(plan: Plan, accepted: Accepted) -> tuple[Decimal, Decimal]:
+    """What a plan costs at most whatever its answer's length, and for each token that an answer may have."""
+    price = plan.price
+    fixed = token = ZERO
+    for planned in plan.passes:
+        fixed += planned.prompts * (accepted.prompt_tokens + planned.extra) * price.prompt_token
+        token += planned.prompts * planned.reads * price.prompt_token
+        if planned.writes is None:
+            token += planned.answers * price.completion_token
+        else:
+            fixed += planned.answers * planned.writes * price.completion_token
+    return fixed, token
+
+
+def _most(plan: Plan, planned: PlannedPass, accepted: Accepted) -> Decimal:
+    price, job = plan.price, planned.job or plan.job
+    match job:
+        case TranscriptionJob():
+            return Decimal(str(accepted.audio_seconds)) * price.audio_second
+        case SpeechJob() if planned.by is not None:
+            seconds = len(job.text) * SLOWEST_SPEECH / Decimal(str(job.speed)) + 1
+            return planned.answers * seconds * planned.by[1].audio_second
+        case SpeechJob():
+            return planned.answers * len(job.text) * price.character
+        case ImageJob():
+            return planned.answers * image_cost(plan.spec, price, job)
+    return ZERO
 
 
 def foreseen(plan: Plan) -> Bound:
@@ -47,17 +71,24 @@ def foreseen(plan: Plan) -> Bound:
 
 def affordable_tokens(plan: Plan, accepted: Accepted, held: Decimal) -> int | None:
     """Tokens that each answer may have for `held` credits; None where the price sets no limit."""
-    job = plan.job
-    if not isinstance(job, ChatJob) or plan.price.completion_token == 0:
+    if not isinstance(plan.job, ChatJob):
         return None
-    left = held - accepted.prompt_tokens * plan.price.prompt_token
-    return int((left / (job.n * plan.price.completion_token)).to_integral_value(ROUND_DOWN))
+    fixed, token = _chat(plan, accepted)
+    return int(((held - fixed) / token).to_integral_value(ROUND_DOWN)) if token else None
 
 
-def cost(plan: Plan, usage: Usage) -> Decimal:
-    """What was used, at the plan's prices."""
-    price = plan.price
-    match plan.job:
+def cost(plan: Plan, planned: PlannedPass, usage: Usage) -> Decimal:
+    """What a pass has used, at the plan's prices, or at those of the other model that did it."""
+    job = planned.job or plan.job
+    if planned.by is not None:
+        # Never more than was foreseen: a take that will not end is the server's trouble.
+        most = _most(plan, planned, Accepted())
+        return min(most, Decimal(str(usage.audio_seconds)) * planned.by[1].audio_second)
+    return _cost(plan.spec, plan.price, job, usage)
+
+
+def _cost(spec: ModelSpec, price: Price, job: Job, usage: Usage) -> Decimal:
+    match job:
         case ChatJob():
             return usage.prompt_tokens * price.prompt_token + usage.completion_tokens * price.completion_token
         case TranscriptionJob():
@@ -65,16 +96,16 @@ def cost(plan: Plan, usage: Usage) -> Decimal:
         case SpeechJob():
             return usage.characters * price.character
         case ImageJob():
-            return usage.images * image_cost(plan)
+            return usage.images * image_cost(spec, price, job)
 
 
-def image_cost(plan: Plan) -> Decimal:
-    """One image: its area against the model's own size, and its denoising steps."""
-    price, job, spec = plan.price, plan.job, plan.spec
-    if not isinstance(job, ImageJob):
-        return ZERO
+def image_cost(spec: ModelSpec, price: Price, job: ImageJob) -> Decimal:
+    """One image: its area against the model's own size, and its denoising steps, those of a redrawing in part."""
+    steps = Decimal(job.steps or (spec.steps if isinstance(spec, DiffusersModel) else 0))
+    if job.strength is not None:
+        steps = (steps * Decimal(str(job.strength))).to_integral_value()
     if not isinstance(spec, DiffusersModel):
-        return price.image + (job.steps or 0) * price.image_step
+        return price.image + steps * price.image_step
     own_width, own_height = spec.size
     area = Decimal((job.width or own_width) * (job.height or own_height)) / Decimal(own_width * own_height)
-    return price.image * area + (job.steps or spec.steps) * price.image_step
+    return price.image * area * Decimal(str(job.enlarge)) ** 2 + steps * price.image_step

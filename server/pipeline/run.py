@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from decimal import Decimal
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import anyio
 
@@ -16,8 +16,10 @@ from server.engines.base import Engine
 from server.errors import EngineFailed, SageholdError
 from server.models.spec import ModelSpec
 from server.pipeline.admission import Admission, Charge, Pass, closing
-from server.pipeline.metering import Meter
-from server.pipeline.modes import Plan, Resolver, plan_for
+from server.pipeline.modes import Resolver, plan_for
+from server.pipeline.passes import Work
+from server.pipeline.plan import Plan
+from server.pipeline.strategies import STRATEGIES
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,11 @@ class Lessor(Protocol):
 
     def lease(self, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
         """A loaded engine, kept loaded for the length of the block. Raises Overloaded, ModelUnavailable."""
+        ...
+
+    def busy(self, spec: ModelSpec) -> float:
+        """How many of the requests that the model works on at once are there already: 0 for none, 1 for all of them,
+        more where requests wait."""
         ...
 
 
@@ -49,18 +56,19 @@ class Pipeline:
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
         async with AsyncExitStack() as stack:
             stack.enter_context(self._counted())
-            plan = plan_for(job, self._catalog)  # 404, 400
+            plan = plan_for(job, self._catalog, self._registry.busy)  # 404, 400
             admitted = await stack.enter_async_context(self._admission.admit(caller, plan))  # 403, 429
             async with self._admission.affording(caller, plan):
                 engine = await stack.enter_async_context(self._registry.lease(plan.spec))  # 503
-                events = engine.run(plan.job)
+                work = Work(plan, engine, self._registry.lease)
+                events = STRATEGIES[plan.strategy](work)
                 stack.push_async_callback(events.aclose)
                 accepted = await anext(events)  # 400: the engine has read the job
                 if not isinstance(accepted, Accepted):
                     raise EngineFailed
                 charge = await self._admission.charge(caller, plan, accepted)  # 402
             await stack.enter_async_context(closing(charge))
-            return Run(plan, accepted, events, admitted, charge, stack.pop_all())
+            return Run(work, accepted, events, admitted, charge, stack.pop_all())
 
     async def drained(self, within: float) -> None:
         """Return when every run is closed and billed, but after `within` seconds at the latest.
@@ -95,22 +103,22 @@ class Run:
 
     def __init__(
         self,
-        plan: Plan,
+        work: Work,
         accepted: Accepted,
         events: AsyncGenerator[Event, None],
         admitted: Pass,
         charge: Charge,
         held: AsyncExitStack,
     ) -> None:
-        self.plan = plan
         self.accepted = accepted
-        self.first_event: float | None = None  # when the engine's first event came, by time.perf_counter()
+        self.first_event: float | None = None  # when the answer's first event came, by time.perf_counter()
+        self._work = work
         self._events = events
-        self._meter = Meter(accepted)
         self._admitted = admitted
         self._charge = charge
         self._held = held
         self._failed = False
+        self._whole = False
 
     async def events(self) -> AsyncIterator[Event]:
         """The task's events, then Usage. Raises EngineFailed if the engine dies on the way."""
@@ -118,8 +126,8 @@ class Run:
             async for event in self._events:
                 if self.first_event is None:
                     self.first_event = time.perf_counter()
-                self._meter.count(event)
                 if isinstance(event, Usage):
+                    self._whole = True
                     await self._settle()
                 yield event
         except Exception:
@@ -127,9 +135,24 @@ class Run:
             raise
 
     @property
+    def plan(self) -> Plan:
+        return self._work.plan
+
+    @property
     def usage(self) -> Usage:
-        """What was used so far; final once the run is closed."""
-        return self._meter.usage
+        """What all passes have used so far; final once the run is closed."""
+        return self._work.usage
+
+    @property
+    def quality(self) -> dict[str, Any]:
+        """`usage.quality`: the mode, its passes and their tokens; final with the Usage event."""
+        return self._work.told()
+
+    @property
+    def progress(self) -> str:
+        """Which pass is at work, for those who wait: `pass 2 of 5, judge`."""
+        place, passes = self._work.doing, self.plan.passes
+        return f"pass {place + 1} of {len(passes)}, {passes[place].name}"
 
     @property
     def credits(self) -> Decimal | None:
@@ -138,8 +161,18 @@ class Run:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the answer tells about how it was made, and about the caller's limits."""
-        return {"x-sagehold-model": self.plan.spec.name, **self._admitted.headers}
+        """What the answer tells about how it is made, and about the caller's limits.
+
+        The passes are those that were needed once the work is done, and those planned until then.
+        """
+        plan, done = self.plan, len(self._work.used) if self._whole else len(self.plan.passes)
+        return {
+            "x-sagehold-model": plan.spec.name,
+            "x-quality": str(plan.quality),
+            "x-quality-passes": str(done),
+            "x-quality-reason": plan.reason,
+            **self._admitted.headers,
+        }
 
     def fail(self) -> None:
         """The answer could not be given: nothing is paid for it, unless it was settled before."""
@@ -151,14 +184,14 @@ class Run:
             self._admitted.used(self.usage.total_tokens)
             try:
                 # Who hangs up pays for what was made until then; who got an error, or nothing yet, pays nothing.
-                if not self._failed and self.first_event is not None:
+                if not self._failed and self._work.begun:
                     await self._settle()
             finally:
                 await self._held.aclose()
 
     async def _settle(self) -> None:
         try:
-            await self._charge.settle(self.usage)
+            await self._charge.settle(self._work)
         except SageholdError as error:
             # The answer is there: an accounts database in trouble must not take it away.
             log.error("a charge could not be settled: %s", error)

@@ -72,6 +72,12 @@ async def test_a_completion_has_the_openai_shape(client: httpx.AsyncClient, engi
                 "accepted_prediction_tokens": 0,
                 "rejected_prediction_tokens": 0,
             },
+            "quality": {
+                "mode": "medium",
+                "passes": 1,
+                "candidates": 1,
+                "tokens_by_pass": [{"pass": "answer", "prompt_tokens": 2, "completion_tokens": 5}],
+            },
         },
         "service_tier": "default",
     }  # fmt: skip

@@ -50,7 +50,7 @@ async def test_a_url_is_the_default_and_leads_to_the_picture_without_a_key(
     assert item["seed"] == 7
     assert answer["size"] == "32x48"
     assert answer["output_format"] == "png"
-    assert answer["quality"] == "auto"
+    assert answer["quality"] == "medium"  # what auto came to
     assert answer["background"] == "opaque"
     assert answer["usage"] == {
         "input_tokens": 3,
@@ -58,7 +58,11 @@ async def test_a_url_is_the_default_and_leads_to_the_picture_without_a_key(
         "output_tokens": 0,
         "total_tokens": 3,
         "images": 1,
+        "quality": answer["usage"]["quality"],
     }
+    assert answer["usage"]["quality"]["tokens_by_pass"] == [
+        {"pass": "answer", "prompt_tokens": 3, "completion_tokens": 0, "images": 1}
+    ]
     async with fake.client(key=None) as anyone:
         picture = await anyone.get(item["url"])
     assert picture.status_code == 200
@@ -239,7 +243,7 @@ async def test_a_stream_shows_partial_images_and_then_the_picture(client: httpx.
         assert opened(base64.b64decode(event["b64_json"])).format == "WEBP"
         assert isinstance(event["created_at"], int)
         looks = {name: event[name] for name in ("size", "quality", "background", "output_format")}
-        assert looks == {"size": "16x16", "quality": "auto", "background": "opaque", "output_format": "webp"}
+        assert looks == {"size": "16x16", "quality": "medium", "background": "opaque", "output_format": "webp"}
     assert events[-1][1]["usage"]["input_tokens"] == 3
     assert events[-1][1]["seed"] == 3
 

@@ -14,6 +14,17 @@ from server.engines.fake import FakeEngine
 from server.settings import Settings
 from server.testing import KEY, Exchange, FakeServer
 
+USAGE = {
+    "type": "duration",
+    "seconds": 9,
+    "quality": {
+        "mode": "medium",
+        "passes": 1,
+        "candidates": 1,
+        "tokens_by_pass": [{"pass": "answer", "prompt_tokens": 0, "completion_tokens": 4, "audio_seconds": 8.47}],
+    },
+}
+
 pytestmark = pytest.mark.anyio
 
 AUDIO = b"RIFF, or so"
@@ -65,7 +76,7 @@ def sdk(server: FakeServer) -> AsyncOpenAI:
 async def test_json_is_the_default_answer(client: httpx.AsyncClient, fake: FakeServer, engine: FakeEngine) -> None:
     answer = await send(client)
     assert answer.status_code == 200
-    assert answer.json() == {"text": TEXT, "usage": {"type": "duration", "seconds": 9}}
+    assert answer.json() == {"text": TEXT, "usage": USAGE}
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-sagehold-model"] == "fake-transcription"
     assert engine.jobs == [TranscriptionJob(model="everything", audio=AUDIO, filename="a.mp3")]
@@ -150,7 +161,7 @@ async def test_verbose_json_has_segments_by_default(client: httpx.AsyncClient) -
         "compression_ratio": 1.0,
         "no_speech_prob": 0.01,
     }
-    assert answer["usage"] == {"type": "duration", "seconds": 9}
+    assert answer["usage"] == USAGE
 
 
 @pytest.mark.parametrize("name", ["timestamp_granularities", "timestamp_granularitiesarray__"])
@@ -188,7 +199,7 @@ async def test_stream_tells_each_segment_as_it_comes(fake: FakeServer, engine: F
         assert json.loads(done.removeprefix(b"data: ")) == {
             "type": "transcript.text.done",
             "text": TEXT,
-            "usage": {"type": "duration", "seconds": 9},
+            "usage": USAGE,
         }
         assert await answer.chunk() is None
     assert (engine.finished, fake.registry.leases) == (1, 0)

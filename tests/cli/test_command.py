@@ -119,3 +119,39 @@ def test_a_misspelt_command_is_corrected() -> None:
     ended = call("serv")
     assert ended.exit_code == 2
     assert "'serve'" in ended.stderr
+
+
+def test_a_plan_is_told_and_nothing_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    configs = tmp_path / "model_configs"
+    configs.mkdir()
+    (configs / "fake.yaml").write_text(FAKE + "price: {completion_token: 1}\nquality: {ultra: {drafts: 3}}\n")
+    monkeypatch.setenv("SAGEHOLD_MODEL_CONFIGS", str(configs))
+    told = json.loads(call("plan", "--quality", "ultra", "--max-tokens", "10", "--json", "Hello").output)
+    assert (told["model"], told["quality"], told["reason"]) == ("fake-chat", "ultra", "asked for")
+    assert [one["pass"] for one in told["passes"]] == ["drafts", "judge", "critique", "rewrite", "compare"]
+    assert [one["most_credits"] for one in told["passes"]] == [30, 3, 200, 10, 1]
+    assert told["most_credits"] == 244
+    shown = call("plan", "--model", "fake-chat:low", "What is 1 + 1?")
+    assert "low (asked for)" in shown.output
+    assert "max_tokens 128" in shown.output
+    assert "arithmetic in the prompt" in call("plan", "What is 1 + 1?").output
+    assert "busy (90%)" in call("plan", "--load", "0.9").output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--quality", "best"), "'best' is no quality mode"),
+        (("--model", "nobody"), "nobody"),
+        (("--task", "image"), "No model for image is installed"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_says_why(
+    words: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "model_configs").mkdir()
+    (tmp_path / "model_configs" / "fake.yaml").write_text(FAKE)
+    monkeypatch.setenv("SAGEHOLD_MODEL_CONFIGS", str(tmp_path / "model_configs"))
+    refused = call("plan", *words)
+    assert refused.exit_code == 2
+    assert message in refused.output

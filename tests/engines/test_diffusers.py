@@ -14,11 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from server.core import Accepted, ChatJob, ImageJob, Picture, Usage
+from server.core import Accepted, ChatJob, Picture, Usage
 from server.engines.denoising import Denoising, Step
 from server.engines.image_encode import encoded, from_pixels, is_picture, resized
 from server.engines.image_sizes import ImageSizes, Size, parse
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from tests.tiny_drawing import job, load, pictures, pixels
 
 # ---------------------------------------------------------------- sizes
 
@@ -67,6 +68,25 @@ def test_a_config_with_undrawable_sizes_does_not_load(changes: Mapping[str, Any]
 @pytest.mark.parametrize("text", ["auto", "64", "64x", "x64", "64X64", "64x64x64", "0x64", "-1x2", "1e3x5", "٦x٦", ""])
 def test_what_is_no_size(text: str) -> None:
     assert parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("drawn", "times", "given"),
+    [
+        ((64, 64), 1.0, (64, 64)),
+        ((64, 64), 1.5, (96, 96)),
+        ((64, 32), 1.3, (80, 40)),  # 83 by 41, as far as the factor allows
+        ((64, 64), 4.0, (128, 128)),  # no more than four times the own size's pixels
+        ((128, 128), 1.5, (128, 128)),
+        ((60, 60), 1.05, (60, 60)),  # never smaller
+    ],
+)
+def test_a_redrawing_is_enlarged_as_far_as_it_may(drawn: Size, times: float, given: Size) -> None:
+    assert sizes().enlarged(drawn, times) == given
+
+
+def test_a_pipeline_that_takes_no_size_enlarges_nothing() -> None:
+    assert sizes(flexible=False).enlarged((64, 64), 2.0) == (64, 64)
 
 
 # ---------------------------------------------------------------- encoding
@@ -172,28 +192,9 @@ def folder(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def load(folder: Path, **changes: Any) -> Any:
-    from server.engines.diffusers import create
-
-    # As the whole config of a model: the engine takes what it knows. One thread: these tensors are tiny.
-    return create({"name": "tiny", "path": str(folder), "size": (32, 32), "steps": 4, "threads": 1, **changes})
-
-
 @pytest.fixture(scope="module")
 def handler(folder: Path) -> Any:
     return load(folder)
-
-
-def job(**fields: Any) -> ImageJob:
-    return ImageJob(model="tiny", prompt="a red heart", **fields)
-
-
-def pictures(handler: Any, **fields: Any) -> list[Picture]:
-    return [event for event in handler.handle(job(**fields)) if isinstance(event, Picture)]
-
-
-def pixels(picture: Picture) -> NDArray[np.int16]:
-    return np.asarray(Image.open(BytesIO(picture.data)), np.int16)
 
 
 def test_a_job_begins_accepted_and_ends_with_its_usage(handler: Any) -> None:
@@ -285,7 +286,8 @@ def test_a_chat_job_is_refused(handler: Any) -> None:
 
 def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -> None:
     taken: list[int] = []
-    take_step = handler._pipeline.scheduler.step
+    scheduler = handler._drawing.pipeline.scheduler
+    take_step = scheduler.step
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         taken.append(1)
@@ -293,14 +295,14 @@ def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -
 
     events: Iterator[Any] = handler.handle(job(steps=1000))
     assert isinstance(next(events), Accepted)
-    handler._pipeline.scheduler.step = counted
+    scheduler.step = counted
     try:
         while not taken:
             assert next(events) is None
         events.close()  # type: ignore[attr-defined]
         stopped = len(taken)
     finally:
-        handler._pipeline.scheduler.step = take_step
+        scheduler.step = take_step
     assert stopped < 1000
     assert len(pictures(handler, steps=1)) == 1
     assert len(taken) == stopped

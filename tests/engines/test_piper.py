@@ -150,6 +150,25 @@ def test_names_choose_among_voices() -> None:
     assert (joe.said, amy.said) == (["For joe"], ["For amy"])
 
 
+def test_a_job_may_vary_the_voice_its_own_way() -> None:
+    voice = FakeVoice()
+    handler = PiperHandler({"joe": Speaker(voice, noise_scale=0.1, noise_w=0.2)}, 0.2)
+    spoken(handler, "Hello.", noise_scale=0.0)
+    spoken(handler, "Hello.", noise_w=0.9)
+    spoken(handler, "Hello.")
+    assert [(s.noise_scale, s.noise_w_scale) for s in voice.settings] == [(0.0, 0.2), (0.1, 0.9), (0.1, 0.2)]
+
+
+def test_a_job_may_speak_with_another_voice_instead() -> None:
+    joe, small = FakeVoice(), FakeVoice()
+    handler = PiperHandler({"joe": Speaker(joe, ("nova",)), "small": Speaker(small)}, 0.2)
+    # By the voice that the name means, not by the name.
+    assert spoken(handler, "One.", voice="nova", instead={"joe": "small"})[1].details["voice"] == "small"
+    assert spoken(handler, "Two.", voice="nova", instead={"nova": "small"})[1].details["voice"] == "joe"
+    assert spoken(handler, "Three.", instead={"joe": "gone"})[1].details["voice"] == "joe"
+    assert (joe.said, small.said) == (["Two", "Three"], ["One"])
+
+
 def test_wrong_requests_are_refused_before_accepted(handler: PiperHandler) -> None:
     for voice, text, param in (("nobody", "Hi.", "voice"), ("alloy", " \n\x00", "input")):
         with pytest.raises(InvalidRequest) as caught:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.core import Accepted, ChatJob, Event, Segment, TranscriptInfo, TranscriptionJob, Usage, Word
+from server.core import Accepted, ChatJob, Event, Segment, Span, TranscriptInfo, TranscriptionJob, Usage, Word
 from server.engines import whisper
 from server.engines.audio_decode import RATE
 from server.engines.whisper import EDGE, PIECE, Wave, WhisperHandler, WhisperOptions, create
@@ -168,6 +168,20 @@ def test_without_a_temperature_the_model_uses_its_own_ladder() -> None:
     assert model.asked[0]["initial_prompt"] is None
 
 
+def test_the_job_s_own_settings_come_before_the_model_s() -> None:
+    model = StrawModel([], [])
+    run(model, job(beam_size=7, vad=False), beam_size=2, vad=True)
+    run(model, job(vad=True), beam_size=2)
+    assert [(asked["beam_size"], asked["vad_filter"]) for asked in model.asked] == [(7, False), (2, True)]
+
+
+def test_without_fallback_nothing_is_drawn_by_chance() -> None:
+    model = StrawModel([], [])
+    run(model, job(fallback=False))
+    run(model, job(fallback=False, temperature=0.4))
+    assert [asked["temperature"] for asked in model.asked] == [0.0, 0.4]
+
+
 @pytest.mark.parametrize(("prompt", "asked"), [("<|endoftext|> Hi <|en|>", "Hi"), ("<|en|>", None), ("  ", None)])
 def test_a_prompt_can_not_hold_control_tokens(prompt: str, asked: str | None) -> None:
     model = StrawModel([])
@@ -262,6 +276,52 @@ class TestLongAudio:
     def test_a_rest_too_short_for_a_piece_goes_along(self) -> None:
         model = StrawModel([RawSegment(0.0, PIECE + 1, " All.")])
         assert texts(run(model, job(PIECE + EDGE - 0.5))) == [" All."]
+
+
+class TestSpans:
+    """Stretches of a recording, each heard by itself."""
+
+    SPANS = (Span(1.0, 2.5, "It was"), Span(2.5, 3.0), Span(200.0, 202.0, "<|en|>the end of"))
+
+    def test_only_they_are_heard(self) -> None:
+        model = StrawModel(
+            [RawSegment(0.0, 0.5, " One."), RawSegment(0.5, 9.0, " Two.")],
+            [],
+            [RawSegment(0.5, 1.0, " Three.", seek=7)],
+        )
+        events = run(model, job(300.0, spans=self.SPANS, prompt="Names:"))
+        assert events[0] == Accepted(audio_seconds=4.0)
+        assert events[1] == TranscriptInfo("de", 1.0, 300.0)
+        assert [(e.id, e.start, e.end, e.text, e.span, e.seek) for e in events if isinstance(e, Segment)] == [
+            (0, 1.0, 1.5, " One.", 0, 100),
+            (1, 1.5, 2.5, " Two.", 0, 100),
+            (2, 200.5, 201.0, " Three.", 2, 20_007),
+        ]
+        assert events[-1] == Usage(audio_seconds=4.0)
+        assert len(events) == 6
+        assert [asked["seconds"] for asked in model.asked] == [1.5, 0.5, 2.0]
+        starts = [round(float(asked["wave"][0]) * 32768) for asked in model.asked]
+        assert starts == [round(second * RATE) // 1000 for second in (1.0, 2.5, 200.0)]
+        assert [asked["initial_prompt"] for asked in model.asked] == ["Names: It was", "Names:", "Names: the end of"]
+        assert [asked["language"] for asked in model.asked] == [None, "de", "de"]
+
+    def test_what_lies_after_the_end_is_not_heard(self) -> None:
+        model = StrawModel([RawSegment(0.0, 1.0, " One.")])
+        events = run(model, job(3.0, spans=(Span(2.0, 4.0), Span(5.0, 6.0))))
+        assert [asked["seconds"] for asked in model.asked] == [1.0]
+        assert [(e.start, e.end) for e in events if isinstance(e, Segment)] == [(2.0, 3.0)]
+        assert events[-1] == Usage(audio_seconds=1.0)
+        assert refusal(StrawModel(), job(3.0, spans=(Span(5.0, 6.0),))).param == "file"
+
+    def test_text_over_silence_is_dropped_there_too(self) -> None:
+        invented = RawSegment(0.0, 1.0, " You", no_speech_prob=0.95)
+        assert texts(run(StrawModel([invented]), job(spans=(Span(0.0, 1.0),)), hears=False)) == []
+
+    def test_it_can_be_cancelled_while_it_reads_up_to_them(self) -> None:
+        model = StrawModel([])
+        events = handler(model).handle(job(PIECE, spans=(Span(PIECE - 1, PIECE),)))
+        assert [next(events) for _ in range(4)] == [None] * 4
+        assert model.asked == []
 
 
 def test_closing_stops_between_segments() -> None:

@@ -252,6 +252,15 @@ def test_allowed_values_are_told(place: Place) -> None:
     ]
 
 
+def test_modes_name_voices_that_there_are(place: Place) -> None:
+    def problems(mapping: str) -> list[str]:
+        return place.config(voice=f"{VOICE}quality: {{low: {{voices: {{{mapping}}}}}}}\n").problems()
+
+    for mapping in ("joe: amy", "amy: joe"):
+        (problem,) = problems(mapping)
+        assert problem.endswith("quality.low.voices names 'amy'; the voices are joe"), problem
+
+
 def test_missing_fields(place: Place) -> None:
     assert place.config(a="# first\nname: a\nengine: whisper\n").problems() == ["a.yaml:2: path: is missing"]
     assert place.config(a="name: a\n").problems()[0].startswith("a.yaml:1: engine: is missing; allowed: vllm")

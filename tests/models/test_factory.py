@@ -28,13 +28,20 @@ def test_worker_options_are_plain_and_picklable(tmp_path: Path) -> None:
         "language": "en-US",
         "description": "",
     }
-    assert not {"price", "probe", "engine", "fetch"} & options.keys()
+    assert not {"price", "probe", "engine", "fetch", "quality"} & options.keys()
     assert pickle.loads(pickle.dumps(options)) == options
 
 
 def test_paths_may_be_absolute(tmp_path: Path) -> None:
     options = worker_options(BRUSH, tmp_path)
     assert (options["path"], options["size"], options["sizes"]) == ("/abs/i", [64, 64], ["64x64", "128x128"])
+
+
+def test_a_scorer_lies_in_the_models_folder_too(tmp_path: Path) -> None:
+    judged = BRUSH.model_copy(update={"scorer": "clip"})
+    assert worker_options(judged, tmp_path)["scorer"] == str(tmp_path.resolve() / "clip")
+    assert worker_options(judged.model_copy(update={"scorer": "/abs/clip"}), tmp_path)["scorer"] == "/abs/clip"
+    assert worker_options(BRUSH, tmp_path)["scorer"] is None
 
 
 def test_every_worker_names_a_file_that_exists() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from server.core import Accepted, ChatJob, ImageJob, Job, SpeechJob, Task, TranscriptionJob, Usage
 from server.models.spec import DiffusersModel, FakeModel, Price
-from server.pipeline.modes import Plan
+from server.pipeline.plan import Plan, PlannedPass
 from server.pipeline.pricing import Bound, affordable_tokens, bound, cost
 
 PRICE = Price(
@@ -22,7 +22,13 @@ PAINTER = DiffusersModel(name="painter", engine="diffusers", path="x", size=(64,
 
 def plan(job: Job, *, limited: bool = True) -> Plan:
     spec = PAINTER if isinstance(job, ImageJob) else FakeModel(name="f", engine="fake", serves=Task.CHAT)
-    return Plan(spec=spec, job=job, price=PRICE, limited=limited)
+    passes = (PlannedPass("answer", answers=getattr(job, "n", 1)),)
+    return Plan(spec=spec, job=job, price=PRICE, limited=limited, passes=passes)
+
+
+def paid(job: Job, used: Usage) -> Decimal:
+    one = plan(job)
+    return cost(one, one.passes[0], used)
 
 
 def chat(n: int = 1) -> ChatJob:
@@ -58,12 +64,12 @@ def test_media_are_bounded_by_what_is_known_of_them() -> None:
 
 def test_an_image_costs_by_its_area_and_its_steps() -> None:
     large = ImageJob(model="m", prompt="x", width=128, height=128, steps=4)
-    assert cost(plan(large), Usage(images=1)) == Decimal("2.04")
+    assert paid(large, Usage(images=1)) == Decimal("2.04")
 
 
 def test_the_bill_is_exact() -> None:
     used = Usage(prompt_tokens=10, completion_tokens=25)
-    assert cost(plan(chat()), used) == Decimal("0.054")
-    assert cost(plan(SpeechJob(model="m", text="x")), Usage(characters=17)) == Decimal("0.0017")
+    assert paid(chat(), used) == Decimal("0.054")
+    assert paid(SpeechJob(model="m", text="x"), Usage(characters=17)) == Decimal("0.0017")
     hearing = TranscriptionJob(model="m", audio=b"")
-    assert cost(plan(hearing), Usage(audio_seconds=7.61, completion_tokens=9)) == Decimal("0.00761")
+    assert paid(hearing, Usage(audio_seconds=7.61, completion_tokens=9)) == Decimal("0.00761")

@@ -11,6 +11,7 @@ from server.api.lifetime import while_connected
 from server.api.openai.chat_request import ChatRequest
 from server.api.openai.chat_response import answer_for, chunks, completion
 from server.api.openai.image_input import resolve_images
+from server.api.openai.quality import with_quality
 from server.api.sse import DONE, SseResponse
 
 router = APIRouter()
@@ -20,7 +21,7 @@ router = APIRouter()
 async def create(request: Request, caller: CallerDep, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """A chat completion, whole or streamed."""
     body = await read_json(request, ChatRequest, limit=settings.max_body)
-    job = body.job()
+    job = with_quality(body.job(), body.quality, request)
     job = replace(job, messages=await while_connected(request, resolve_images(job.messages, settings)))
     run = await while_connected(request, pipeline.open(job, caller))
     answer = answer_for(run, asked=body.model, legacy=body.legacy)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from server.api.openai.quality import QualityField
 from server.core import ChatJob, Tool
 from server.errors import InvalidRequest
 
@@ -108,6 +109,7 @@ class ChatRequest(BaseModel):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     modalities: list[str] = ["text"]
     audio: dict[str, Any] | None = None
+    quality: QualityField = None
     # vLLM's sampling extras, which its users send in the body
     top_k: int | None = Field(None, ge=-1)
     min_p: float | None = Field(None, ge=0, le=1)
@@ -153,6 +155,7 @@ class ChatRequest(BaseModel):
             min_tokens=self.min_tokens,
             ignore_eos=self.ignore_eos,
             chat_template_kwargs=self.chat_template_kwargs,
+            streamed=self.stream,
         )
 
     def _check(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from server import __version__
-from server.api.openai.credits import with_credits
+from server.api.openai.extras import extras_of
 from server.api.sse import DONE
 from server.core import Finish, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta, Usage
 from server.pipeline.run import Run
@@ -106,7 +106,7 @@ async def completion(run: Run, answer: Answer, n: int) -> bytes:
             "created": answer.created,
             "model": answer.model,
             "choices": [choice.told(i, answer) for i, choice in enumerate(choices)],
-            "usage": with_credits(usage_object(usage), run.credits),
+            "usage": {**usage_object(usage), **extras_of(run)},
             "system_fingerprint": answer.fingerprint,
             "service_tier": "default",
         }
@@ -171,7 +171,7 @@ async def chunks(run: Run, answer: Answer, n: int, *, include_usage: bool) -> As
             case Finish():
                 yield out.delta(event.index, {}, _reason(event.reason, answer))
             case Usage() if include_usage:
-                yield out.usage(with_credits(usage_object(event), run.credits))
+                yield out.usage({**usage_object(event), **extras_of(run)})
     yield DONE
 
 

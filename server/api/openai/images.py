@@ -17,8 +17,9 @@ from starlette.responses import Response
 from server.api.body import read_json
 from server.api.deps import CallerDep, PipelineDep, ServicesDep
 from server.api.lifetime import while_connected
-from server.api.openai.credits import with_credits
+from server.api.openai.extras import extras_of
 from server.api.openai.image_store import ImageStore
+from server.api.openai.quality import QualityField, with_quality
 from server.api.sse import SseResponse, named_frame
 from server.core import ImageFormat, ImageJob, Picture
 from server.engines.image_sizes import parse
@@ -30,8 +31,6 @@ router = APIRouter()
 """For callers with a key."""
 public = APIRouter()
 """For everybody: the pictures' URLs."""
-
-_LEGACY_QUALITY = {"standard": "medium", "hd": "high"}
 
 
 class ImageRequest(BaseModel):
@@ -45,7 +44,7 @@ class ImageRequest(BaseModel):
     prompt: str = Field(min_length=1, max_length=32_000)
     n: int = Field(1, ge=1, le=10)
     size: str = "auto"
-    quality: Literal["auto", "low", "medium", "high", "ultra", "standard", "hd"] = "auto"
+    quality: QualityField = None
     response_format: Literal["url", "b64_json"] | None = None
     output_format: ImageFormat = "png"
     output_compression: int = Field(100, ge=0, le=100)
@@ -85,7 +84,8 @@ class ImageRequest(BaseModel):
 async def generate(request: Request, caller: CallerDep, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Pictures for a prompt, as URLs or base64; as events, each when it is there, with `stream`."""
     asked = await read_json(request, ImageRequest, limit=services.settings.max_body)
-    run = await while_connected(request, pipeline.open(asked.job(), caller))
+    job = with_quality(asked.job(), asked.quality, request)
+    run = await while_connected(request, pipeline.open(job, caller))
     if asked.stream:
         return SseResponse(run, _events(run, asked), headers=run.headers)
     form = asked.response_format or services.settings.image_response_format
@@ -143,8 +143,8 @@ async def _answer(run: Run, asked: ImageRequest, form: str, shelf: Shelf) -> Res
             if form != "url":
                 item["b64_json"] = base64.b64encode(event.data).decode()
             data.append(item | {"seed": event.seed})
-            looks = _looks(event, asked)
-    usage = with_credits(_usage(run, images=len(data)), run.credits)
+            looks = _looks(event, asked, run)
+    usage = {**_usage(run, images=len(data)), **extras_of(run)}
     answer = {"created": int(time.time()), "data": data, **looks, "usage": usage}
     return Response(orjson.dumps(answer), headers=run.headers, media_type="application/json")
 
@@ -157,7 +157,7 @@ async def _events(run: Run, asked: ImageRequest) -> AsyncGenerator[bytes, None]:
         told = {
             "b64_json": base64.b64encode(event.data).decode(),
             "created_at": int(time.time()),
-            **_looks(event, asked),
+            **_looks(event, asked, run),
             "index": event.index,
             "seed": event.seed,
         }
@@ -166,17 +166,17 @@ async def _events(run: Run, asked: ImageRequest) -> AsyncGenerator[bytes, None]:
             yield named_frame(name, {"type": name, "partial_image_index": event.partial, **told})
         else:
             name = "image_generation.completed"
-            yield named_frame(name, {"type": name, **told, "usage": _usage(run, images=1)})
+            yield named_frame(name, {"type": name, **told, "usage": {**_usage(run, images=1), "quality": run.quality}})
 
 
-def _looks(picture: Picture, asked: ImageRequest) -> dict[str, Any]:
+def _looks(picture: Picture, asked: ImageRequest, run: Run) -> dict[str, Any]:
     # Pillow reads no more than the header for this.
     with Image.open(BytesIO(picture.data)) as image:
         background = "transparent" if image.has_transparency_data else "opaque"
     return {
         "size": f"{picture.width}x{picture.height}",
         "output_format": asked.output_format,
-        "quality": _LEGACY_QUALITY.get(asked.quality, asked.quality),
+        "quality": str(run.plan.quality),
         "background": background,
     }
 

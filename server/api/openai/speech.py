@@ -16,8 +16,9 @@ from pydantic import BaseModel, Field
 from server.api.body import read_json
 from server.api.deps import CallerDep, PipelineDep, ServicesDep, SettingsDep
 from server.api.lifetime import while_connected
-from server.api.openai.credits import with_credits
+from server.api.openai.extras import extras_of
 from server.api.openai.models import visible
+from server.api.openai.quality import QualityField, with_quality
 from server.api.sse import RunResponse, SseResponse, frame
 from server.core import AudioChunk, AudioFormat, Event, SpeechJob, Task, Usage
 from server.engines.voices import OPENAI_VOICES, known_names
@@ -54,6 +55,7 @@ class SpeechRequest(BaseModel):
     response_format: AudioFormat = "mp3"
     speed: float = Field(default=1.0, ge=0.25, le=4)
     stream_format: Literal["audio", "sse"] = "audio"
+    quality: QualityField = None
 
     def job(self) -> SpeechJob:
         return SpeechJob(
@@ -69,7 +71,8 @@ class SpeechRequest(BaseModel):
 async def speak(request: Request, caller: CallerDep, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """Audio as it is spoken: a chunked body, or server-sent events."""
     body = await read_json(request, SpeechRequest, limit=settings.max_body)
-    run = await while_connected(request, pipeline.open(body.job(), caller))
+    job = with_quality(body.job(), body.quality, request)
+    run = await while_connected(request, pipeline.open(job, caller))
     if body.stream_format == "sse":
         return SseResponse(run, _frames(run), headers=run.headers)
     async with AsyncExitStack() as stack:
@@ -128,7 +131,7 @@ async def _frames(run: Run) -> AsyncGenerator[bytes, None]:
         if isinstance(event, AudioChunk):
             yield frame({"type": "speech.audio.delta", "audio": base64.b64encode(event.data).decode()})
         elif isinstance(event, Usage):
-            yield frame({"type": "speech.audio.done", "usage": with_credits(_usage(event), run.credits)})
+            yield frame({"type": "speech.audio.done", "usage": {**_usage(event), **extras_of(run)}})
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

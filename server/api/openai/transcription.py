@@ -16,7 +16,9 @@ from pydantic import BaseModel, Field
 from server.api.body import Form, read_form
 from server.api.deps import CallerDep, PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
+from server.api.openai.extras import extras_of
 from server.api.openai.languages import code_of
+from server.api.openai.quality import QualityField, with_quality
 from server.api.openai.transcripts import Transcript
 from server.api.sse import SseResponse, frame
 from server.core import Caller, TranscriptionJob
@@ -33,6 +35,7 @@ class TranscriptionForm(BaseModel):
 
     model: str
     language: str | None = None
+    quality: QualityField = None
     prompt: str | None = None
     response_format: ResponseFormat = "json"
     temperature: float = Field(default=0.0, ge=0, le=1)
@@ -84,7 +87,7 @@ async def _answer(
 ) -> Response:
     form = await read_form(request, file_limit=settings.max_upload)
     fields = form.parse(TranscriptionForm, arrays=("timestamp_granularities", "include"))
-    job = fields.job(form, translate=translate)
+    job = with_quality(fields.job(form, translate=translate), fields.quality, request)
     run = await while_connected(request, pipeline.open(job, caller))
     if fields.stream:
         return SseResponse(run, _frames(run), headers=run.headers)
@@ -97,7 +100,7 @@ async def _whole(run: Run) -> Transcript:
     transcript = Transcript()
     async for event in run.events():
         transcript.add(event)
-    transcript.credits = run.credits
+    transcript.extras = extras_of(run)
     return transcript
 
 
@@ -127,5 +130,5 @@ async def _frames(run: Run) -> AsyncGenerator[bytes, None]:
     async for event in run.events():
         if text := transcript.add(event):
             yield frame({"type": "transcript.text.delta", "delta": text})
-    transcript.credits = run.credits
+    transcript.extras = extras_of(run)
     yield frame({"type": "transcript.text.done", **transcript.json()})

@@ -2,23 +2,21 @@
 
 import math
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-from server.api.openai.credits import with_credits
 from server.api.openai.languages import name_of
 from server.core import Event, Segment, TranscriptInfo, Usage, Word
 
 
 @dataclass(slots=True)
 class Transcript:
-    """Grows by `add`, event by event. duration: seconds of audio; language: ISO-639-1; credits: what it cost."""
+    """Grows by `add`, event by event. duration: seconds of audio; language: ISO-639-1; extras: of its usage."""
 
     language: str = "en"
     duration: float = 0.0
     segments: list[Segment] = field(default_factory=list)
     seconds: float | None = None
-    credits: Decimal | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
 
     def add(self, event: Event) -> str:
         """Take an event in. Returns the text that it adds, the same that `text` is made of."""
@@ -44,7 +42,7 @@ class Transcript:
     def usage(self) -> dict[str, Any]:
         """What is billed: seconds of audio, begun ones counted whole."""
         seconds = math.ceil(self.duration if self.seconds is None else self.seconds)
-        return with_credits({"type": "duration", "seconds": seconds}, self.credits)
+        return {"type": "duration", "seconds": seconds, **self.extras}
 
     def json(self) -> dict[str, Any]:
         return {"text": self.text, "usage": self.usage()}

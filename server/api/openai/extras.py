@@ -1,0 +1,15 @@
+"""What this server adds to the OpenAI API's usage objects: what was paid, and how the answer was made."""
+
+from typing import Any
+
+from server.pipeline.run import Run
+
+
+def extras_of(run: Run) -> dict[str, Any]:
+    """`credits`, where the account is metered, and `quality`, as far as the run has come.
+
+    Credits are a JSON number: up to 15 significant digits, more than a charge's nine places need, a double keeps
+    exactly.
+    """
+    paid: dict[str, Any] = {} if run.credits is None else {"credits": float(run.credits)}
+    return {**paid, "quality": run.quality}

@@ -1,0 +1,170 @@
+"""`sagehold plan`: what a quality mode would do with a request, without doing it."""
+
+import json
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from server.cli.config import ConfigFile, read_settings
+from server.cli.fail import fail
+from server.core import (
+    QUALITY_WORDS,
+    Accepted,
+    ChatJob,
+    ImageJob,
+    Job,
+    Quality,
+    SpeechJob,
+    Task,
+    Tool,
+    TranscriptionJob,
+)
+from server.errors import SageholdError
+
+if TYPE_CHECKING:
+    from server.pipeline.plan import Plan, PlannedPass
+
+CHARACTERS_A_TOKEN = 4
+"""A rule of thumb for English text: no tokenizer is loaded for a plan."""
+
+
+def command(
+    prompt: Annotated[str, typer.Argument(help="The prompt, or the text to speak.")] = "Hello!",
+    model: Annotated[str | None, typer.Option(help="Public name; the first that does the task if none.")] = None,
+    task: Annotated[Task, typer.Option(help="What is asked of the model.")] = Task.CHAT,
+    quality: Annotated[str, typer.Option(help="auto, low, medium, high or ultra.")] = "auto",
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="The client's limit of the answer.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, max=2, help="The client's temperature.")] = None,
+    n: Annotated[int, typer.Option("-n", min=1, max=128, help="Answers or pictures asked for.")] = 1,
+    stream: Annotated[bool, typer.Option("--stream", help="As for a client that streams.")] = False,
+    tools: Annotated[bool, typer.Option("--tools", help="As for a client that brings functions to call.")] = False,
+    seconds: Annotated[float, typer.Option(min=0, help="Length of the audio to transcribe.")] = 60.0,
+    load: Annotated[float, typer.Option(min=0, help="Share of the model that is busy, 1 for all of it.")] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Tell what would be done for a request: the mode and why, its parameters, its passes, and what they may cost."""
+    from server.models.catalog import Catalog
+    from server.models.config_files import CatalogError
+    from server.pipeline.modes import plan_for
+
+    mode = Quality.of(quality)
+    if mode is None:
+        fail(f"{quality!r} is no quality mode. Expected {QUALITY_WORDS}.")
+    settings = read_settings(config)
+    try:
+        catalog = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models)
+    except CatalogError as error:
+        fail(error)
+    name = model or next((entry.id for entry in catalog.entries() if task in entry.tasks), None)
+    if name is None:
+        fail(f"No model for {task} is installed; see `sagehold models list`.")
+    asked = partial(
+        _job, task, name, prompt, n=n, max_tokens=max_tokens, temperature=temperature, stream=stream, tools=tools
+    )
+    try:
+        # A suffix of the name speaks where the option is not given.
+        plan = plan_for(asked(quality=None if mode is Quality.AUTO else mode), catalog, lambda _: load)
+    except SageholdError as error:
+        fail(error.message)
+    tokens = len(prompt) // CHARACTERS_A_TOKEN + 1
+    accepted = Accepted(prompt_tokens=tokens, room=getattr(plan.job, "max_tokens", None), audio_seconds=seconds)
+    if as_json:
+        typer.echo(json.dumps(_facts(plan, accepted)))
+    else:
+        _print(plan, accepted)
+
+
+def _job(
+    task: Task,
+    model: str,
+    prompt: str,
+    *,
+    quality: Quality | None,
+    n: int,
+    max_tokens: int | None,
+    temperature: float | None,
+    stream: bool,
+    tools: bool,
+) -> Job:
+    match task:
+        case Task.CHAT:
+            return ChatJob(
+                model=model,
+                quality=quality,
+                streamed=stream,
+                messages=({"role": "user", "content": prompt},),
+                n=n,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                tools=(Tool("function"),) if tools else (),
+                tool_choice="auto" if tools else "none",
+            )
+        case Task.TRANSCRIPTION:
+            return TranscriptionJob(model=model, quality=quality, streamed=stream, audio=b"")
+        case Task.SPEECH:
+            return SpeechJob(model=model, quality=quality, streamed=stream, text=prompt)
+        case Task.IMAGE:
+            return ImageJob(model=model, quality=quality, streamed=stream, prompt=prompt, n=n)
+
+
+def _parameters(plan: "Plan") -> dict[str, Any]:
+    """What of the job the mode or the model's config may have set."""
+    names = (
+        *("max_tokens", "temperature", "top_p", "chat_template_kwargs"),
+        *("beam_size", "fallback", "vad", "noise_scale", "noise_w"),
+        *("steps", "guidance", "scheduler"),
+    )
+    found = {name: getattr(plan.job, name, None) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _facts(plan: "Plan", accepted: Accepted) -> dict[str, Any]:
+    from server.pipeline.pricing import bound
+
+    return {
+        "model": plan.spec.name,
+        "quality": str(plan.quality),
+        "reason": plan.reason,
+        "strategy": str(plan.strategy),
+        "parameters": _parameters(plan),
+        "budget_seconds": plan.budget,
+        "candidates": plan.candidates,
+        "passes": [
+            {"pass": one.name, "answers": one.answers, "most_credits": float(_most(plan, one, accepted))}
+            for one in plan.passes
+        ],
+        "most_credits": float(bound(plan, accepted).most),
+    }
+
+
+def _most(plan: "Plan", planned: "PlannedPass", accepted: Accepted) -> Decimal:
+    from dataclasses import replace
+
+    from server.pipeline.pricing import bound
+
+    return bound(replace(plan, passes=(planned,)), accepted).most
+
+
+def _print(plan: "Plan", accepted: Accepted) -> None:
+    facts = _facts(plan, accepted)
+    told = Table.grid(padding=(0, 2))
+    told.add_row("model", plan.spec.name)
+    told.add_row("quality", f"[bold]{plan.quality}[/] ({plan.reason})")
+    told.add_row("parameters", ", ".join(f"{name} {value}" for name, value in facts["parameters"].items()) or "-")
+    if plan.budget is not None:
+        told.add_row("time budget", f"{plan.budget:g} s; then the best so far is the answer")
+    passes = Table("pass", "answers", "most credits", title=f"strategy: {plan.strategy}", title_justify="left")
+    for number, one in enumerate(facts["passes"], 1):
+        passes.add_row(f"{number} {one['pass']}", str(one["answers"]), f"{one['most_credits']:g}")
+    passes.add_section()
+    passes.add_row("all, which is what is held", "", f"{facts['most_credits']:g}")
+    console = Console()
+    console.print(told)
+    console.print(passes)
+    if isinstance(plan.job, ChatJob):
+        console.print(f"with a prompt of about {accepted.prompt_tokens} tokens and answers of {accepted.room or '?'}")

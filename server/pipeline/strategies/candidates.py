@@ -1,0 +1,89 @@
+"""Ultra on images: candidates for each picture, the best of them chosen and drawn over at a higher resolution."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from server.core import Event, ImageJob, Picture
+from server.engines.image_encode import encoded
+from server.models.quality import CandidatesMode
+from server.pipeline.passes import Work
+from server.pipeline.strategies.likeness import decoded, medoid
+
+
+async def candidates(work: Work) -> AsyncGenerator[Event, None]:
+    """`Accepted` of the candidates, then the pictures that were asked for, then Usage of all passes.
+
+    Picture i is chosen of the candidates drawn with the seeds seed + i·k … seed + i·k + k-1 and keeps its candidate's
+    seed. There are no previews: until the choice nobody knows which picture will be sent.
+    """
+    job, mode = work.plan.job, work.plan.mode
+    assert isinstance(job, ImageJob)
+    assert isinstance(mode, CandidatesMode)
+    each = mode.candidates
+    # Drawn here rather than by the engine, so that both passes have it.
+    seed = secrets.randbits(32) if job.seed is None else job.seed
+    wanted = replace(job, n=each * job.n, seed=seed, format="png", partial_images=0, score=True)
+    async with work.opened("candidates", wanted) as opened:
+        yield opened.accepted
+        drawn = await _gathered(work, opened.events, each, job.n)
+    chosen = [await _best(work, some) for some in drawn]
+    sent = await work.unless_late(partial(_redrawn, work, wanted, chosen)) if _refines(work) else None
+    if sent is None:
+        sent = await asyncio.to_thread(_as_asked, job, chosen)
+    for index, (picture, candidate) in enumerate(zip(sent, chosen, strict=True)):
+        yield replace(picture, index=index, seed=candidate.seed)
+    yield work.usage
+
+
+async def _gathered(work: Work, events: AsyncIterator[Event], each: int, wanted: int) -> list[list[Picture]]:
+    """The candidates of each picture. Once it is late, one for each is enough."""
+    drawn: list[list[Picture]] = [[] for _ in range(wanted)]
+    async for event in events:
+        if isinstance(event, Picture):
+            drawn[event.index // each].append(event)
+            if work.left <= 0 and all(drawn) and sum(map(len, drawn)) < each * wanted:
+                work.note("the time budget was used up")
+                break
+    return drawn
+
+
+async def _best(work: Work, some: Sequence[Picture]) -> Picture:
+    """By the model's scorer; without one by agreement, the model's own measure.
+
+    Agreement: the candidate that is nearest to all the others. What a model draws again and again, whatever the noise
+    that it begins with, is what it takes the prompt to mean; a picture unlike the rest is an accident. This is
+    self-consistency (Wang et al. 2022, arXiv 2203.11171) for pictures, which don't repeat to the letter.
+    """
+    scores = [picture.score for picture in some]
+    if None not in scores:
+        work.note("the candidate that the scorer prefers")
+        return max(some, key=lambda picture: picture.score or 0.0)
+    if len(some) > 1:
+        work.note("the candidate nearest to the others")
+    return some[await asyncio.to_thread(medoid, [picture.data for picture in some])]
+
+
+def _refines(work: Work) -> bool:
+    return any(planned.name == "refine" for planned in work.plan.passes)
+
+
+async def _redrawn(work: Work, drawn: ImageJob, chosen: Sequence[Picture]) -> list[Picture]:
+    """The chosen candidates, drawn over. drawn: the job that made them."""
+    planned = next(planned.job for planned in work.plan.passes if planned.name == "refine")
+    assert isinstance(planned, ImageJob)
+    starts = tuple(picture.data for picture in chosen)
+    again = replace(planned, n=len(starts), seed=drawn.seed, starts=starts)
+    async with work.opened("refine", again) as opened:
+        pictures = [event async for event in opened.events if isinstance(event, Picture)]
+    work.note("drawn over")
+    return pictures
+
+
+def _as_asked(job: ImageJob, chosen: Sequence[Picture]) -> list[Picture]:
+    """In the format that the client wants. Candidates are lossless, so nothing is lost but by that format."""
+    if job.format == "png":
+        return list(chosen)
+    return [replace(picture, data=encoded(decoded(picture.data), job.format, job.compression)) for picture in chosen]

@@ -1,0 +1,105 @@
+"""Several answers to one chat request, gathered from its events and weighed against each other."""
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from server.core import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from server.pipeline.strategies.answers import canonical, final_answer
+
+ChatEvent = TextDelta | ReasoningDelta | ToolCallDelta | Finish
+
+
+@dataclass(slots=True)
+class Draft:
+    """One answer: its events in order, and what can be said of it."""
+
+    events: list[ChatEvent] = field(default_factory=list)
+    finished: bool = False
+    _logprobs: float = 0.0
+    _counted: int = 0
+
+    def add(self, event: ChatEvent) -> None:
+        self.events.append(event)
+        if isinstance(event, TextDelta):
+            for entry in event.logprobs or ():
+                self._logprobs += entry.logprob
+                self._counted += 1
+        elif isinstance(event, Finish):
+            self.finished = True
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, TextDelta))
+
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """The functions it calls and their arguments, in one spelling."""
+        found: dict[int, list[str]] = {}
+        for event in self.events:
+            if isinstance(event, ToolCallDelta):
+                name, arguments = found.setdefault(event.call, ["", ""])
+                found[event.call] = [name or event.name or "", arguments + event.arguments]
+        return [(name, canonical(arguments) or arguments) for name, arguments in found.values()]
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ended at its limit rather than by itself."""
+        return any(isinstance(event, Finish) and event.reason == "length" for event in self.events)
+
+    @property
+    def mean_logprob(self) -> float:
+        """Mean log-probability of its tokens, in nats; 0 where none was told."""
+        return self._logprobs / self._counted if self._counted else 0.0
+
+    def replay(self, *, logprobs: bool) -> list[ChatEvent]:
+        """Its events as those of a single answer; what their tokens cost is counted already."""
+        told: list[ChatEvent] = []
+        for event in self.events:
+            if isinstance(event, TextDelta):
+                told.append(replace(event, index=0, tokens=0, logprobs=event.logprobs if logprobs else None))
+            else:
+                told.append(replace(event, index=0, tokens=0))
+        return told
+
+
+async def gather(
+    events: AsyncIterator[Event], count: int, late: Callable[[], bool] = lambda: False
+) -> tuple[list[Draft], bool]:
+    """The answers, and whether they were waited for to the end. Once it is late, one whole answer is enough."""
+    drafts = [Draft() for _ in range(count)]
+    whole = 0
+    async for event in events:
+        if isinstance(event, Usage):
+            return drafts, True
+        assert isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | Finish)
+        drafts[event.index].add(event)
+        whole += isinstance(event, Finish)
+        if whole and whole < count and late():
+            return [draft for draft in drafts if draft.finished], False
+    return drafts, True
+
+
+def agreed(drafts: Sequence[Draft], *, numeric: bool) -> tuple[Draft, int] | None:
+    """The likeliest of the drafts whose final answer more of them give than any other, and how many do.
+
+    None where too few can be compared: half of them must have a final answer, and at least two must agree.
+    Self-consistency, Wang et al. 2022 (arXiv 2203.11171). numeric: a number is asked for.
+    """
+    groups: defaultdict[str, list[Draft]] = defaultdict(list)
+    for draft in drafts:
+        answer = str(draft.calls) if draft.calls else None if draft.cut else final_answer(draft.text, numeric=numeric)
+        if answer is not None:
+            groups[answer].append(draft)
+    comparable = sum(map(len, groups.values()))
+    sizes = Counter({answer: len(group) for answer, group in groups.items()}).most_common(2)
+    if comparable * 2 < len(drafts) or not sizes or sizes[0][1] < 2:
+        return None
+    if len(sizes) == 2 and sizes[0][1] == sizes[1][1]:
+        return None
+    return likeliest(groups[sizes[0][0]]), sizes[0][1]
+
+
+def likeliest(drafts: Sequence[Draft]) -> Draft:
+    """By mean log-probability, one that ended by itself before one that was cut off."""
+    return max(drafts, key=lambda draft: (not draft.cut, draft.mean_logprob))

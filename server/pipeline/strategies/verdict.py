@@ -1,0 +1,70 @@
+"""Does the model itself hold an answer for right? Its probability of saying yes, read from the first token.
+
+Kadavath et al. 2022, "Language Models (Mostly) Know What They Know" (arXiv 2207.05221), call it P(True). Each answer is
+judged alone, so that it makes no difference at which place it stands in a list.
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from server.core import ChatJob, TextDelta, TokenLogprob
+from server.errors import SageholdError
+from server.pipeline.passes import Work
+from server.pipeline.strategies.words import JUDGE, followed
+
+ALTERNATIVES = 20
+
+
+def verdict_job(job: ChatJob, answer: str) -> ChatJob:
+    """One token, greedily, that says yes or no to `answer`."""
+    return asking(job, followed(job.messages, answer, JUDGE), max_tokens=1, top_logprobs=ALTERNATIVES)
+
+
+def asking(job: ChatJob, messages: Sequence[Mapping[str, object]], **changes: object) -> ChatJob:
+    """A pass of the server's own over the job: greedy, plain, and without what the client set for its answer."""
+    plain = ChatJob(
+        model=job.model,
+        messages=tuple(messages),
+        temperature=0.0,
+        seed=job.seed,
+        chat_template_kwargs=job.chat_template_kwargs,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type] # the fields' own types
+
+
+async def judged(work: Work, name: str, job: ChatJob, answers: Sequence[str]) -> list[float]:
+    """The probability, 0–1, that each answer is right, by the model. All are asked about at once."""
+
+    async def one(answer: str) -> float:
+        async with work.opened(name, verdict_job(job, answer)) as opened:
+            async for event in opened.events:
+                if isinstance(event, TextDelta) and event.logprobs:
+                    return yes(event.logprobs[0])
+        return 0.5
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(answer)) for answer in answers]
+    except* SageholdError as failed:
+        # One failure ends the others, and is what the caller is told.
+        error: BaseException = failed
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+    else:
+        return [task.result() for task in tasks]
+    raise error
+
+
+def yes(told: TokenLogprob) -> float:
+    """P(yes) among yes and no. A word that is not among the alternatives counts as the least likely of them."""
+    entries = told.top or (told,)
+    least = math.exp(min(entry.logprob for entry in entries))
+    mass = dict.fromkeys(("yes", "no"), 0.0)
+    for entry in entries:
+        word = entry.token.strip().lower()
+        if word in mass:
+            mass[word] += math.exp(entry.logprob)
+    right, wrong = (mass[word] or least for word in ("yes", "no"))
+    return right / (right + wrong)

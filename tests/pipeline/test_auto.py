@@ -1,0 +1,85 @@
+"""Which mode `auto` means: a table, and a bound on what it reads."""
+
+import pytest
+
+from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob, Tool, TranscriptionJob
+from server.models.quality import Auto
+from server.pipeline.auto import LOOKED_AT, arithmetic, choose
+
+
+def chat(content: object, **changes: object) -> ChatJob:
+    return ChatJob(model="m", messages=({"role": "user", "content": content},), **changes)  # type: ignore[arg-type]
+
+
+PLAIN = "Tell me about the sea."
+SUM = "What is 17 + 4?"
+PICTURE = [{"type": "text", "text": SUM}, {"type": "image_url", "image_url": {"url": "data:"}}]
+
+
+@pytest.mark.parametrize(
+    ("job", "mode", "reason"),
+    [
+        (chat(PLAIN), "medium", "nothing asks for more"),
+        (chat(SUM), "high", "arithmetic in the prompt"),
+        (chat("Anna has 3 apples and eats 2. How many are left?"), "high", "arithmetic in the prompt"),
+        (chat("Write a Python function that sorts a list."), "high", "code in the prompt"),
+        (chat("What does this do?\n```\nx\n```"), "high", "code in the prompt"),
+        (chat("The sea. " * 300), "high", "a long prompt"),
+        (chat(PICTURE), "medium", "images in the prompt"),
+        (chat(SUM, streamed=True), "medium", "streamed: the first word should come soon"),
+        (chat(SUM, tools=(Tool("f"),), tool_choice="auto"), "medium", "the request sets tools"),
+        (chat(SUM, output_schema={"type": "object"}), "medium", "the request sets response_format"),
+        (chat(SUM, top_logprobs=0), "medium", "the request sets logprobs"),
+        (chat(SUM, n=2), "medium", "the request sets n"),
+        (chat(SUM, seed=0), "medium", "the request sets seed"),
+        (chat(SUM, temperature=0.0), "medium", "the request sets temperature 0"),
+        (chat(SUM, temperature=0.7), "high", "arithmetic in the prompt"),
+        (TranscriptionJob(model="m", audio=b""), "medium", "nothing asks for more"),
+        (SpeechJob(model="m", text=SUM), "medium", "nothing asks for more"),
+        (ImageJob(model="m", prompt="a cat"), "medium", "nothing asks for more"),
+        (ImageJob(model="m", prompt="a cat " * 400), "high", "a long prompt"),
+    ],
+)
+def test_the_request_decides_and_the_reason_says_what(job: Job, mode: str, reason: str) -> None:
+    assert choose(job, Auto(), 0.0) == (Quality(mode), reason)
+
+
+def test_only_the_last_user_message_counts() -> None:
+    messages = ({"role": "user", "content": SUM}, {"role": "assistant", "content": "21"})
+    job = ChatJob(model="m", messages=(*messages, {"role": "user", "content": PLAIN}))
+    assert choose(job, Auto(), 0.0)[0] is Quality.MEDIUM
+
+
+def test_a_busy_model_gets_one_mode_less() -> None:
+    assert choose(chat(SUM), Auto(busy=0.5), 0.49)[0] is Quality.HIGH
+    mode, reason = choose(chat(SUM), Auto(busy=0.5), 0.5)
+    assert mode is Quality.MEDIUM
+    assert reason == "busy (50%): one less than high (arithmetic in the prompt)"
+    assert choose(chat(PLAIN), Auto(), 2.0)[0] is Quality.LOW
+
+
+def test_a_models_config_bounds_the_choice() -> None:
+    narrow = Auto(lowest=Quality.MEDIUM, highest=Quality.MEDIUM)
+    mode, reason = choose(chat(SUM), narrow, 0.9)
+    assert mode is Quality.MEDIUM
+    assert reason == "arithmetic in the prompt; this model's auto goes from medium to medium"
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("12*7", True),
+        ("What is (3 + 4) * 2?", True),
+        ("The sum of 3 and 4", True),
+        ("In 1969 and 1972 people walked on the moon.", False),
+        ("How many people live there?", False),
+        ("Room 5 is on floor 2", False),
+        ("", False),
+    ],
+)
+def test_arithmetic_is_told_from_mere_numbers(text: str, asks: bool) -> None:
+    assert arithmetic(text) is asks
+
+
+def test_what_lies_beyond_the_first_pages_is_not_read() -> None:
+    assert choose(chat("x" * LOOKED_AT + SUM), Auto(long=LOOKED_AT * 2), 0.0)[0] is Quality.MEDIUM

@@ -1,0 +1,219 @@
+"""From a job and a mode to a plan: the table of what each mode does."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
+from server.errors import InvalidRequest, ModelNotFound
+from server.models.spec import DiffusersModel, ModelSpec, PiperModel, Price, VllmModel, WhisperModel
+from server.pipeline.modes import plan_for
+from server.pipeline.plan import Strategy
+
+VOICES: Any = {"joe": {"file": "joe.onnx"}, "small": {"file": "small.onnx"}}
+MODELS: dict[str, ModelSpec] = {
+    "chat": VllmModel.model_validate(
+        {"name": "chat", "engine": "vllm", "path": "x", "quality": {"reasoning_switch": "enable_thinking"}}
+    ),
+    "plain": VllmModel.model_validate(
+        {"name": "plain", "engine": "vllm", "path": "x", "quality": {"high": {"check": False}}}
+    ),
+    "a:b": VllmModel(name="a:b", engine="vllm", path="x"),
+    "ears": WhisperModel(name="ears", engine="whisper", path="x"),
+    "mute": PiperModel(name="mute", engine="piper", path="x", voices=VOICES),
+    "voice": PiperModel.model_validate(
+        {
+            "name": "voice",
+            "engine": "piper",
+            "path": "x",
+            "voices": VOICES,
+            "quality": {"low": {"voices": {"joe": "small"}}, "ultra": {"transcriber": "ears", "takes": 3}},
+        }
+    ),
+    "alone": PiperModel.model_validate(
+        {"name": "alone", "engine": "piper", "path": "x", "voices": VOICES, "quality": {"ultra": {"transcriber": "no"}}}
+    ),
+    "painter": DiffusersModel(name="painter", engine="diffusers", path="x", size=(64, 64), steps=12),
+}
+
+
+class Catalog:
+    def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
+        spec = MODELS.get(name)
+        if spec is None:
+            raise ModelNotFound.named(name)
+        if spec.task is not task:
+            raise ModelNotFound.named(name, task, ())
+        return spec, Price()
+
+
+def chat(quality: str | None = None, model: str = "chat", **changes: Any) -> ChatJob:
+    job = ChatJob(model=model, messages=({"role": "user", "content": "Tell me about the sea."},))
+    return replace(job, quality=quality and Quality(quality), **changes)
+
+
+def passes(job: Job) -> list[str]:
+    return [one.name for one in plan_for(job, Catalog()).passes]
+
+
+@pytest.mark.parametrize(
+    ("mode", "strategy", "names", "limit", "temperature", "thinking"),
+    [
+        ("low", "single", ["answer"], 128, 0.2, False),
+        ("medium", "single", ["answer"], 256, None, None),
+        ("high", "checked", ["draft", "check"], 1024, 0.4, True),
+        ("ultra", "refined", ["drafts", "judge", "critique", "rewrite", "compare"], 1024, 0.7, True),
+    ],
+)
+def test_the_modes_of_chat(
+    mode: str, strategy: str, names: list[str], limit: int, temperature: float | None, thinking: bool | None
+) -> None:
+    plan = plan_for(chat(mode), Catalog())
+    assert (plan.quality, plan.strategy, plan.reason) == (Quality(mode), Strategy(strategy), "asked for")
+    assert passes(chat(mode)) == names
+    assert isinstance(plan.job, ChatJob)
+    assert (plan.job.max_tokens, plan.job.temperature) == (limit, temperature)
+    assert (plan.job.chat_template_kwargs or {}).get("enable_thinking") is thinking
+    assert not plan.limited
+
+
+def test_what_the_client_says_wins_over_the_mode() -> None:
+    told = {"enable_thinking": True, "other": 1}
+    plan = plan_for(chat("low", max_tokens=7, temperature=1.5, top_p=0.3, chat_template_kwargs=told), Catalog())
+    assert isinstance(plan.job, ChatJob)
+    assert (plan.job.max_tokens, plan.job.temperature, plan.job.top_p) == (7, 1.5, 0.3)
+    assert plan.job.chat_template_kwargs == told
+    assert plan.limited
+
+
+def test_reasoning_effort_leaves_the_switch_alone() -> None:
+    job = plan_for(chat("low", reasoning_effort="high"), Catalog()).job
+    assert isinstance(job, ChatJob)
+    assert job.chat_template_kwargs is None
+
+
+def test_auto_never_shortens_the_default_limit() -> None:
+    plan = plan_for(chat(), Catalog(), lambda _: 1.0)
+    assert plan.quality is Quality.LOW
+    assert isinstance(plan.job, ChatJob)
+    assert plan.job.max_tokens == 256
+    assert plan.reason.startswith("busy (100%)")
+
+
+@pytest.mark.parametrize(
+    ("changes", "mode", "strategy", "note"),
+    [
+        ({"tools": (Tool("f"),), "tool_choice": "auto"}, "high", "single", "no check, which tools could not follow"),
+        ({"output_schema": {}}, "ultra", "drafts", "drafts and a choice only, which keep response_format valid"),
+        ({"top_logprobs": 2}, "ultra", "drafts", "drafts and a choice only, which keep logprobs valid"),
+        ({"n": 3}, "ultra", "single", "one pass for the 3 answers asked for"),
+        ({"temperature": 0.0}, "ultra", "checked", "one draft, since at temperature 0 all are alike"),
+        ({"tools": (Tool("f"),)}, "ultra", "refined", ""),
+    ],
+)
+def test_a_plan_falls_back_to_what_keeps_the_answers_form(
+    changes: dict[str, Any], mode: str, strategy: str, note: str
+) -> None:
+    plan = plan_for(chat(mode, **changes), Catalog())
+    assert plan.strategy == strategy
+    assert plan.reason == ("asked for; " + note if note else "asked for")
+
+
+def test_a_config_turns_the_check_off() -> None:
+    assert passes(chat("high", model="plain")) == ["answer"]
+
+
+@pytest.mark.parametrize(
+    ("name", "quality", "model", "mode"),
+    [
+        ("chat:ultra", None, "chat", "ultra"),
+        ("chat:HD", None, "chat", "high"),
+        ("chat:standard", None, "chat", "medium"),
+        ("chat:auto", None, "chat", "medium"),
+        ("chat:ultra", "low", "chat", "low"),
+        ("a:b", None, "a:b", "medium"),
+        ("a:b:low", None, "a:b", "low"),
+    ],
+)
+def test_a_suffix_names_the_mode(name: str, quality: str | None, model: str, mode: str) -> None:
+    plan = plan_for(chat(quality, model=name), Catalog())
+    assert (plan.job.model, plan.quality) == (model, Quality(mode))
+
+
+def test_a_suffix_that_is_no_mode_is_told_as_such() -> None:
+    with pytest.raises(InvalidRequest, match="auto, low, medium, high or ultra") as caught:
+        plan_for(chat(model="chat:best"), Catalog())
+    assert caught.value.param == "quality"
+    with pytest.raises(ModelNotFound, match="no:best"):
+        plan_for(chat(model="no:best"), Catalog())
+    with pytest.raises(ModelNotFound, match="no"):
+        plan_for(chat(model="no:ultra"), Catalog())
+
+
+@pytest.mark.parametrize(
+    ("mode", "beam", "fallback", "vad", "names"),
+    [
+        ("low", 1, False, None, ["answer"]),
+        ("medium", None, True, None, ["answer"]),
+        ("high", 5, True, True, ["answer"]),
+        ("ultra", 5, True, True, ["listen", "listen again"]),
+    ],
+)
+def test_the_modes_of_transcription(
+    mode: str, beam: int | None, fallback: bool, vad: bool | None, names: list[str]
+) -> None:
+    job = TranscriptionJob(model="ears", audio=b"", quality=Quality(mode))
+    planned = plan_for(job, Catalog()).job
+    assert isinstance(planned, TranscriptionJob)
+    assert (planned.beam_size, planned.fallback, planned.vad) == (beam, fallback, vad)
+    assert passes(job) == names
+
+
+def test_the_modes_of_speech() -> None:
+    low = plan_for(SpeechJob(model="voice", text="x", quality=Quality.LOW), Catalog()).job
+    assert isinstance(low, SpeechJob)
+    assert low.instead == {"joe": "small"}
+    ultra = plan_for(SpeechJob(model="voice", text="x", quality=Quality.ULTRA), Catalog())
+    assert [(one.name, one.answers) for one in ultra.passes] == [("takes", 3), ("read back", 3)]
+    assert ultra.passes[1].by is not None
+    assert ultra.passes[1].by[0].name == "ears"
+    assert ultra.candidates == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("mute", "asked for; one take, since no transcription model is configured to read takes back"),
+        ("alone", "asked for; one take, since the transcription model no is not installed"),
+    ],
+)
+def test_without_ears_there_is_one_take_and_it_is_said(model: str, reason: str) -> None:
+    plan = plan_for(SpeechJob(model=model, text="x", quality=Quality.ULTRA), Catalog())
+    assert (plan.strategy, plan.reason) == (Strategy.SINGLE, reason)
+
+
+@pytest.mark.parametrize(("mode", "steps"), [("low", 6), ("medium", 12), ("high", 18), ("ultra", 18)])
+def test_the_modes_of_images(mode: str, steps: int) -> None:
+    job = ImageJob(model="painter", prompt="x", n=2, quality=Quality(mode))
+    plan = plan_for(job, Catalog())
+    assert isinstance(plan.job, ImageJob)
+    assert plan.job.steps == steps
+    told = plan_for(replace(job, steps=3, guidance=1.5), Catalog()).job
+    assert isinstance(told, ImageJob)
+    assert (told.steps, told.guidance) == (3, 1.5)
+
+
+def test_ultra_draws_candidates_and_draws_over_the_best() -> None:
+    plan = plan_for(ImageJob(model="painter", prompt="x", n=2, quality=Quality.ULTRA), Catalog())
+    assert [(one.name, one.answers) for one in plan.passes] == [("candidates", 8), ("refine", 2)]
+    again = plan.passes[1].job
+    assert isinstance(again, ImageJob)
+    assert (again.strength, again.enlarge) == (0.3, 1.5)
+    assert plan.candidates == 4
+
+
+def test_the_clients_budget_wins() -> None:
+    assert plan_for(chat("ultra"), Catalog()).budget == 120
+    assert plan_for(chat("ultra", budget=0.5), Catalog()).budget == 0.5
+    assert plan_for(chat("high"), Catalog()).budget is None

@@ -1,0 +1,31 @@
+"""Jobs for the tiny pipeline of tests/tiny_pipeline.py, and what it draws for them. Imports torch in `load` only."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from server.core import ImageJob, Picture
+
+
+def load(folder: Path, **changes: Any) -> Any:
+    """The engine's handler over a pipeline folder."""
+    from server.engines.diffusers import create
+
+    # As the whole config of a model: the engine takes what it knows. One thread: these tensors are tiny.
+    return create({"name": "tiny", "path": str(folder), "size": (32, 32), "steps": 4, "threads": 1, **changes})
+
+
+def job(**fields: Any) -> ImageJob:
+    return ImageJob(model="tiny", prompt="a red heart", **fields)
+
+
+def pictures(handler: Any, **fields: Any) -> list[Picture]:
+    return [event for event in handler.handle(job(**fields)) if isinstance(event, Picture)]
+
+
+def pixels(picture: Picture) -> NDArray[np.int16]:
+    return np.asarray(Image.open(BytesIO(picture.data)), np.int16)
