@@ -169,9 +169,10 @@ def connect(server: LiveServer) -> socket.socket:
         (CHAT, "/v1/chat/completions", ENDLESS | {"stream": True}, True),
         (CHAT, "/v1/chat/completions", ENDLESS, False),
         (CHAT, "/v1/chat/completions", ENDLESS | {"n": 4}, False),
+        (CHAT, "/v1/chat/completions", ENDLESS | {"quality": "ultra", "temperature": 0.7}, False),
         (VOICE, "/v1/audio/speech", {"model": "tts-1", "input": STORY * 9}, True),
     ],
-    ids=["stream", "whole", "four answers", "speech"],
+    ids=["stream", "whole", "four answers", "five drafts", "speech"],
 )
 def test_a_client_that_hangs_up_stops_its_work_within_a_second(
     server: LiveServer, sdk: OpenAI, model: str, path: str, body: Any, answered: bool, abruptly: bool

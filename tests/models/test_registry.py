@@ -453,3 +453,12 @@ async def test_the_elastic_part_of_the_gpu_is_shared_among_eager_models(
     assert first.gpu == need + (80 * GIB - 2 * need) // 2
     assert second.gpu == 80 * GIB - first.gpu
     assert first.gpu_share == first.gpu / (80 * GIB)
+
+
+async def test_how_busy_a_model_is_is_the_share_of_its_places(bench: Bench) -> None:
+    spec = model("chat")
+    async with bench.registry(spec) as registry:
+        assert registry.busy(spec) == 0.0
+        async with registry.lease(spec), registry.lease(spec):
+            assert registry.busy(spec) == 2 / spec.parallel
+        assert registry.busy(spec) == 0.0
