@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from scripts.benchmarks.accounts import accounts
+from scripts.benchmarks.allocator import allocator
 from scripts.benchmarks.load import Load, Sample
 from scripts.benchmarks.processes import Side, StartError
 from server.offline import go_offline
@@ -175,6 +176,7 @@ def dtype(
 
 
 app.command()(accounts)
+app.command()(allocator)
 
 
 def _spec(model: str | None, models_dir: Path) -> Any:

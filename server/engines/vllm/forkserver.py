@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from server.engines.malloc import keeping
 from server.engines.openmp import patience
 from server.engines.parent import die_with_parent
 
@@ -48,7 +49,7 @@ class _Context(context.ForkServerContext):
 
 def start() -> None:
     """Begin the server process and its imports in the background; returns at once."""
-    with _environment(patience() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}):
+    with _environment(patience() | keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}):
         forkserver.set_forkserver_preload([PRELOAD])
         forkserver.ensure_running()
 

@@ -1,0 +1,20 @@
+"""How glibc keeps the memory of tensors that come and go, in the processes of vLLM on a processor."""
+
+import os
+
+SETTINGS = {
+    # The largest that glibc takes (malloc/malloc.c, HEAP_MAX_SIZE / 2): below it, memory comes from the heap.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+}
+
+
+def keeping() -> dict[str, str]:
+    """Environment for a process that is about to be started: glibc reads it then.
+
+    Each layer's activations are allocated and freed at every step. Left alone, glibc may give their pages back and
+    fault them in again, one by one; whether it does depends on how the heap happens to lie, and differs from start to
+    start. See docs/performance.md for the figures. An operator's own choice stands.
+    """
+    return {} if any(name.startswith("MALLOC_") for name in os.environ) else dict(SETTINGS)
