@@ -154,7 +154,8 @@ class TranscriptionJob(_Asked):
     language: ISO-639-1 code, or None to detect it. translate: the text comes out in English.
     temperature: None lets the engine fall back over its own ladder; a number fixes it; `fallback` False is 0 alone.
     beam_size, vad: None for the model's own. spans: hear these stretches only, each with its own context; the segments
-    then come with the number of their span.
+    then come with the number of their span. tempo: spans are slowed to this share of their speed before they are heard;
+    the times that are told are those of the recording.
     """
 
     task: ClassVar[Task] = Task.TRANSCRIPTION
@@ -169,6 +170,7 @@ class TranscriptionJob(_Asked):
     fallback: bool = True
     vad: bool | None = None
     spans: tuple[Span, ...] = ()
+    tempo: float = 1.0
 
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]

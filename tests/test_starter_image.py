@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -112,10 +113,44 @@ def test_two_workers_learn_as_one_does_and_a_run_repeats(tmp_path: Path) -> None
     assert learn("two", 2) == two  # goes on from its checkpoint, with nothing left to do
 
 
+@pytest.mark.models  # the evaluation imports diffusers, which takes seconds
+def test_detail_tells_a_blur_from_the_picture_and_gains_have_a_sign(tmp_path: Path) -> None:
+    from eval_starter_image import Judge, gains
+
+    folder = tmp_path / "img" / "google" / "64"
+    folder.mkdir(parents=True)
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 200
+    Image.fromarray(stripes).save(folder / "cat.png")
+    judge = Judge([CAT] * 2, tmp_path)
+    blur = np.full_like(stripes, 100)  # the same to the coarse measure, which averages neighbours
+    good, bad = judge.detail([stripes, blur])
+    assert good.tolist() == [0, 1]
+    assert bad[0] > 0.3
+    assert bad[1] == 0
+    rise, rest = gains({8: np.array([good] * 5), 2: np.array([bad] * 5), 4: np.array([good] * 5)})
+    assert (rise.fewer, rise.more, rest.fewer, rest.more) == (2, 4, 4, 8)
+    assert rise.fidelity == pytest.approx((bad[0],) * 3, abs=1e-4)
+    assert rise.contrast == (1, 1, 1)
+    assert rest.fidelity == rest.contrast == (0, 0, 0)
+
+
 FOLDER = ROOT / "starter" / "image"
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Where other work keeps the processor busy, torch's threads wait for each other for minutes."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.models
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.skipif(not (FOLDER / "model_index.json").exists(), reason="the weights are not in this checkout")
 def test_shipped_weights_draw_by_name_and_colour() -> None:
     import torch

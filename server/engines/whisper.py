@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from server.core import Accepted, Event, Job, Segment, TranscriptInfo, TranscriptionJob, Usage, Word
 from server.engines.audio_decode import RATE, AudioFile, Samples
+from server.engines.audio_tempo import slowed
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
 PIECE = 300.0
@@ -180,7 +181,7 @@ class WhisperHandler:
             if not heard.size:
                 continue  # it lies after the end of the audio
             samples += heard.size
-            wave = heard.astype(np.float32) / 32768.0
+            wave = slowed(heard, job.tempo).astype(np.float32) / 32768.0
             segments, info = self._decode(job, wave, language, _prompt(job.prompt, span.context))
             if i == 0:
                 language = info.language
@@ -188,7 +189,7 @@ class WhisperHandler:
                 yield TranscriptInfo(info.language, float(info.language_probability), duration)
             for raw in segments:
                 if not self._invented(raw, wave):
-                    yield _segment(raw, number, start / RATE, place / RATE, span=i)
+                    yield _segment(raw, number, start / RATE, place / RATE, tempo=job.tempo, span=i)
                     number += 1
             yield None
         yield Usage(audio_seconds=samples / RATE)
@@ -250,18 +251,21 @@ def _range(wave: Wave, start: float, end: float) -> Wave:
     return wave[round(start * RATE) : round(end * RATE)]
 
 
-def _segment(raw: Any, number: int, offset: float, limit: float, span: int | None = None) -> Segment:
+def _segment(
+    raw: Any, number: int, offset: float, limit: float, *, tempo: float = 1.0, span: int | None = None
+) -> Segment:
     """A segment of faster-whisper's (numbered from 1, in NumPy's floats, times within its piece) as ours.
 
-    offset: seconds at which its piece begins; limit: at which it ends, since Whisper's times may lie beyond.
+    offset: seconds at which its piece begins; limit: at which it ends, since Whisper's times may lie beyond. tempo: of
+    the piece as it was heard.
     """
 
     def time(seconds: float) -> float:
-        return round(min(float(seconds) + offset, limit), 3)
+        return round(min(float(seconds) * tempo + offset, limit), 3)
 
     return Segment(
         id=number,
-        seek=raw.seek + round(offset * _FRAMES_PER_SECOND),
+        seek=round(raw.seek * tempo + offset * _FRAMES_PER_SECOND),
         start=time(raw.start),
         end=time(raw.end),
         text=raw.text,

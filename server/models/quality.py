@@ -78,6 +78,9 @@ class RefinedMode(ChatMode):
     """Drafts at once, the best of them chosen, criticised and written anew, and the better of the two kept."""
 
     drafts: int = Field(default=5, ge=1, le=16, description="drafts in one batch; 1: a draft and a check, as in high")
+    judge: bool = Field(
+        default=True, description="false: where too few drafts agree, the likeliest is chosen, and not the best judged"
+    )
     rewrite: bool = Field(default=True, description="false: the chosen draft is the answer")
     critique_tokens: int = Field(default=200, ge=1, description="limit of the critique")
     margin: float = Field(
@@ -112,12 +115,14 @@ class TranscriptionMode(Strict):
 
 
 class RelistenedMode(TranscriptionMode):
-    """A second pass over what the first was not sure of, with the text before it as context."""
+    """A second pass over what the first was not sure of, slowed and with the text before it as context; of each
+    stretch the more probable hearing is kept."""
 
     unsure: float = Field(
         default=-0.5, le=0, description="mean log-probability of a segment's tokens below which it is heard again"
     )
-    second_beam: int = Field(default=10, ge=1, le=20, description="beam of the second pass")
+    second_beam: int = Field(default=5, ge=1, le=20, description="beam of the second pass")
+    tempo: float = Field(default=0.7, ge=0.5, le=1, description="share of its speed at which it is heard again")
     padding: float = Field(default=0.3, ge=0, le=5, description="seconds heard before and after a segment")
     budget: float = Field(default=300, gt=0, description="seconds after which no second pass is begun")
 

@@ -159,18 +159,22 @@ def _refined(plan: Plan, job: ChatJob, mode: RefinedMode) -> Plan:
         return _noted(_single(plan, job.n), f"one pass for the {job.n} answers asked for")
     if mode.drafts == 1 or job.temperature == 0:
         plan = plan if mode.drafts == 1 else _noted(plan, "one draft, since at temperature 0 all are alike")
-        return _checked(plan, job)
+        quality = plan.spec.quality
+        assert isinstance(quality, ChatQuality)
+        return _checked(plan, job) if quality.high.check else _single(plan)
     drafts = PlannedPass("drafts", answers=mode.drafts)
     if form := _form(job):
         plan = _noted(plan, f"drafts and a choice only, which keep {form} valid")
         return replace(plan, strategy=Strategy.DRAFTS, passes=(drafts,))
-    judge = PlannedPass("judge", mode.drafts, mode.drafts, reads=1, extra=INSTRUCTIONS, writes=VERDICT)
+    chosen: tuple[PlannedPass, ...] = (drafts,)
+    if mode.judge:
+        chosen += (PlannedPass("judge", mode.drafts, mode.drafts, reads=1, extra=INSTRUCTIONS, writes=VERDICT),)
     if not mode.rewrite:
-        return replace(plan, strategy=Strategy.REFINED, passes=(drafts, judge))
+        return replace(plan, strategy=Strategy.REFINED if mode.judge else Strategy.DRAFTS, passes=chosen)
     critique = PlannedPass("critique", reads=1, extra=INSTRUCTIONS, writes=mode.critique_tokens)
     rewrite = PlannedPass("rewrite", reads=1, extra=INSTRUCTIONS + mode.critique_tokens)
     compare = PlannedPass("compare", 1, 1, reads=1, extra=INSTRUCTIONS, writes=VERDICT)
-    return replace(plan, strategy=Strategy.REFINED, passes=(drafts, judge, critique, rewrite, compare))
+    return replace(plan, strategy=Strategy.REFINED, passes=(*chosen, critique, rewrite, compare))
 
 
 def _form(job: ChatJob) -> str | None:

@@ -317,6 +317,17 @@ class TestSpans:
         invented = RawSegment(0.0, 1.0, " You", no_speech_prob=0.95)
         assert texts(run(StrawModel([invented]), job(spans=(Span(0.0, 1.0),)), hears=False)) == []
 
+    def test_slowed_they_keep_their_times(self) -> None:
+        word = Word(" One", 0.0, 1.0)
+        model = StrawModel([RawSegment(0.0, 2.0, " One.", words=[word], seek=200), RawSegment(2.0, 9.0, " Two.")])
+        events = run(model, job(10.0, spans=(Span(4.0, 8.0),), tempo=0.5, words=True))
+        assert model.asked[0]["seconds"] == pytest.approx(8.0, rel=0.02)
+        first, second = (event for event in events if isinstance(event, Segment))
+        assert (first.start, first.end, first.seek) == (4.0, 5.0, 500)
+        assert (second.start, second.end, second.seek) == (5.0, 8.0, 400)
+        assert first.words == (Word(" One", 4.0, 4.5),)
+        assert events[-1] == Usage(audio_seconds=4.0)
+
     def test_it_can_be_cancelled_while_it_reads_up_to_them(self) -> None:
         model = StrawModel([])
         events = handler(model).handle(job(PIECE, spans=(Span(PIECE - 1, PIECE),)))

@@ -7,6 +7,7 @@ import pytest
 
 from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
 from server.errors import InvalidRequest, ModelNotFound
+from server.models.quality import ChatQuality
 from server.models.spec import DiffusersModel, ModelSpec, PiperModel, Price, VllmModel, WhisperModel
 from server.pipeline.modes import plan_for
 from server.pipeline.plan import Strategy
@@ -122,6 +123,26 @@ def test_a_plan_falls_back_to_what_keeps_the_answers_form(
 
 def test_a_config_turns_the_check_off() -> None:
     assert passes(chat("high", model="plain")) == ["answer"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "strategy", "names"),
+    [
+        ({"judge": False, "rewrite": False}, "drafts", ["drafts"]),
+        ({"judge": False}, "refined", ["drafts", "critique", "rewrite", "compare"]),
+        ({"rewrite": False}, "refined", ["drafts", "judge"]),
+        ({"drafts": 1}, "checked", ["draft", "check"]),
+    ],
+)
+def test_a_config_leaves_out_passes_that_do_not_pay(changes: dict[str, Any], strategy: str, names: list[str]) -> None:
+    spec = MODELS["plain"].model_copy(update={"quality": ChatQuality.model_validate({"ultra": changes})})
+
+    class One(Catalog):
+        def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
+            return spec, Price()
+
+    plan = plan_for(chat("ultra"), One())
+    assert (plan.strategy, [one.name for one in plan.passes]) == (strategy, names)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from server.core import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from server.pipeline.strategies.answers import canonical, final_answer
 
+LENGTH_PENALTY = 0.6
+"""Between 0, the sum of the tokens' log-probabilities, and 1, about their mean."""
+
 ChatEvent = TextDelta | ReasoningDelta | ToolCallDelta | Finish
 
 
@@ -48,9 +51,13 @@ class Draft:
         return any(isinstance(event, Finish) and event.reason == "length" for event in self.events)
 
     @property
-    def mean_logprob(self) -> float:
-        """Mean log-probability of its tokens, in nats; 0 where none was told."""
-        return self._logprobs / self._counted if self._counted else 0.0
+    def likelihood(self) -> float:
+        """Log-probability of the answer, in nats, made comparable between lengths; 0 where none was told.
+
+        Length penalty of Wu et al. 2016 (arXiv 1609.08144), equation 14. The sum alone favours the shortest answer,
+        the mean a long and rambling one, whose later tokens follow from those before.
+        """
+        return self._logprobs / ((5 + self._counted) / 6) ** LENGTH_PENALTY
 
     def replay(self, *, logprobs: bool) -> list[ChatEvent]:
         """Its events as those of a single answer; what their tokens cost is counted already."""
@@ -101,5 +108,5 @@ def agreed(drafts: Sequence[Draft], *, numeric: bool) -> tuple[Draft, int] | Non
 
 
 def likeliest(drafts: Sequence[Draft]) -> Draft:
-    """By mean log-probability, one that ended by itself before one that was cut off."""
-    return max(drafts, key=lambda draft: (not draft.cut, draft.mean_logprob))
+    """By log-probability for the length, one that ended by itself before one that was cut off."""
+    return max(drafts, key=lambda draft: (not draft.cut, draft.likelihood))

@@ -34,7 +34,11 @@ def looks(data: bytes) -> NDArray[np.float64]:
 
 
 def medoid(pictures: Sequence[bytes]) -> int:
-    """The place of the picture whose squared distances to the others sum up to the least; of equals, the first."""
+    """The place of the picture whose distances to the others sum up to the least; of equals, the first.
+
+    Distances, not their squares: the sum of squares is least for what is nearest to the mean of all, which a single
+    picture that is far off draws towards itself.
+    """
     vectors = np.stack([looks(data) for data in pictures])
-    distances = ((vectors[:, None] - vectors[None]) ** 2).sum(axis=-1)
+    distances = np.sqrt(((vectors[:, None] - vectors[None]) ** 2).sum(axis=-1))
     return int(distances.sum(axis=1).argmin())

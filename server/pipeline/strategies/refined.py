@@ -41,16 +41,18 @@ async def _best(work: Work, job: ChatJob, mode: RefinedMode, drafts: Sequence[Dr
         if work.plan.strategy is Strategy.DRAFTS or 2 * votes > len(drafts):
             return chosen
         right = None
-    elif work.plan.strategy is Strategy.DRAFTS:
+    elif work.plan.strategy is Strategy.DRAFTS or not mode.judge:
         work.note("the likeliest draft")
-        return likeliest(drafts)
+        chosen, right = likeliest(drafts), None
+        if work.plan.strategy is Strategy.DRAFTS:
+            return chosen
     else:
         texts = [draft.text for draft in drafts]
         verdicts = await work.unless_late(partial(judged, work, "judge", job, texts))
         if verdicts is None:
             return likeliest(drafts)
-        # Both in nats: how sure the model is that it is right, and how sure it was of each token.
-        scores = [_nats(verdict) + draft.mean_logprob for verdict, draft in zip(verdicts, drafts, strict=True)]
+        # Both in nats: how sure the model is that it is right, and how probable the answer was as such.
+        scores = [_nats(verdict) + draft.likelihood for verdict, draft in zip(verdicts, drafts, strict=True)]
         place = max(range(len(drafts)), key=lambda i: (not drafts[i].cut, scores[i]))
         chosen, right = drafts[place], verdicts[place]
         work.note("the draft judged best")

@@ -12,7 +12,7 @@ REPETITIVE = 2.4
 """Compression ratio above which a text goes round in circles; Whisper's own threshold (Radford et al. 2022)."""
 
 LONGEST = 30.0
-"""Seconds that unsure segments side by side may span to be heard as one: what Whisper hears at once."""
+"""Seconds that unsure segments side by side may last, once slowed, to be heard as one: what Whisper hears at once."""
 
 CONTEXT = 800
 """Characters of the text before a span that are told with it: about as much as Whisper reads."""
@@ -61,7 +61,12 @@ async def relistened(work: Work) -> AsyncGenerator[Event, None]:
     if doubts:
         spans = tuple(_spans(doubts, segments, mode, info.duration))
         again = replace(
-            job, spans=spans, language=info.language or None, beam_size=mode.second_beam, fallback=mode.fallback
+            job,
+            spans=spans,
+            language=info.language or None,
+            beam_size=mode.second_beam,
+            fallback=mode.fallback,
+            tempo=mode.tempo,
         )
         await work.unless_late(partial(_listen, work, again, heard))
     for event in _better(work, segments, doubts, heard)[told:]:
@@ -71,12 +76,13 @@ async def relistened(work: Work) -> AsyncGenerator[Event, None]:
 
 def doubtful(segments: Sequence[Segment], mode: RelistenedMode) -> list[Doubt]:
     """The segments in doubt; those side by side together, as far as they can be heard at once."""
+    longest = LONGEST * mode.tempo - 2 * mode.padding
     found: list[Doubt] = []
     for place, segment in enumerate(segments):
         if not _unsure(segment, mode):
             continue
         last = found[-1] if found else None
-        if last and last.last == place - 1 and segment.end - segments[last.first].start <= LONGEST - 2 * mode.padding:
+        if last and last.last == place - 1 and segment.end - segments[last.first].start <= longest:
             last.last = place
         else:
             found.append(Doubt(place, place))

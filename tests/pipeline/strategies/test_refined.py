@@ -178,6 +178,23 @@ def test_an_answer_that_was_cut_off_is_the_last_choice() -> None:
     assert agreed([draft("7", reason="length"), draft("7", reason="length"), draft("8")], numeric=True) is None
 
 
+def test_a_long_answer_is_no_likelier_for_its_easy_tokens() -> None:
+    short, rambling = draft("no", -1.0), Draft()
+    tokens = tuple(TokenLogprob("x", -0.9, ()) for _ in range(20))
+    rambling.add(TextDelta(0, "x" * 20, tokens, 20))
+    rambling.add(Finish(0, "stop"))
+    assert likeliest([rambling, short]) is short  # by the mean alone it would be the other
+
+
+async def test_without_a_judge_the_likeliest_draft_is_taken(scripted: Scripted) -> None:
+    modes = {**ULTRA, "drafts": 2, "judge": False, "rewrite": False}
+    async with scripted({QUESTION: [f"one {LONG}", "two"]}, ultra=modes) as asking:
+        answer = await asking.ask("ultra")
+        assert answer.json()["choices"][0]["message"]["content"] == "two"
+        assert answer.json()["usage"]["quality"]["notes"] == ["the likeliest draft"]
+        assert answer.headers["x-quality-passes"] == "1"
+
+
 def test_the_verdict_is_yes_against_no() -> None:
     def entry(token: str, logprob: float) -> TokenLogprob:
         return TokenLogprob(token, logprob, ())

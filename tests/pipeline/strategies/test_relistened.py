@@ -28,7 +28,7 @@ from server.pipeline.strategies.relistened import CONTEXT, Doubt, doubtful, mean
 
 pytestmark = pytest.mark.anyio
 
-ULTRA: dict[str, Any] = {"beam_size": 5, "second_beam": 8, "unsure": -0.5, "padding": 0.3, "vad": None}
+ULTRA: dict[str, Any] = {"beam_size": 5, "second_beam": 8, "unsure": -0.5, "padding": 0.3, "vad": None, "tempo": 0.9}
 
 
 def segment(number: int, start: float, end: float, text: str, logprob: float = -0.2, **fields: Any) -> Segment:
@@ -128,6 +128,7 @@ async def test_what_the_second_pass_is_asked() -> None:
     # It starts 0.3 s early, and ends where the next segment begins.
     assert again.spans == (Span(2.2, 4.1, "This is sure."),)
     assert (again.beam_size, again.fallback, again.language, again.prompt) == (8, True, "de", "Names")
+    assert (first.tempo, again.tempo) == (1.0, 0.9)
 
 
 async def test_the_less_probable_hearing_is_not_kept() -> None:
@@ -205,7 +206,7 @@ async def test_what_was_heard_in_time_counts() -> None:
 
 
 class TestDoubts:
-    MODE = RelistenedMode(unsure=-0.5, padding=0.0)
+    MODE = RelistenedMode(unsure=-0.5, padding=0.0, tempo=1.0)
 
     def test_what_is_in_doubt(self) -> None:
         segments = [
@@ -221,6 +222,8 @@ class TestDoubts:
     def test_neighbours_are_heard_as_one_as_far_as_whisper_hears_at_once(self) -> None:
         segments = [segment(i, i * 10, i * 10 + 10, " a", -0.9) for i in range(5)]
         assert doubtful(segments, self.MODE) == [Doubt(0, 2), Doubt(3, 4)]
+        slower = RelistenedMode(unsure=-0.5, padding=0.0, tempo=0.8)
+        assert doubtful(segments, slower) == [Doubt(0, 1), Doubt(2, 3), Doubt(4, 4)]
 
     async def test_spans_are_in_order_and_apart(self) -> None:
         long = " word" * 400

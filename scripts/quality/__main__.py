@@ -1,0 +1,129 @@
+"""`scripts/eval_quality`: what low, medium, high and ultra are worth on the starter models, and what they cost."""
+
+import asyncio
+import importlib
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from scripts.quality.frame import MODES, Item, Measure, Row
+from server.offline import go_offline
+
+app = typer.Typer(
+    help="Measure what the quality modes are worth on the starter models, with confidence intervals, and their cost.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+ALL_MODES = ",".join(MODES)
+MEASURES = ("chat", "transcription", "speech", "images")
+SEED = 2026
+"""Of the figures in docs/quality.md. Modes were tuned on others."""
+
+Size = Annotated[int | None, typer.Option(min=2, help="Items; each measure has its own default.")]
+Seed = Annotated[int, typer.Option(help="Seed of the items.")]
+Modes = Annotated[str, typer.Option(help="Modes to compare with the first of them, comma-separated.")]
+ModelsDir = Annotated[Path, typer.Option(help="Folder of the models' weights.", exists=True, file_okay=False)]
+Configs = Annotated[Path, typer.Option("--model-configs", help="Folder of model configs.", exists=True)]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown too.")]
+Folder = Annotated[Path, typer.Option(help="Folder for the figures, as JSON.", file_okay=False)]
+
+
+def _measure(
+    name: str, size: int | None, seed: int, modes: str, models_dir: Path, configs: Path, to_markdown: bool, output: Path
+) -> None:
+    from scripts.benchmarks.compare import scratch
+    from scripts.benchmarks.processes import StartError
+    from scripts.quality.report import keep_all, markdown, show
+    from scripts.quality.server import measured
+
+    chosen = [mode.strip() for mode in modes.split(",")]
+    if unknown := [mode for mode in chosen if mode not in MODES]:
+        raise typer.BadParameter(f"{', '.join(unknown)}: expected some of {', '.join(MODES)}", param_hint="--modes")
+    measure: Measure[Any] = importlib.import_module(f"scripts.quality.{name}")
+    items = measure.items(size or measure.SIZE, seed)
+    console.print(f"{name}: {len(items)} items × {len(chosen)} modes, seed {seed}; starting a server")
+    try:
+        with scratch() as folder, measured(measure.MODELS, models_dir, configs, folder) as server:
+            console.print(f"ready after {server.server.start_seconds:.1f} s")
+            rows = asyncio.run(_rows(measure, server, items, chosen))
+    except StartError as error:
+        console.print(f"eval_quality: {error}", markup=False)
+        raise typer.Exit(1) from None
+    show(measure, rows, chosen, console)
+    if to_markdown:
+        console.print(markdown(measure, rows, chosen), markup=False, highlight=False, soft_wrap=True)
+    file = output / f"{name}.json"
+    keep_all(file, measure, rows, chosen, {"seed": seed, "modes": chosen})
+    console.print(f"figures in {file}")
+
+
+async def _rows(measure: Measure[Any], server: Any, items: Sequence[Item], modes: Sequence[str]) -> list[Row]:
+    from scripts.quality.frame import run
+
+    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*bars, console=console) as progress:
+        bar = progress.add_task(measure.NAME, total=len(items) * len(modes))
+        async with server.client() as client:
+            return await run(measure, client, items, modes, lambda _: progress.advance(bar))
+
+
+def _command(name: str, told: str) -> None:
+    def command(
+        size: Size = None,
+        seed: Seed = SEED,
+        modes: Modes = ALL_MODES,
+        models_dir: ModelsDir = Path("models"),
+        model_configs: Configs = Path("model_configs"),
+        markdown: Markdown = False,
+        output: Folder = Path("data/quality"),
+    ) -> None:
+        for one in MEASURES if name == "all" else (name,):
+            _measure(one, size, seed, modes, models_dir, model_configs, markdown, output)
+
+    app.command(name, help=told)(command)
+
+
+_command("chat", "Arithmetic, extraction and format following: the share of right answers.")
+_command("transcription", "Noisy, fast and accented speech: the word error rate.")
+_command("speech", "Hard sentences, read back: the word error rate.")
+_command("images", "The starter image model: the share of right pictures.")
+_command("all", "All four, one after the other.")
+
+
+@app.command()
+def drafts(
+    drafts: Annotated[int, typer.Option(min=2, max=16, help="Drafts at once.")] = 5,
+    tokens: Annotated[int, typer.Option(min=8, help="Tokens of each draft.")] = 96,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the figures are their median and range.")] = 7,
+    models_dir: ModelsDir = Path("models"),
+    output: Folder = Path("data/quality"),
+) -> None:
+    """Seconds of several drafts at once against one, with one request in flight."""
+    from scripts.benchmarks.processes import StartError
+    from scripts.quality.drafts import run_drafts
+
+    try:
+        run_drafts(drafts, tokens, rounds, models_dir, output, console)
+    except (LookupError, StartError) as error:
+        console.print(f"eval_quality: {error}", markup=False)
+        raise typer.Exit(1) from None
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    # Ended as by Ctrl-C: every block is left, and with it the server.
+    signal.signal(signal.SIGTERM, _terminated)
+    go_offline()
+    app(prog_name="scripts/eval_quality")

@@ -1,0 +1,130 @@
+"""What is made of the rows: means, and bootstrap confidence intervals of them and of differences between modes. Pure.
+
+The bootstrap draws items with replacement and takes the percentiles of what comes out (Efron 1979). Two modes are
+compared on the same draws, item by item, so that how hard the items are cancels out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.quality.frame import Row
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+CHUNK = 500
+"""Resamples drawn at once: the memory they take is this times the number of items."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean and its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def told(self, scale: float = 100, digits: int = 1, *, signed: bool = False) -> str:
+        sign = "+" if signed else ""
+        mean, low, high = (f"{scale * value:{sign}.{digits}f}" for value in (self.mean, self.low, self.high))
+        return f"{mean} ({low} to {high})"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A mode's figures. score: weighted mean; difference: of its score from the first mode's, on the same items.
+
+    step: from the mode before it. seconds: median; passes, tokens and credits: means for each item.
+    """
+
+    mode: str
+    n: int
+    score: Interval
+    difference: Interval | None
+    step: Interval | None
+    passes: float
+    tokens: float
+    seconds: float
+    credits: float
+    failed: int
+
+
+def bootstrap(scores: Floats, weights: Floats, seed: int = 0, resamples: int = RESAMPLES) -> Floats:
+    """Weighted means of each mode over the same resampled items.
+
+    scores: modes × items; weights: of the items. Returns resamples × modes. Raises ValueError without items.
+    """
+    count = scores.shape[1]
+    if count == 0:
+        raise ValueError("no item was measured")
+    rng = np.random.default_rng(seed)
+    means = []
+    for begin in range(0, resamples, CHUNK):
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(CHUNK, resamples - begin)) * weights
+        means.append(drawn @ scores.T / drawn.sum(axis=1, keepdims=True))
+    return np.concatenate(means)
+
+
+def interval(mean: float, resampled: Floats) -> Interval:
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(resampled, [tail, 100 - tail])
+    return Interval(mean, float(low), float(high))
+
+
+def figures(rows: Sequence[Row], modes: Sequence[str], seed: int = 0) -> list[Figures]:
+    """Of each mode, in the modes' order. Raises ValueError if an item lacks a mode."""
+    by_mode = {mode: {row.item.id: row.outcome for row in rows if row.mode == mode} for mode in modes}
+    weight_of = {row.item.id: row.item.weight for row in rows}
+    ids = list(by_mode[modes[0]])
+    if any(set(outcomes) != set(ids) for outcomes in by_mode.values()):
+        raise ValueError("not every item was asked in every mode")
+    scores = np.array([[by_mode[mode][one].score for one in ids] for mode in modes], dtype=np.float64)
+    weights = np.array([weight_of[one] for one in ids], dtype=np.float64)
+    means = (scores * weights).sum(axis=1) / weights.sum()
+    drawn = bootstrap(scores, weights, seed)
+    told = []
+    for place, mode in enumerate(modes):
+        outcomes = list(by_mode[mode].values())
+
+        def against(other: int, place: int = place) -> Interval | None:
+            if place == 0:
+                return None
+            return interval(float(means[place] - means[other]), drawn[:, place] - drawn[:, other])
+
+        told.append(
+            Figures(
+                mode,
+                len(outcomes),
+                interval(float(means[place]), drawn[:, place]),
+                against(0),
+                against(place - 1),
+                passes=fmean(one.passes for one in outcomes),
+                tokens=fmean(one.tokens for one in outcomes),
+                seconds=median(one.seconds or 0.0 for one in outcomes),
+                credits=fmean(one.credits for one in outcomes),
+                failed=sum(one.failed for one in outcomes),
+            )
+        )
+    return told
+
+
+def by_kind(rows: Sequence[Row], modes: Sequence[str]) -> dict[str, list[Figures]]:
+    """The figures of each kind of item, in the kinds' first order."""
+    kinds = dict.fromkeys(row.item.kind for row in rows)
+    return {kind: figures([row for row in rows if row.item.kind == kind], modes) for kind in kinds}
+
+
+def verdict(difference: Interval, *, higher_is_better: bool) -> str:
+    """What an interval of differences says: better, worse, or neither beyond the interval."""
+    low, high = (difference.low, difference.high) if higher_is_better else (-difference.high, -difference.low)
+    return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
+
+
+def as_dicts(told: Sequence[Figures]) -> list[Mapping[str, Any]]:
+    return [asdict(one) for one in told]

@@ -1,0 +1,105 @@
+"""What is shown and kept: a table on the screen, the same in Markdown, and all rows as JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from scripts.benchmarks.report import keep
+from scripts.quality.figures import Figures, as_dicts, by_kind, figures, verdict
+from scripts.quality.frame import Measure, Row
+
+COLUMNS = ("mode", "n", "{unit}, % (95% CI)", "difference from {first}", "passes", "tokens", "seconds", "credits")
+
+
+def columns(measure: Measure[Any], first: str) -> list[str]:
+    return [column.format(unit=measure.UNIT, first=first) for column in COLUMNS]
+
+
+def cells(one: Figures) -> list[str]:
+    """A mode's line: percent and percentage points, means for each item, and the median of the seconds."""
+    return [
+        one.mode,
+        str(one.n),
+        one.score.told(),
+        "" if one.difference is None else one.difference.told(signed=True),
+        f"{one.passes:.1f}",
+        f"{one.tokens:.0f}",
+        f"{one.seconds:.2f}",
+        f"{one.credits:.3g}",
+    ]
+
+
+def verdicts(measure: Measure[Any], told: Sequence[Figures]) -> list[str]:
+    """A line for each mode after the first: against the first and against the one before it."""
+    lines = []
+    for place, one in enumerate(told[1:], start=1):
+        assert one.difference is not None
+        assert one.step is not None
+        line = f"{one.mode} against {told[0].mode}: {_verdict(measure, one.difference)}"
+        if place > 1:
+            line += f"; against {told[place - 1].mode}: {_verdict(measure, one.step)} ({one.step.told(signed=True)})"
+        lines.append(line)
+    return lines
+
+
+def _verdict(measure: Measure[Any], difference: Any) -> str:
+    return verdict(difference, higher_is_better=measure.HIGHER_IS_BETTER)
+
+
+def failures(told: Sequence[Figures]) -> str | None:
+    failed = {one.mode: one.failed for one in told if one.failed}
+    return f"Failed requests, counted as the worst score: {failed}" if failed else None
+
+
+def markdown(measure: Measure[Any], rows: Sequence[Row], modes: Sequence[str]) -> str:
+    """The modes' table, the verdicts, and a table of the scores by kind of item."""
+    told = figures(rows, modes)
+    lines = [_line(columns(measure, modes[0])), _line(["---"] * len(COLUMNS)), *(_line(cells(one)) for one in told)]
+    lines += ["", *(f"- {line}" for line in verdicts(measure, told))]
+    if told_failures := failures(told):
+        lines += [f"- {told_failures}"]
+    kinds = by_kind(rows, modes)
+    if len(kinds) > 1:
+        lines += ["", _line(["kind", "n", *modes]), _line(["---"] * (len(modes) + 2))]
+        lines += [
+            _line([kind, str(of[0].n), *(f"{100 * one.score.mean:.1f}" for one in of)]) for kind, of in kinds.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(words: Sequence[str]) -> str:
+    return f"| {' | '.join(words)} |"
+
+
+def show(measure: Measure[Any], rows: Sequence[Row], modes: Sequence[str], console: Console) -> None:
+    told = figures(rows, modes)
+    table = Table(*columns(measure, modes[0]), title=measure.NAME, title_justify="left")
+    for one in told:
+        table.add_row(*cells(one))
+    console.print(table)
+    kinds = by_kind(rows, modes)
+    if len(kinds) > 1:
+        table = Table("kind", "n", *modes)
+        for kind, of in kinds.items():
+            table.add_row(kind, str(of[0].n), *(f"{100 * one.score.mean:.1f}" for one in of))
+        console.print(table)
+    for line in [*verdicts(measure, told), *filter(None, [failures(told)])]:
+        console.print(line)
+
+
+def keep_all(
+    file: Path, measure: Measure[Any], rows: Sequence[Row], modes: Sequence[str], facts: Mapping[str, Any]
+) -> None:
+    """Figures, figures by kind, and every row with its detail."""
+    kept = [{"item": asdict(row.item), "mode": row.mode, **asdict(row.outcome)} for row in rows]
+    summary = {
+        "unit": measure.UNIT,
+        "higher_is_better": measure.HIGHER_IS_BETTER,
+        "figures": as_dicts(figures(rows, modes)),
+        "by_kind": {kind: as_dicts(of) for kind, of in by_kind(rows, modes).items()},
+    }
+    keep(file, f"quality of {measure.NAME}", {**facts, **summary, "rows": kept})

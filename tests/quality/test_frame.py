@@ -1,0 +1,112 @@
+"""How `scripts/eval_quality` asks: the order of items and modes, failures, what answers tell."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from scripts.quality.frame import Failure, Item, Outcome, Row, checked, outcome, run, turned
+from scripts.quality.report import keep_all, markdown
+
+ITEMS = [Item(id=str(i), kind="k") for i in range(4)]
+
+
+@dataclass
+class Fake:
+    """A measure in which high is always right, low never, and item 2 fails in high."""
+
+    NAME: str = "fake"
+    MODELS: tuple[str, ...] = ()
+    UNIT: str = "share right"
+    HIGHER_IS_BETTER: bool = True
+    SIZE: int = 4
+    AT_ONCE: int = 2
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    most: int = 0
+    now: int = 0
+
+    def items(self, size: int, seed: int) -> Sequence[Item]:
+        return ITEMS[:size]
+
+    async def ask(self, client: httpx.AsyncClient, item: Item, mode: str) -> Outcome:
+        self.asked.append((item.id, mode))
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.now -= 1
+        if (item.id, mode) == ("2", "high"):
+            raise Failure("503: busy")
+        return Outcome(score=float(mode == "high"), seconds=5.0 if item.id == "1" else None)
+
+
+async def asked(measure: Fake) -> list[Row]:
+    ticks = iter(range(1000))
+    async with httpx.AsyncClient() as client:
+        return await run(measure, client, ITEMS, ["low", "high"], clock=lambda: float(next(ticks)))
+
+
+def test_each_mode_comes_first_equally_often() -> None:
+    pairs = turned(ITEMS, ["low", "high"])
+    assert [(item.id, mode) for item, mode in pairs] == [
+        ("0", "low"), ("0", "high"), ("1", "high"), ("1", "low"),
+        ("2", "low"), ("2", "high"), ("3", "high"), ("3", "low"),
+    ]  # fmt: skip
+
+
+@pytest.mark.anyio
+async def test_everything_is_asked_once_and_no_more_at_once_than_the_measure_says() -> None:
+    measure = Fake()
+    rows = await asked(measure)
+    assert measure.asked == [(row.item.id, row.mode) for row in rows]
+    assert len(set(measure.asked)) == 8
+    assert measure.most == 2
+
+
+@pytest.mark.anyio
+async def test_a_failure_is_the_worst_score_and_is_told() -> None:
+    rows = await asked(Fake())
+    (row,) = [row for row in rows if row.outcome.failed]
+    assert (row.item.id, row.mode, row.outcome.score) == ("2", "high", 0.0)
+    assert row.outcome.detail == {"error": "Failure: 503: busy"}
+    told = markdown(Fake(), rows, ["low", "high"])
+    assert "| high | 4 | 75.0 (" in told
+    assert "Failed requests, counted as the worst score: {'high': 1}" in told
+
+
+@pytest.mark.anyio
+async def test_a_failure_is_all_wrong_where_errors_are_counted() -> None:
+    rows = await asked(Fake(HIGHER_IS_BETTER=False))
+    assert [row.outcome.score for row in rows if row.outcome.failed] == [1.0]
+
+
+@pytest.mark.anyio
+async def test_seconds_are_measured_unless_the_measure_tells_them() -> None:
+    measure = Fake(AT_ONCE=1)
+    rows = await asked(measure)
+    assert {row.item.id: row.outcome.seconds for row in rows} == {"0": 1.0, "1": 5.0, "2": 1.0, "3": 1.0}
+
+
+@pytest.mark.anyio
+async def test_figures_and_rows_are_kept(tmp_path: Path) -> None:
+    rows = await asked(Fake())
+    keep_all(tmp_path / "new" / "fake.json", Fake(), rows, ["low", "high"], {"seed": 3})
+    kept = json.loads((tmp_path / "new" / "fake.json").read_text())
+    assert kept["seed"] == 3
+    assert [one["score"]["mean"] for one in kept["figures"]] == [0.0, 0.75]
+    assert kept["rows"][0]["item"] == {"id": "0", "kind": "k", "weight": 1.0}
+
+
+def test_an_outcome_is_read_from_usage_and_headers() -> None:
+    usage = {"total_tokens": 70, "credits": 0.25, "quality": {"passes": 3, "notes": ["kept"]}}
+    told = outcome(1.0, usage, {"x-quality-reason": "asked for"}, detail={"answer": "4"}, seconds=2.0)
+    assert (told.score, told.tokens, told.credits, told.passes, told.seconds) == (1.0, 70, 0.25, 3, 2.0)
+    assert told.detail == {"quality": usage["quality"], "reason": "asked for", "answer": "4"}
+
+
+def test_what_is_no_answer_fails_with_its_text() -> None:
+    with pytest.raises(Failure, match="402: no credits"):
+        checked(httpx.Response(402, text="no credits"))
