@@ -123,6 +123,7 @@ def test_a_plan_falls_back_to_what_keeps_the_answers_form(
 
 def test_a_config_turns_the_check_off() -> None:
     assert passes(chat("high", model="plain")) == ["answer"]
+    assert passes(chat("ultra", model="plain", temperature=0.0)) == ["answer"]
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ class Draft:
         Length penalty of Wu et al. 2016 (arXiv 1609.08144), equation 14. The sum alone favours the shortest answer,
         the mean a long and rambling one, whose later tokens follow from those before.
         """
-        return self._logprobs / ((5 + self._counted) / 6) ** LENGTH_PENALTY
+        return float(self._logprobs / ((5 + self._counted) / 6) ** LENGTH_PENALTY)
 
     def replay(self, *, logprobs: bool) -> list[ChatEvent]:
         """Its events as those of a single answer; what their tokens cost is counted already."""
