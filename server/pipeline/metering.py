@@ -19,6 +19,7 @@ class Meter:
 
     def __init__(self, accepted: Accepted) -> None:
         self._prompt_tokens = accepted.prompt_tokens
+        self._most_seconds = accepted.audio_seconds or float("inf")
         self._tokens = 0
         self._seconds = 0.0
         self._characters = 0
@@ -51,7 +52,8 @@ class Meter:
         return self._told or Usage(
             prompt_tokens=self._prompt_tokens,
             completion_tokens=self._tokens,
-            audio_seconds=self._seconds,
+            # A segment's end is told from the recording's start, of which a job may hear stretches only.
+            audio_seconds=min(self._seconds, self._most_seconds),
             characters=self._characters,
             images=self._images,
         )

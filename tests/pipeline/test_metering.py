@@ -41,3 +41,9 @@ def test_the_engines_own_figures_win() -> None:
     meter.count(told)
     assert meter.complete
     assert meter.usage is told
+
+
+def test_stretches_of_a_recording_count_no_more_than_their_length() -> None:
+    meter = Meter(Accepted(audio_seconds=3.0))
+    meter.count(Segment(0, 0, 60.0, 62.5, "a", (), 0.0, 0.0, 1.0, 0.0))
+    assert meter.usage.audio_seconds == 3.0
