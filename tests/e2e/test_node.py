@@ -41,10 +41,9 @@ def run(folder: Path, *command: str, **environment: str) -> str:
 
 def told_all(output: str, folder: Path) -> None:
     """Whether the README's program got every answer, and the right ones."""
-    japan, week, fox = [line for line in output.splitlines() if line.strip()][-3:]
-    assert words(fox) == words(FOX)
-    assert japan.strip()
-    assert week.strip()
+    lines = [line for line in output.splitlines() if line.strip()]
+    fox = next((place for place, line in enumerate(lines) if words(line) == words(FOX)), 0)
+    assert fox >= 2, f"two answers, then what the fox does: {lines}"  # an answer may take more lines than one
     assert (folder / "fox.mp3").stat().st_size > 1000
 
 
@@ -62,4 +61,6 @@ def test_the_javascript_of_the_readme(server: LiveServer, node: str, tmp_path: P
 
 def test_the_python_of_the_readme(server: LiveServer, tmp_path: Path) -> None:
     (tmp_path / "readme.py").write_text(snippet("python", base_url=server.url, key=server.key))
-    told_all(run(tmp_path, sys.executable, "readme.py"), tmp_path)
+    output = run(tmp_path, sys.executable, "readme.py")
+    told_all(output, tmp_path)
+    assert "{'mode': 'ultra'" in output.splitlines()[-1]
