@@ -173,7 +173,7 @@ def _refined(plan: Plan, job: ChatJob, mode: RefinedMode) -> Plan:
         return replace(plan, strategy=Strategy.REFINED if mode.judge else Strategy.DRAFTS, passes=chosen)
     critique = PlannedPass("critique", reads=1, extra=INSTRUCTIONS, writes=mode.critique_tokens)
     rewrite = PlannedPass("rewrite", reads=1, extra=INSTRUCTIONS + mode.critique_tokens)
-    compare = PlannedPass("compare", 1, 1, reads=1, extra=INSTRUCTIONS, writes=VERDICT)
+    compare = PlannedPass("compare", 2, 2, reads=1, extra=INSTRUCTIONS, writes=VERDICT)
     return replace(plan, strategy=Strategy.REFINED, passes=(*chosen, critique, rewrite, compare))
 
 

@@ -178,7 +178,7 @@ async def test_every_pass_is_held_and_paid(settings: Settings) -> None:
         judge = 5 * (Decimal(202) / 10) + 5 * 5 * Decimal("0.1") + 5
         critique = Decimal("20.2") + Decimal("0.5") + 200
         rewrite = Decimal("40.2") + Decimal("0.5") + 5
-        compare = Decimal("20.2") + Decimal("0.5") + 1
+        compare = 2 * (Decimal("20.2") + Decimal("0.5") + 1)  # the draft too, where it was not judged
         assert held == drafts + judge + critique + rewrite + compare
 
 

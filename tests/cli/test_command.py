@@ -129,8 +129,8 @@ def test_a_plan_is_told_and_nothing_is_run(monkeypatch: pytest.MonkeyPatch, tmp_
     told = json.loads(call("plan", "--quality", "ultra", "--max-tokens", "10", "--json", "Hello").output)
     assert (told["model"], told["quality"], told["reason"]) == ("fake-chat", "ultra", "asked for")
     assert [one["pass"] for one in told["passes"]] == ["drafts", "judge", "critique", "rewrite", "compare"]
-    assert [one["most_credits"] for one in told["passes"]] == [30, 3, 200, 10, 1]
-    assert told["most_credits"] == 244
+    assert [one["most_credits"] for one in told["passes"]] == [30, 3, 200, 10, 2]
+    assert told["most_credits"] == 245
     shown = call("plan", "--model", "fake-chat:low", "What is 1 + 1?")
     assert "low (asked for)" in shown.output
     assert "max_tokens 128" in shown.output

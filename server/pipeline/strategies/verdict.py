@@ -17,9 +17,14 @@ from server.pipeline.strategies.words import JUDGE, followed
 ALTERNATIVES = 20
 
 
-def verdict_job(job: ChatJob, answer: str) -> ChatJob:
-    """One token, greedily, that says yes or no to `answer`."""
-    return asking(job, followed(job.messages, answer, JUDGE), max_tokens=1, top_logprobs=ALTERNATIVES)
+def verdict_job(job: ChatJob, answer: str, switch: str | None = None) -> ChatJob:
+    """One token, greedily, that says yes or no to `answer`. switch: turns reasoning off, which would come first."""
+    asked = asking(job, followed(job.messages, answer, JUDGE), max_tokens=1, top_logprobs=ALTERNATIVES)
+    return (
+        asked
+        if switch is None
+        else replace(asked, chat_template_kwargs={**(asked.chat_template_kwargs or {}), switch: False})
+    )
 
 
 def asking(job: ChatJob, messages: Sequence[Mapping[str, object]], **changes: object) -> ChatJob:
@@ -37,8 +42,10 @@ def asking(job: ChatJob, messages: Sequence[Mapping[str, object]], **changes: ob
 async def judged(work: Work, name: str, job: ChatJob, answers: Sequence[str]) -> list[float]:
     """The probability, 0–1, that each answer is right, by the model. All are asked about at once."""
 
+    switch = getattr(work.plan.spec.quality, "reasoning_switch", None)
+
     async def one(answer: str) -> float:
-        async with work.opened(name, verdict_job(job, answer)) as opened:
+        async with work.opened(name, verdict_job(job, answer, switch)) as opened:
             async for event in opened.events:
                 if isinstance(event, TextDelta) and event.logprobs:
                     return yes(event.logprobs[0])

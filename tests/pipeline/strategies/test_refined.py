@@ -64,6 +64,16 @@ async def test_drafts_that_cannot_be_compared_are_judged_and_rewritten(scripted:
         assert answer.headers["x-quality-passes"] == "5"
 
 
+async def test_a_reasoning_model_judges_without_reasoning(scripted: Scripted) -> None:
+    replies = {QUESTION: [f"one {LONG}", f"two {LONG}"], JUDGE: "yes"}
+    modes = {**ULTRA, "drafts": 2, "rewrite": False, "reasoning": True}
+    async with scripted(replies, ultra=modes, reasoning_switch="thinking") as asking:
+        await asking.ask("ultra")
+        drafts, *verdicts = [job for job in asking.engine.jobs if isinstance(job, ChatJob)]
+        assert drafts.chat_template_kwargs == {"thinking": True}
+        assert [job.chat_template_kwargs for job in verdicts] == [{"thinking": False}] * 2
+
+
 async def test_a_rewrite_that_the_comparison_prefers_is_the_answer(scripted: Scripted) -> None:
     replies = {QUESTION: [f"one {LONG}", f"two {LONG}"], CRITIQUE: "Too long.", REWRITE: "Paris, in short."}
     async with scripted(replies, ultra={**ULTRA, "drafts": 2}) as asking:
