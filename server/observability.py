@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from server.core import Usage
 
@@ -158,11 +158,22 @@ def _amounts(usage: Usage) -> dict[str, float]:
 # ---------------------------------------------------------------- metrics
 
 
+class CacheCounts(Protocol):
+    @property
+    def looked_up(self) -> int: ...
+
+    @property
+    def found(self) -> int: ...
+
+
 class ModelGauges(Protocol):
     """What is asked of the registry at each scrape."""
 
     @property
     def state(self) -> str: ...
+
+    @property
+    def prefix_cache(self) -> CacheCounts | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +187,19 @@ class _Live:
         state = GaugeMetricFamily(
             "sagehold_model_state", "1 for the state that the model is in", labels=["model", "state"]
         )
+        looked_up = CounterMetricFamily(
+            "sagehold_prefix_cache_looked_up_tokens", "Prompt tokens looked for in the prefix cache", labels=["model"]
+        )
+        found = CounterMetricFamily(
+            "sagehold_prefix_cache_found_tokens", "Prompt tokens found in the prefix cache", labels=["model"]
+        )
         for model, at in self.states().items():
             for name in STATES:
                 state.add_metric([model, name], float(at.state == name))
-        yield state
+            if (cache := at.prefix_cache) is not None:
+                looked_up.add_metric([model], cache.looked_up)
+                found.add_metric([model], cache.found)
+        yield from (state, looked_up, found)
         running = GaugeMetricFamily("sagehold_running_jobs", "Jobs inside the model's engine", labels=["model"])
         for model, count in self.running().items():
             running.add_metric([model], count)

@@ -15,7 +15,7 @@ from server.api.failed_keys import FailedKeys
 from server.api.openai.image_store import ImageStore
 from server.app import create_app
 from server.core import Caller, Task
-from server.engines.base import Engine
+from server.engines.base import Engine, PrefixCache
 from server.engines.fake import FakeEngine
 from server.errors import ModelNotFound, ModelUnavailable
 from server.models.spec import FakeModel, ModelSpec, Price
@@ -75,6 +75,7 @@ class FakeState:
 
     state: str = "ready"
     reason: str | None = None
+    prefix_cache: PrefixCache | None = None
 
 
 class FakeRegistry:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -103,6 +104,24 @@ def test_a_request_is_counted_by_route_status_and_model() -> None:
     assert told["sagehold_first_token_seconds_sum", of_model] == 0.25
     route = frozenset({("route", "/v1/chat/completions"), ("model", "m")})
     assert told["sagehold_request_seconds_sum", route] == 1.5
+
+
+def test_the_models_are_read_at_each_scrape_and_tell_their_prefix_cache() -> None:
+    metrics = Metrics()
+    states = {
+        "chat": SimpleNamespace(state="ready", prefix_cache=SimpleNamespace(looked_up=1552, found=768)),
+        "speech": SimpleNamespace(state="asleep", prefix_cache=None),
+    }
+    metrics.watch(lambda: states, lambda: {"chat": 3})
+    found = samples(metrics)
+    chat = frozenset({("model", "chat")})
+    assert found["sagehold_prefix_cache_looked_up_tokens_total", chat] == 1552
+    assert found["sagehold_prefix_cache_found_tokens_total", chat] == 768
+    assert found["sagehold_running_jobs", chat] == 3
+    assert found["sagehold_model_state", frozenset({("model", "speech"), ("state", "asleep")})] == 1
+    assert not [labels for name, labels in found if "prefix_cache" in name and ("model", "speech") in labels]
+    states["chat"].prefix_cache.found = 800
+    assert samples(metrics)["sagehold_prefix_cache_found_tokens_total", chat] == 800
 
 
 def test_what_a_client_made_up_is_no_label() -> None:

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +29,7 @@ PROMPTS: Mapping[str, int] = {"short prompt": 10, "long prompt": 600}
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One request: seconds, tokens written by all drafts, of its prompt, and of those that the cache held."""
+    """One request: seconds, tokens written by all drafts, of its prompt, and found in the cache by all drafts."""
 
     prompt: str
     drafts: int
@@ -52,6 +53,7 @@ async def timed(client: httpx.AsyncClient, model: str, prompt: str, drafts: int,
         "logprobs": True,
         "seed": seed,
     }
+    before = await found_in_cache(client, model)
     begun = time.perf_counter()
     response = checked(await client.post("/v1/chat/completions", json=body))
     seconds = time.perf_counter() - begun
@@ -59,8 +61,18 @@ async def timed(client: httpx.AsyncClient, model: str, prompt: str, drafts: int,
     made, written = usage["quality"]["candidates"], usage["completion_tokens"]
     if made != drafts or written != drafts * tokens:
         raise ValueError(f"{made} drafts of {written} tokens in all, where {drafts} of {tokens} were wanted")
-    return Timed(
-        prompt, drafts, seconds, written, usage["prompt_tokens"], usage["prompt_tokens_details"]["cached_tokens"]
+    found = await found_in_cache(client, model) - before
+    return Timed(prompt, drafts, seconds, written, usage["prompt_tokens"], found)
+
+
+async def found_in_cache(client: httpx.AsyncClient, model: str) -> int:
+    """Prompt tokens that the engine's prefix cache had, of all drafts since the engine started."""
+    metrics = await client.get("/metrics")
+    return sum(
+        int(sample.value)
+        for family in text_string_to_metric_families(metrics.raise_for_status().text)
+        for sample in family.samples
+        if sample.name == "sagehold_prefix_cache_found_tokens_total" and sample.labels["model"] == model
     )
 
 
@@ -92,7 +104,7 @@ def ratios(found: list[Timed], drafts: int) -> dict[str, Spread]:
 
 def show(found: list[Timed], drafts: int, console: Console) -> None:
     told = ratios(found, drafts)
-    table = Table("", "1 draft, s", f"{drafts} drafts, s", "ratio", "prompt tokens", f"cached, of {drafts} drafts")
+    table = Table("", "1 draft, s", f"{drafts} drafts, s", "ratio", "prompt tokens", f"cached, by {drafts} drafts")
     for prompt in PROMPTS:
         seconds, tokens, cached = (
             {

@@ -58,6 +58,21 @@ class Sleeper(Protocol):
     async def wake(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class PrefixCache:
+    """Prompt tokens looked up in the cache of what was read before, and found there, since the engine started."""
+
+    looked_up: int = 0
+    found: int = 0
+
+
+@runtime_checkable
+class Caching(Protocol):
+    """An engine that does not read twice what two prompts begin with."""
+
+    def prefix_cache(self) -> PrefixCache: ...
+
+
 class Handler(Protocol):
     """What runs inside a worker process: plain blocking code around one loaded model.
 

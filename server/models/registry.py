@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from server.core import Task
-from server.engines.base import Engine, Footprint, Sleeper
+from server.engines.base import Caching, Engine, Footprint, PrefixCache, Sleeper
 from server.errors import ModelUnavailable, SageholdError
 from server.models import probe, weights
 from server.models.estimate import Need, estimate
@@ -39,6 +39,7 @@ class ModelState:
     running: int
     waiting: int
     held: Footprint
+    prefix_cache: PrefixCache | None  # None where the engine has none, or isn't loaded
 
 
 class Registry:
@@ -98,6 +99,7 @@ class Registry:
                 running=slot.engine.running if slot.engine else 0,
                 waiting=slot.waiting,
                 held=self._ledger.held.get(name, Footprint()),
+                prefix_cache=slot.engine.prefix_cache() if isinstance(slot.engine, Caching) else None,
             )
             for name, slot in self._slots.items()
         }

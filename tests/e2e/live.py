@@ -142,12 +142,16 @@ class LiveServer:
 
     def running(self, model: str) -> int:
         """Jobs inside the model's engine, as /metrics tells."""
+        return int(self.metric("sagehold_running_jobs", model))
+
+    def metric(self, name: str, model: str) -> float:
+        """A sample of /metrics, 0 where there is none."""
         text = httpx.get(f"{self.url}/metrics", timeout=30).text
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                if sample.name == "sagehold_running_jobs" and sample.labels["model"] == model:
-                    return int(sample.value)
-        return 0
+                if sample.name == name and sample.labels["model"] == model:
+                    return sample.value
+        return 0.0
 
     # ------------------------------------------------------------ processes
 

@@ -13,13 +13,16 @@ def server(sent: list[dict[str, Any]], made: int | None = None) -> httpx.AsyncCl
     """Answers as asked, or always with `made` drafts."""
 
     def reply(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/metrics":
+            return httpx.Response(
+                200, text=f'sagehold_prefix_cache_found_tokens_total{{model="m"}} {32.0 * len(sent)}\n'
+            )
         body = json.loads(request.content)
         sent.append(body)
         drafts = made or (5 if body["quality"] == "ultra" else 1)
         usage = {
             "prompt_tokens": 40,
             "completion_tokens": drafts * body["max_tokens"],
-            "prompt_tokens_details": {"cached_tokens": 32},
             "quality": {"candidates": drafts},
         }
         return httpx.Response(200, json={"usage": usage})
@@ -33,6 +36,7 @@ async def test_rounds_are_interleaved_and_the_first_does_not_count() -> None:
     async with server(sent) as client:
         found = await measured_drafts(client, "m", 5, 8, 2, lambda: None)
     assert [one.drafts for one in found] == [1, 5, 1, 5, 5, 1, 5, 1]
+    assert {one.cached_tokens for one in found} == {32}
     assert [body["quality"] for body in sent[4:]] == ["medium", "ultra"] * 2 + ["ultra", "medium"] * 2
     prompts = [body["messages"][0]["content"] for body in sent]
     assert len(set(prompts)) == len(prompts), "a prompt seen before would be in the cache"

@@ -12,7 +12,7 @@ import anyio
 
 from server.core import Accepted, ChatJob, Event, Job, Usage
 from server.engines import footprint
-from server.engines.base import Footprint
+from server.engines.base import Footprint, PrefixCache
 from server.engines.vllm import forkserver, hardware, heap
 from server.engines.vllm.options import VllmOptions
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
@@ -20,6 +20,7 @@ from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 if TYPE_CHECKING:
     from server.engines.vllm.output import Choice
     from server.engines.vllm.prompt import Prompt
+    from server.engines.vllm.stats import SchedulerCounts
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class VllmEngine:
     def __init__(self, options: VllmOptions) -> None:
         self._options = options
         self._llm: Any = None
+        self._counts: SchedulerCounts | None = None
         self._renderer: Any = None
         self._parser: Any = None
         self._defaults: dict[str, Any] = {}
@@ -70,12 +72,19 @@ class VllmEngine:
 
             # The first request needs them.
             from server.engines.vllm import output, prompt  # noqa: F401
+            from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
         config = AsyncEngineArgs(**self.arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
         if not hardware.cuda():
             forkserver.use()
-        self._llm = AsyncLLM.from_vllm_config(config, usage_context=UsageContext.OPENAI_API_SERVER)
+        self._llm = AsyncLLM.from_vllm_config(
+            config,
+            usage_context=UsageContext.OPENAI_API_SERVER,
+            stat_loggers=[SchedulerCounts],
+            disable_log_stats=True,  # vLLM's own two loggers; its metrics would reach nobody
+        )
+        (self._counts,) = self._llm.logger_manager.stat_loggers
         self._renderer = OnlineRenderer(
             model_config=self._llm.model_config,
             renderer=self._llm.renderer,
@@ -151,6 +160,9 @@ class VllmEngine:
         manager = self._llm.engine_core.resources.engine_manager
         return [process.pid for process in manager.processes if process.pid] if manager else []
 
+    def prefix_cache(self) -> PrefixCache:
+        return self._counts.prefix_cache() if self._counts is not None else PrefixCache()
+
     def footprint(self) -> Footprint:
         parts = [footprint.of_process(pid) for pid in self.pids]
         return Footprint(sum(part.host for part in parts), sum(part.gpu for part in parts))
@@ -189,7 +201,8 @@ class VllmEngine:
             raise EngineFailed from None
         yield Accepted(prompt_tokens=prompt.tokens, room=sampling.max_tokens, limit=partial(prompts.lower, sampling))
 
-        generated = cached = 0
+        generated = 0
+        cached: int | None = None
         finished = False
         queue = None
         try:
@@ -198,7 +211,9 @@ class VllmEngine:
                 # Without an await where something is ready: under load this spares a task switch a token.
                 output = queue.get_nowait() or await queue.get()
                 finished = output.finished
-                cached = output.num_cached_tokens or cached
+                if cached is None:
+                    # The first answer's. The others find what it has just read; the prompt is counted once, with it.
+                    cached = output.num_cached_tokens
                 for piece in output.outputs:
                     if piece.finish_reason == "error" and sampling.structured_outputs is not None:
                         # llguidance gave up on what passed as a grammar: too many states, or no end to it.
@@ -212,7 +227,7 @@ class VllmEngine:
             yield Usage(
                 prompt_tokens=prompt.tokens,
                 completion_tokens=generated,
-                cached_tokens=cached,
+                cached_tokens=cached or 0,
                 reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
             )
         except (EngineDeadError, EngineGenerateError):
