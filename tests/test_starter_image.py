@@ -138,6 +138,28 @@ def test_detail_tells_a_blur_from_the_picture_and_gains_have_a_sign(tmp_path: Pa
 FOLDER = ROOT / "starter" / "image"
 
 
+@pytest.mark.models
+def test_training_goes_on_from_the_shipped_weights(tmp_path: Path) -> None:
+    from argparse import Namespace
+
+    from safetensors.torch import load_file
+    from starter_image.networks import build_autoencoder, build_denoiser, build_text_encoder
+    from train_starter_image import take, trained
+    from transformers import CLIPTokenizer
+
+    encoder = build_text_encoder(CLIPTokenizer.from_pretrained(FOLDER / "tokenizer"))
+    for part, model in {"vae": build_autoencoder(), "text_encoder": encoder, "unet": build_denoiser()}.items():
+        take(model, FOLDER / part)
+        trained(model, "a stage that has not been run", Namespace(start=FOLDER, work=tmp_path))
+        (file,) = (FOLDER / part).glob("*.safetensors")
+        shipped = load_file(file)
+        weights = {name: weight for name, weight in model.state_dict().items() if name in shipped}
+        assert weights.keys() == shipped.keys()
+        assert all((weight == shipped[name].float()).all() for name, weight in weights.items())
+    with pytest.raises(FileNotFoundError):
+        trained(encoder, "text", Namespace(start=None, work=tmp_path))
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Where other work keeps the processor busy, torch's threads wait for each other for minutes."""

@@ -84,7 +84,8 @@ class Captions:
 
     @staticmethod
     def _tags(concept: Concept, rng: Random, most: int | None = None) -> str:
-        count = rng.randint(1 if most else min(2, len(concept.tags)), min(most or 6, len(concept.tags)))
+        # One tag alone means many things ("fruit"): which of them is drawn is then left to the noise.
+        count = rng.randint(1, min(most or 6, len(concept.tags)))
         tags = rng.sample(concept.tags, count)
         if concept.base is not None and concept.colour:
             tags.insert(rng.randrange(len(tags) + 1), concept.colour)
