@@ -17,7 +17,7 @@ NAME = "chat"
 MODELS = ("smollm2-135m-instruct",)
 UNIT = "share right"
 HIGHER_IS_BETTER = True
-SIZE = 400
+SIZE = 600
 AT_ONCE = 8
 
 
