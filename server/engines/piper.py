@@ -19,6 +19,7 @@ from piper.voice import PiperVoice
 
 from server.core import Accepted, AudioChunk, Event, Job, SpeechJob, Usage
 from server.engines.audio_encode import AudioEncoder
+from server.engines.speech_english import spoken_english
 from server.engines.speech_text import LONGEST, OPENING, is_speakable, pieces, spoken_text
 from server.engines.voices import resolve
 from server.errors import InvalidRequest, ModelUnavailable
@@ -51,6 +52,12 @@ class Speaker:
     number: int | None = None
     noise_scale: float | None = None
     noise_w: float | None = None
+
+    @property
+    def english(self) -> bool:
+        """Whether espeak-ng reads to it in a variety of English."""
+        config = self.voice.config
+        return bool(config.phoneme_type == PhonemeType.ESPEAK and config.espeak_voice.partition("-")[0] == "en")
 
     def varied(self, job: SpeechJob) -> "Speaker":
         """With the job's variation where it names one, which is 0 for none at all; else with its own."""
@@ -94,7 +101,7 @@ class PiperHandler:
         instead = job.instead.get(asked, asked)
         voice = instead if instead in self._speakers else asked
         speaker = self._speakers[voice].varied(job)
-        text = spoken_text(job.text)
+        text = spoken_text(spoken_english(job.text) if speaker.english else job.text)
         if not text:
             raise InvalidRequest("The input has nothing in it to speak.", param="input")
         yield Accepted()

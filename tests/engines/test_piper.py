@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from piper.config import PhonemeType
 
 from server.core import Accepted, AudioChunk, Event, SpeechJob, TranscriptionJob, Usage
 from server.engines.piper import PEAK, PiperHandler, Speaker, create
@@ -26,7 +27,13 @@ class FakeVoice:
     """Letters are phonemes, `.` and `!` end a sentence, and a phoneme is 10 ms of a constant level."""
 
     def __init__(self, level: float = 0.25) -> None:
-        self.config: Any = SimpleNamespace(sample_rate=RATE, length_scale=1.0, num_speakers=1)
+        self.config: Any = SimpleNamespace(
+            sample_rate=RATE,
+            length_scale=1.0,
+            num_speakers=1,
+            phoneme_type=PhonemeType.ESPEAK,
+            espeak_voice="en-us",
+        )
         self.said: list[str] = []
         self.settings: list[Any] = []
         self.level = level
@@ -140,6 +147,25 @@ def test_config_reaches_the_voice() -> None:
     spoken(PiperHandler({"joe": speaker}, 0.2), "Hello.")
     (settings,) = voice.settings
     assert (settings.speaker_id, settings.noise_scale, settings.noise_w_scale) == (3, 0.1, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("espeak_voice", "phoneme_type", "said"),
+    [
+        ("en-us", PhonemeType.ESPEAK, "Lieutenant Penn"),
+        ("en-gb-x-rp", PhonemeType.ESPEAK, "Lieutenant Penn"),
+        ("en", PhonemeType.ESPEAK, "Lieutenant Penn"),
+        ("de", PhonemeType.ESPEAK, "Lt Penn"),
+        ("en-us", PhonemeType.TEXT, "Lt Penn"),
+    ],
+)
+def test_english_abbreviations_are_written_out_for_english_voices_alone(
+    handler: PiperHandler, voice: FakeVoice, espeak_voice: str, phoneme_type: PhonemeType, said: str
+) -> None:
+    voice.config.espeak_voice, voice.config.phoneme_type = espeak_voice, phoneme_type
+    usage = spoken(handler, "Lt Penn")[1]
+    assert voice.said == [said]
+    assert usage.characters == len("Lt Penn")
 
 
 def test_names_choose_among_voices() -> None:

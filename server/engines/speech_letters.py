@@ -1,0 +1,55 @@
+"""Letters that stand for words in English text, as a person reads them aloud: initials, "Ph.D.", "the YMCA".
+
+Pure and linear. espeak-ng reads letters with points between them as letters; it ends a sentence at a point
+after the last of them.
+"""
+
+import re
+
+from server.engines.speech_context import GAP, is_name, opens_sentence, point, word_after, word_before, words
+
+_INITIALS = re.compile(rf"(?<![\w.'’])((?:[A-Z]\.[^\S\n]?){{2,5}})(?<=\.)(?={GAP}[A-Z][a-z])")
+_INITIAL = re.compile(rf"(?<![\w.'’])([B-HJ-UWYZ])\.(?={GAP}[A-Z][a-z])")
+_LETTERED = words(
+    """Appendix Apartment Block Building Bus Chapter Class Division Exhibit Figure Form Gate Grade Group Hepatitis
+    Level Line Model Option Part Phase Plan Platform Point Room Route Schedule Section Step Suite Table Team
+    Terminal Type Unit Vitamin"""
+)
+_DOCTORATE = re.compile(r"\bPh\.[^\S\n]?D\b(\.(?!\.))?")
+_READ_AS_WORDS = words("ACLU ATF EPA ESL ETA LAX LED NCAA NYU USC WHO YMCA YWCA")
+"""What espeak-ng reads so, and no person does."""
+_SPELLED = re.compile(rf"(?<![\w.@/'’-])({'|'.join(sorted(_READ_AS_WORDS - {'WHO'}))}|(?<=\bthe )WHO)(?!\.?[\w@/-])")
+
+
+def spoken_letters(text: str) -> str:
+    """`text` with initials that end no sentence, and with initialisms that espeak-ng takes for words as letters."""
+    text = _DOCTORATE.sub(_doctorate, text)
+    text = _INITIAL.sub(_initial, _INITIALS.sub(_initials, text))
+    return _SPELLED.sub(_spelled, text)
+
+
+def _initials(match: re.Match[str]) -> str:
+    letters = "".join(letter for letter in match[1] if letter.isalpha())
+    if opens_sentence(word_after(match.string, match.end())) or letters in _READ_AS_WORDS:
+        return match[0]
+    # espeak-ng reads letters with points between them as letters, and ends no sentence there.
+    return ".".join(letters)
+
+
+def _initial(match: re.Match[str]) -> str:
+    before = word_before(match.string, match.start(), marks=".")
+    given = is_name(before) and before not in _LETTERED
+    if opens_sentence(word_after(match.string, match.end())) or not (given or before in ("by", "and", "with", "for")):
+        return match[0]
+    return match[1]
+
+
+def _doctorate(match: re.Match[str]) -> str:
+    return "PhD" + (point(match.string, match.end()) if match[1] else "")
+
+
+def _spelled(match: re.Match[str]) -> str:
+    around = (word_before(match.string, match.start()), word_after(match.string, match.end()))
+    if any(len(word) > 1 and word.isalpha() and word.isupper() and word not in _READ_AS_WORDS for word in around):
+        return match[0]  # a shouted sentence
+    return ".".join(match[1])
