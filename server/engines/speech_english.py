@@ -1,9 +1,8 @@
 """English text on its way to a voice of espeak-ng, with what a person reads otherwise than it is written spelled out.
 
 espeak-ng spells many abbreviations as letters, ends a sentence at their points, and reads years, money and telephone
-numbers as plain numbers. The words are here; figures, measures and letters have files of
-their own. Pure functions, idempotent
-and linear. What stays ambiguous stays as it is: "no." before no number is a word.
+numbers as plain numbers. The words are here; figures, measures and letters have files of their own. Pure functions,
+idempotent and linear. What stays ambiguous stays as it is: "no." before no number is a word.
 
 Packages for this were tried and not taken: the small ones write "5 inch" and turn "I sat." into Saturday, the others
 need 0.1 s and more for a sentence, which is time to the first sound, or bring a compiler of grammars.
