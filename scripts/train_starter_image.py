@@ -51,9 +51,16 @@ def parse() -> argparse.Namespace:
 
 
 def take(model: nn.Module, folder: Path) -> None:
-    """The weights of one of a finished model's parts."""
-    for file in folder.glob("*.safetensors"):
-        model.load_state_dict({name: value.float() for name, value in load_file(file).items()})
+    """The weights of one of a finished model's parts. Raises SystemExit where there is none."""
+    files = list(folder.glob("*.safetensors"))
+    if len(files) != 1:
+        raise SystemExit(f"--start: there is no finished model's part in {folder}")
+    model.load_state_dict({name: value.float() for name, value in load_file(files[0]).items()})
+
+
+def begun_with(options: argparse.Namespace) -> CLIPTokenizer:
+    """The tokenizer of the model that training begins with."""
+    return CLIPTokenizer.from_pretrained(options.start / "tokenizer")
 
 
 def trained(model: nn.Module, stage: str, options: argparse.Namespace) -> None:
@@ -101,9 +108,11 @@ def main() -> None:
     concepts = read_concepts(source, fetch(WORDS, sources))
     captions = Captions(text for texts in read_paraphrases(PARAPHRASES).values() for text in texts)
     if not (work / "tokenizer").exists():  # kept: the text encoder's weights are for this vocabulary only
-        begun = options.start and CLIPTokenizer.from_pretrained(options.start / "tokenizer")
+        begun = None if options.start is None else begun_with(options)
         (begun or build_tokenizer(concepts, captions, Random(options.seed))).save_pretrained(work / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
+    if options.start is not None and tokenizer.get_vocab() != begun_with(options).get_vocab():
+        raise SystemExit(f"--start: {work} has the vocabulary of another model; choose another --work")
     speaker = stages.Speaker(concepts, captions, tokenizer)
     torch.manual_seed(options.seed)
     autoencoder, encoder, denoiser = build_autoencoder(), build_text_encoder(tokenizer), build_denoiser()

@@ -142,6 +142,7 @@ FOLDER = ROOT / "starter" / "image"
 def test_training_goes_on_from_the_shipped_weights(tmp_path: Path) -> None:
     from argparse import Namespace
 
+    import torch
     from safetensors.torch import load_file
     from starter_image.networks import build_autoencoder, build_denoiser, build_text_encoder
     from train_starter_image import take, trained
@@ -158,6 +159,11 @@ def test_training_goes_on_from_the_shipped_weights(tmp_path: Path) -> None:
         assert all((weight == shipped[name].float()).all() for name, weight in weights.items())
     with pytest.raises(FileNotFoundError):
         trained(encoder, "text", Namespace(start=None, work=tmp_path))
+    with pytest.raises(SystemExit, match="no finished model"):
+        take(encoder, tmp_path / "unet")
+    torch.save({"averages": [torch.full_like(weight, 7) for weight in encoder.parameters()]}, tmp_path / "text.pt")
+    trained(encoder, "text", Namespace(start=FOLDER, work=tmp_path))  # what has been trained since wins
+    assert all((weight == 7).all() for weight in encoder.parameters())
 
 
 @pytest.fixture

@@ -44,11 +44,17 @@ def _measure(
     from scripts.benchmarks.processes import StartError
     from scripts.quality.report import keep_all, markdown, show
     from scripts.quality.server import measured
+    from server.models.starter import StarterError
 
     chosen = [mode.strip() for mode in modes.split(",")]
     if unknown := [mode for mode in chosen if mode not in MODES]:
         raise typer.BadParameter(f"{', '.join(unknown)}: expected some of {', '.join(MODES)}", param_hint="--modes")
     measure: Measure[Any] = importlib.import_module(f"scripts.quality.{name}")
+    try:
+        measure.prepare()
+    except StarterError as error:
+        console.print(f"eval_quality: {error}", markup=False)
+        raise typer.Exit(1) from None
     items = measure.items(size or measure.SIZE, seed)
     console.print(f"{name}: {len(items)} items × {len(chosen)} modes, seed {seed}; starting a server")
     try:

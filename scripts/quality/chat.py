@@ -21,6 +21,10 @@ SIZE = 600
 AT_ONCE = 8
 
 
+def prepare() -> None:
+    """Nothing is needed."""
+
+
 def items(size: int, seed: int) -> Sequence[Question]:
     return questions(size, seed)
 

@@ -81,6 +81,10 @@ class Measure(Protocol[I_contra]):
     SIZE: int
     AT_ONCE: int
 
+    def prepare(self) -> None:
+        """Bring and load what the judging needs, before the server has the machine. Raises StarterError."""
+        ...
+
     def items(self, size: int, seed: int) -> Sequence[Any]:
         """As many, by the seed. Raises nothing."""
         ...

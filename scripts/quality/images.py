@@ -72,10 +72,14 @@ def judge() -> Any:
     return evaluation().Judge(*corpus())
 
 
+def prepare() -> None:
+    """Bring the training pictures, and look at them all."""
+    judge()
+
+
 def items(size: int, seed: int) -> Sequence[Prompt]:
     """As many of the evaluation's prompts, of each kind its share."""
     concepts, _ = corpus()
-    judge()
     paraphrases = evaluation().read_paraphrases(SCRIPTS / "starter_image" / "paraphrases.yaml")
     prompts = evaluation().prompts_for(concepts, paraphrases, LABELS, TAGS)
     chosen = sampled([prompt.kind for prompt in prompts], size, seed)

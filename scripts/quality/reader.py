@@ -80,7 +80,8 @@ def fetched() -> Path:
 
 
 @cache
-def _model() -> Any:
+def load() -> Any:
+    """The model, brought where it is not there yet. Raises StarterError."""
     from faster_whisper import WhisperModel
 
     return WhisperModel(str(fetched()), device="cpu", compute_type="int8", cpu_threads=2)
@@ -88,5 +89,5 @@ def _model() -> Any:
 
 def read_back(speech: NDArray[np.float64]) -> str:
     """What it hears in English speech, mono, 16 kHz, -1 to 1. The same each time: no fallback to sampling."""
-    segments, _ = _model().transcribe(speech.astype(np.float32), language="en", beam_size=5, temperature=0.0)
+    segments, _ = load().transcribe(speech.astype(np.float32), language="en", beam_size=5, temperature=0.0)
     return "".join(segment.text for segment in segments)

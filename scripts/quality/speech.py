@@ -20,7 +20,7 @@ import numpy as np
 from scripts.quality.clips import Samples, as_wav, resampled
 from scripts.quality.frame import Failure, Item, Outcome, checked, outcome
 from scripts.quality.hard_sentences import KINDS, hard_sentence
-from scripts.quality.reader import read_back
+from scripts.quality.reader import load, read_back
 from server.pipeline.spelling import in_one_spelling, word_error_rate
 
 NAME = "speech"
@@ -36,6 +36,11 @@ class Sentence(Item):
     """What is to be spoken."""
 
     text: str
+
+
+def prepare() -> None:
+    """Bring the judge. Raises StarterError."""
+    load()
 
 
 def items(size: int, seed: int) -> Sequence[Sentence]:

@@ -48,6 +48,10 @@ class Clip(Item):
         return audio
 
 
+def prepare() -> None:
+    """Nothing is needed."""
+
+
 def items(size: int, seed: int) -> Sequence[Clip]:
     """Of twenty clips, six are accented only, seven fast and seven noisy; voices and noises go round."""
     rng = np.random.default_rng(seed)

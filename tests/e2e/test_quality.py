@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from io import BytesIO
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -81,7 +82,7 @@ def test_the_same_long_prompt_is_read_once_for_all_drafts(http: httpx.Client, se
         "model": "gpt-4o",
         "quality": "ultra",
         "max_tokens": 4,
-        "messages": [{"role": "user", "content": f"{words} Summarize this."}],
+        "messages": [{"role": "user", "content": f"Report {uuid4()}. {words} Summarize this."}],
     }
     found = partial(server.metric, "sagehold_prefix_cache_found_tokens_total", "smollm2-135m-instruct")
     before = found()

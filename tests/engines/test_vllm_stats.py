@@ -15,6 +15,7 @@ def test_it_is_vllms_only_logger_and_adds_up() -> None:
         vllm_config=SimpleNamespace(), custom_stat_loggers=[SchedulerCounts], enable_default_loggers=False
     )
     (counts,) = manager.stat_loggers
+    assert isinstance(counts, SchedulerCounts)
     for queries, hits in ((776, 0), (776, 768)):
         stats = SchedulerStats(prefix_cache_stats=PrefixCacheStats(requests=1, queries=queries, hits=hits))
         manager.record(stats, None)

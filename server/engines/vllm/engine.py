@@ -84,7 +84,8 @@ class VllmEngine:
             stat_loggers=[SchedulerCounts],
             disable_log_stats=True,  # vLLM's own two loggers; its metrics would reach nobody
         )
-        (self._counts,) = self._llm.logger_manager.stat_loggers
+        loggers = self._llm.logger_manager.stat_loggers  # vLLM's plugins may have added theirs
+        self._counts = next(one for one in loggers if isinstance(one, SchedulerCounts))
         self._renderer = OnlineRenderer(
             model_config=self._llm.model_config,
             renderer=self._llm.renderer,
