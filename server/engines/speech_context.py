@@ -30,12 +30,19 @@ _OPENERS = FUNCTION_WORDS | words(
     more most no nobody nothing of one or other people perhaps please some somebody someone sometimes such
     suddenly take thank thanks thus turn visit yes"""
 )
-_DETERMINERS = words("a an another each every her his its my our that the their this your")
+_SINGLE = words("a an another each every")
+_GOES_ON = words(
+    """Ltd Limited Inc Incorporated Corp Corporation Co Company Jr Junior Sr Senior Blvd Boulevard Ave Avenue Rd Road
+    Hwy Highway Pkwy Parkway Street Drive N S E W NE NW SE SW"""
+)
 
 _AFTER_COMPLETE = words("each every less minus more of or per plus versus vs")
 
 _NEXT = re.compile(GAP + r"[\"'“‘]?([^\W\d_]\w{0,30}|\d)")
 _PREVIOUS = re.compile(r"(?:\A|(?<=[\s\"'“‘(-]))(\w(?:[\w'’]|\.(?=\w)){0,30})(\.?,?)" + GAP + r"\Z")
+_FIRST = re.compile(
+    rf"(?:\A|(?:(?<![\s.][A-Z])\.|[!?:;])[\"'”’)]?{GAP}|\n|(?<!\w)[\"'“‘(])[\"'“‘(]?\w[\w'’]{{0,30}}{GAP}\Z"
+)
 _OVER = re.compile(r"[\"'”’)\]]{0,3}(?:\s{0,3}\Z|[^\S\n]{0,3}\n[^\S\n]{0,3}\n)")
 
 
@@ -49,6 +56,11 @@ def word_before(text: str, start: int, *, marks: str = "") -> str:
     """The word before `start` and a gap; empty if anything but `marks`, of point and comma, is between them."""
     found = _PREVIOUS.search(text[max(0, start - 36) : start])
     return found[1] if found and set(found[2]) <= set(marks) else ""
+
+
+def follows_first(text: str, start: int) -> bool:
+    """Whether only one word of the sentence stands before `start`: its capital tells nothing."""
+    return _FIRST.search(text, max(0, start - 48), start) is not None
 
 
 def opens_sentence(word: str) -> bool:
@@ -74,12 +86,12 @@ def point(text: str, end: int, *, before_names: bool = False) -> str:
     if text[end - 1 : end] != ".":
         return ""
     after = word_after(text, end)
-    ends = opens_sentence(after) if before_names else after[:1].isupper()
+    ends = opens_sentence(after) if before_names else after[:1].isupper() and after not in _GOES_ON
     return "." if ends or text[end : end + 1] in ('"', "”") or is_over(text, end) else ""
 
 
 def is_attribute(text: str, start: int, end: int) -> bool:
     """Whether the measure there stands before what it measures, as in "a 52 lb. suitcase", and so in the singular."""
     after = word_after(text, end)
-    determined = word_before(text, start).lower() in _DETERMINERS
-    return determined and after[:1].islower() and after not in FUNCTION_WORDS and after not in _AFTER_COMPLETE
+    single = word_before(text, start).lower() in _SINGLE
+    return single and after[:1].islower() and after not in FUNCTION_WORDS and after not in _AFTER_COMPLETE

@@ -2,7 +2,8 @@
 
 espeak-ng spells many abbreviations as letters, ends a sentence at their points, and reads years, money and telephone
 numbers as plain numbers. The words are here; figures, measures and letters have files of their own. Pure functions,
-idempotent and linear. What stays ambiguous stays as it is: "no." before no number is a word.
+linear, and in practice idempotent: the rules run until nothing changes, but at most `_PASSES` times. What stays
+ambiguous stays as it is: "no." before no number is a word. A wrong reading is worse than one left to espeak-ng.
 
 Packages for this were tried and not taken: the small ones write "5 inch" and turn "I sat." into Saturday, the others
 need 0.1 s and more for a sentence, which is time to the first sound, or bring a compiler of grammars.
@@ -11,7 +12,17 @@ need 0.1 s and more for a sentence, which is time to the first sound, or bring a
 import re
 from collections.abc import Callable
 
-from server.engines.speech_context import GAP, is_name, is_over, opens_sentence, point, word_after, word_before, words
+from server.engines.speech_context import (
+    GAP,
+    follows_first,
+    is_name,
+    is_over,
+    opens_sentence,
+    point,
+    word_after,
+    word_before,
+    words,
+)
 from server.engines.speech_figures import MONTHS, spoken_figures
 from server.engines.speech_letters import spoken_letters
 from server.engines.speech_measures import spoken_measures
@@ -29,106 +40,71 @@ _TITLES = {
     "Ms": "Miz",
 }
 _POINTED_TITLES = {
-    "Col": "Colonel",
-    "Maj": "Major",
-    "Gen": "General",
-    "Adm": "Admiral",
-    "Pvt": "Private",
-    "Gov": "Governor",
-    "Sen": "Senator",
-    "Rep": "Representative",
-    "Rev": "Reverend",
-    "Hon": "Honorable",
-    "Pres": "President",
-    "Supt": "Superintendent",
-    "Messrs": "Messers",
-}
+    "Col": "Colonel", "Maj": "Major", "Gen": "General", "Adm": "Admiral", "Pvt": "Private", "Gov": "Governor",
+    "Sen": "Senator", "Rep": "Representative", "Rev": "Reverend", "Hon": "Honorable", "Pres": "President",
+    "Supt": "Superintendent", "Messrs": "Messers",
+}  # fmt: skip
 _ALONE = {name: word.lower() for name, word in (_TITLES | _POINTED_TITLES).items() if name in
           ("Lt", "Sgt", "Capt", "Cpl", "Cmdr", "Prof", "Gov")}  # fmt: skip
-_TITLE = re.compile(rf"\b(?:({'|'.join(_TITLES)})\.?|({'|'.join(_POINTED_TITLES)})\.)(?={GAP}[A-Z])")
+# A single letter is no name: "PCB Rev. B", "Gen. X".
+_TITLE = re.compile(rf"\b(?:({'|'.join(_TITLES)})\.?|({'|'.join(_POINTED_TITLES)})\.)(?={GAP}[A-Z][\w.'’])")
 _TITLE_ALONE = re.compile(rf"\b({'|'.join(_ALONE)})\.(?!\.)(?={GAP}[a-z]|[,;:!?)]|\s{{0,3}}\Z)")
 
-_DOCTOR = re.compile(r"\bDr\b(\.(?!\.))?")
+# Never a point that a word or another point follows at once.
+_POINT = r"\b(?:(\.)(?![.\w])|(?!\.))"
+_DOCTOR = re.compile(rf"\bDr{_POINT}")
 _AND_A_TITLE = re.compile(rf"{GAP}(?:and|&){GAP}(?:Dr|Mr|Mrs|Ms|Miz|Prof)\b")
-_SAINT = re.compile(r"\bSt\b(\.(?!\.))?(?!-)")
+_SAINT = re.compile(rf"\bSt{_POINT}(?!-)")
+_SAINTS = words(
+    """Andrew Anthony Augustine Bernard Catharines Charles Clair Cloud Croix Elizabeth Francis George Helens James
+    John Johns Joseph Lawrence Louis Lucia Lucie Luke Mark Martin Mary Matthew Michael Moritz Nicholas Patrick Paul
+    Peter Petersburg Stephen Thomas Valentine Vincent"""
+)
+_POSSESSIVE = re.compile(rf"{GAP}\w{{1,20}}['’]s\b")
+_NUMBERED_NAME = re.compile(r"\b\d{1,6}[A-Za-z]?[^\S\n](?:[NSEW]\.?[^\S\n])?[A-Z]\w{0,30}[^\S\n]\Z")
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
 _AFTER_STREETS = words(
     """N S E W NE NW SE SW North South East West Apt Apartment Suite Ste Unit Bridge Station Journal Market Theater
     Theatre School Gallery Exit Bus"""
 )
 _WAYS = {
-    "Ave": "Avenue",
-    "Blvd": "Boulevard",
-    "Rd": "Road",
-    "Ln": "Lane",
-    "Ct": "Court",
-    "Pl": "Place",
-    "Sq": "Square",
-    "Ter": "Terrace",
-    "Pkwy": "Parkway",
-    "Hwy": "Highway",
-    "Fwy": "Freeway",
-    "Mts": "Mountains",
-}
-_WAY = re.compile(rf"\b({'|'.join(_WAYS)})\b(\.(?!\.))?")
+    "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Ln": "Lane", "Ct": "Court", "Pl": "Place", "Sq": "Square",
+    "Ter": "Terrace", "Pkwy": "Parkway", "Hwy": "Highway", "Fwy": "Freeway", "Mts": "Mountains",
+}  # fmt: skip
+_WAY = re.compile(rf"\b({'|'.join(_WAYS)}){_POINT}")
 _ANYWHERE = frozenset({"Blvd", "Pkwy", "Hwy", "Fwy"})
 
 _FOLLOWERS = {
-    "Jr": "Junior",
-    "Sr": "Senior",
-    "Inc": "Incorporated",
-    "Corp": "Corporation",
-    "Ltd": "Limited",
-    "Co": "Company",
-    "Bros": "Brothers",
-    "Assn": "Association",
-    "Univ": "University",
-}
-_FOLLOWER = re.compile(rf"\b({'|'.join(_FOLLOWERS)})\b(\.(?!\.))?")
+    "Jr": "Junior", "Sr": "Senior", "Inc": "Incorporated", "Corp": "Corporation", "Ltd": "Limited", "Co": "Company",
+    "Bros": "Brothers", "Assn": "Association", "Univ": "University",
+}  # fmt: skip
+_FOLLOWER = re.compile(rf"\b({'|'.join(_FOLLOWERS)}){_POINT}")
 
 _PLAIN = {
-    "dept": "department",
-    "depts": "departments",
-    "govt": "government",
-    "approx": "approximately",
-    "misc": "miscellaneous",
-    "incl": "including",
-    "avg": "average",
-    "vs": "versus",
-    "cf": "compare",
-    "viz": "namely",
-    "i.e": "that is",
-    "e.g": "for example",
-    "et al": "et al",
-}
+    "dept": "department", "depts": "departments", "govt": "government", "approx": "approximately",
+    "misc": "miscellaneous", "incl": "including", "avg": "average", "vs": "versus", "cf": "compare", "viz": "namely",
+    "i.e": "that is", "e.g": "for example", "et al": "et al",
+}  # fmt: skip
 _PLAIN_WORD = re.compile(
     rf"(?<![\w.@/-])(?:({'|'.join(map(re.escape, _PLAIN))})\.(?![.\w@])|(vs)(?=\s))", re.IGNORECASE
 )
 _ENDS_SENTENCES = frozenset({"dept", "depts", "govt", "et al"})
 
 _NUMBERED = {
-    "no": "number",
-    "nos": "numbers",
-    "p": "page",
-    "pp": "pages",
-    "vol": "volume",
-    "vols": "volumes",
-    "fig": "figure",
-    "figs": "figures",
-    "ch": "chapter",
-    "sec": "section",
-    "apt": "apartment",
-    "bldg": "building",
-    "rm": "room",
-    "ste": "suite",
-    "ext": "extension",
-    "op": "opus",
-    "rte": "route",
-    "ca": "circa",
-    "est": "established",
-}
-_NUMBERED_WORD = re.compile(rf"(?<![\w.@/-])({'|'.join(_NUMBERED)})\.{GAP}?(?=\d)", re.IGNORECASE)
-_COUNTED = re.compile(rf"[\d,]{{1,12}}{GAP}(?!is\b|was\b|has\b|does\b)(?:[a-z]{{1,20}}s|people|men|women|children)\b")
+    "no": "number", "nos": "numbers", "p": "page", "pp": "pages", "vol": "volume", "vols": "volumes", "fig": "figure",
+    "figs": "figures", "ch": "chapter", "sec": "section", "apt": "apartment", "bldg": "building", "rm": "room",
+    "ste": "suite", "ext": "extension", "op": "opus", "rte": "route", "ca": "circa", "est": "established",
+}  # fmt: skip
+_NUMBERED_WORD = re.compile(rf"(?<![\w.@/-])({'|'.join((*_NUMBERED, *map(str.capitalize, _NUMBERED)))})\.{GAP}?(?=\d)")
+_ALSO_WORDS = words("sec fig figs apt est ca")
+_BEFORE_WORDS = words(
+    """a an another any be been each every had her his is its just looked looks my one our quick quite seemed seems so
+    that the their this very was were your"""
+)
+_COUNTED = re.compile(
+    rf"[\d,]{{1,12}}(?:%|[.!?](?!\d)|{GAP}(?!is\b|was\b|has\b|does\b)(?:[a-z]{{1,20}}s|people|men|women|children|percent)\b)"
+)
+_ANSWERS = re.compile(r"[?\"“][^\S\n]{0,3}\Z")
 # Before a small "no." these tell that a number is meant; after "said", say, it is an answer.
 _BEFORE_NUMBERS = words(
     """at in to of by on from and the room house item order flight bus line lot chapter page exhibit article track
@@ -136,18 +112,9 @@ _BEFORE_NUMBERS = words(
 )
 
 _DAYS = {
-    "Mon": "Monday",
-    "Tue": "Tuesday",
-    "Tues": "Tuesday",
-    "Wed": "Wednesday",
-    "Weds": "Wednesday",
-    "Thu": "Thursday",
-    "Thur": "Thursday",
-    "Thurs": "Thursday",
-    "Fri": "Friday",
-    "Sat": "Saturday",
-    "Sun": "Sunday",
-}
+    "Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Weds": "Wednesday", "Thu": "Thursday",
+    "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday",
+}  # fmt: skip
 _DATES = MONTHS | _DAYS
 _DATE = re.compile(rf"\b({'|'.join(sorted(_DATES, key=len, reverse=True))})\.(?![.\w])")
 _NEVER_A_WORD = words("Feb Apr Aug Sept Oct Nov Tues Weds Thur Thurs")
@@ -156,33 +123,50 @@ _DATE_FOLLOWS = re.compile(
     rf"[,;:)–-]|{GAP}(?:\d|[a-z]|(?:{'|'.join(sorted({*_DATES, *_DATES.values(), 'May'}, key=len, reverse=True))})\b)"
 )
 
-_ABBREVIATED = _TITLES.keys() | _POINTED_TITLES.keys() | _WAYS.keys() | _DATES.keys() | {"Dr", "St"}
+_ABBREVIATED = _TITLES.keys() | _POINTED_TITLES.keys() | _WAYS.keys() | _DATES.keys() | {"Dr", "St", "Jr", "Sr"}
 
 
 _PASSES = 5
 """At most: what one pass writes out may tell what stands beside it. Most texts are done after one."""
 
 
+# Markup, code, formulas; then whole tokens, of which addresses stay as they are.
+_FOREIGN = re.compile(r"</?[A-Za-z!][^<>]{0,200}>|`[^`\n]{1,200}`|\$[^\s$]{1,40}\$(?!\d)|(?<![^\s<>`])[^\s<`]+|\ue000")
+
+
 def spoken_english(text: str) -> str:
     """`text` with abbreviations, figures and measures as a careful person would read them aloud."""
+    foreign: list[str] = []
+
+    def hide(match: re.Match[str]) -> str:
+        token = match[0]
+        if token[0] in "<`\ue000" or token[-1] == "$" or "://" in token or "@" in token:
+            foreign.append(token)
+            return "\ue000"
+        return token
+
+    text = _FOREIGN.sub(hide, text)
     for _ in range(_PASSES):
         before, text = text, _once(text)
         if text == before:
             break
-    return text
+    shown = iter(foreign)
+    return re.sub("\ue000", lambda _: next(shown), text)
 
 
 def _once(text: str) -> str:
-    text = spoken_letters(spoken_measures(spoken_figures(text)))
+    text = spoken_figures(spoken_measures(text))
     for pattern, told in _RULES:
         text = pattern.sub(told, text)
-    return text
+    return spoken_letters(text)
 
 
 def _title(match: re.Match[str]) -> str:
     text, word = match.string, _TITLES[match[1]] if match[1] else _POINTED_TITLES[match[2]]
-    unnamed = word_before(text, match.start()).lower() in ("a", "the", "my", "our", "his", "her", "their")
-    if unnamed and opens_sentence(word_after(text, match.end())):
+    before, opens = word_before(text, match.start()), opens_sentence(word_after(text, match.end()))
+    if (match[1] == "Ft" and before.isdigit()) or (match[2] == "Hon" and opens):
+        return match[0]
+    if opens and before.lower() in ("a", "the", "my", "our", "his", "her", "their"):
         return word.lower() + point(text, match.end())
     return word
 
@@ -195,34 +179,44 @@ def _names_a_way(text: str, start: int) -> bool:
     before = word_before(text, start)
     if not before:
         return word_before(text, start, marks=".") in _ABBREVIATED
-    return is_name(before) or _ORDINAL.fullmatch(before) is not None
+    return (is_name(before) and before not in _DAYS.values()) or _ORDINAL.fullmatch(before) is not None
 
 
 def _doctor(match: re.Match[str]) -> str:
     text, after = match.string, word_after(match.string, match.end())
-    way = _names_a_way(text, match.start())
+    first = follows_first(text, match.start()) and after not in ("NE", "NW", "SE", "SW")
+    way = _names_a_way(text, match.start()) and not first
     if after.isdigit() and not way:
         return match[0]
     if _AND_A_TITLE.match(text, match.end()) or (after[:1].isupper() and not (way and _ends_way(after))):
         return "Doctor"
     if way:
         return "Drive" + point(text, match.end())
-    return "doctor" + point(text, match.end()) if match[1] else match[0]
+    # "Ask Dr. about it" or "Elm Dr. is closed".
+    return "doctor" + point(text, match.end()) if match[1] and not first else match[0]
 
 
 def _saint(match: re.Match[str]) -> str:
     text, after = match.string, word_after(match.string, match.end())
     way = _names_a_way(text, match.start())
     if after[:1].isupper() and not opens_sentence(after) and not (way and _ends_way(after)):
-        # "42nd St. Paul" is nobody's name either.
-        return "Street." if _ORDINAL.fullmatch(word_before(text, match.start())) else "Saint"
+        ordinal = _ORDINAL.fullmatch(word_before(text, match.start()))
+        street = (
+            text[match.end() : match.end() + 1] == "\n"
+            or _NUMBERED_NAME.search(text, max(0, match.start() - 45), match.start())
+            or (ordinal and after not in _SAINTS)
+        )
+        if not way or (after in _SAINTS and not street and (not ordinal or _POSSESSIVE.match(text, match.end()))):
+            return "Saint"
+        if not street:
+            return match[0]  # "Wall St. Stocks fell."
     if not way:
         return match[0]
     return "Street" + ("" if after in _AFTER_STREETS else point(text, match.end()))
 
 
 def _ends_way(after: str) -> bool:
-    return after in _AFTER_STREETS or opens_sentence(after)
+    return after in _AFTER_STREETS or after in ("Dr", "Mr", "Mrs", "Ms") or opens_sentence(after)
 
 
 def _way(match: re.Match[str]) -> str:
@@ -237,7 +231,8 @@ def _way(match: re.Match[str]) -> str:
 def _follower(match: re.Match[str]) -> str:
     text, name = match.string, match[1]
     joined = text[max(0, match.start() - 2) : match.start()] == "& "
-    if not (joined or is_name(word_before(text, match.start(), marks=".,"))) or (name == "Co" and not match[2]):
+    before = word_before(text, match.start(), marks=".,")
+    if not (joined or is_name(before)) or (name == "Co" and not match[2]) or before == "El":
         return match[0]
     return _FOLLOWERS[name] + point(text, match.end(), before_names=name in ("Bros", "Univ"))
 
@@ -253,7 +248,11 @@ def _numbered(match: re.Match[str]) -> str:
     before = word_before(text, match.start())
     if name == "no" and before.lower() not in _BEFORE_NUMBERS:
         return match[0]
-    if name == "No" and not before and _COUNTED.match(text, match.end()):
+    if name == "No" and not before:
+        answers = _ANSWERS.search(text, max(0, match.start() - 4), match.start())
+        if answers or _COUNTED.match(text, match.end()):
+            return match[0]
+    if name.lower() in _ALSO_WORDS and before.lower() in _BEFORE_WORDS:
         return match[0]
     if name in ("op", "sec", "p", "Op", "P") and before[:1].isdigit():
         return match[0]

@@ -9,10 +9,12 @@ from server.engines.speech_context import GAP, is_attribute, is_name, point, wor
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,5}|\d{1,15})(?:\.\d{1,9})?(?![.,]?\d)"
 _MONEY = re.compile(
-    rf"(?<![\w$£€.,])([$£€])({_NUMBER})(?:[^\S\n]?-?(hundred|thousand|million|billion|trillion)\b|(K|k|M|B|bn|mn)\b)?"
-    r"(?:/([a-z]{1,12})\b)?(?![\w$£€/])"
+    rf"(?<![\w$£€.,/])(?<!echo )(?<!print )([$£€])({_NUMBER})"
+    r"(?:[^\S\n]?-?(hundred|thousand|million|billion|trillion)\b|(K|k|M|B|bn|mn)\b)?"
+    r"(?:/([a-z]{1,12})\b)?(?![\w$£€/}=^]|[+*–-]\d)"
 )
-_MONEY_RANGE = re.compile(rf"(?<![\w$£€.,])([$£€])({_NUMBER})[^\S\n]?[-–—][^\S\n]?\1?(?={_NUMBER})")
+# A dash with a space beside it goes on with the sentence: "$20 - 3 times what I paid".
+_MONEY_RANGE = re.compile(rf"(?<![\w$£€.,])([$£€])({_NUMBER})[-–]\1?(?=({_NUMBER}))")
 _CURRENCIES = {
     "$": ("dollar", "dollars", "cent", "cents"),
     "£": ("pound", "pounds", "penny", "pence"),
@@ -45,7 +47,7 @@ _UNITS = {
         ("liter", "liters", "l L"),
         ("milliliter", "milliliters", "ml mL"),
         ("deciliter", "deciliters", "dl dL"),
-        ("gallon", "gallons", "gal gals"),
+        ("gallon", "gallons", "gal"),
         ("quart", "quarts", "qt qts"),
         ("teaspoon", "teaspoons", "tsp"),
         ("tablespoon", "tablespoons", "tbsp"),
@@ -85,8 +87,13 @@ _FEET = re.compile(r"\d[^\S\n]?-?(?:ft\.?|feet|foot)[^\S\n]{1,3}\Z")
 
 def spoken_measures(text: str) -> str:
     """`text` with its amounts of money and its measures written out; the figures stay figures."""
-    text = _MONEY_RANGE.sub(r"\2 to \1", text)
+    text = _MONEY_RANGE.sub(_money_range, text)
     return _MEASURE.sub(_measure, _MONEY.sub(_money, text))
+
+
+def _money_range(match: re.Match[str]) -> str:
+    low, high = (float(number.replace(",", "")) for number in match.group(2, 3))
+    return f"{match[2]} to {match[1]}" if low < high else match[0]
 
 
 def _money(match: re.Match[str]) -> str:
@@ -95,16 +102,16 @@ def _money(match: re.Match[str]) -> str:
     scale = scale or _SCALES.get(short or "", "")
     rate = f" per {_UNITS[per][0] if per in _UNITS else per}" if per else ""
     whole, _, decimals = number.partition(".")
+    attribute = "-" in match[0] or is_attribute(match.string, match.start(), match.end())
     if scale or len(decimals) != 2:
-        unit = one if (number == "1" and not scale) or is_attribute(match.string, match.start(), match.end()) else many
+        unit = one if (number == "1" and not scale) or attribute else many
         return " ".join(filter(None, (number, scale, unit))) + rate
     cents = f"{int(decimals)} {small if decimals == '01' else smalls}"
     if whole == "0":
         return cents + rate
     unit = one if whole == "1" else many
     if decimals == "00":
-        unit = one if is_attribute(match.string, match.start(), match.end()) else unit
-        return f"{whole} {unit}{rate}"
+        return f"{whole} {one if attribute else unit}{rate}"
     return f"{whole} {unit} and {cents}{rate}"
 
 

@@ -13,6 +13,9 @@ from server.pipeline.numerals import with_digits
 
 _MONEY = {"$": ("dollars", "cents"), "£": ("pounds", "pence"), "€": ("euros", "cents")}
 _AMOUNT = re.compile(r"([$£€])\s?(\d+)(?:\.(\d\d)(?!\d))?(\.\d+)?(\s(?:hundred|thousand|million|billion|trillion))?\b")
+_RANGE = re.compile(
+    r"(?<![\w.:/$£€–-])([$£€]?)(?!\d{3}-\d{4}\b|\d\d[1-9]-\d{3}\b|[79]-11\b)(\d{1,4})[-–][$£€]?(\d{1,4})(?![\d:/–-]|[.,]\d)"
+)
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _SIGNS = {
     "%": " percent ", "°": " degrees ", "&": " and ", "@": " at ", "=": " equals ", "¢": " cents ", "№": " number ",
@@ -113,7 +116,7 @@ _CURRENCIES = {"dollars", "lb", "euros"}
 def in_one_spelling(text: str) -> list[str]:
     """The words of `text` in lower case, without punctuation, and in one of the ways to write each."""
     text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("‘", "'")
-    text = _AMOUNT.sub(_amount, _THOUSANDS.sub("", text))
+    text = _AMOUNT.sub(_amount, _RANGE.sub(_range, _THOUSANDS.sub("", text)))
     for sign, word in _SIGNS.items():
         text = text.replace(sign, word)
     for pattern, plain in (*_CONTRACTIONS, *_PATTERNS):
@@ -166,6 +169,12 @@ def _amount(match: re.Match[str]) -> str:
         return f"{whole} {unit} {cents} {small} "
     decimals = f".{cents}" if cents else fraction or ""
     return f"{whole}{decimals}{scale or ''} {unit} "
+
+
+def _range(match: re.Match[str]) -> str:
+    """5-10 as "5 to 10", and $5-10 as "5 to $10"; a falling one is a score or a label."""
+    sign, low, high = match.groups()
+    return f"{low} to {sign}{high}" if int(low) < int(high) else match[0]
 
 
 def _phrases(words: Sequence[str]) -> list[str]:
