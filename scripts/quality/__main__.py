@@ -26,7 +26,7 @@ console = Console()
 ALL_MODES = ",".join(MODES)
 MEASURES = ("chat", "transcription", "speech", "images")
 SEED = 7001
-"""Of the figures in docs/quality.md. Modes were tuned on others."""
+"""Modes were tuned on others."""
 
 Size = Annotated[int | None, typer.Option(min=2, help="Items; each measure has its own default.")]
 Seed = Annotated[int, typer.Option(help="Seed of the items.")]
