@@ -203,7 +203,7 @@ GAPS = st.sampled_from((" ", " ", " ", "\n", "\n\n", "  ", ", ", ". ", "; ", " (
 
 
 @given(st.lists(st.tuples(WORDS, GAPS), max_size=12))
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_reading_twice_changes_nothing(parts: list[tuple[str, str]]) -> None:
     once = spoken_english("".join(word + gap for word, gap in parts))
     assert spoken_english(once) == once
@@ -222,5 +222,5 @@ def test_any_text_is_read_somehow(text: str) -> None:
 )  # fmt: skip
 def test_long_and_odd_texts_take_no_longer_than_their_length(part: str) -> None:
     # Nothing is timed here: what the suite's time limit stops is backtracking well beyond the square of the length.
-    text = part * (100_000 // len(part))
+    text = part * (30_000 // len(part))
     assert len(spoken_english(text)) >= len(text) // 4
