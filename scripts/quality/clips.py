@@ -5,8 +5,6 @@ by a state that goes on from one utterance to the next, so clips are the same in
 """
 
 import ctypes
-import io
-import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from server.engines import audio_wav
 
 Samples = npt.NDArray[np.float64]
 
@@ -139,10 +139,4 @@ def resampled(samples: Samples, rate: int) -> Samples:
 
 
 def as_wav(samples: Samples) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sink:
-        sink.setnchannels(1)
-        sink.setsampwidth(2)
-        sink.setframerate(RATE)
-        sink.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return file.getvalue()
+    return audio_wav.as_wav((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), RATE)

@@ -1,8 +1,6 @@
 """The transcription handler over a model of straw: what it asks of the model, and what it makes of the answers."""
 
-import io
 import pickle
-import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from server.core import Accepted, ChatJob, Event, Segment, Span, TranscriptInfo, TranscriptionJob, Usage, Word
 from server.engines import whisper
 from server.engines.audio_decode import RATE
+from server.engines.audio_wav import as_wav
 from server.engines.whisper import EDGE, PIECE, Wave, WhisperHandler, WhisperOptions, create
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
@@ -69,13 +68,7 @@ class StrawModel:
 
 def recording(seconds: float) -> bytes:
     """A WAV whose samples tell their own place: sample i is i // 1000."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sink:
-        sink.setnchannels(1)
-        sink.setsampwidth(2)
-        sink.setframerate(RATE)
-        sink.writeframes((np.arange(round(seconds * RATE)) // 1000).astype("<i2").tobytes())
-    return file.getvalue()
+    return as_wav((np.arange(round(seconds * RATE)) // 1000).astype("<i2").tobytes(), RATE)
 
 
 def job(seconds: float = 3.0, **fields: Any) -> TranscriptionJob:

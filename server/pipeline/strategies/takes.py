@@ -1,12 +1,11 @@
 """Ultra on speech: several takes, each read back by a transcription model; the one that is understood best is sent."""
 
-import io
-import wave
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
 from functools import partial
 
 from server.core import AudioChunk, Event, Segment, SpeechJob, TranscriptionJob, Usage
+from server.engines.audio_wav import as_wav
 from server.models.quality import TakesMode
 from server.models.spec import ModelSpec, PiperModel
 from server.pipeline.passes import Work
@@ -103,7 +102,7 @@ async def _understood(work: Work, job: SpeechJob, take: Take) -> str:
     """What the transcription model hears. It is waited for only this long: other requests need it too."""
     (reader,) = (planned.by for planned in work.plan.passes if planned.by is not None)
     spec, _ = reader
-    audio, kind = (_as_wav(take.audio), "wav") if job.format == "pcm" else (take.audio, job.format)
+    audio, kind = (as_wav(take.audio, PCM_RATE), "wav") if job.format == "pcm" else (take.audio, job.format)
     # Without fallback, which draws by chance: the same take is to be heard the same way each time.
     hearing = TranscriptionJob(
         model=spec.name, audio=audio, filename=f"take.{kind}", language=_language(work.plan.spec, take), fallback=False
@@ -117,14 +116,3 @@ def _language(spec: ModelSpec, take: Take) -> str | None:
     if not isinstance(spec, PiperModel) or take.usage.details.get("voice") not in spec.voices:
         return None
     return spec.voices[take.usage.details["voice"]].language.partition("-")[0].lower()
-
-
-def _as_wav(samples: bytes) -> bytes:
-    """Samples of the format pcm with a header, so that they can be decoded."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sink:
-        sink.setnchannels(1)
-        sink.setsampwidth(2)
-        sink.setframerate(PCM_RATE)
-        sink.writeframes(samples)
-    return file.getvalue()
