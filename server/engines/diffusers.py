@@ -47,6 +47,9 @@ class DiffusersOptions:
     guidance: float = 7.5
     dtype: str = "auto"
     device: str = "auto"
+    offload: str = "none"
+    tiling: bool = False
+    compile: bool = False
     variant: str | None = None
     max_batch: int = 4
     scorer: str | None = None

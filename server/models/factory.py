@@ -23,7 +23,7 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
     """An engine for `spec`, not started yet."""
     match spec:
         case VllmModel():
-            return _vllm(spec, weights.location(spec, models_dir), grant)
+            return _vllm(spec, models_dir, grant)
         case FakeModel():
             from server.engines.fake import FakeEngine
 
@@ -47,26 +47,36 @@ def worker_options(spec: ModelSpec, models_dir: Path) -> dict[str, Any]:
     return {**fields, "name": spec.name, "path": str(weights.location(spec, models_dir))}
 
 
-def _vllm(spec: VllmModel, path: Path, grant: Grant) -> Engine:
+def _vllm(spec: VllmModel, models_dir: Path, grant: Grant) -> Engine:
     from server.engines.vllm.engine import VllmEngine
     from server.engines.vllm.options import VllmOptions
 
     return VllmEngine(
         VllmOptions(
             name=spec.name,
-            path=path,
+            path=weights.location(spec, models_dir),
             dtype=spec.dtype,
             eager=spec.eager,
             max_model_len=spec.max_model_len,
             max_num_seqs=spec.max_num_seqs,
             kv_cache=int(spec.kv_cache),
+            kv_cache_dtype=spec.kv_cache_dtype,
+            max_num_batched_tokens=spec.max_num_batched_tokens,
             tensor_parallel_size=spec.tensor_parallel_size,
+            pipeline_parallel_size=spec.pipeline_parallel_size,
+            data_parallel_size=spec.data_parallel_size,
+            cpu_offload=int(spec.cpu_offload),
             gpu_memory_utilization=spec.gpu_memory_utilization or grant.gpu_share,
             quantization=spec.quantization,
             tool_parser=spec.tool_parser,
             reasoning_parser=spec.reasoning_parser,
             chat_template=Path(spec.chat_template) if spec.chat_template else None,
             images=spec.images,
+            adapters={adapter.name: (models_dir / adapter.path).resolve() for adapter in spec.adapters},
+            speculative_config=spec.speculative_config,
+            hf_overrides=spec.hf_overrides,
+            tokenizer_mode=spec.tokenizer_mode,
+            load_format=spec.load_format,
             extra=spec.extra,
         )
     )

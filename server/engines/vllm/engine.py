@@ -113,25 +113,37 @@ class VllmEngine:
             "enforce_eager": not cuda if options.eager is None else options.eager,
             "enable_prefix_caching": True,
             "tensor_parallel_size": options.tensor_parallel_size,
+            "pipeline_parallel_size": options.pipeline_parallel_size,
+            "data_parallel_size": options.data_parallel_size,
+            "cpu_offload_gb": options.cpu_offload / 2**30,
             # Requests are logged by the front end, without their text.
             "enable_log_requests": False,
             "use_tqdm_on_load": False,
             # llguidance knows most of JSON Schema and needs no compilation; without free whitespace a small model
             # can't wander off into blank lines.
             "structured_outputs_config": StructuredOutputsConfig(backend="guidance", disable_any_whitespace=True),
-            "limit_mm_per_prompt": {} if options.images else {"image": 0, "video": 0, "audio": 0},
+            # Videos and sound come in no request here; the number of pictures is bounded by the front end.
+            "limit_mm_per_prompt": {"video": 0, "audio": 0} | ({} if options.images else {"image": 0}),
         }
         if cuda:
             arguments["enable_sleep_mode"] = True
+            arguments["device_ids"] = list(options.gpus) or None
             if options.gpu_memory_utilization is not None:
                 arguments["gpu_memory_utilization"] = options.gpu_memory_utilization
         else:
             arguments["kv_cache_memory_bytes"] = options.kv_cache
             if options.dtype == "auto":
                 arguments["dtype"] = hardware.processor_dtype()
-        for name in ("max_model_len", "max_num_seqs", "quantization"):
+        for name in (
+            "max_model_len", "max_num_seqs", "max_num_batched_tokens", "quantization", "kv_cache_dtype",
+            "tokenizer_mode", "load_format",
+        ):  # fmt: skip
             if (value := getattr(options, name)) is not None:
                 arguments[name] = value
+        if options.speculative_config is not None:
+            arguments["speculative_config"] = dict(options.speculative_config)
+        if options.hf_overrides:
+            arguments["hf_overrides"] = dict(options.hf_overrides)
         if options.reasoning_parser:
             arguments["reasoning_parser"] = options.reasoning_parser
         return arguments | dict(options.extra)

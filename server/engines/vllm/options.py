@@ -10,7 +10,9 @@ from typing import Any, Literal
 class VllmOptions:
     """See `VllmModel` in server/models/spec.py for each field's meaning.
 
-    kv_cache: bytes, on a processor only. gpu_memory_utilization: share of the device, on CUDA only.
+    kv_cache: bytes, on a processor in all, on CUDA on each GPU. gpus: the GPUs that the ledger chose, empty on a
+    processor. gpu_memory_utilization: where the config sets it, share of each GPU, in place of kv_cache.
+    adapters: folders of LoRA adapters by their public names.
     """
 
     name: str
@@ -20,11 +22,22 @@ class VllmOptions:
     max_model_len: int | None = None
     max_num_seqs: int | None = None
     kv_cache: int = 1 << 30
+    kv_cache_dtype: str | None = None
+    max_num_batched_tokens: int | None = None
+    gpus: tuple[int, ...] = ()
     tensor_parallel_size: int = 1
+    pipeline_parallel_size: int = 1
+    data_parallel_size: int = 1
+    cpu_offload: int = 0
     gpu_memory_utilization: float | None = None
     quantization: str | None = None
     tool_parser: str | None = None
     reasoning_parser: str | None = None
     chat_template: Path | None = None
     images: bool = False
+    adapters: Mapping[str, Path] = field(default_factory=dict)
+    speculative_config: Mapping[str, Any] | None = None
+    hf_overrides: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer_mode: str | None = None
+    load_format: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
