@@ -13,6 +13,7 @@ import orjson
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from server.core import Usage
 
@@ -243,6 +244,10 @@ class Metrics:
     def watch(self, states: Callable[[], Mapping[str, ModelGauges]], running: Callable[[], Mapping[str, int]]) -> None:
         """Add the models' states and running jobs, read at each scrape."""
         self._registry.register(_Live(states, running))
+
+    def add(self, collector: Collector) -> None:
+        """Add metrics that another part of the server keeps."""
+        self._registry.register(collector)
 
     def request_ended(self, record: RequestRecord) -> None:
         model = record.model or ""

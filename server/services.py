@@ -16,10 +16,13 @@ from server.accounts.usage import Reports
 from server.api.deps import Services
 from server.api.openai.image_store import ImageStore
 from server.engines.base import Engine
+from server.engines.footprint import of_front_end
 from server.models.catalog import Catalog
 from server.models.factory import make_engine
+from server.models.grant import Grant
 from server.models.machine import Machine
-from server.models.memory import Grant, MemoryLedger
+from server.models.memory import MemoryLedger
+from server.models.memory_gauges import MemoryGauges
 from server.models.registry import Registry
 from server.models.spec import ModelSpec
 from server.observability import Metrics
@@ -72,8 +75,11 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
             models_dir=settings.models_dir,
             queue_timeout=settings.queue_timeout,
             load_timeout=settings.load_timeout,
+            front_end=of_front_end,
         )
         metrics.watch(registry.states, registry.running)
+        metrics.add(MemoryGauges(registry.memory))
+        metrics.add(registry.changes)
         # Without keys there is nobody to bill.
         admission = Admission(ledger if settings.auth == "keys" else Free(), limiter)
         pipeline = Pipeline(catalog, admission, registry)

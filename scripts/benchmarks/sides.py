@@ -17,7 +17,7 @@ from server.engines.openmp import SPINCOUNT
 from server.engines.vllm.engine import VllmEngine
 from server.models.catalog import Catalog
 from server.models.factory import make_engine
-from server.models.memory import Grant
+from server.models.grant import Grant
 from server.models.spec import VllmModel
 from server.offline import SWITCHES
 from server.settings import PREFIX

@@ -1,7 +1,7 @@
 """What the rest of the server may ask of an engine."""
 
-from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from server.core import Event, Job
@@ -9,10 +9,35 @@ from server.core import Event, Job
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Bytes an engine holds once loaded."""
+    """Bytes held: of the host, and of each GPU by its number among those that the server sees. Zeros are left out."""
 
     host: int = 0
-    gpu: int = 0
+    gpus: Mapping[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gpus", {number: held for number, held in sorted(self.gpus.items()) if held})
+
+    @property
+    def gpu(self) -> int:
+        """Bytes of all GPUs together."""
+        return sum(self.gpus.values())
+
+    def on(self, gpu: int) -> int:
+        return self.gpus.get(gpu, 0)
+
+    def __bool__(self) -> bool:
+        return bool(self.host or self.gpus)
+
+    def __add__(self, other: "Footprint") -> "Footprint":
+        numbers = self.gpus.keys() | other.gpus.keys()
+        return Footprint(self.host + other.host, {number: self.on(number) + other.on(number) for number in numbers})
+
+    def beyond(self, other: "Footprint") -> "Footprint":
+        """What this has more than the other, for each kind; zero where it has less: 5 of host beyond 3 are 2."""
+        return Footprint(
+            max(0, self.host - other.host),
+            {number: max(0, held - other.on(number)) for number, held in self.gpus.items()},
+        )
 
 
 class Engine(Protocol):
@@ -43,10 +68,23 @@ class Engine(Protocol):
         ...
 
     def footprint(self) -> Footprint:
-        """Bytes held now, as the operating system and the device report them."""
+        """Bytes held now, as the operating system and the driver report them; blocking.
+
+        A GPU that is missing holds nothing, or the driver hides what these processes hold there.
+        """
         ...
 
     def run(self, job: Job) -> AsyncGenerator[Event, None]: ...
+
+
+@runtime_checkable
+class Spawning(Protocol):
+    """An engine with processes of its own."""
+
+    @property
+    def pids(self) -> list[int]:
+        """Their ids, without their descendants; empty before they run and when they are gone."""
+        ...
 
 
 @runtime_checkable

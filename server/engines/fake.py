@@ -117,7 +117,7 @@ class FakeEngine:
         await self._idle.wait()
 
     def footprint(self) -> Footprint:
-        return Footprint(self.options.host, self.options.gpu) if self._alive else Footprint()
+        return Footprint(self.options.host, {0: self.options.gpu}) if self._alive else Footprint()
 
     async def run(self, job: Job) -> AsyncGenerator[Event, None]:
         if not self._alive:

@@ -1,27 +1,22 @@
-"""Memory of a process and its descendants, as the operating system and NVIDIA's driver count it."""
+"""Memory of processes, as the operating system and NVIDIA's driver count it. Blocking."""
 
-from functools import cache
+from collections.abc import Collection, Iterable, Iterator
 
 import psutil
-import pynvml
 
 from server.engines.base import Footprint
+from server.engines.gpus import DRIVER, Driver
 
 
-def of_process(pid: int) -> Footprint:
-    """Bytes held by process `pid` and all its descendants; zeros when it is gone.
+def of_processes(roots: Iterable[int], driver: Driver = DRIVER) -> Footprint:
+    """Bytes held by these processes and all their descendants; zeros for those that are gone.
 
     Host memory is the sum of the unique set sizes where the kernel tells them (shared library pages counted
     once a process would overstate a tree of spawned interpreters), else of resident sizes.
     """
-    try:
-        root = psutil.Process(pid)
-        tree = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return Footprint()
     host = 0
     pids = set()
-    for process in tree:
+    for process in _trees(roots):
         pids.add(process.pid)
         try:
             host += process.memory_full_info().uss
@@ -29,23 +24,32 @@ def of_process(pid: int) -> Footprint:
             host += process.memory_info().rss
         except psutil.NoSuchProcess:
             continue
-    return Footprint(host=host, gpu=_gpu_bytes(pids))
+    return Footprint(host, driver.held_by(pids) if pids else {})
 
 
-@cache
-def _gpu_count() -> int:
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return 0
-    return int(pynvml.nvmlDeviceGetCount())
+def of_front_end(engines: Collection[int]) -> int:
+    """Bytes of host memory of this process and its helpers (vLLM's fork server); `engines` are pids left out.
+
+    Each process counts with what it has not in common with a file. What an engine forked from a helper still shares
+    with it counts here and not there, where only the unique set counts.
+    """
+    total = 0
+    waiting = [psutil.Process()]
+    while waiting:
+        process = waiting.pop()
+        try:
+            memory = process.memory_info()
+            total += max(0, memory.rss - memory.shared)
+            waiting += [child for child in process.children() if child.pid not in engines]
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total
 
 
-def _gpu_bytes(pids: set[int]) -> int:
-    used = 0
-    for number in range(_gpu_count()):
-        device = pynvml.nvmlDeviceGetHandleByIndex(number)
-        for process in pynvml.nvmlDeviceGetComputeRunningProcesses(device):
-            if process.pid in pids:
-                used += process.usedGpuMemory or 0
-    return used
+def _trees(roots: Iterable[int]) -> Iterator[psutil.Process]:
+    for pid in roots:
+        try:
+            root = psutil.Process(pid)
+            yield from (root, *root.children(recursive=True))
+        except psutil.NoSuchProcess:
+            continue

@@ -121,8 +121,12 @@ class WorkerEngine:
         """The child's process id, for operators and fault tests."""
         return self._process.pid if self._process else None
 
+    @property
+    def pids(self) -> list[int]:
+        return [self._process.pid] if self._process and self._alive else []
+
     def footprint(self) -> Footprint:
-        return footprint.of_process(self._process.pid) if self._process and self._alive else Footprint()
+        return footprint.of_processes(self.pids)
 
     # ------------------------------------------------------------ jobs
 

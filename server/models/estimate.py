@@ -1,81 +1,169 @@
-"""How much memory a model will take, told before it is loaded: from its config, else from its files.
+"""How much memory a model will take, before it is loaded: from its config, else from its files.
 
-The overheads are what was measured on Linux x86-64 (idle workers of each engine), rounded up. An estimate only has to
-be good enough to refuse what cannot fit: after the load the ledger keeps what the machine reports.
+The host's amounts are what was measured on Linux x86-64 on a processor (docs/performance.md), with a margin; those of
+GPUs follow from vLLM's and diffusers' sources and have not been measured. An estimate has to be good enough to refuse
+what cannot fit and to leave alone what need not give way: after the load the ledger keeps what the machine reports.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from server.models import weights
+from server.models import weights, working
 from server.models.machine import Machine
-from server.models.spec import DiffusersModel, FakeModel, ModelSpec, PiperModel, VllmModel, WhisperModel
+from server.models.need import Need
+from server.models.spec import DiffusersModel, FakeModel, GpuModel, ModelSpec, PiperModel, VllmModel, WhisperModel
 
 MIB = 2**20
 GIB = 2**30
 
-VLLM_HOST = int(2.2 * GIB)
-"""Front end's imports, engine core and worker, each with torch; without weights and KV cache."""
-VLLM_HOST_CUDA = 5 * GIB
-VLLM_GPU = int(1.5 * GIB)
-"""CUDA context, activations and graphs of one vLLM worker."""
-TORCH_HOST = int(1.2 * GIB)
+FRONT_END = 128 * MIB
+FRONT_END_WITH_VLLM = 1024 * MIB
+"""Measured: 530 MiB of the front end itself once vLLM is imported, 435 MiB of the fork server."""
+VLLM_HOST = 384 * MIB
+"""Engine core and worker without weights, KV cache and activations. Measured: 251 MiB; the rest of their imports is the
+fork server's, which counts with the front end."""
+VLLM_HOST_CUDA = 2 * GIB
+"""The core on a GPU machine, and as much and half of it again for each worker: CUDA's libraries have their own pages."""
+VLLM_WORKER_HOST_CUDA = 3 * GIB
 CUDA_CONTEXT = 600 * MIB
-WHISPER_HOST = 400 * MIB
-PIPER_HOST = 200 * MIB
+LINKS = 512 * MIB
+"""Buffers of the links between GPUs (NCCL), on each of them."""
+
+TORCH_HOST = 512 * MIB
+"""A worker with torch and diffusers. Measured: 390 MiB."""
+TORCH_HOST_CUDA = int(1.5 * GIB)
+WHISPER_HOST = 160 * MIB
+"""Measured: 93 MiB, and the weights as they lie on the disk."""
+WHISPER_WORK = 160 * MIB
+PIPER_HOST = 192 * MIB
+"""Measured: 145 MiB, and the voice once."""
+PIPER_WORK = 128 * MIB
+"""For each of two texts at once. Measured: 184 MiB for both."""
 PIXEL = 2048
 """Bytes of activations for each pixel drawn at once, in two-byte floats: the decoder's widest layer rules."""
 
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Bytes of each kind. `elastic`: more GPU memory than this is put to use, as a larger KV cache."""
-
-    host: int = 0
-    gpu: int = 0
-    elastic: bool = False
+def front_end(models: Iterable[ModelSpec]) -> int:
+    """Bytes of host memory that this process and its helpers will have taken once each of `models` was loaded."""
+    return FRONT_END_WITH_VLLM if any(isinstance(spec, VllmModel) for spec in models) else FRONT_END
 
 
 def estimate(spec: ModelSpec, models_dir: Path, machine: Machine) -> Need:
     """What `spec` needs to be loaded on `machine`. Reads sizes and headers of its files: blocking."""
     need = _from_files(spec, models_dir, machine)
-    return Need(
-        host=need.host if spec.host_memory is None else int(spec.host_memory),
-        gpu=need.gpu if spec.gpu_memory is None else int(spec.gpu_memory),
-        elastic=need.elastic and spec.gpu_memory is None,
-    )
+    if isinstance(spec, GpuModel):
+        need = replace(need, gpus=spec.gpus_needed, among=spec.gpus)
+    if spec.host_memory is not None:
+        need = replace(need, host=int(spec.host_memory))
+    if spec.gpu_memory is not None and need.gpu_share is None:
+        need = replace(need, gpu=int(spec.gpu_memory), elastic=False)
+    return need
 
 
 def _from_files(spec: ModelSpec, models_dir: Path, machine: Machine) -> Need:
-    if isinstance(spec, FakeModel):
-        return Need()
-    held = weights.stored(spec, models_dir)
     match spec:
-        case VllmModel() if machine.gpu:
-            parts = spec.tensor_parallel_size
-            if spec.gpu_memory_utilization is not None:
-                return Need(VLLM_HOST_CUDA, int(spec.gpu_memory_utilization * machine.gpu))
-            loaded = held.as_loaded(WIDTHS.get(spec.dtype, 2))
-            return Need(VLLM_HOST_CUDA, (loaded + spec.kv_cache) // parts + VLLM_GPU, elastic=True)
+        case FakeModel():
+            return Need()
         case VllmModel():
-            # `auto` may mean bfloat16 on some processors; float32 is the safe side of not knowing.
-            return Need(VLLM_HOST + held.as_loaded(WIDTHS.get(spec.dtype, 4)) + spec.kv_cache)
+            return _vllm_on_gpus(spec, models_dir, machine) if machine.gpus else _vllm(spec, models_dir)
         case WhisperModel():
-            loaded = held.as_loaded(None)
+            loaded = weights.stored(spec, models_dir).as_loaded(None)
             if _on_gpu(spec.device, machine):
-                return Need(TORCH_HOST, CUDA_CONTEXT + loaded + loaded // 2)
-            return Need(WHISPER_HOST + loaded + loaded // 2)
+                work = loaded // 2 + WHISPER_WORK
+                gpu = CUDA_CONTEXT + loaded + work
+                return Need(host=TORCH_HOST_CUDA, gpu=gpu, loading=loaded, gpu_at_work=work)
+            return Need(host=WHISPER_HOST + loaded + WHISPER_WORK, at_work=WHISPER_WORK)
         case PiperModel():
-            return Need(PIPER_HOST + 2 * held.as_loaded(None))
+            loaded = weights.stored(spec, models_dir).as_loaded(None)
+            work = PIPER_WORK * spec.parallel
+            return Need(host=PIPER_HOST + loaded + work, at_work=work)
         case DiffusersModel():
-            gpu = _on_gpu(spec.device, machine)
-            width = WIDTHS.get(spec.dtype, 2 if gpu else 4)
-            pixels = spec.size[0] * spec.size[1] * spec.max_batch
-            loaded = held.as_loaded(width) + pixels * PIXEL * width // 2
-            return Need(TORCH_HOST, CUDA_CONTEXT + loaded) if gpu else Need(TORCH_HOST + loaded)
+            return _diffusers(spec, models_dir, gpu=_on_gpu(spec.device, machine))
+
+
+def _vllm(spec: VllmModel, models_dir: Path) -> Need:
+    """On a processor: every worker in host memory."""
+    # `auto` may mean bfloat16 on some processors; float32 is the safe side of not knowing.
+    width = WIDTHS.get(spec.dtype, 4)
+    config = working.read_config(weights.location(spec, models_dir))
+    once = _beside(spec, models_dir, width) + weights.stored(spec, models_dir).as_loaded(width) + spec.kv_cache
+    work = working.activations(spec, config, gpu_total=0, width=width) * spec.gpus_needed
+    return Need(host=VLLM_HOST * spec.gpus_needed + once * spec.data_parallel_size + work, at_work=work)
+
+
+def _vllm_on_gpus(spec: VllmModel, models_dir: Path, machine: Machine) -> Need:
+    parts = spec.tensor_parallel_size * spec.pipeline_parallel_size
+    width = WIDTHS.get(spec.dtype, 2)
+    loaded = -(-weights.stored(spec, models_dir).as_loaded(width) // parts)
+    offloaded = min(int(spec.cpu_offload), loaded)
+    loaded += _beside(spec, models_dir, width) - offloaded
+    host = VLLM_HOST_CUDA * spec.data_parallel_size + (VLLM_WORKER_HOST_CUDA + offloaded) * spec.gpus_needed
+    outside = CUDA_CONTEXT + (LINKS if parts > 1 else 0)
+    total = max(gpu.total for gpu in machine.gpus)
+    captured = working.graphs(spec, loaded)
+    # Graphs go to the host with the weights (vllm/device_allocator/sleep_mode_backend.py).
+    asleep = (loaded + captured) * spec.gpus_needed
+    if spec.gpu_memory_utilization is not None:
+        share = spec.gpu_memory_utilization
+        # vLLM itself fills the share. Pinned host memory, where offloaded weights lie, may not show in a report.
+        return Need(
+            host=host,
+            gpu_share=share,
+            at_work=offloaded * spec.gpus_needed,
+            gpu_at_work=total,
+            outside=outside,
+            asleep=asleep,
+        )
+    config = working.read_config(weights.location(spec, models_dir))
+    fixed = loaded + captured + outside + working.activations(spec, config, gpu_total=total, width=width)
+    gpu = fixed + spec.kv_cache // parts
+    return Need(
+        host=host,
+        gpu=gpu,
+        at_work=offloaded * spec.gpus_needed,
+        # The KV cache is made as large as the grant allows: nothing of that is to be given away.
+        gpu_at_work=total,
+        fixed=fixed,
+        outside=outside,
+        asleep=asleep,
+        elastic=True,
+    )
+
+
+def _beside(spec: VllmModel, models_dir: Path, width: int) -> int:
+    """Bytes of adapters and of a drafting model: each worker has them whole, to be on the safe side."""
+    folders = [models_dir / adapter.path for adapter in spec.adapters]
+    if spec.speculative_config is not None and isinstance(draft := spec.speculative_config.get("model"), str):
+        folders.append(models_dir / draft)
+    return sum(weights.in_folder(folder.resolve()).as_loaded(width) for folder in folders)
+
+
+def _diffusers(spec: DiffusersModel, models_dir: Path, *, gpu: bool) -> Need:
+    width = WIDTHS.get(spec.dtype, 2 if gpu else 4)
+    parts = [part.as_loaded(width) for part in weights.parts(spec, models_dir).values()]
+    scorer = 0 if spec.scorer is None else weights.in_folder((models_dir / spec.scorer).resolve()).as_loaded(width)
+    whole = sum(parts) + scorer
+    # A picture is decoded whole, whatever waits elsewhere; in tiles of a quarter of the model's own size otherwise.
+    pixels = spec.size[0] * spec.size[1] * spec.max_batch
+    work = (pixels // 4 if spec.tiling else pixels) * PIXEL * width // 2
+    if not gpu:
+        return Need(host=TORCH_HOST + whole + work, at_work=work)
+    if spec.offload == "none":
+        # File by file, the weights pass through host memory.
+        passing = weights.largest(spec, models_dir)
+        return Need(host=TORCH_HOST_CUDA, gpu=CUDA_CONTEXT + whole + work, loading=passing, gpu_at_work=work)
+    largest = max(parts, default=0)
+    there = largest if spec.offload == "model" else min(largest, GIB)
+    return Need(
+        host=TORCH_HOST_CUDA + sum(parts),
+        gpu=CUDA_CONTEXT + there + scorer + work,
+        loading=scorer,
+        gpu_at_work=there + work,
+    )
 
 
 def _on_gpu(device: str, machine: Machine) -> bool:
-    return device == "cuda" or (device == "auto" and machine.gpu > 0)
+    return device == "cuda" or (device == "auto" and bool(machine.gpus))

@@ -1,7 +1,7 @@
 """Which idle models give way when memory is short. Pure: no process, clock or socket."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from server.engines.base import Footprint
@@ -16,7 +16,10 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A loaded model, as eviction sees it. last_used: seconds of any monotonic clock."""
+    """A loaded model, as eviction sees it. last_used: seconds of any monotonic clock.
+
+    asleep: what it would hold if it slept: more of the host, since its weights move there, and of each GPU what stays.
+    """
 
     name: str
     held: Footprint
@@ -24,6 +27,7 @@ class Candidate:
     leased: bool = False
     eager: bool = False
     can_sleep: bool = False
+    asleep: Footprint = field(default_factory=Footprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +36,66 @@ class Eviction:
     how: How
 
 
-def choose(short: Footprint, candidates: Sequence[Candidate]) -> tuple[Eviction, ...] | None:
+def choose(
+    short: Footprint, candidates: Sequence[Candidate], *, spare_host: int = 0
+) -> tuple[Eviction, ...] | None:
     """The models to put away so that `short` bytes come free, or None when all idle ones together don't hold them.
 
     Leased models are never chosen. Lazy ones go before eager ones, the least recently used first, and none goes whose
-    memory isn't needed. Where only GPU memory is short, a model that can sleep sleeps.
+    memory isn't needed. A model that can sleep sleeps where that frees enough of its GPUs and the host has room for its
+    weights: `spare_host` bytes are left there once the newcomer has loaded. Those that stop come first in the answer,
+    since a sleeper may need their room.
     """
     order = sorted((one for one in candidates if not one.leased), key=lambda one: (one.eager, one.last_used))
     chosen: list[Candidate] = []
     for one in order:
         missing = _missing(short, chosen)
-        if not (missing.host or missing.gpu):
+        if not missing:
             break
-        if (missing.host and one.held.host) or (missing.gpu and one.held.gpu):
+        if _helps(one, missing):
             chosen.append(one)
-    if _missing(short, chosen) != Footprint():
+    if _missing(short, chosen):
         return None
     # An early choice may have become needless by a later, bigger one; spare the most valuable first.
     for one in reversed(chosen[:]):
         rest = [other for other in chosen if other is not one]
-        if _missing(short, rest) == Footprint():
+        if not _missing(short, rest):
             chosen = rest
-    return tuple(Eviction(one.name, _how(one, short, chosen)) for one in chosen)
+    sleepers = _sleepers(short, chosen, spare_host)
+    stopped = [Eviction(one.name, How.STOP) for one in chosen if one.name not in sleepers]
+    return (*stopped, *(Eviction(one.name, How.SLEEP) for one in chosen if one.name in sleepers))
 
 
-def _missing(short: Footprint, chosen: Sequence[Candidate]) -> Footprint:
-    return Footprint(
-        host=max(0, short.host - sum(one.held.host for one in chosen)),
-        gpu=max(0, short.gpu - sum(one.held.gpu for one in chosen)),
+def cost(evictions: Collection[Eviction], candidates: Sequence[Candidate]) -> tuple[float, ...]:
+    """How much evictions disturb, for comparison; less is better: eager models, models stopped, models, last use."""
+    by_name: Mapping[str, Candidate] = {one.name: one for one in candidates}
+    hit = [by_name[one.name] for one in evictions]
+    return (
+        sum(one.eager for one in hit),
+        sum(one.how is How.STOP for one in evictions),
+        len(hit),
+        max((one.last_used for one in hit), default=0.0),
     )
 
 
-def _how(one: Candidate, short: Footprint, chosen: Sequence[Candidate]) -> How:
-    if not (one.can_sleep and one.held.gpu):
-        return How.STOP
-    others = [other for other in chosen if other is not one]
-    # Asleep, it keeps its host memory: that is enough if the others free what the host is short of.
-    return How.SLEEP if _missing(Footprint(host=short.host), others).host == 0 else How.STOP
+def _helps(one: Candidate, missing: Footprint) -> bool:
+    return bool((missing.host and one.held.host) or any(one.held.on(number) for number in missing.gpus))
+
+
+def _missing(short: Footprint, chosen: Sequence[Candidate]) -> Footprint:
+    return short.beyond(sum((one.held for one in chosen), Footprint()))
+
+
+def _sleepers(short: Footprint, chosen: Sequence[Candidate], spare_host: int) -> set[str]:
+    """Those of the chosen that may sleep; the others stop. The most recently used gets the better fate first."""
+    asleep: dict[str, Footprint] = {}
+    for one in reversed(chosen):
+        if not (one.can_sleep and one.held.gpus):
+            continue
+        trial = asleep | {one.name: one.asleep}
+        stay = sum(trial.values(), Footprint())
+        freed = sum((other.held for other in chosen), Footprint())
+        host_left = max(0, spare_host) + freed.host - short.host - stay.host
+        if host_left >= 0 and not (short + Footprint(0, stay.gpus)).beyond(freed).gpus:
+            asleep = trial
+    return set(asleep)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from server.engines import gpus
 from server.engines.base import Engine
 from server.models import weights
-from server.models.memory import Grant
+from server.models.grant import Grant
 from server.models.spec import DiffusersModel, FakeModel, ModelBase, ModelSpec, PiperModel, VllmModel, WhisperModel
 
 WORKERS: Mapping[type[ModelBase], str] = {
@@ -36,6 +37,7 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
                 worker_options(spec, models_dir),
                 name=spec.name,
                 concurrency=spec.parallel,
+                environment=gpus.environment(grant.gpus),
             )
 
 
@@ -59,14 +61,16 @@ def _vllm(spec: VllmModel, models_dir: Path, grant: Grant) -> Engine:
             eager=spec.eager,
             max_model_len=spec.max_model_len,
             max_num_seqs=spec.max_num_seqs,
-            kv_cache=int(spec.kv_cache),
+            kv_cache=int(spec.kv_cache) if grant.kv_cache is None else grant.kv_cache,
             kv_cache_dtype=spec.kv_cache_dtype,
             max_num_batched_tokens=spec.max_num_batched_tokens,
             tensor_parallel_size=spec.tensor_parallel_size,
             pipeline_parallel_size=spec.pipeline_parallel_size,
             data_parallel_size=spec.data_parallel_size,
             cpu_offload=int(spec.cpu_offload),
-            gpu_memory_utilization=spec.gpu_memory_utilization or grant.gpu_share,
+            gpus=grant.numbers,
+            gpu_share=grant.gpu_share,
+            gpu_memory_utilization=spec.gpu_memory_utilization,
             quantization=spec.quantization,
             tool_parser=spec.tool_parser,
             reasoning_parser=spec.reasoning_parser,

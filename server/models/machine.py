@@ -1,35 +1,37 @@
-"""What memory this machine has: the host's, by the control group's limit, and the first GPU's, by NVML."""
+"""What memory this machine has: the host's, by the control group's limit, and each GPU's, by its driver."""
 
-import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-import pynvml
+
+from server.engines.gpus import DRIVER, Driver, Gpu
 
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux tells a container's limit: control groups version 2, then 1."""
 
 HOST_SHARE = 0.85
 GPU_SHARE = 0.90
-"""What the models may take where the settings say nothing; the rest is for the system and the front end."""
+"""What the server may take where the settings say nothing, of the host and of each GPU; the rest is the system's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Bytes in all. `gpu` is one device's memory, since a model that is split takes its part on each; 0 without."""
+    """host: bytes in all. gpus: those that this process sees. driver: who is asked what they hold; None: nobody."""
 
     host: int
-    gpu: int = 0
+    gpus: tuple[Gpu, ...] = ()
+    driver: Driver | None = field(default=None, compare=False)
 
     @classmethod
-    def detect(cls) -> "Machine":
-        """Ask the operating system and the driver."""
-        return cls(host=_host_total(), gpu=_gpu_memory()[0])
+    def detect(cls, driver: Driver = DRIVER) -> "Machine":
+        """Ask the operating system and the driver. Blocking."""
+        return cls(_host_total(), driver.gpus(), driver)
 
-    def gpu_free(self) -> int:
-        """Bytes free on the GPU now, whoever holds the others."""
-        return _gpu_memory()[1] if self.gpu else 0
+    def gpus_free(self) -> Mapping[int, int]:
+        """Bytes free now on each GPU, whoever holds the others; those that are not told are left out. Blocking."""
+        return self.driver.free() if self.driver is not None and self.gpus else {}
 
 
 def _host_total() -> int:
@@ -42,26 +44,3 @@ def _host_total() -> int:
         if limit.isdigit():
             total = min(total, int(limit))
     return total
-
-
-def _gpu_memory() -> tuple[int, int]:
-    """Total and free bytes of the first GPU that this process may use; zeros without one."""
-    wanted = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    if wanted in ("", "-1", "none", "void"):
-        return 0, 0
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return 0, 0
-    try:
-        device = (
-            pynvml.nvmlDeviceGetHandleByIndex(int(wanted))
-            if wanted.isdigit()
-            else pynvml.nvmlDeviceGetHandleByUUID(wanted)
-        )
-        memory = pynvml.nvmlDeviceGetMemoryInfo(device)
-        return int(memory.total), int(memory.free)
-    except pynvml.NVMLError:
-        return 0, 0
-    finally:
-        pynvml.nvmlShutdown()

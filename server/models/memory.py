@@ -1,4 +1,4 @@
-"""The ledger of memory: who holds how many bytes of the host and of the GPU, over all engines.
+"""The ledger of memory: who holds how many bytes of the host and of each GPU, over all engines.
 
 A model reserves before it loads, is corrected to what the machine reports once it has loaded, and releases when its
 processes are gone. The sum never exceeds the budget by a reservation; a correction may exceed it, and is logged then.
@@ -6,7 +6,6 @@ processes are gone. The sum never exceeds the budget by a reservation; a correct
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from server.engines.base import Footprint
@@ -14,26 +13,26 @@ from server.models.machine import GPU_SHARE, HOST_SHARE, Machine
 
 log = logging.getLogger(__name__)
 
+FRONT_END = "front end"
+"""The holder that is no model: no model's name has a space."""
+
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What a model may take. `gpu_share` is `gpu` as a share of the device's whole memory; None without a GPU."""
-
-    host: int = 0
-    gpu: int = 0
-    gpu_share: float | None = None
-
-
 class MemoryLedger:
-    """Bytes reserved by name, within a budget. Not for threads: it belongs to the event loop."""
+    """Bytes reserved by name, within a budget. Not for threads: it belongs to the event loop.
+
+    gpu_budget: bytes of each GPU.
+    """
 
     def __init__(self, machine: Machine, *, host_budget: int | None = None, gpu_budget: int | None = None) -> None:
         self.machine = machine
         self.budget = Footprint(
-            host=int(machine.host * HOST_SHARE) if host_budget is None else host_budget,
-            gpu=int(machine.gpu * GPU_SHARE) if gpu_budget is None else min(gpu_budget, machine.gpu),
+            int(machine.host * HOST_SHARE) if host_budget is None else host_budget,
+            {
+                gpu.number: int(gpu.total * GPU_SHARE) if gpu_budget is None else min(gpu_budget, gpu.total)
+                for gpu in machine.gpus
+            },
         )
         self._held: dict[str, Footprint] = {}
 
@@ -43,69 +42,72 @@ class MemoryLedger:
         return MappingProxyType(self._held)
 
     @property
+    def total(self) -> Footprint:
+        """What all hold together."""
+        return sum(self._held.values(), Footprint())
+
+    @property
     def free(self) -> Footprint:
         """What is left of the budget; never negative."""
-        return Footprint(
-            host=max(0, self.budget.host - sum(one.host for one in self._held.values())),
-            gpu=max(0, self.budget.gpu - sum(one.gpu for one in self._held.values())),
-        )
+        return self.budget.beyond(self.total)
+
+    def room_for(self, name: str) -> Footprint:
+        """The most that `name` may hold: what is free, and what it holds already."""
+        others = sum((held for other, held in self._held.items() if other != name), Footprint())
+        return self.budget.beyond(others)
 
     def short(self, need: Footprint, *, of: str) -> Footprint:
-        """How much is missing before `of` can hold `need` in place of what it holds; zeros when it fits."""
-        own = self._held.get(of, Footprint())
-        free = self.free
-        return Footprint(
-            host=max(0, need.host - own.host - free.host),
-            gpu=max(0, need.gpu - own.gpu - free.gpu),
-        )
+        """How much is missing before `of` can hold `need` in place of what it holds; nothing when it fits."""
+        return need.beyond(self.room_for(of))
 
-    def reserve(self, name: str, need: Footprint) -> Grant:
+    def reserve(self, name: str, need: Footprint) -> None:
         """Set `name`'s bytes to `need`. The caller has seen that it fits; it is an error in the program if not."""
-        short = self.short(need, of=name)
-        if short.host or short.gpu:
-            raise ValueError(f"{name}: {describe(need)} do not fit into {describe(self.free)}")
+        if short := self.short(need, of=name):
+            raise ValueError(
+                f"{name}: {describe(need)} do not fit into {describe(self.room_for(name))}: {describe(short)} too much"
+            )
         self._held[name] = need
-        share = need.gpu / self.machine.gpu if self.machine.gpu else None
-        return Grant(need.host, need.gpu, share)
 
-    def correct(self, name: str, reported: Footprint) -> None:
-        """Replace the estimate by what the machine reports. A zero is no report: drivers in containers hide it."""
-        if name not in self._held:
-            return
-        old = self._held[name]
-        new = Footprint(host=reported.host or old.host, gpu=reported.gpu or old.gpu)
-        self._set(name, old, new)
+    def correct(self, name: str, amount: Footprint) -> None:
+        """Put what it really holds in place of what was planned. Dropped for a name that holds nothing any more."""
+        if (old := self._held.get(name)) is not None:
+            self.hold(name, amount, instead_of=old)
 
-    def slept(self, name: str, reported: Footprint) -> None:
-        """As `correct`, after a sleep: here a GPU report of zero is what is hoped for."""
-        if name in self._held:
-            old = self._held[name]
-            self._set(name, old, Footprint(host=reported.host or old.host, gpu=min(old.gpu, reported.gpu)))
-
-    def _set(self, name: str, old: Footprint, new: Footprint) -> None:
-        self._held[name] = new
-        total = Footprint(
-            host=sum(one.host for one in self._held.values()), gpu=sum(one.gpu for one in self._held.values())
-        )
-        if total.host > self.budget.host or total.gpu > self.budget.gpu:
+    def hold(self, name: str, amount: Footprint, *, instead_of: Footprint | None = None) -> None:
+        """Note what is held already, whether it fits or not."""
+        self._held[name] = amount
+        # An old excess is not told again and again.
+        if self.total.beyond(self.budget) and (instead_of is None or amount.beyond(instead_of)):
             log.warning(
-                "model %s took %s, not the %s that were reserved; all models together hold %s of %s",
-                name, describe(new), describe(old), describe(total), describe(self.budget),
-            )  # fmt: skip
+                "%s holds %s%s; all together hold %s of %s",
+                name,
+                describe(amount),
+                "" if instead_of is None else f", not the {describe(instead_of)} that were reserved",
+                describe(self.total),
+                describe(self.budget),
+            )
 
     def release(self, name: str) -> None:
         """Nothing is held by `name` any more. Safe to call twice."""
         self._held.pop(name, None)
 
 
-def elastic_share(free: int, need: int, others: int, elastic_models: int) -> int:
-    """GPU bytes to grant a model that can use more than its need.
+def settled(planned: Footprint, reported: Footprint, at_work: Footprint) -> Footprint:
+    """What to keep in the books for a model that has loaded.
 
-    free: bytes it could get; others: bytes that models yet to be loaded need; elastic_models: how many models, this
-    one included, share what is then left over. Never less than `need`, never more than `free`.
+    reported: what it holds while idle; a kind that is missing was not told, and stays as planned. at_work: the part of
+    the plan that an idle engine need not hold yet: that stays reserved, within the plan.
+    Example: 20 planned, 6 of them for work. Reported 9: 15 are kept. Reported 18: 20. Reported 23: 23.
     """
-    spare = max(0, free - need - others)
-    return min(free, need + spare // max(1, elastic_models))
+
+    def kept(plan: int, report: int, work: int) -> int:
+        return max(report, min(plan, report + work)) if report else plan
+
+    numbers = planned.gpus.keys() | reported.gpus.keys()
+    return Footprint(
+        kept(planned.host, reported.host, at_work.host),
+        {number: kept(planned.on(number), reported.on(number), at_work.on(number)) for number in numbers},
+    )
 
 
 def readable(count: int) -> str:
@@ -119,6 +121,8 @@ def readable(count: int) -> str:
 
 
 def describe(amount: Footprint) -> str:
-    """Both kinds for people: 3.2 GiB of host memory and 10.0 GiB of GPU memory."""
-    host = f"{readable(amount.host)} of host memory"
-    return f"{host} and {readable(amount.gpu)} of GPU memory" if amount.gpu else host
+    """Each kind for people: 3.2 GiB of host memory, 10.0 GiB of GPU 0."""
+    parts = [f"{readable(held)} of GPU {number}" for number, held in amount.gpus.items()]
+    if amount.host or not parts:
+        parts.insert(0, f"{readable(amount.host)} of host memory")
+    return ", ".join(parts)

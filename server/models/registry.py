@@ -1,13 +1,13 @@
 """The models in memory: leases them out, loads and wakes them, watches over them, and ends them.
 
-Each model has a slot (`slot.py`) that decides about its state; memory is the ledger's (`memory.py`); who gives way
-to whom is decided in `eviction.py`.
+Each model has a slot (`slot.py`) that decides about its state, and has it done by `loader.py`; memory is the ledger's
+(`memory.py`); on which GPUs a model goes and who gives way to whom is decided in `placement.py` and `eviction.py`.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +15,22 @@ from types import TracebackType
 from typing import Any, Self
 
 from server.core import Task
-from server.engines.base import Caching, Engine, Footprint, PrefixCache, Sleeper
-from server.errors import ModelUnavailable, SageholdError
-from server.models import probe, weights
-from server.models.estimate import Need, estimate
-from server.models.memory import Grant, MemoryLedger
-from server.models.room import Room
+from server.engines.base import Caching, Engine, Footprint, PrefixCache, Spawning
+from server.errors import SageholdError
+from server.models.changes import Changes
+from server.models.estimate import front_end as front_end_plan
+from server.models.loader import MakeEngine, ModelLoader
+from server.models.memory import FRONT_END, MemoryLedger
 from server.models.slot import Slot, State
 from server.models.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
-MakeEngine = Callable[[ModelSpec, Grant], Engine]
+LOOK_AGAIN = 15.0
+"""Seconds between two looks at what the front end and idle engines hold: each walks through the system's processes."""
+
+FrontEnd = Callable[[Collection[int]], int]
+"""Bytes of host memory of this process and its helpers, without the engines, whose process ids it gets. Blocking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,18 @@ class ModelState:
     eager: bool
     running: int
     waiting: int
-    held: Footprint
+    held: Footprint  # by the ledger
+    reported: Footprint  # by the machine, a while ago
     prefix_cache: PrefixCache | None  # None where the engine has none, or isn't loaded
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryState:
+    """budget: what all may hold. held, reported: by the models' names; `held` tells the front end too."""
+
+    budget: Footprint
+    held: Mapping[str, Footprint]
+    reported: Mapping[str, Footprint]
 
 
 class Registry:
@@ -56,20 +70,31 @@ class Registry:
         load_timeout: float = 900.0,
         watch_interval: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        front_end: FrontEnd | None = None,
     ) -> None:
-        self._make_engine = make_engine
         self._ledger = ledger
-        self._models_dir = models_dir
         self._queue_timeout = queue_timeout
         self._load_timeout = load_timeout
         self._watch_interval = watch_interval
+        self._clock = clock
+        self._front_end = front_end
+        self._front_end_plan = 0
         self._slots: dict[str, Slot] = {}
-        self._room = Room(ledger, self._slots, elastic=self._elastic)
-        self._needs: dict[str, Need] = {}
-        self._awake_gpu: dict[str, int] = {}
+        self._loader = ModelLoader(
+            make_engine,
+            ledger,
+            self._slots,
+            models_dir=models_dir,
+            queue_timeout=queue_timeout,
+            load_timeout=load_timeout,
+        )
+        self._booking = self._loader.booking
+        self._looked: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         for spec in models:
-            self._slots[spec.name] = Slot(spec, self, clock=clock, on_idle=self._room.changed)
+            self._slots[spec.name] = Slot(spec, self._loader, clock=clock, on_idle=self._loader.room.changed)
+        if front_end is not None:
+            self._front_end_plan = front_end_plan(slot.spec for slot in self._slots.values())
 
     # ------------------------------------------------------------ for requests
 
@@ -99,10 +124,20 @@ class Registry:
                 running=slot.engine.running if slot.engine else 0,
                 waiting=slot.waiting,
                 held=self._ledger.held.get(name, Footprint()),
+                reported=self._booking.reported.get(name, Footprint()),
                 prefix_cache=slot.engine.prefix_cache() if isinstance(slot.engine, Caching) else None,
             )
             for name, slot in self._slots.items()
         }
+
+    @property
+    def changes(self) -> Changes:
+        """Loads, wakes and evictions so far, for the metrics."""
+        return self._loader.changes
+
+    def memory(self) -> MemoryState:
+        """The books, as they are now."""
+        return MemoryState(self._ledger.budget, dict(self._ledger.held), dict(self._booking.reported))
 
     @property
     def ready(self) -> bool:
@@ -135,6 +170,7 @@ class Registry:
         eager = [slot for slot in self._slots.values() if slot.spec.load == "eager"]
         chat = [slot for slot in eager if slot.spec.task is Task.CHAT]
         others = [slot for slot in eager if slot.spec.task is not Task.CHAT]
+        await self._look_again()
         self._spawn(self._load_all(chat, others), "load models")
         self._spawn(self._watch(), "watch models")
 
@@ -156,11 +192,11 @@ class Registry:
         await self.stop()
 
     async def _load_all(self, *lines: list[Slot]) -> None:
-        self._room.pin_eager = True
+        self._loader.room.pin_eager = True
         try:
             await asyncio.gather(*(self._load_line(line) for line in lines))
         finally:
-            self._room.pin_eager = False
+            self._loader.room.pin_eager = False
 
     async def _load_line(self, slots: list[Slot]) -> None:
         for slot in slots:
@@ -187,6 +223,24 @@ class Registry:
         for slot in self._slots.values():
             if await slot.tend() and slot.spec.load == "eager":
                 self._spawn(self._load_quietly(slot), f"reload {slot.spec.name}")
+        if self._looked is None or self._clock() - self._looked >= LOOK_AGAIN:
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Put what the front end holds into the ledger, and see what the engines hold."""
+        slots = self._slots.values()
+        if any(slot.state in (State.LOADING, State.DRAINING) for slot in slots):
+            return  # an engine that comes or goes would be taken for the front end
+        self._looked = self._clock()
+        engines = {slot.spec.name: slot.engine for slot in slots if slot.engine is not None}
+        if self._front_end is not None:
+            pids = {pid for engine in engines.values() if isinstance(engine, Spawning) for pid in engine.pids}
+            measured = await asyncio.to_thread(self._front_end, pids)
+            # What chat models need imported is imported with the first of them.
+            host = max(measured, self._front_end_plan)
+            self._ledger.hold(FRONT_END, Footprint(host), instead_of=self._ledger.held.get(FRONT_END))
+        for name, engine in engines.items():
+            await self._booking.look_again(name, engine)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(coroutine, name=name)
@@ -197,69 +251,3 @@ class Registry:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("the task %r broke", task.get_name(), exc_info=error)
-
-    # ------------------------------------------------------------ what the slots need done (see slot.Loader)
-
-    async def load(self, spec: ModelSpec) -> Engine:
-        if gone := await asyncio.to_thread(weights.missing, spec, self._models_dir):
-            log.error("model %s: %s is missing; bring it by: %s", spec.name, gone[0], spec.fetch or "(no `fetch`)")
-            raise ModelUnavailable(f"The model's file {gone[0].name} is missing.")
-        need = await self._need(spec)
-        grant = await self._room.reserve(spec.name, need, wait=self._queue_timeout)
-        engine: Engine | None = None
-        try:
-            # Importing an engine's library takes seconds.
-            engine = await asyncio.to_thread(self._make_engine, spec, grant)
-            await self._bring_up(spec, engine, engine.start)
-        except BaseException:
-            if engine is not None:
-                await engine.stop()
-            self._ledger.release(spec.name)
-            raise
-        return engine
-
-    async def wake(self, spec: ModelSpec, engine: Engine) -> None:
-        assert isinstance(engine, Sleeper)
-        asleep = self._ledger.held.get(spec.name, Footprint())
-        # It comes back as large as it was granted at first, however little it would need.
-        await self._room.reserve(spec.name, Need(asleep.host, self._awake_gpu[spec.name]), wait=self._queue_timeout)
-        await self._bring_up(spec, engine, engine.wake)
-
-    async def sleep(self, spec: ModelSpec, engine: Engine) -> None:
-        assert isinstance(engine, Sleeper)
-        before = self._ledger.held.get(spec.name, Footprint())
-        try:
-            async with asyncio.timeout(self._load_timeout):
-                await engine.sleep()
-        except TimeoutError:
-            raise ModelUnavailable("The model did not go to sleep.") from None
-        self._awake_gpu[spec.name] = before.gpu
-        self._ledger.slept(spec.name, await asyncio.to_thread(engine.footprint))
-
-    async def unload(self, spec: ModelSpec, engine: Engine) -> None:
-        await engine.stop()
-        self._ledger.release(spec.name)
-
-    async def _bring_up(self, spec: ModelSpec, engine: Engine, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Start or wake, probe, and put into the ledger what it really took."""
-        try:
-            async with asyncio.timeout(self._load_timeout):
-                await begin()
-                await probe.check(spec, engine, weights.location(spec, self._models_dir))
-        except TimeoutError:
-            raise ModelUnavailable(f"Loading the model took longer than {self._load_timeout:g} s.") from None
-        self._ledger.correct(spec.name, await asyncio.to_thread(engine.footprint))
-
-    async def _need(self, spec: ModelSpec) -> Need:
-        if spec.name not in self._needs:
-            self._needs[spec.name] = await asyncio.to_thread(estimate, spec, self._models_dir, self._ledger.machine)
-        return self._needs[spec.name]
-
-    def _elastic(self, name: str) -> tuple[int, int]:
-        """See room.Elastic: eager models that are not in the ledger yet keep their part of the GPU."""
-        coming = [
-            self._needs[other] if other in self._needs else estimate(slot.spec, self._models_dir, self._ledger.machine)
-            for other, slot in self._slots.items()
-            if other != name and slot.spec.load == "eager" and other not in self._ledger.held and not slot.was_ready
-        ]
-        return sum(need.gpu for need in coming), 1 + sum(need.elastic for need in coming)

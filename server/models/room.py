@@ -1,30 +1,45 @@
 """Making room: reserve memory for a model that is about to load, by putting idle ones away or waiting for busy ones."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from server.engines.base import Footprint, Sleeper
 from server.errors import ModelUnavailable, Overloaded
-from server.models.estimate import Need
-from server.models.eviction import Candidate, choose
-from server.models.memory import Grant, MemoryLedger, describe, elastic_share
+from server.models.changes import Changes
+from server.models.eviction import Candidate, Eviction, How
+from server.models.grant import Grant, granted
+from server.models.memory import MemoryLedger, describe, readable
+from server.models.need import Need
+from server.models.placement import Placement, able, elastic_share, place
 from server.models.slot import Slot
+from server.models.turns import Turns
 
-Elastic = Callable[[str], tuple[int, int]]
-"""For a model about to load: GPU bytes that others, still to come, need; and how many models share what is left."""
+LEAST_KV_CACHE = 1 << 26
+"""Bytes: with less, vLLM does not start (it is the least that a model's `kv_cache` may be)."""
 
 
 class Room:
     """Reservations in the ledger, one decision at a time, so that two loads never evict for the same bytes.
 
-    pin_eager: while true, models that belong in memory from the start don't push each other out.
+    needs: of the models by name, as far as they are known. pin_eager: while true, models that belong in memory from the
+    start don't push each other out.
     """
 
-    def __init__(self, ledger: MemoryLedger, slots: Mapping[str, Slot], *, elastic: Elastic) -> None:
+    def __init__(
+        self,
+        ledger: MemoryLedger,
+        slots: Mapping[str, Slot],
+        needs: Mapping[str, Need],
+        *,
+        turns: Turns,
+        changes: Changes,
+    ) -> None:
         self.pin_eager = False
         self._ledger = ledger
         self._slots = slots
-        self._elastic = elastic
+        self._needs = needs
+        self._turns = turns
+        self._changes = changes
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
 
@@ -34,7 +49,7 @@ class Room:
         self._changed = asyncio.Event()
 
     async def reserve(self, name: str, need: Need, *, wait: float) -> Grant:
-        """Memory for `name`. Waits up to `wait` seconds for busy models to become idle.
+        """Memory for `name`, on GPUs that are chosen here. Waits up to `wait` seconds for busy models to become idle.
 
         Raises ModelUnavailable when it could not fit even then, Overloaded when the wait is over.
         """
@@ -53,49 +68,127 @@ class Room:
 
     async def _attempt(self, name: str, need: Need) -> Grant | None:
         """Reserve, after evictions if need be. None while models in use are in the way."""
-        wanted = Footprint(need.host, need.gpu)
-        budget = self._ledger.budget
-        if wanted.host > budget.host or wanted.gpu > budget.gpu:
-            raise ModelUnavailable(
-                f"The model `{name}` needs {describe(wanted)}; the models may take {describe(budget)} on this machine."
-            )
-        while (short := self._ledger.short(wanted, of=name)) != Footprint():
-            evictions = choose(short, self._candidates(name))
-            if evictions is None:
-                if choose(short, self._candidates(name, busy_too=True)) is None:
+        machine, ledger = self._ledger.machine, self._ledger
+        able_gpus = able(need, machine.gpus, ledger.budget)
+        self._check_possible(name, need, len(able_gpus))
+        while True:
+            # The driver may take its time; in the event loop every stream would wait for it.
+            free = await asyncio.to_thread(machine.gpus_free) if machine.gpus else {}
+
+            def best(*, busy_too: bool = False, free: Mapping[int, int] = free) -> Placement | None:
+                room, candidates = ledger.room_for(name), self._candidates(name, busy_too=busy_too)
+                return place(need, able_gpus, room=room, free=free, candidates=candidates)
+
+            placement = best()
+            if placement is None:
+                if best(busy_too=True) is None:
                     raise ModelUnavailable(
-                        f"The model `{name}` needs {describe(wanted)}; {describe(self._ledger.free)} are free, "
+                        f"The model `{name}` needs {self._described(need)}; {describe(ledger.free)} are free, "
                         "and the models that are loaded don't give way."
                     )
                 return None
-            for eviction in evictions:
-                # A slot that was taken into use since refuses; the next round sees it as busy.
-                await self._slots[eviction.name].evict(eviction.how)
-        return self._ledger.reserve(name, Footprint(need.host, self._granted_gpu(name, need)))
+            if not placement.evictions:
+                break
+            for eviction in placement.evictions:
+                await self._evict(eviction)
+        chosen = tuple(gpu for gpu in able_gpus if gpu.number in placement.gpus)
+        amount = self._amount(name, need, placement, free)
+        grant = granted(need, amount, chosen)
+        if need.fixed is not None and amount - need.fixed < LEAST_KV_CACHE:
+            raise ModelUnavailable(
+                f"The model `{name}` may take {readable(amount)} of a GPU, by its `gpu_memory`; its weights, activations "
+                f"and graphs take {readable(need.fixed)} of that, and too little is left for the KV cache."
+            )
+        gpus = {gpu.number: amount for gpu in chosen} if need.elastic else placement.holds.gpus
+        ledger.reserve(name, Footprint(placement.holds.host, gpus))
+        return grant
 
-    def _granted_gpu(self, name: str, need: Need) -> int:
+    async def _evict(self, eviction: Eviction) -> None:
+        """Put a model away. One that was taken into use since refuses; the next round sees it as busy."""
+        slot = self._slots[eviction.name]
+        with self._changes.evicting(eviction.name) as done:
+            if await slot.evict(eviction.how):
+                done(How.SLEEP if slot.asleep else How.STOP)
+
+    def _check_possible(self, name: str, need: Need, able_gpus: int) -> None:
+        budget = self._ledger.budget
+        wanted = need.host + need.loading
+        if wanted <= budget.host and (not need.on_gpu or able_gpus >= need.gpus):
+            return
+        if need.among is not None and need.on_gpu:
+            there = {gpu.number for gpu in self._ledger.machine.gpus}
+            if absent := [str(number) for number in need.among if number not in there]:
+                raise ModelUnavailable(
+                    f"`gpus` of the model `{name}` names {', '.join(absent)}; this server sees {len(there)} GPUs."
+                )
+        raise ModelUnavailable(
+            f"The model `{name}` needs {self._described(need)}; the models may take {describe(budget)} on this machine."
+        )
+
+    def _described(self, need: Need) -> str:
+        """The need for people: 2.0 GiB of host memory and 10.0 GiB on each of 2 GPUs."""
+        text = f"{readable(need.host + need.loading)} of host memory"
+        if not need.on_gpu:
+            return text
+        gpu = readable(need.gpu) if need.gpu_share is None else f"{need.gpu_share:.0%}"
+        return f"{text} and {gpu} " + ("of a GPU" if need.gpus == 1 else f"on each of {need.gpus} GPUs")
+
+    def _amount(self, name: str, need: Need, placement: Placement, free: Mapping[int, int]) -> int:
+        """Bytes to grant of each GPU."""
+        amounts = placement.holds.gpus
+        if not amounts:
+            return 0
         if not need.elastic:
-            return need.gpu
+            return max(amounts.values())
+        room = self._ledger.room_for(name)
         # What the device says is free counts too: other programs may hold some of it.
-        free = min(self._ledger.free.gpu, max(need.gpu, self._ledger.machine.gpu_free()))
-        others, sharers = self._elastic(name)
-        return elastic_share(free, need.gpu, others, sharers)
+        could = {
+            gpu.number: min(room.on(gpu.number), max(amounts.get(gpu.number, 0), free.get(gpu.number, gpu.total)))
+            for gpu in self._ledger.machine.gpus
+        }
+        gpus = self._ledger.machine.gpus
+        return elastic_share(need, placement.gpus, gpus, free=could, coming=self._coming(name))
 
-    def _candidates(self, name: str, *, busy_too: bool = False) -> list[Candidate]:
-        """The other models that hold memory. busy_too: as if those in use or changing were idle."""
+    def _coming(self, name: str) -> Sequence[Need]:
+        """What eager models need that are not in the ledger yet: they keep their part of the GPUs."""
+        return [
+            self._needs[other]
+            for other, slot in self._slots.items()
+            if other != name
+            and other in self._needs
+            and slot.spec.load == "eager"
+            and other not in self._ledger.held
+            and not slot.was_ready
+        ]
+
+    def _candidates(self, name: str, *, busy_too: bool) -> list[Candidate]:
+        """The other models that hold memory. busy_too: as if those in use or changing were idle.
+
+        Whoever gives back memory of a GPU on which another loads would spoil what that one measures: it counts as busy.
+        """
         found = []
+        loading = self._turns.taken
         for other, held in self._ledger.held.items():
-            slot = self._slots[other]
-            if other == name or (self.pin_eager and slot.spec.load == "eager"):
+            slot = self._slots.get(other)
+            if slot is None or other == name or (self.pin_eager and slot.spec.load == "eager"):
                 continue
+            busy = slot.busy or not slot.settled or not loading.isdisjoint(held.gpus)
             found.append(
                 Candidate(
                     name=other,
                     held=held,
                     last_used=slot.last_used,
-                    leased=not busy_too and (slot.busy or not slot.settled),
+                    leased=busy and not busy_too,
                     eager=slot.spec.load == "eager",
                     can_sleep=not slot.asleep and isinstance(slot.engine, Sleeper),
+                    asleep=asleep(held, self._needs.get(other, Need())),
                 )
             )
         return found
+
+
+def asleep(held: Footprint, need: Need) -> Footprint:
+    """What a model that holds `held` will hold while it sleeps: its weights move to the host, its contexts stay."""
+    return Footprint(
+        held.host + need.asleep, {number: min(amount, need.outside) for number, amount in held.gpus.items()}
+    )

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,23 +90,54 @@ class Stored:
         return self.floats * bytes_per_float + self.other_bytes
 
 
+    def __add__(self, other: "Stored") -> "Stored":
+        return Stored(
+            self.float_bytes + other.float_bytes, self.floats + other.floats, self.other_bytes + other.other_bytes
+        )
+
+
 def stored(spec: ModelSpec, models_dir: Path) -> Stored:
     """Count the values in the model's weight files; only safetensors tell floats apart, by their headers."""
-    total = Stored()
-    # A folder may hold the same weights twice: PyTorch's own format beside safetensors.
-    found = [file for file in files(spec, models_dir) if file.suffix in WEIGHTS]
-    if any(file.suffix == ".safetensors" for file in found):
-        found = [file for file in found if file.suffix == ".safetensors"]
-    if isinstance(spec, DiffusersModel):
-        found = _of_variant(found, spec.variant)
-    for file in found:
-        part = _safetensors(file) if file.suffix == ".safetensors" else Stored(other_bytes=file.stat().st_size)
-        total = Stored(
-            total.float_bytes + part.float_bytes,
-            total.floats + part.floats,
-            total.other_bytes + part.other_bytes,
-        )
-    return total
+    return sum(parts(spec, models_dir).values(), Stored())
+
+
+def parts(spec: ModelSpec, models_dir: Path) -> dict[str, Stored]:
+    """As `stored`, for each folder of the model by its path in it: a pipeline's text encoder, its denoiser …"""
+    by_folder: dict[str, Stored] = {}
+    root = location(spec, models_dir)
+    for file in _loaded(spec, models_dir):
+        folder = "" if file == root else str(file.parent.relative_to(root))
+        by_folder[folder] = by_folder.get(folder, Stored()) + _count(file)
+    return by_folder
+
+
+def largest(spec: ModelSpec, models_dir: Path) -> int:
+    """Bytes of the largest weight file."""
+    return max((file.stat().st_size for file in _loaded(spec, models_dir)), default=0)
+
+
+def in_folder(folder: Path) -> Stored:
+    """As `stored`, for weights that belong to a model but lie elsewhere; nothing where the folder is missing."""
+    every = sorted(folder.rglob("*")) if folder.is_dir() else [folder] if folder.is_file() else []
+    found = _loaded_once(file for file in every if file.is_file() and file.suffix in WEIGHTS)
+    return sum(map(_count, found), Stored())
+
+
+def _loaded(spec: ModelSpec, models_dir: Path) -> list[Path]:
+    """The weight files that are read."""
+    found = _loaded_once(file for file in files(spec, models_dir) if file.suffix in WEIGHTS)
+    return _of_variant(found, spec.variant) if isinstance(spec, DiffusersModel) else found
+
+
+def _loaded_once(found: Iterable[Path]) -> list[Path]:
+    """A folder may hold the same weights twice: PyTorch's format beside safetensors, Mistral's one file beside shards."""
+    every = list(found)
+    every = [file for file in every if file.suffix == ".safetensors"] or every
+    return [file for file in every if not file.name.startswith("consolidated")] or every
+
+
+def _count(file: Path) -> Stored:
+    return _safetensors(file) if file.suffix == ".safetensors" else Stored(other_bytes=file.stat().st_size)
 
 
 def _of_variant(found: list[Path], variant: str | None) -> list[Path]:

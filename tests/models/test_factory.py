@@ -2,13 +2,19 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ByteSize
 
 from server.core import Task
 from server.engines.fake import FakeEngine
+from server.engines.gpus import Gpu
+from server.engines.vllm.options import VllmOptions
 from server.engines.worker import WorkerEngine
 from server.models.factory import WORKERS, make_engine, worker_options
-from server.models.memory import Grant
-from server.models.spec import DiffusersModel, FakeModel, PiperModel, PiperVoice, WhisperModel
+from server.models.grant import Grant
+from server.models.spec import DiffusersModel, FakeModel, PiperModel, PiperVoice, VllmModel, WhisperModel
 
 EARS = WhisperModel(name="ears", engine="whisper", path="w", beam_size=3)
 VOICE = PiperModel(
@@ -59,3 +65,21 @@ def test_each_config_gets_its_engine(tmp_path: Path) -> None:
         assert engine.alive is False
     fake = FakeModel(name="f", engine="fake", serves=Task.SPEECH)
     assert isinstance(make_engine(fake, models_dir=tmp_path, grant=Grant()), FakeEngine)
+
+
+def test_a_worker_sees_the_gpu_it_was_placed_on_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr("server.engines.worker.WorkerEngine", lambda *_, **options: made.append(options))
+    make_engine(EARS, models_dir=tmp_path, grant=Grant(1, 5, (Gpu(1, "GPU-b", 10),)))
+    make_engine(VOICE, models_dir=tmp_path, grant=Grant(1))
+    assert [options["environment"].get("CUDA_VISIBLE_DEVICES") for options in made] == ["GPU-b", ""]
+
+
+def test_vllm_hears_of_its_gpus_and_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[VllmOptions] = []
+    monkeypatch.setattr("server.engines.vllm.engine.VllmEngine", made.append)
+    spec = VllmModel(name="chat", engine="vllm", path="chat", kv_cache=ByteSize(1 << 30))
+    gpus = (Gpu(1, "3", 100), Gpu(2, "5", 100))
+    make_engine(spec, models_dir=tmp_path, grant=Grant(1, 50, gpus, kv_cache=7 << 30, gpu_share=0.4))
+    make_engine(spec, models_dir=tmp_path, grant=Grant(1))
+    assert [(one.gpus, one.kv_cache, one.gpu_share) for one in made] == [((1, 2), 7 << 30, 0.4), ((), 1 << 30, None)]

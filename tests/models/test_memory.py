@@ -5,95 +5,123 @@ import struct
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from server.engines.base import Footprint
+from server.engines.gpus import VISIBLE, Driver
 from server.models import machine as machine_module
-from server.models import weights
-from server.models.estimate import GIB, VLLM_GPU, VLLM_HOST, VLLM_HOST_CUDA, Need, estimate
 from server.models.machine import Machine
-from server.models.memory import MemoryLedger, describe, elastic_share, readable
-from server.models.spec import DiffusersModel, FakeModel, PiperModel, PiperVoice, VllmModel, WhisperModel
+from server.models.memory import FRONT_END, MemoryLedger, describe, readable, settled
+from tests.models.devices import Device, Nvml, machine
 
-CPU = Machine(host=16 * GIB)
-GPU = Machine(host=64 * GIB, gpu=80 * GIB)
-
-
-def safetensors(file: Path, **tensors: tuple[str, int]) -> None:
-    """A file with a true header and no values: dtype and bytes of each tensor."""
-    header, at = {}, 0
-    for name, (dtype, size) in tensors.items():
-        header[name] = {"dtype": dtype, "shape": [size], "data_offsets": [at, at + size]}
-        at += size
-    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(struct.pack("<Q", len(text)) + text)
-
-
-def chat(**fields: object) -> VllmModel:
-    return VllmModel.model_validate({"name": "chat", "engine": "vllm", "path": "chat", **fields})
+GIB = 2**30
 
 
 # ---------------------------------------------------------------- ledger
 
 
 def test_reserve_correct_release() -> None:
-    ledger = MemoryLedger(Machine(1000, 500), host_budget=800)
-    assert ledger.budget == Footprint(800, 450)
-    grant = ledger.reserve("a", Footprint(300, 250))
-    assert (grant.host, grant.gpu, grant.gpu_share) == (300, 250, 0.5)
-    assert ledger.free == Footprint(500, 200)
-    assert ledger.short(Footprint(600, 100), of="b") == Footprint(100, 0)
-    assert ledger.short(Footprint(600, 100), of="a") == Footprint(0, 0)
-    ledger.correct("a", Footprint(350, 0))
-    assert ledger.held["a"] == Footprint(350, 250)
-    ledger.slept("a", Footprint(360, 10))
-    assert ledger.held["a"] == Footprint(360, 10)
+    ledger = MemoryLedger(machine(1000, 500, 300), host_budget=800)
+    assert ledger.budget == Footprint(800, {0: 450, 1: 270})
+    ledger.reserve("a", Footprint(300, {0: 250}))
+    assert ledger.free == Footprint(500, {0: 200, 1: 270})
+    assert ledger.room_for("a") == ledger.budget
+    assert ledger.short(Footprint(600, {0: 100, 1: 300}), of="b") == Footprint(100, {1: 30})
+    assert not ledger.short(Footprint(600, {0: 100}), of="a")
+    ledger.correct("a", Footprint(350, {0: 260}))
+    assert ledger.held["a"] == Footprint(350, {0: 260})
     ledger.release("a")
     ledger.release("a")
     assert ledger.free == ledger.budget
 
 
+def test_the_budget_is_of_each_gpu_and_no_more_than_it_has() -> None:
+    assert MemoryLedger(machine(10, 500, 300), gpu_budget=400).budget.gpus == {0: 400, 1: 300}
+    assert MemoryLedger(machine(10, 500), gpu_budget=0).budget.gpus == {}
+
+
 def test_a_reservation_never_exceeds_the_budget() -> None:
-    ledger = MemoryLedger(Machine(1000), host_budget=800)
+    ledger = MemoryLedger(machine(1000, 100), host_budget=800)
     ledger.reserve("a", Footprint(500))
     with pytest.raises(ValueError, match="b: 301 bytes of host memory do not fit into 300 bytes of host memory"):
         ledger.reserve("b", Footprint(301))
+    with pytest.raises(ValueError, match="1 bytes of GPU 0 too much"):
+        ledger.reserve("b", Footprint(1, {0: 91}))
     assert "b" not in ledger.held
 
 
 def test_a_correction_may_exceed_the_budget_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    ledger = MemoryLedger(Machine(1000), host_budget=800)
+    ledger = MemoryLedger(machine(1000), host_budget=800)
     ledger.reserve("a", Footprint(500))
     ledger.correct("a", Footprint(900))
-    assert ledger.free == Footprint(0, 0)
-    assert "model a took 900 bytes of host memory, not the 500 bytes" in caplog.text
+    assert ledger.free == Footprint()
+    assert "a holds 900 bytes of host memory, not the 500 bytes of host memory that were reserved" in caplog.text
+    caplog.clear()
+    ledger.correct("a", Footprint(890))
+    assert caplog.text == ""
+
+
+def test_the_front_end_is_a_holder_that_may_be_over(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = MemoryLedger(machine(1000), host_budget=800)
+    ledger.reserve("a", Footprint(500))
+    ledger.hold(FRONT_END, Footprint(200))
+    assert ledger.free == Footprint(100)
+    ledger.hold(FRONT_END, Footprint(400), instead_of=Footprint(200))
+    assert "front end holds 400 bytes of host memory" in caplog.text
+    with pytest.raises(ValueError, match="do not fit into 0 bytes"):
+        ledger.reserve("b", Footprint(1))
 
 
 def test_a_late_report_for_a_released_model_is_dropped() -> None:
-    ledger = MemoryLedger(Machine(1000))
+    ledger = MemoryLedger(machine(1000))
     ledger.correct("gone", Footprint(5))
-    ledger.slept("gone", Footprint(5))
     assert dict(ledger.held) == {}
 
 
-def test_without_a_gpu_there_is_no_share() -> None:
-    ledger = MemoryLedger(Machine(1000))
-    assert ledger.budget.gpu == 0
-    assert ledger.reserve("a", Footprint(1)).gpu_share is None
+amounts = st.integers(0, 60)
+footprints = st.builds(lambda host, a, b: Footprint(host, {0: a, 1: b}), amounts, amounts, amounts)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.none() | footprints), max_size=30))
+def test_no_reservations_exceed_any_device_and_a_release_gives_back_all(
+    steps: list[tuple[str, Footprint | None]],
+) -> None:
+    ledger = MemoryLedger(machine(100, 100, 80), host_budget=100, gpu_budget=90)
+    for name, need in steps:
+        before = ledger.free
+        if need is None:
+            held = ledger.held.get(name, Footprint())
+            ledger.release(name)
+            assert ledger.free == before + held
+        elif ledger.short(need, of=name):
+            with pytest.raises(ValueError, match="do not fit"):
+                ledger.reserve(name, need)
+            assert ledger.free == before
+        else:
+            ledger.reserve(name, need)
+            assert ledger.held[name] == need
+        assert not ledger.total.beyond(ledger.budget)
+        assert ledger.total + ledger.free == ledger.budget
+    for name in list(ledger.held):
+        ledger.release(name)
+    assert ledger.free == ledger.budget
 
 
 @pytest.mark.parametrize(
-    ("free", "need", "others", "models", "granted"),
+    ("planned", "reported", "work", "kept"),
     [
-        (70, 20, 0, 1, 70),  # alone: everything
-        (70, 20, 10, 1, 60),  # what a model to come needs stays
-        (70, 20, 20, 2, 35),  # two share what is left
-        (20, 20, 20, 2, 20),  # nothing is left
-        (10, 20, 0, 1, 10),  # never more than free
+        (20, 0, 6, 20),  # nothing was told
+        (20, 9, 0, 9),
+        (20, 9, 6, 15),  # a later batch still finds its memory
+        (20, 18, 6, 20),  # never more than was planned for it
+        (20, 23, 6, 23),  # but what it holds, it holds
     ],
 )
-def test_elastic_share(free: int, need: int, others: int, models: int, granted: int) -> None:
-    assert elastic_share(free, need, others, models) == granted
+def test_what_is_kept_after_a_load(planned: int, reported: int, work: int, kept: int) -> None:
+    for kind in (lambda amount: Footprint(amount), lambda amount: Footprint(0, {1: amount})):
+        assert settled(kind(planned), kind(reported), kind(work)) == kind(kept)
 
 
 def test_numbers_for_people() -> None:
@@ -104,7 +132,9 @@ def test_numbers_for_people() -> None:
         "3.0 GiB",
         "1024.0 TiB",
     ]
-    assert describe(Footprint(GIB, 2 * GIB)) == "1.0 GiB of host memory and 2.0 GiB of GPU memory"
+    assert describe(Footprint(GIB, {0: 2 * GIB, 3: GIB})) == "1.0 GiB of host memory, 2.0 GiB of GPU 0, 1.0 GiB of GPU 3"
+    assert describe(Footprint(0, {1: GIB})) == "1.0 GiB of GPU 1"
+    assert describe(Footprint()) == "0 bytes of host memory"
 
 
 # ---------------------------------------------------------------- machine
@@ -119,62 +149,10 @@ def test_a_containers_limit_is_the_machines_memory(tmp_path: Path, monkeypatch: 
     assert Machine.detect().host == 123456789 < whole
 
 
-def test_hidden_devices_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for hidden in ("", "-1"):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-        assert Machine.detect().gpu == 0
-        assert Machine.detect().gpu_free() == 0
-
-
-# ---------------------------------------------------------------- estimates
-
-
-def test_chat_on_a_processor_counts_its_floats_as_float32(tmp_path: Path) -> None:
-    safetensors(tmp_path / "chat" / "model.safetensors", a=("BF16", 2000), b=("I8", 100))
-    assert weights.stored(chat(), tmp_path) == weights.Stored(2000, 1000, 100)
-    assert estimate(chat(), tmp_path, CPU) == Need(VLLM_HOST + 4100 + GIB)
-    assert estimate(chat(dtype="bfloat16"), tmp_path, CPU) == Need(VLLM_HOST + 2100 + GIB)
-
-
-def test_chat_on_a_gpu_is_elastic_unless_told(tmp_path: Path) -> None:
-    safetensors(tmp_path / "chat" / "model.safetensors", a=("F32", 4000))
-    assert estimate(chat(), tmp_path, GPU) == Need(VLLM_HOST_CUDA, 2000 + GIB + VLLM_GPU, elastic=True)
-    halves = estimate(chat(tensor_parallel_size=2), tmp_path, GPU)
-    assert halves.gpu == (2000 + GIB) // 2 + VLLM_GPU
-    assert estimate(chat(gpu_memory_utilization=0.5), tmp_path, GPU) == Need(VLLM_HOST_CUDA, 40 * GIB)
-    assert estimate(chat(gpu_memory="20GiB"), tmp_path, GPU) == Need(VLLM_HOST_CUDA, 20 * GIB)
-
-
-def test_declared_memory_wins(tmp_path: Path) -> None:
-    safetensors(tmp_path / "chat" / "model.safetensors", a=("F32", 4000))
-    assert estimate(chat(host_memory="2GiB"), tmp_path, CPU).host == 2 * GIB
-
-
-def test_the_other_engines(tmp_path: Path) -> None:
-    (tmp_path / "w").mkdir()
-    (tmp_path / "w" / "model.bin").write_bytes(bytes(1000))
-    (tmp_path / "w" / "vocabulary.txt").write_bytes(bytes(5000))
-    ears = WhisperModel(name="e", engine="whisper", path="w")
-    assert estimate(ears, tmp_path, CPU).host - 400 * 2**20 == 1500
-    assert estimate(ears, tmp_path, GPU).gpu > 1500
-    assert estimate(ears.model_copy(update={"device": "cpu"}), tmp_path, GPU).gpu == 0
-    voice = PiperModel(name="v", engine="piper", path="w", voices={"a": PiperVoice(file="a.onnx")})
-    assert estimate(voice, tmp_path, GPU).gpu == 0
-    assert estimate(FakeModel(name="f", engine="fake", serves="chat"), tmp_path, CPU) == Need()
-
-
-def test_one_variant_of_a_pipeline_is_counted(tmp_path: Path) -> None:
-    for folder in ("unet", "vae"):
-        safetensors(tmp_path / "i" / folder / "model.safetensors", a=("F32", 4000))
-        safetensors(tmp_path / "i" / folder / "model.fp16.safetensors", a=("F16", 2000))
-    (tmp_path / "i" / "unet" / "model.bin").write_bytes(bytes(4000))
-    image = DiffusersModel(name="i", engine="diffusers", path="i", size=(64, 64))
-    assert weights.stored(image, tmp_path).float_bytes == 8000
-    assert weights.stored(image.model_copy(update={"variant": "fp16"}), tmp_path).float_bytes == 4000
-
-
-@pytest.mark.parametrize("content", [b"", b"short", struct.pack("<Q", 2**60), struct.pack("<Q", 4) + b"{{{{"])
-def test_a_damaged_weight_file_counts_by_its_size(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "chat").mkdir()
-    (tmp_path / "chat" / "model.safetensors").write_bytes(content)
-    assert weights.stored(chat(), tmp_path).other_bytes == len(content)
+def test_a_machine_has_the_gpus_that_its_driver_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VISIBLE, raising=False)
+    driver = Driver(Nvml(Device(80, used=30), Device(40, "GPU-1")))
+    found = Machine.detect(driver)
+    assert [gpu.total for gpu in found.gpus] == [80, 40]
+    assert found.gpus_free() == {0: 50, 1: 40}
+    assert Machine.detect(Driver(Nvml(missing=True))).gpus_free() == {}

@@ -11,12 +11,13 @@ import pytest
 from server.core import Accepted, Event, Job, Task, TextDelta, Usage
 from server.engines.base import Engine, Footprint
 from server.errors import ModelUnavailable, Overloaded
-from server.models.estimate import GIB, VLLM_GPU
 from server.models.machine import Machine
-from server.models.memory import Grant, MemoryLedger
+from server.models.grant import Grant
+from server.models.memory import MemoryLedger
 from server.models.registry import Registry
 from server.models.slot import DIED, State
-from server.models.spec import FakeModel, ModelSpec, Probe, VllmModel, WhisperModel
+from server.models.spec import FakeModel, ModelSpec, Probe, WhisperModel
+from tests.models.devices import machine
 
 pytestmark = pytest.mark.anyio
 
@@ -60,18 +61,19 @@ class Sleepy(Stub):
 
     async def sleep(self) -> None:
         self.slept += 1
-        self.holds = Footprint(self.grant.host, 1)
+        self.holds = Footprint(self.grant.host, dict.fromkeys(self.grant.numbers, 1))
 
     async def wake(self) -> None:
         self.says = self.after_sleep
-        self.holds = Footprint(self.grant.host, self.grant.gpu)
+        self.holds = Footprint(self.grant.host, dict.fromkeys(self.grant.numbers, self.grant.gpu))
 
 
 class Bench:
     """A registry over stubs, and a hand on everything it makes."""
 
     def __init__(self, machine: Machine, models_dir: Path) -> None:
-        self.ledger = MemoryLedger(machine, host_budget=machine.host, gpu_budget=machine.gpu)
+        most = max((gpu.total for gpu in machine.gpus), default=0)
+        self.ledger = MemoryLedger(machine, host_budget=machine.host, gpu_budget=most)
         self.models_dir = models_dir
         self.made: list[Stub] = []
         self.prepare: Callable[[Stub], None] = lambda stub: None
@@ -101,7 +103,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    return Bench(Machine(host=100, gpu=100), tmp_path)
+    return Bench(machine(100, 100), tmp_path)
 
 
 def model(name: str, host: int = 1, gpu: int = 0, task: Task = Task.CHAT, **fields: Any) -> FakeModel:
@@ -142,8 +144,9 @@ async def test_a_lease_loads_reserves_and_gives_back(bench: Bench) -> None:
     assert shown(registry) == {"a": "unloaded"}
     engine = await use(registry, spec)
     assert isinstance(engine, Stub)
-    assert engine.grant == Grant(30, 20, 0.2)
-    assert bench.ledger.held == {"a": Footprint(30, 20)}
+    assert (engine.grant.host, engine.grant.gpu, engine.grant.numbers) == (30, 20, (0,))
+    assert engine.grant.gpu_share == 0.9 * 20 / 100
+    assert bench.ledger.held == {"a": Footprint(30, {0: 20})}
     await registry.stop()
     assert (engine.stopped, dict(bench.ledger.held), shown(registry)) == (1, {}, {"a": "unloaded"})
 
@@ -153,7 +156,7 @@ async def test_the_ledger_keeps_what_the_machine_reports(bench: Bench) -> None:
     bench.prepare = lambda stub: setattr(stub, "holds", Footprint(host=12))
     registry = bench.registry(spec)
     await use(registry, spec)
-    assert registry.states()["a"].held == Footprint(12, 20)
+    assert registry.states()["a"].held == Footprint(12, {0: 20})
     await registry.stop()
 
 
@@ -304,7 +307,7 @@ async def test_eager_models_do_not_push_each_other_out_at_start(bench: Bench) ->
         assert shown(registry)["a"] == "ready"
         reason = registry.states()["b"].reason
         assert reason is not None
-        assert "needs 80 bytes of host memory; 20 bytes of host memory and 100 bytes of GPU memory are free" in reason
+        assert "needs 80 bytes of host memory; 20 bytes of host memory, 100 bytes of GPU 0 are free" in reason
         assert registry.ready is False
 
 
@@ -343,12 +346,12 @@ async def test_a_gpu_model_sleeps_and_wakes_as_large_as_it_was(bench: Bench) -> 
     bench.now += 1
     await use(registry, two)
     assert shown(registry) == {"one": "asleep", "two": "ready"}
-    assert bench.ledger.held["one"] == Footprint(10, 1)
+    assert bench.ledger.held["one"] == Footprint(10, {0: 1})
     # 99 are left over by the sleeper, so two fits beside it, and the other way round
     bench.now += 1
     await use(registry, one)
     assert shown(registry) == {"one": "ready", "two": "asleep"}
-    assert bench.ledger.held["one"] == Footprint(10, 60)
+    assert bench.ledger.held["one"] == Footprint(10, {0: 60})
     assert len(bench.made) == 2
     await registry.stop()
 
@@ -433,26 +436,6 @@ async def test_running_is_the_engines_own_count(bench: Bench) -> None:
         assert registry.running() == {"a": 3}
         assert registry.states()["a"].running == 3
     await registry.stop()
-
-
-async def test_the_elastic_part_of_the_gpu_is_shared_among_eager_models(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Machine, "gpu_free", lambda self: self.gpu)
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text("{}")
-        (tmp_path / name / "model.safetensors").write_bytes(b"")
-    bench = Bench(Machine(host=64 * GIB, gpu=80 * GIB), tmp_path)
-    specs = [VllmModel.model_validate({"name": name, "engine": "vllm", "path": name}) for name in ("one", "two")]
-    registry = bench.registry(*specs)
-    async with registry:
-        await until(lambda: registry.ready)
-    need = GIB + VLLM_GPU
-    first, second = (stub.grant for stub in bench.made)
-    assert first.gpu == need + (80 * GIB - 2 * need) // 2
-    assert second.gpu == 80 * GIB - first.gpu
-    assert first.gpu_share == first.gpu / (80 * GIB)
 
 
 async def test_how_busy_a_model_is_is_the_share_of_its_places(bench: Bench) -> None:

@@ -13,7 +13,7 @@ import anyio
 from server.core import Accepted, ChatJob, Event, Job, Usage
 from server.engines import footprint
 from server.engines.base import Footprint, PrefixCache
-from server.engines.vllm import forkserver, hardware, heap
+from server.engines.vllm import environment, forkserver, hardware, heap
 from server.engines.vllm.options import VllmOptions
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
@@ -63,6 +63,8 @@ class VllmEngine:
     def _build(self) -> None:
         # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        if hardware.cuda():
+            environment.prepare()
         with heap.permanent():
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.renderers.chat_utils import load_chat_template
@@ -127,11 +129,19 @@ class VllmEngine:
         }
         if cuda:
             arguments["enable_sleep_mode"] = True
+            # Numbers among the GPUs that CUDA_VISIBLE_DEVICES names (vllm/engine/arg_utils.py, _resolve_device_ids).
             arguments["device_ids"] = list(options.gpus) or None
             if options.gpu_memory_utilization is not None:
                 arguments["gpu_memory_utilization"] = options.gpu_memory_utilization
+            elif options.gpu_share is not None:
+                # Set, it ends vLLM's own measuring, which what neighbours free meanwhile would spoil. The share is
+                # then only what must be free when the worker begins (vllm/v1/worker/utils.py, request_memory).
+                arguments["kv_cache_memory_bytes"] = options.kv_cache
+                arguments["gpu_memory_utilization"] = options.gpu_share
         else:
-            arguments["kv_cache_memory_bytes"] = options.kv_cache
+            # Each worker of a model that is split takes this much for its part of the layers.
+            parts = options.tensor_parallel_size * options.pipeline_parallel_size
+            arguments["kv_cache_memory_bytes"] = options.kv_cache // parts
             if options.dtype == "auto":
                 arguments["dtype"] = hardware.processor_dtype()
         for name in (
@@ -177,8 +187,7 @@ class VllmEngine:
         return self._counts.prefix_cache() if self._counts is not None else PrefixCache()
 
     def footprint(self) -> Footprint:
-        parts = [footprint.of_process(pid) for pid in self.pids]
-        return Footprint(sum(part.host for part in parts), sum(part.gpu for part in parts))
+        return footprint.of_processes(self.pids)
 
     async def sleep(self) -> None:
         """Level 1: weights to host memory, KV cache dropped (vLLM #29341: level 2 woke up to gibberish)."""

@@ -11,7 +11,8 @@ class VllmOptions:
     """See `VllmModel` in server/models/spec.py for each field's meaning.
 
     kv_cache: bytes, on a processor in all, on CUDA on each GPU. gpus: the GPUs that the ledger chose, empty on a
-    processor. gpu_memory_utilization: where the config sets it, share of each GPU, in place of kv_cache.
+    processor. gpu_share: share of each GPU that the ledger granted, less what is taken before vLLM looks (contexts).
+    gpu_memory_utilization: where the config sets it, share of each GPU, in place of kv_cache and gpu_share.
     adapters: folders of LoRA adapters by their public names.
     """
 
@@ -25,6 +26,7 @@ class VllmOptions:
     kv_cache_dtype: str | None = None
     max_num_batched_tokens: int | None = None
     gpus: tuple[int, ...] = ()
+    gpu_share: float | None = None
     tensor_parallel_size: int = 1
     pipeline_parallel_size: int = 1
     data_parallel_size: int = 1

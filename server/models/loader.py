@@ -1,0 +1,143 @@
+"""Loads, wakes, puts to sleep and ends engines, with their memory in the ledger: what a slot needs done to its model."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from server.engines.base import Engine, Footprint, Sleeper
+from server.errors import ModelUnavailable
+from server.models import probe, weights
+from server.models.booking import Booking
+from server.models.changes import Change, Changes
+from server.models.estimate import estimate
+from server.models.grant import Grant
+from server.models.memory import MemoryLedger
+from server.models.need import Need
+from server.models.room import Room, asleep
+from server.models.slot import Slot
+from server.models.spec import ModelSpec
+from server.models.turns import Turns
+
+log = logging.getLogger(__name__)
+
+MakeEngine = Callable[[ModelSpec, Grant], Engine]
+
+
+class ModelLoader:
+    """A slot.Loader. slots: those of all models, filled in after this is made."""
+
+    def __init__(
+        self,
+        make_engine: MakeEngine,
+        ledger: MemoryLedger,
+        slots: Mapping[str, Slot],
+        *,
+        models_dir: Path,
+        queue_timeout: float,
+        load_timeout: float,
+    ) -> None:
+        self._make_engine = make_engine
+        self._ledger = ledger
+        self._slots = slots
+        self._models_dir = models_dir
+        self._queue_timeout = queue_timeout
+        self._load_timeout = load_timeout
+        self._needs: dict[str, Need] = {}
+        self._awake: dict[str, Footprint] = {}
+        self._turns = Turns()
+        self.changes = Changes()
+        self.booking = Booking(ledger, self._turns)
+        self.room = Room(ledger, slots, self._needs, turns=self._turns, changes=self.changes)
+
+    async def load(self, spec: ModelSpec) -> Engine:
+        if gone := await asyncio.to_thread(weights.missing, spec, self._models_dir):
+            log.error("model %s: %s is missing; bring it by: %s", spec.name, gone[0], spec.fetch or "(no `fetch`)")
+            raise ModelUnavailable(f"The model's file {gone[0].name} is missing.")
+        need = await self._need(spec)
+        grant = await self.room.reserve(spec.name, need, wait=self._queue_timeout)
+        try:
+            async with self._turns.take(grant.numbers):
+                with self.changes.timed(Change.LOAD, spec.name):
+                    return await self._start(spec, need, grant)
+        except BaseException:
+            self.booking.gone(spec.name)
+            raise
+
+    async def _start(self, spec: ModelSpec, need: Need, grant: Grant) -> Engine:
+        reserved = self._ledger.held[spec.name]
+        planned = Footprint(reserved.host - need.loading, reserved.gpus)
+        before = await self.booking.look(grant.numbers)
+        engine: Engine | None = None
+        try:
+            # Importing an engine's library takes seconds.
+            engine = await asyncio.to_thread(self._make_engine, spec, grant)
+            await self._bring_up(spec, engine, engine.start)
+            await self.booking.loaded(spec.name, engine, need, planned, before)
+        except BaseException:
+            if engine is not None:
+                await engine.stop()
+            raise
+        return engine
+
+    async def wake(self, spec: ModelSpec, engine: Engine) -> None:
+        assert isinstance(engine, Sleeper)
+        sleeping, awake = self._ledger.held.get(spec.name, Footprint()), self._awake[spec.name]
+        # It comes back as large as it was at first, however little it would need; its weights are still in the host's
+        # memory while they are copied.
+        most = min([max(awake.gpus.values(), default=0), *(self._ledger.budget.on(gpu) for gpu in awake.gpus)])
+        again = Need(host=sleeping.host, gpu=most, gpus=len(awake.gpus), among=tuple(awake.gpus))
+        await self.room.reserve(spec.name, again, wait=self._queue_timeout)
+        async with self._turns.take(awake.gpus):
+            with self.changes.timed(Change.WAKE, spec.name):
+                before = await self.booking.look(awake.gpus)
+                await self._bring_up(spec, engine, engine.wake)
+                planned = Footprint(awake.host, self._ledger.held[spec.name].gpus)
+                need = await self._need(spec)
+                await self.booking.loaded(spec.name, engine, need, planned, before, slept=sleeping)
+
+    async def sleep(self, spec: ModelSpec, engine: Engine) -> None:
+        assert isinstance(engine, Sleeper)
+        held = self._ledger.held.get(spec.name, Footprint())
+        sleeping = asleep(held, await self._need(spec))
+        both = Footprint(sleeping.host, held.gpus)
+        if self._ledger.short(both, of=spec.name).host:
+            raise ModelUnavailable("The host has no memory left for its weights.")
+        self._ledger.correct(spec.name, both)
+        before = await self.booking.look(held.gpus)
+        try:
+            async with asyncio.timeout(self._load_timeout):
+                await engine.sleep()
+        except TimeoutError:
+            raise ModelUnavailable("The model did not go to sleep.") from None
+        self._awake[spec.name] = held
+        await self.booking.slept(spec.name, engine, held, sleeping, before)
+        self._turns.departed(held.gpus)
+
+    async def unload(self, spec: ModelSpec, engine: Engine) -> None:
+        await engine.stop()
+        self.booking.gone(spec.name)
+
+    async def _bring_up(self, spec: ModelSpec, engine: Engine, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start or wake, and probe."""
+        try:
+            async with asyncio.timeout(self._load_timeout):
+                await begin()
+                await probe.check(spec, engine, weights.location(spec, self._models_dir))
+        except TimeoutError:
+            raise ModelUnavailable(f"Loading the model took longer than {self._load_timeout:g} s.") from None
+
+    async def _need(self, spec: ModelSpec) -> Need:
+        """What the model needs. With it, what the eager ones need is found out: they share the GPUs with it."""
+        unknown = [
+            slot.spec
+            for name, slot in self._slots.items()
+            if name not in self._needs and (name == spec.name or slot.spec.load == "eager")
+        ]
+        if unknown:
+            self._needs.update(await asyncio.to_thread(self._estimates, unknown))
+        return self._needs[spec.name]
+
+    def _estimates(self, specs: Iterable[ModelSpec]) -> dict[str, Need]:
+        return {spec.name: estimate(spec, self._models_dir, self._ledger.machine) for spec in specs}
