@@ -60,10 +60,10 @@ class Settings(BaseSettings):
         (), description="serve only these, models or public names, comma-separated; default: all that are installed"
     )
     host_memory: int | None = Field(
-        None, gt=0, description="bytes of host memory the models may take; default: 85% of the machine's"
+        None, gt=0, description="bytes of host memory that models and front end may take; default: 85% of the machine's"
     )
     gpu_memory: int | None = Field(
-        None, ge=0, description="bytes of GPU memory the models may take; default: 90% of the device's"
+        None, ge=0, description="bytes of memory that the models may take of each GPU; default: 90% of it"
     )
     load_timeout: float = Field(900.0, gt=0, description="longest time a model may take to load")
     queue_timeout: float = Field(60.0, gt=0, description="longest wait for a model before 503 is answered")

@@ -15,7 +15,7 @@ from server.api.failed_keys import FailedKeys
 from server.api.openai.image_store import ImageStore
 from server.app import create_app
 from server.core import Caller, Task
-from server.engines.base import Engine, PrefixCache
+from server.engines.base import Engine, Footprint, PrefixCache
 from server.engines.fake import FakeEngine
 from server.errors import ModelNotFound, ModelUnavailable
 from server.models.spec import FakeModel, ModelSpec, Price
@@ -76,6 +76,13 @@ class FakeState:
     state: str = "ready"
     reason: str | None = None
     prefix_cache: PrefixCache | None = None
+    held: Footprint = field(default_factory=lambda: Footprint(3 << 20, {0: 5 << 20}))
+    reported: Footprint = field(default_factory=lambda: Footprint(2 << 20))
+
+
+@dataclass(frozen=True)
+class FakeMemory:
+    budget: Footprint = field(default_factory=lambda: Footprint(1 << 30, {0: 1 << 30}))
 
 
 class FakeRegistry:
@@ -106,6 +113,9 @@ class FakeRegistry:
             name: FakeState("failed", self.failed[name]) if name in self.failed else FakeState()
             for name in self.engines
         }
+
+    def memory(self) -> FakeMemory:
+        return FakeMemory()
 
     @property
     def ready(self) -> bool:

@@ -55,6 +55,22 @@ class Listing(Protocol):
     def entries(self) -> Sequence[Entry]: ...
 
 
+class Amount(Protocol):
+    """Bytes of the host, and of each GPU by its number."""
+
+    @property
+    def host(self) -> int: ...
+    @property
+    def gpus(self) -> Mapping[int, int]: ...
+
+
+class Memory(Protocol):
+    """The books of memory."""
+
+    @property
+    def budget(self) -> Amount: ...
+
+
 class ModelState(Protocol):
     """Where a model stands: unloaded, loading, ready, asleep, draining or failed, and why if it failed."""
 
@@ -62,6 +78,10 @@ class ModelState(Protocol):
     def state(self) -> str: ...
     @property
     def reason(self) -> str | None: ...
+    @property
+    def held(self) -> Amount: ...
+    @property
+    def reported(self) -> Amount: ...
 
 
 class States(Protocol):
@@ -70,6 +90,8 @@ class States(Protocol):
     def states(self) -> Mapping[str, ModelState]:
         """By the models' own names."""
         ...
+
+    def memory(self) -> Memory: ...
 
     @property
     def ready(self) -> bool:

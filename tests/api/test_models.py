@@ -28,7 +28,16 @@ async def test_every_public_name_is_listed_with_its_abilities(client: httpx.Asyn
     assert everything["capabilities"] == ["chat", "transcription", "speech", "image"]
     assert everything["state"] == "ready"
     assert "reason" not in everything
-    assert everything["models"]["chat"] == {"model": "fake-chat", "state": "ready"}
+    assert everything["models"]["chat"] | {"memory": {}} == {"model": "fake-chat", "state": "ready", "memory": {}}
+
+
+async def test_memory_is_told_by_model_and_device(client: httpx.AsyncClient) -> None:
+    listing = (await client.get("/v1/models")).json()
+    assert listing["memory"] == {"budget": {"host": 1 << 30, "gpus": {"0": 1 << 30}}}
+    assert listing["data"][0]["models"]["speech"]["memory"] == {
+        "held": {"host": 3 << 20, "gpus": {"0": 5 << 20}},
+        "reported": {"host": 2 << 20, "gpus": {}},
+    }
 
 
 async def test_a_price_is_a_plain_decimal_string(fake: FakeServer, client: httpx.AsyncClient) -> None:

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from server.api.deps import CallerDep, Entry, ModelState, ServicesDep
+from server.api.deps import Amount, CallerDep, Entry, ModelState, ServicesDep
 from server.core import Caller
 from server.errors import ModelNotFound
 from server.models.spec import Price
@@ -23,7 +23,9 @@ _FURTHEST_BEHIND_FIRST = ("failed", "unloaded", "loading", "draining", "asleep",
 async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
     states = services.registry.states()
     data = [_described(entry, states) for entry in services.catalog.entries() if visible(entry, caller)]
-    return _json({"object": "list", "data": data})
+    # What all models together may hold, of the host and of each GPU.
+    budget = _amount(services.registry.memory().budget)
+    return _json({"object": "list", "data": data, "memory": {"budget": budget}})
 
 
 @router.api_route("/models/{model_id:path}", methods=["GET", "HEAD"])
@@ -43,7 +45,8 @@ def _described(entry: Entry, states: Mapping[str, ModelState]) -> dict[str, Any]
     """The OpenAI model object, and what this server adds to it.
 
     capabilities: the tasks. state: of the model that is furthest behind; `reason` if it failed. models: the
-    model behind each task. price: credits a unit, as decimal strings.
+    model behind each task, with the bytes that it holds in the memory ledger and those that the machine reported last.
+    price: credits a unit, as decimal strings.
     """
     models = {task: states[spec.name] for task, spec in entry.tasks.items()}
     behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
@@ -58,11 +61,19 @@ def _described(entry: Entry, states: Mapping[str, ModelState]) -> dict[str, Any]
     }
     if behind.reason is not None:
         described["reason"] = behind.reason
-    described["models"] = {
-        task.value: {"model": spec.name, "state": states[spec.name].state} for task, spec in entry.tasks.items()
-    }
+    described["models"] = {task.value: _model(spec.name, states[spec.name]) for task, spec in entry.tasks.items()}
     described["price"] = _price(entry.price)
     return described
+
+
+def _model(name: str, model: ModelState) -> dict[str, Any]:
+    memory = {"held": _amount(model.held), "reported": _amount(model.reported)}
+    return {"model": name, "state": model.state, "memory": memory}
+
+
+def _amount(amount: Amount) -> dict[str, Any]:
+    """Bytes of the host, and of each GPU that is touched, by its number."""
+    return {"host": amount.host, "gpus": {str(number): held for number, held in amount.gpus.items()}}
 
 
 def _price(price: Price) -> dict[str, str]:
