@@ -55,6 +55,7 @@ class ModelLoader:
         if gone := await asyncio.to_thread(weights.missing, spec, self._models_dir):
             log.error("model %s: %s is missing; bring it by: %s", spec.name, gone[0], spec.fetch or "(no `fetch`)")
             raise ModelUnavailable(f"The model's file {gone[0].name} is missing.")
+        self._needs.pop(spec.name, None)  # its files may have come, or changed, since they were looked at
         need = await self._need(spec)
         grant = await self.room.reserve(spec.name, need, wait=self._queue_timeout)
         try:
@@ -87,7 +88,8 @@ class ModelLoader:
         # It comes back as large as it was at first, however little it would need; its weights are still in the host's
         # memory while they are copied.
         most = min([max(awake.gpus.values(), default=0), *(self._ledger.budget.on(gpu) for gpu in awake.gpus)])
-        again = Need(host=sleeping.host, gpu=most, gpus=len(awake.gpus), among=tuple(awake.gpus))
+        host = min(sleeping.host, self._ledger.budget.host)
+        again = Need(host=host, gpu=most, gpus=len(awake.gpus), among=tuple(awake.gpus))
         await self.room.reserve(spec.name, again, wait=self._queue_timeout)
         async with self._turns.take(awake.gpus):
             with self.changes.timed(Change.WAKE, spec.name):

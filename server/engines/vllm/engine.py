@@ -42,6 +42,8 @@ class VllmEngine:
 
     async def start(self) -> None:
         """Build the engine in a thread: imports and weights take seconds in which others can be served."""
+        if hardware.cuda():
+            environment.prepare()  # before any process is started that is to inherit it
         if not hardware.cuda():
             forkserver.start()
         starting = asyncio.create_task(asyncio.to_thread(self._build))
@@ -63,8 +65,6 @@ class VllmEngine:
     def _build(self) -> None:
         # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        if hardware.cuda():
-            environment.prepare()
         with heap.permanent():
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.renderers.chat_utils import load_chat_template
