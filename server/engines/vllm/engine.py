@@ -13,7 +13,7 @@ import anyio
 from server.core import Accepted, ChatJob, Event, Job, Usage
 from server.engines import footprint
 from server.engines.base import Footprint, PrefixCache
-from server.engines.vllm import environment, forkserver, hardware, heap
+from server.engines.vllm import cuda_defaults, forkserver, hardware, heap
 from server.engines.vllm.options import VllmOptions
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
@@ -43,7 +43,7 @@ class VllmEngine:
     async def start(self) -> None:
         """Build the engine in a thread: imports and weights take seconds in which others can be served."""
         if hardware.cuda():
-            environment.prepare()  # before any process is started that is to inherit it
+            cuda_defaults.prepare()  # before any process is started that is to inherit it
         if not hardware.cuda():
             forkserver.start()
         starting = asyncio.create_task(asyncio.to_thread(self._build))
