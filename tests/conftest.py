@@ -2,7 +2,8 @@
 real databases: SQLite files and a PostgreSQL server of our own.
 """
 
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +15,30 @@ from server.testing import FakeServer
 from tests.postgres import Postgres, serving
 
 numbers = count(1)
+
+
+OTHERS = ("SAGEHOLD_", "OPENAI_", "PG", "FORCE_COLOR", "CLICOLOR", "NO_COLOR", "TTY_")
+"""How variables begin that whoever runs the tests has set for servers, clients and a terminal of their own."""
+
+
+def clean(environment: MutableMapping[str, str]) -> None:
+    """Take those out: a database of theirs would be written to, a proxy asked for 127.0.0.1, a table coloured.
+
+    Where the models lie remains.
+    """
+    for name in list(environment):
+        if (name.startswith(OTHERS) and name != "SAGEHOLD_MODELS_DIR") or name.lower().endswith("_proxy"):
+            del environment[name]
+
+
+# Before any test's module is imported, and for all processes that tests start.
+clean(os.environ)
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables and errors of commands are broken at the terminal's width."""
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.fixture

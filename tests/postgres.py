@@ -51,11 +51,9 @@ class Postgres:
     def run(self, program: str, *arguments: str) -> None:
         """Raises AssertionError with what the program and the server said."""
         command: Sequence[str] = (str(self.programs / "bin" / program), *arguments)
-        # Neither the language nor the PG* variables of whoever runs the tests.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
         done = subprocess.run(
             command,
-            env=environment | {"LC_ALL": "C"},
+            env=os.environ | {"LC_ALL": "C"},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
