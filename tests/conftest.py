@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 
 from server.settings import Settings
@@ -15,6 +16,12 @@ from server.testing import FakeServer
 from tests.postgres import Postgres, serving
 
 numbers = count(1)
+
+# A busy machine is no finding, and a run does not hang on what an earlier one has found.
+hypothesis.settings.register_profile(
+    "sagehold", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], database=None, print_blob=True
+)
+hypothesis.settings.load_profile("sagehold")
 
 
 OTHERS = ("SAGEHOLD_", "OPENAI_", "PG", "FORCE_COLOR", "CLICOLOR", "NO_COLOR", "TTY_")
