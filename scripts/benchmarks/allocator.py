@@ -22,6 +22,15 @@ console = Console()
 AS_IT_IS = {"MALLOC_CHECK_": "0"}
 """Its default; and since it is set, the server leaves glibc alone (server/engines/malloc.py)."""
 
+ASKING = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""As the server sets it, and glibc 2.35 or newer asks for huge pages, which it does under `madvise` only."""
+
+
+def variants(setting: HugePages) -> dict[str, dict[str, str]]:
+    """The environments that are compared, by name."""
+    both = {"glibc as it is": AS_IT_IS, "ours": {}}
+    return both | {"ours, asking": ASKING} if setting is HugePages.MADVISE else both
+
 
 @dataclass(frozen=True, slots=True)
 class Round:
@@ -54,12 +63,11 @@ def allocator(
 
     spec = sides.chat_model(models_dir, None)
     tokenizer = (models_dir / spec.path).resolve()
-    variants: dict[str, dict[str, str]] = {"glibc as it is": AS_IT_IS, "ours": {}}
     found: list[Round] = []
     with scratch() as folder:
         for number in range(rounds):
             for setting in huge_pages or [granted()]:
-                for name, environment in list(variants.items())[:: 1 if number % 2 == 0 else -1]:
+                for name, environment in list(variants(setting).items())[:: 1 if number % 2 == 0 else -1]:
                     side = sides.sagehold(
                         folder / f"{name}-{setting}-{number}".replace(" ", "-"),
                         model=spec.name,
@@ -82,7 +90,11 @@ def allocator(
                         f"{found[-1].milliseconds:.2f} ms a token, {huge:.0f} MiB huge, {figures.throughput:.0f} tok/s"
                     )
     for setting in dict.fromkeys(one.huge_pages for one in found):
-        _show([one for one in found if one.huge_pages == setting], list(variants), f"allocator, huge pages: {setting}")
+        _show(
+            [one for one in found if one.huge_pages == setting],
+            list(variants(setting)),
+            f"allocator, huge pages: {setting}",
+        )
     keep(output, "allocator", {"rounds": [asdict(one) for one in found]})
     console.print(f"figures in {output}")
 
