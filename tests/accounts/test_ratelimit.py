@@ -13,24 +13,27 @@ from server.accounts.identity import NO_LIMITS
 from server.accounts.ratelimit import RateLimiter, duration
 from server.core import Caller, Limits
 from server.errors import RateLimited, Unavailable
+from tests.socket_folder import socket_folder
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def redis_url() -> Iterator[str]:
     """A Redis server of our own, on a socket in a folder of its own."""
-    folder = tmp_path_factory.mktemp("redis")
-    socket = folder / "redis.sock"
-    command = [REDIS_SERVER_PATH, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    for line in server.stdout:
-        if "ready to accept connections" in line.lower():
-            break
-    yield f"redis+unix://{socket}"
-    server.terminate()
-    server.communicate()
+    with socket_folder() as folder:
+        socket = folder / "redis.sock"
+        command = [REDIS_SERVER_PATH, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert server.stdout is not None
+        for line in server.stdout:
+            if "ready to accept connections" in line.lower():
+                break
+        else:
+            pytest.fail("Redis did not start")
+        yield f"redis+unix://{socket}"
+        server.terminate()
+        server.communicate()
 
 
 @pytest.fixture(params=["memory", "redis"])

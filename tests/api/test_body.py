@@ -1,13 +1,12 @@
 """Reading bodies: what is refused, with which status, and which field is named."""
 
-import time
 from typing import Annotated, Any, Literal
 
 import httpx
 import orjson
 import pytest
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from server.api import errors
 from server.api.body import read_form, read_json
@@ -156,12 +155,13 @@ async def test_messages_read_like_the_openai_apis(http: httpx.AsyncClient) -> No
 def test_a_body_of_a_million_mistakes_is_one_finding(element: bytes) -> None:
     """It took minutes and gigabytes, in the front end's only thread, when each was a finding of its own."""
     body = orjson.loads(b'{"model": "m", "messages": [' + b",".join([element] * 500_000) + b"]}")
-    begun = time.process_time()
     with pytest.raises(InvalidRequest) as caught:
         validate(Asked, body)
+    found = caught.value.__context__
+    assert isinstance(found, ValidationError)
+    assert found.error_count() < 5  # each of the element's fields may be one
     assert caught.value.param is not None
     assert caught.value.param.startswith("messages[0]")
-    assert time.process_time() - begun < 0.5
 
 
 async def test_malformed_json_says_where(http: httpx.AsyncClient) -> None:

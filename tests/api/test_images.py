@@ -379,9 +379,8 @@ async def test_the_sweeper_drops_expired_pictures_by_itself(store: ImageStore, c
     await store.put(b"picture", "png")
     clock.now += 60
     sweeper = asyncio.create_task(store.keep_swept(every=0))
-    with anyio.fail_after(5):
-        while list((tmp_path / "pictures").iterdir()):
-            await asyncio.sleep(0)
+    while list((tmp_path / "pictures").iterdir()):
+        await asyncio.sleep(0)
     sweeper.cancel()
     await asyncio.wait([sweeper])
 

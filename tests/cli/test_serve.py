@@ -56,10 +56,10 @@ def test_it_prints_a_key_and_a_line_to_paste_answers_and_ends_on_sigterm(tmp_pat
         [url] = re.findall(r"listens on (http://127\.0\.0\.1:\d+) ", text)
         [key] = set(re.findall(r"sk-sage-[\w-]{40,}", text))
         assert f'curl {url}/v1/chat/completions -H "Authorization: Bearer {key}"' in text
-        answer = httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {key}"})
+        answer = httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=60)
         assert [model["id"] for model in answer.json()["data"]] == ["fake-chat"]
-        assert httpx.get(f"{url}/v1/models").status_code == 401
-        assert httpx.get(f"{url}/ready").json() == {"status": "ready", "models": {"fake-chat": "ready"}}
+        assert httpx.get(f"{url}/v1/models", timeout=60).status_code == 401
+        assert httpx.get(f"{url}/ready", timeout=60).json() == {"status": "ready", "models": {"fake-chat": "ready"}}
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     log = (tmp_path / "log").read_text()

@@ -168,14 +168,14 @@ async def test_two_jobs_at_once_in_one_worker_do_not_mix(whisper: Any) -> None:
         await engine.stop()
 
 
-async def test_a_cancelled_job_makes_room_within_a_second() -> None:
+async def test_a_cancelled_job_makes_room_at_once() -> None:
     engine = WorkerEngine("server.engines.piper:create", OPTIONS, name="speech", concurrency=1)
     await engine.start()
     try:
-        async with aclosing(engine.run(SpeechJob(model="m", text=LONG * 10, format="mp3"))) as events:
+        async with aclosing(engine.run(SpeechJob(model="m", text=LONG * 100, format="mp3"))) as events:
             assert isinstance(await anext(events), Accepted)
             assert isinstance(await anext(events), AudioChunk)
-        async with asyncio.timeout(2):  # a second, and a margin for a busy machine
+        async with asyncio.timeout(20):  # all of it takes minutes
             async with aclosing(engine.run(SpeechJob(model="m", text="Next."))) as events:
                 assert isinstance(await anext(events), Accepted)
         assert engine.alive

@@ -27,7 +27,7 @@ class Sdk:
     def __init__(self, url: str, key: str, retries: int = 2) -> None:
         self.answers: list[tuple[float, httpx.Response]] = []
         self.told = asyncio.Event()
-        http = httpx.AsyncClient(trust_env=False, event_hooks={"response": [self._note]})
+        http = httpx.AsyncClient(trust_env=False, timeout=60, event_hooks={"response": [self._note]})
         self.client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=retries, http_client=http)
 
     async def _note(self, answer: httpx.Response) -> None:

@@ -126,9 +126,8 @@ async def use(registry: Registry, spec: ModelSpec) -> Engine:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
+    while not condition():
+        await asyncio.sleep(0)
 
 
 def shown(registry: Registry) -> Mapping[str, str]:
