@@ -13,8 +13,9 @@ import anyio
 from server.core import Accepted, ChatJob, Event, Job, Usage
 from server.engines import footprint
 from server.engines.base import Footprint, PrefixCache
-from server.engines.vllm import forkserver, hardware, heap
+from server.engines.vllm import adapters, check, forkserver, hardware, heap, template
 from server.engines.vllm.options import VllmOptions
+from server.engines.vllm.root_cause import RootCause, root_cause
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class VllmEngine:
         self._defaults: dict[str, Any] = {}
         self._ids = itertools.count(1)
         self._stopped = False
+        self._adapters: dict[str, Any] = {}
 
     # ------------------------------------------------------------ lifecycle
 
@@ -44,23 +46,27 @@ class VllmEngine:
         """Build the engine in a thread: imports and weights take seconds in which others can be served."""
         if not hardware.cuda():
             forkserver.start()
-        starting = asyncio.create_task(asyncio.to_thread(self._build))
-        try:
-            # The thread can't be stopped half-way: a cancelled start waits for it, then ends what it made.
-            await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([starting])
-                await self.stop()
-            raise
-        except Exception as error:
-            await self.stop()
-            if isinstance(error, ModelUnavailable):
+        with root_cause() as root:
+            starting = asyncio.create_task(asyncio.to_thread(self._build, root))
+            try:
+                # The thread can't be stopped half-way: a cancelled start waits for it, then ends what it made.
+                await asyncio.shield(starting)
+                for adapter in self._adapters.values():
+                    await self._llm.add_lora(adapter)
+            except asyncio.CancelledError:
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([starting])
+                    await self.stop()
                 raise
-            log.exception("%s could not be loaded", self._options.name)
-            raise ModelUnavailable(f"The model could not be loaded ({type(error).__name__}).") from None
+            except Exception as error:
+                await self.stop()
+                if isinstance(error, ModelUnavailable):
+                    raise
+                log.exception("%s could not be loaded", self._options.name)
+                reason = root.reason(error, self._options.path, *self._options.adapters.values())
+                raise ModelUnavailable(f"The model could not be loaded: {reason}") from None
 
-    def _build(self) -> None:
+    def _build(self, root: RootCause) -> None:
         # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         with heap.permanent():
@@ -75,9 +81,11 @@ class VllmEngine:
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
+        check.before_loading(options)
         config = AsyncEngineArgs(**self.arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
         if not hardware.cuda():
             forkserver.use()
+        root.watch(config)
         self._llm = AsyncLLM.from_vllm_config(
             config,
             usage_context=UsageContext.OPENAI_API_SERVER,
@@ -97,8 +105,10 @@ class VllmEngine:
             reasoning_parser=options.reasoning_parser or "",
         )
         self._renderer.warmup()
+        template.warn_if_missing(options.name, self._renderer)
         self._parser = self._renderer.parser
         self._defaults = self._llm.model_config.get_diff_sampling_param()
+        self._adapters = adapters.requests(options.adapters)
 
     def arguments(self) -> dict[str, Any]:
         """What vLLM's AsyncEngineArgs is given; scripts/bench starts vLLM's own server with the same."""
@@ -146,7 +156,7 @@ class VllmEngine:
             arguments["hf_overrides"] = dict(options.hf_overrides)
         if options.reasoning_parser:
             arguments["reasoning_parser"] = options.reasoning_parser
-        return arguments | dict(options.extra)
+        return arguments | adapters.arguments(options.adapters) | dict(options.extra)
 
     async def stop(self) -> None:
         self._stopped = True
@@ -200,6 +210,9 @@ class VllmEngine:
         from server.engines.vllm import prompt as prompts
 
         llm = self._llm
+        adapter = None if job.adapter is None else self._adapters[job.adapter]
+        if not self._options.images:
+            prompts.refuse_pictures(job)
         prompt = await prompts.render(job, self._renderer, self._defaults)
         choices, reasoning = self._choices(job, prompt)
         sampling = prompt.sampling
@@ -219,7 +232,9 @@ class VllmEngine:
         finished = False
         queue = None
         try:
-            queue = await llm.add_request(f"chat-{next(self._ids)}", prompt.input, sampling, **reasoning)
+            queue = await llm.add_request(
+                f"chat-{next(self._ids)}", prompt.input, sampling, lora_request=adapter, **reasoning
+            )
             while not finished:
                 # Without an await where something is ready: under load this spares a task switch a token.
                 output = queue.get_nowait() or await queue.get()

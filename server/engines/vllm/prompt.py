@@ -63,6 +63,17 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
     return Prompt(request, engine_input, sampling, tokens, renderer.effective_chat_template_kwargs(request))
 
 
+def refuse_pictures(job: ChatJob) -> None:
+    """Raises InvalidRequest that names the first picture, for a model that sees none."""
+    for number, message in enumerate(job.messages):
+        content = message.get("content")
+        for place, part in enumerate(content if isinstance(content, list | tuple) else ()):
+            if isinstance(part, Mapping) and part.get("type") == "image_url":
+                raise InvalidRequest(
+                    "This model does not see pictures.", param=f"messages[{number}].content[{place}].image_url"
+                )
+
+
 def lower(sampling: SamplingParams, most: int) -> None:
     """Let each answer have `most` tokens at most."""
     sampling.max_tokens = min(sampling.max_tokens or most, most)
