@@ -43,28 +43,31 @@ class VllmEngine:
     # ------------------------------------------------------------ lifecycle
 
     async def start(self) -> None:
+        with root_cause() as root:
+            await self._start(root)
+
+    async def _start(self, root: RootCause) -> None:
         """Build the engine in a thread: imports and weights take seconds in which others can be served."""
         if not hardware.cuda():
             forkserver.start()
-        with root_cause() as root:
-            starting = asyncio.create_task(asyncio.to_thread(self._build, root))
-            try:
-                # The thread can't be stopped half-way: a cancelled start waits for it, then ends what it made.
-                await asyncio.shield(starting)
-                for adapter in self._adapters.values():
-                    await self._llm.add_lora(adapter)
-            except asyncio.CancelledError:
-                with anyio.CancelScope(shield=True):
-                    await asyncio.wait([starting])
-                    await self.stop()
-                raise
-            except Exception as error:
+        starting = asyncio.create_task(asyncio.to_thread(self._build, root))
+        try:
+            # The thread can't be stopped half-way: a cancelled start waits for it, then ends what it made.
+            await asyncio.shield(starting)
+            for adapter in self._adapters.values():
+                await self._llm.add_lora(adapter)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([starting])
                 await self.stop()
-                if isinstance(error, ModelUnavailable):
-                    raise
-                log.exception("%s could not be loaded", self._options.name)
-                reason = root.reason(error, self._options.path, *self._options.adapters.values())
-                raise ModelUnavailable(f"The model could not be loaded: {reason}") from None
+            raise
+        except Exception as error:
+            await self.stop()
+            if isinstance(error, ModelUnavailable):
+                raise
+            log.exception("%s could not be loaded", self._options.name)
+            reason = root.reason(error, self._options.path, *self._options.adapters.values())
+            raise ModelUnavailable(f"The model could not be loaded: {reason}") from None
 
     def _build(self, root: RootCause) -> None:
         # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
@@ -210,10 +213,7 @@ class VllmEngine:
         from server.engines.vllm import prompt as prompts
 
         llm = self._llm
-        adapter = None if job.adapter is None else self._adapters[job.adapter]
-        if not self._options.images:
-            prompts.refuse_pictures(job)
-        prompt = await prompts.render(job, self._renderer, self._defaults)
+        prompt = await prompts.render(job, self._renderer, self._defaults, pictures=self._options.images)
         choices, reasoning = self._choices(job, prompt)
         sampling = prompt.sampling
         param = "response_format" if job.output_schema is not None else "tools" if job.tools else None
@@ -232,9 +232,8 @@ class VllmEngine:
         finished = False
         queue = None
         try:
-            queue = await llm.add_request(
-                f"chat-{next(self._ids)}", prompt.input, sampling, lora_request=adapter, **reasoning
-            )
+            adapter = {} if job.adapter is None else {"lora_request": self._adapters[job.adapter]}
+            queue = await llm.add_request(f"chat-{next(self._ids)}", prompt.input, sampling, **reasoning, **adapter)
             while not finished:
                 # Without an await where something is ready: under load this spares a task switch a token.
                 output = queue.get_nowait() or await queue.get()

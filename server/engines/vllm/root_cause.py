@@ -99,7 +99,7 @@ def _with_handler(asked: Any, file: Path) -> dict[str, Any]:
     from vllm.logger import DEFAULT_LOGGING_CONFIG
 
     if asked.pylogging_config_file:
-        described = json.loads(Path(asked.pylogging_config_file).read_text(encoding="utf-8"))
+        described: dict[str, Any] = json.loads(Path(asked.pylogging_config_file).read_text(encoding="utf-8"))
     else:
         described = copy.deepcopy(DEFAULT_LOGGING_CONFIG)
         described["handlers"]["vllm"] |= {"level": asked.log_level, "stream": envs.VLLM_LOGGING_STREAM}
