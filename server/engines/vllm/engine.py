@@ -79,8 +79,7 @@ class VllmEngine:
             from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            # The first request needs them.
-            from server.engines.vllm import output, prompt  # noqa: F401
+            from server.engines.vllm import output, prompt  # noqa: F401 - the first request needs them
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
@@ -149,7 +148,7 @@ class VllmEngine:
                 arguments["dtype"] = hardware.processor_dtype()
         for name in (
             "max_model_len", "max_num_seqs", "max_num_batched_tokens", "quantization", "kv_cache_dtype",
-            "tokenizer_mode", "load_format",
+            "tokenizer_mode", "load_format", "reasoning_parser",
         ):  # fmt: skip
             if (value := getattr(options, name)) is not None:
                 arguments[name] = value
@@ -157,8 +156,6 @@ class VllmEngine:
             arguments["speculative_config"] = dict(options.speculative_config)
         if options.hf_overrides:
             arguments["hf_overrides"] = dict(options.hf_overrides)
-        if options.reasoning_parser:
-            arguments["reasoning_parser"] = options.reasoning_parser
         return arguments | adapters.arguments(options.adapters) | dict(options.extra)
 
     async def stop(self) -> None:
