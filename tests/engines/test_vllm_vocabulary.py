@@ -121,9 +121,18 @@ def test_pictures_need_a_torchvision_that_matches(
         assert told in complaint.message
 
 
-@pytest.mark.parametrize("fields", [{"gpus": (0,)}, {"gpu_memory_utilization": 0.9}, {"cpu_offload": 1}])
+@pytest.mark.parametrize(
+    "fields", [{"gpus": (0,)}, {"gpu_memory_utilization": 0.9}, {"cpu_offload": 1}, {"kv_cache_dtype": "nvfp4"}]
+)
 def test_a_processor_refuses_what_means_nothing_on_it(packages: dict[str, str], fields: dict[str, Any]) -> None:
     (complaint,) = machine(False, **fields)
     assert complaint.field == tuple(fields)
     assert complaint.message.startswith("can't be kept on a processor: ")
     assert machine(True, **fields) == []
+    assert machine(False, kv_cache_dtype="fp8") == []
+
+
+def test_the_processors_types_are_vllms() -> None:
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    assert set(CPUAttentionBackend.supported_kv_cache_dtypes) == set(honoured.PROCESSOR_KV)

@@ -27,6 +27,9 @@ GPU_ONLY: Mapping[str, str] = {
 }
 """Fields that mean nothing on a processor."""
 
+PROCESSOR_KV = ("auto", "fp8", "fp8_e4m3", "fp8_e5m2")
+"""Types of KV cache that vLLM has on processors (vllm/v1/attention/backends/cpu_attn.py, supported_kv_cache_dtypes)."""
+
 
 def complaints(said: Mapping[str, Any], *, cuda: bool) -> Iterator[Complaint]:
     """What can't be kept here. said: the fields of `VllmOptions`, by name; cuda: whether vLLM works on a GPU."""
@@ -39,6 +42,9 @@ def complaints(said: Mapping[str, Any], *, cuda: bool) -> Iterator[Complaint]:
         for field, reason in GPU_ONLY.items():
             if said[field]:
                 yield Complaint((field,), f"can't be kept on a processor: {reason}")
+        if said["kv_cache_dtype"] not in (None, *PROCESSOR_KV):
+            told = f"can't be kept on a processor: its types of KV cache are {', '.join(PROCESSOR_KV)}"
+            yield Complaint(("kv_cache_dtype",), told)
 
 
 def no_pictures() -> str | None:
