@@ -122,9 +122,17 @@ def test_pictures_need_a_torchvision_that_matches(
 
 
 @pytest.mark.parametrize(
-    "fields", [{"gpus": (0,)}, {"gpu_memory_utilization": 0.9}, {"cpu_offload": 1}, {"kv_cache_dtype": "nvfp4"}]
+    "fields",
+    [
+        {"gpus": (0,)},
+        {"gpu_memory_utilization": 0.9},
+        {"cpu_offload": 1},
+        {"kv_cache_dtype": "nvfp4"},
+        {"load_format": "instanttensor"},
+    ],
 )
 def test_a_processor_refuses_what_means_nothing_on_it(packages: dict[str, str], fields: dict[str, Any]) -> None:
+    packages["instanttensor"] = "0.2.2"
     (complaint,) = machine(False, **fields)
     assert complaint.field == tuple(fields)
     assert complaint.message.startswith("can't be kept on a processor: ")

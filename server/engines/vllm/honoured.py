@@ -20,6 +20,9 @@ LOADERS: Mapping[str, str] = {
 }
 """The distribution that each load format needs; the others need none."""
 
+GPU_LOADERS = ("fastsafetensors", "instanttensor")
+"""Load formats that put weights straight onto a GPU (vllm/model_executor/model_loader/weight_utils.py)."""
+
 GPU_ONLY: Mapping[str, str] = {
     "gpus": "there is no GPU to choose",
     "gpu_memory_utilization": "there is no GPU; `kv_cache` is what the KV cache takes",
@@ -33,9 +36,12 @@ PROCESSOR_KV = ("auto", "fp8", "fp8_e4m3", "fp8_e5m2")
 
 def complaints(said: Mapping[str, Any], *, cuda: bool) -> Iterator[Complaint]:
     """What can't be kept here. said: the fields of `VllmOptions`, by name; cuda: whether vLLM works on a GPU."""
-    loader = LOADERS.get(said["load_format"] or "")
-    if loader is not None and not installed(loader):
-        yield Complaint(("load_format",), f"{said['load_format']} needs the package {loader}, which is not installed")
+    form = said["load_format"]
+    loader = LOADERS.get(form or "")
+    if not cuda and form in GPU_LOADERS:
+        yield Complaint(("load_format",), f"can't be kept on a processor: {form} loads onto a GPU")
+    elif loader is not None and not installed(loader):
+        yield Complaint(("load_format",), f"{form} needs the package {loader}, which is not installed")
     if said["images"] and (reason := no_pictures()):
         yield Complaint(("images",), reason)
     if not cuda:
