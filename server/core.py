@@ -105,6 +105,7 @@ class ChatJob(_Asked):
     tool_choice: none, auto, required, or the name of the one function that must be called.
     output_schema: a JSON Schema the answer must obey; `{"type": "object"}` for JSON mode; None for free text.
     top_logprobs: alternatives per token, 0–20; None for no log-probabilities at all.
+    adapter: the LoRA adapter of the model that answers, by its public name; None for the model as it is.
     """
 
     task: ClassVar[Task] = Task.CHAT
@@ -124,6 +125,7 @@ class ChatJob(_Asked):
     parallel_tool_calls: bool = True
     output_schema: Mapping[str, Any] | None = None
     reasoning_effort: str | None = None
+    adapter: str | None = None
     # vLLM's sampling extras, which its users send through extra_body
     top_k: int | None = None
     min_p: float | None = None

@@ -37,6 +37,7 @@ class FakeEntry:
     owned_by: str = "local"
     created: int = 1_700_000_000
     description: str = ""
+    parent: str | None = None
 
 
 @dataclass

@@ -23,15 +23,24 @@ def check(
     config: ConfigFile = None,
     model_configs: Annotated[Path | None, typer.Option(help="Folder of the models' YAML files.")] = None,
 ) -> None:
-    """Check every setting and every model config, the examples included. Exit code 2 if something is wrong."""
+    """Check every setting and every model config, the examples included. Exit code 2 if something is wrong.
+
+    Chat models are held against what the installed vLLM knows, which takes seconds. No model is loaded.
+    """
     from server.models.catalog import check_configs
+    from server.models.config_check import look_closer
     from server.models.config_files import CatalogError
 
     settings = read_settings(config, model_configs=model_configs)
     try:
         configs = check_configs(settings.model_configs)
+        findings = look_closer(configs, settings.models_dir)
+        if findings.problems:
+            raise CatalogError(findings.problems)
     except CatalogError as error:
         fail(error)
+    for warning in findings.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     models, bundles = len(configs.models), len(configs.bundles)
     typer.echo(
         f"The settings are right, and so are {models} models and {bundles} bundles in {settings.model_configs}/."

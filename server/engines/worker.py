@@ -18,10 +18,11 @@ import threading
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from server.core import Event, Job
-from server.engines import footprint, frames
+from server.engines import cause, footprint, frames
 from server.engines.base import Footprint, Handler
 from server.engines.openmp import patience
 from server.engines.parent import die_with_parent
@@ -220,9 +221,10 @@ class _Child:
             self._send(("failed", error))
             return
         except Exception as error:
-            # The reason's text may hold paths: it goes to the log, its kind to the client.
             log.exception("%s could not be loaded", self._name)
-            self._send(("failed", ModelUnavailable(f"The model could not be loaded ({type(error).__name__}).")))
+            places = [Path(options["path"])] if isinstance(options.get("path"), str) else []
+            reason = cause.told(error, *places)
+            self._send(("failed", ModelUnavailable(f"The model could not be loaded: {reason}")))
             return
         self._send(("ready",))
         pool = ThreadPoolExecutor(concurrency, thread_name_prefix="job")

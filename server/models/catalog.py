@@ -3,7 +3,7 @@
 import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,7 +12,7 @@ from server.errors import ModelNotFound
 from server.models import weights
 from server.models.config_files import EXAMPLES, CatalogError, Configs, Configured, Problem, read_configs
 from server.models.first_seen import first_seen
-from server.models.spec import Bundle, BundleName, ModelSpec, Price, VllmModel, WhisperModel
+from server.models.spec import Adapter, Bundle, BundleName, ModelSpec, Price, VllmModel, WhisperModel
 
 __all__ = ["Catalog", "CatalogError", "Entry", "Missing", "check_configs"]
 
@@ -32,6 +32,7 @@ class Entry:
     """One public name. created: Unix seconds.
 
     tasks: the model behind each task, and prices: what each then costs by this name; price: all of it in one.
+    parent: the model that a LoRA adapter's own name belongs to.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Entry:
     description: str
     created: int
     prices: Mapping[Task, Price]
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,18 @@ class Catalog:
         """
         configs = checked_configs([configs_dir])
         specs = {one.spec.name: one.spec for one in configs.models}
-        gone = {name: files for name, spec in specs.items() if (files := weights.missing(spec, models_dir))}
+        behind = _behind(configs)
+        gone = {name: files for name, spec in behind.items() if (files := weights.missing(spec, models_dir))}
         drafts = [draft.narrowed(gone) for draft in _wanted(_drafts(configs), only, configs_dir)]
         drafts = [draft for draft in drafts if draft.tasks]
         names = [draft.id for draft in drafts]
         created = dict.fromkeys(names, int(now())) if data_dir is None else first_seen(names, data_dir, now)
-        entries = [draft.entry(specs, created[draft.id]) for draft in drafts]
+        entries = [draft.entry(behind, created[draft.id]) for draft in drafts]
         used = {spec.name for entry in entries for spec in entry.tasks.values()}
         return cls(
             entries,
             [spec for name, spec in specs.items() if name in used],
-            [Missing(specs[name], files) for name, files in gone.items()],
+            [Missing(specs[name], files) for name, files in gone.items() if name in specs],
         )
 
     def entries(self) -> tuple[Entry, ...]:
@@ -99,7 +102,7 @@ class Catalog:
         """The model that `name` means for `task`, and what it costs by that name. Raises ModelNotFound."""
         entry = self._entries.get(name)
         if entry is None:
-            if any(one.spec.name == name for one in self.missing):
+            if any(name in _names(one.spec) for one in self.missing):
                 raise ModelNotFound(f"The model `{name}` is configured, but its files are not installed.")
             raise ModelNotFound.named(name)
         if task not in entry.tasks:
@@ -144,6 +147,8 @@ def _duplicates(configs: Configs) -> list[Problem]:
     bundles: dict[str, str] = {}
     for one in configs.models:
         _claim(public, one.spec.name, one, ("name",), problems)
+        for number, adapter in enumerate(_adapters(one.spec)):
+            _claim(public, adapter.name, one, ("adapters", number, "name"), problems)
     for bundle in configs.bundles:
         _claim(bundles, bundle.spec.bundle, bundle, ("bundle",), problems)
         for number, name in enumerate(bundle.spec.names):
@@ -166,11 +171,11 @@ def _claim(
 
 def _lost_models(configs: Configs) -> list[Problem]:
     """A bundle's tasks must name models that are configured and do that task."""
-    specs = {one.spec.name: one.spec for one in configs.models}
+    specs = _behind(configs)
     problems = []
     for bundle in configs.bundles:
         for task, name in bundle.spec.tasks.items():
-            able = [other.name for other in specs.values() if other.task is task]
+            able = [other for other, spec in specs.items() if spec.task is task]
             if name not in specs:
                 message = f"there is no model {name!r}; models for {task}: {', '.join(able) or 'none'}"
                 problems.append(bundle.source.problem(message, "tasks", task.value))
@@ -183,6 +188,25 @@ def _lost_models(configs: Configs) -> list[Problem]:
 # ---------------------------------------------------------------- public names
 
 
+def _adapters(spec: ModelSpec) -> tuple[Adapter, ...]:
+    return spec.adapters if isinstance(spec, VllmModel) else ()
+
+
+def _names(spec: ModelSpec) -> tuple[str, ...]:
+    """The public names that a model's own config gives it."""
+    return (spec.name, *(adapter.name for adapter in _adapters(spec)))
+
+
+def _behind(configs: Configs) -> dict[str, ModelSpec]:
+    """What each name that a bundle may use stands for: the models, and each as its adapters make it."""
+    behind: dict[str, ModelSpec] = {}
+    for one in configs.models:
+        behind[one.spec.name] = one.spec
+        if isinstance(one.spec, VllmModel):
+            behind |= {adapter.name: one.spec.adapted(adapter) for adapter in one.spec.adapters}
+    return behind
+
+
 @dataclass(frozen=True, slots=True)
 class _Draft:
     """A public name before it is known what is installed: the name of the model behind each task."""
@@ -192,11 +216,12 @@ class _Draft:
     owned_by: str
     description: str
     override: Price | None = None
+    parent: str | None = None
 
     def narrowed(self, gone: Mapping[str, object]) -> "_Draft":
         """Without the tasks whose model is not installed."""
         left = {task: name for task, name in self.tasks.items() if name not in gone}
-        return _Draft(self.id, left, self.owned_by, self.description, self.override)
+        return replace(self, tasks=left)
 
     def entry(self, specs: Mapping[str, ModelSpec], created: int) -> Entry:
         tasks = {task: specs[name] for task, name in self.tasks.items()}
@@ -210,6 +235,7 @@ class _Draft:
             description=self.description,
             created=created,
             prices=MappingProxyType(prices),
+            parent=self.parent,
         )
 
     def _price(self, own: Price) -> Price:
@@ -220,10 +246,14 @@ class _Draft:
 
 
 def _drafts(configs: Configs) -> list[_Draft]:
-    models = [
-        _Draft(one.spec.name, {one.spec.task: one.spec.name}, one.spec.owned_by, one.spec.description)
-        for one in configs.models
-    ]
+    models: list[_Draft] = []
+    for one in configs.models:
+        spec = one.spec
+        models.append(_Draft(spec.name, {spec.task: spec.name}, spec.owned_by, spec.description))
+        models += [
+            _Draft(adapter.name, {spec.task: adapter.name}, spec.owned_by, adapter.description, parent=spec.name)
+            for adapter in _adapters(spec)
+        ]
     return models + [_of_bundle(one.spec, name) for one in configs.bundles for name in one.spec.names]
 
 

@@ -77,10 +77,18 @@ def _vllm(spec: VllmModel, models_dir: Path, grant: Grant) -> Engine:
             chat_template=Path(spec.chat_template) if spec.chat_template else None,
             images=spec.images,
             adapters={adapter.name: (models_dir / adapter.path).resolve() for adapter in spec.adapters},
-            speculative_config=spec.speculative_config,
+            speculative_config=_drafting(spec, models_dir),
             hf_overrides=spec.hf_overrides,
             tokenizer_mode=spec.tokenizer_mode,
             load_format=spec.load_format,
             extra=spec.extra,
         )
     )
+
+
+def _drafting(spec: VllmModel, models_dir: Path) -> dict[str, Any] | None:
+    """speculative_config with the place of the model that drafts in full, where it is one of SAGEHOLD_MODELS_DIR."""
+    config = spec.speculative_config
+    if config is None or not isinstance(config.get("model"), str) or not (models_dir / config["model"]).exists():
+        return config
+    return config | {"model": str((models_dir / config["model"]).resolve())}

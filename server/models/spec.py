@@ -13,9 +13,10 @@ from server.core import Task
 from server.models.model_base import GpuModel, ModelBase, Name, Price, Probe
 from server.models.quality import AnyQuality, ChatQuality, ImageQuality, SpeechQuality, TranscriptionQuality
 from server.models.strict import Strict
-from server.models.vllm_spec import Adapter, ChatDefaults, VllmModel
+from server.models.vllm_spec import AdaptedModel, Adapter, ChatDefaults, VllmModel
 
 __all__ = [
+    "AdaptedModel",
     "Adapter",
     "Bundle",
     "BundleName",

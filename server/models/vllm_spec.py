@@ -1,7 +1,5 @@
 """The config of a chat model that vLLM serves."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from pydantic import ByteSize, Field, field_validator, model_validator
@@ -10,39 +8,7 @@ from server.core import Task
 from server.models.model_base import GpuModel, Name, Price
 from server.models.quality import ChatQuality
 from server.models.strict import Strict
-
-FIELD_OF: Mapping[str, str] = MappingProxyType(
-    {
-        "cpu_offload_gb": "cpu_offload",
-        "data_parallel_size": "data_parallel_size",
-        "device_ids": "gpus",
-        "dtype": "dtype",
-        "enable_lora": "adapters",
-        "enforce_eager": "eager",
-        "gpu_memory_utilization": "gpu_memory_utilization",
-        "hf_overrides": "hf_overrides",
-        "kv_cache_dtype": "kv_cache_dtype",
-        "kv_cache_memory_bytes": "kv_cache",
-        "limit_mm_per_prompt": "images",
-        "load_format": "load_format",
-        "lora_modules": "adapters",
-        "max_lora_rank": "adapters",
-        "max_loras": "adapters",
-        "max_model_len": "max_model_len",
-        "max_num_batched_tokens": "max_num_batched_tokens",
-        "max_num_seqs": "max_num_seqs",
-        "model": "path",
-        "num_gpu_blocks_override": "kv_cache",
-        "pipeline_parallel_size": "pipeline_parallel_size",
-        "quantization": "quantization",
-        "reasoning_parser": "reasoning_parser",
-        "served_model_name": "name",
-        "speculative_config": "speculative_config",
-        "tensor_parallel_size": "tensor_parallel_size",
-        "tokenizer_mode": "tokenizer_mode",
-    }
-)
-"""vLLM's arguments that have a field here, and that field: through `extra` they would go round the memory ledger."""
+from server.models.vllm_extra import refusal
 
 class ChatDefaults(Strict):
     """Sampling where the client said nothing. The OpenAI API's own defaults apply where this is silent too."""
@@ -123,7 +89,7 @@ class VllmModel(GpuModel):
     hf_overrides: dict[str, Any] = Field(
         default_factory=dict, description="replaces entries of the model's config.json, as vLLM's --hf-overrides"
     )
-    tokenizer_mode: str | None = Field(default=None, description="vLLM's --tokenizer-mode: auto, mistral, slow …")
+    tokenizer_mode: str | None = Field(default=None, description="vLLM's --tokenizer-mode: auto, hf, mistral …")
     load_format: str | None = Field(
         default=None,
         description="vLLM's --load-format; instanttensor and runai_streamer need their package to be installed",
@@ -137,8 +103,8 @@ class VllmModel(GpuModel):
     @field_validator("extra")
     @classmethod
     def _fields_are_used(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        if wrong := [name for name in extra if name in FIELD_OF]:
-            raise ValueError("; ".join(f"{name}: use the field `{FIELD_OF[name]}`" for name in wrong))
+        if wrong := [f"{name}: {refused}" for name in extra if (refused := refusal(name))]:
+            raise ValueError("; ".join(wrong))
         return extra
 
     @model_validator(mode="after")
@@ -147,6 +113,14 @@ class VllmModel(GpuModel):
         if len(set(names)) != len(names):
             raise ValueError("adapters: a name is taken twice")
         return self
+
+    def adapted(self, adapter: Adapter) -> "AdaptedModel":
+        """The model as its adapter makes it: the same engine and slot, with the adapter's price."""
+        own = {name: getattr(self, name) for name in VllmModel.model_fields}
+        changes = {unit: getattr(adapter.price, unit) for unit in adapter.price.model_fields_set} if adapter.price else {}
+        return AdaptedModel.model_construct(
+            **own | {"price": self.price.model_copy(update=changes)}, adapter=adapter.name
+        )
 
     @property
     def gpus_needed(self) -> int:
@@ -159,3 +133,9 @@ class VllmModel(GpuModel):
     @property
     def parallel(self) -> int:
         return self.max_num_seqs or 256
+
+
+class AdaptedModel(VllmModel):
+    """What an adapter's public name stands for. Made by `VllmModel.adapted`; no config is one."""
+
+    adapter: Name

@@ -21,7 +21,7 @@ from server.models.quality import (
     TranscriptionMode,
     TranscriptionQuality,
 )
-from server.models.spec import DiffusersModel, FakeModel, ModelSpec, Price, VllmModel
+from server.models.spec import AdaptedModel, DiffusersModel, FakeModel, ModelSpec, Price, VllmModel
 from server.pipeline import auto
 from server.pipeline.plan import Mode, Plan, PlannedPass, Strategy
 
@@ -64,6 +64,8 @@ def plan_for(job: Job, catalog: Resolver, load: Callable[[ModelSpec], float] = i
         case ChatJob():
             assert isinstance(mode, ChatMode)
             assert isinstance(quality, ChatQuality)
+            if isinstance(spec, AdaptedModel):
+                job = replace(job, adapter=spec.adapter)
             return _chat(_filled(plan, job, mode, quality, asked))
         case TranscriptionJob():
             assert isinstance(mode, TranscriptionMode)

@@ -50,6 +50,12 @@ async def test_a_price_is_a_plain_decimal_string(fake: FakeServer, client: httpx
     assert told["character"] == "0"
 
 
+async def test_an_adapter_tells_its_parent(fake: FakeServer, client: httpx.AsyncClient) -> None:
+    assert "parent" not in (await client.get("/v1/models/everything")).json()
+    fake.catalog.listed[0] = replace(fake.catalog.listed[0], parent="fake-chat")
+    assert (await client.get("/v1/models/everything")).json()["parent"] == "fake-chat"
+
+
 async def test_a_failed_model_says_why(fake: FakeServer, client: httpx.AsyncClient) -> None:
     fake.registry.failed["fake-speech"] = "The probe heard only noise."
     everything = (await client.get("/v1/models/everything")).json()

@@ -50,6 +50,8 @@ class Scripted:
 def create(options: Mapping[str, Any]) -> Scripted:
     if reason := options.get("refuse"):
         raise ModelUnavailable(reason)
+    if path := options.get("path"):
+        raise OSError(f"Error no file named model.bin found in directory {path}.\nMaybe /opt/other?")
     if options.get("crash"):
         os._exit(3)
     return Scripted(options)
@@ -74,6 +76,15 @@ def say(text: str) -> SpeechJob:
 
 async def collect(worker: WorkerEngine, text: str) -> list[Event]:
     return [event async for event in worker.run(say(text))]
+
+
+async def test_a_failed_load_tells_its_cause_without_the_paths(tmp_path: Path) -> None:
+    broken = engine(path=str(tmp_path / "our models" / "x"))
+    with pytest.raises(ModelUnavailable) as raised:
+        await broken.start()
+    assert raised.value.message == (
+        "The model could not be loaded: OSError: Error no file named model.bin found in directory x. Maybe other?"
+    )
 
 
 async def test_events_come_in_order_and_whole(worker: WorkerEngine) -> None:

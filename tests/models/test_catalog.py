@@ -10,7 +10,7 @@ import pytest
 from server.core import Task
 from server.errors import ModelNotFound
 from server.models.catalog import Catalog, CatalogError, check_configs
-from server.models.spec import PiperModel, VllmModel, WhisperModel
+from server.models.spec import AdaptedModel, PiperModel, VllmModel, WhisperModel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -213,6 +213,61 @@ def test_sizes_have_units(place: Place) -> None:
     assert (spec.kv_cache, spec.host_memory) == (2 * 2**30, 3 * 10**9)
 
 
+# ---------------------------------------------------------------- LoRA adapters
+
+ADAPTED = f"""{CHAT}adapters:
+  - name: pirate
+    path: pirate
+    description: Talks like a pirate
+    price: {{completion_token: 0.5}}
+  - {{name: poet, path: poet}}
+"""
+
+
+def test_adapters_are_public_names_with_their_own_price(place: Path) -> None:
+    catalog = place.config(chat=ADAPTED, ears=EARS).install("chat", "ears").load()
+    assert ids(catalog) == ["tiny-chat", "pirate", "poet", "ears"]
+    assert [entry.parent for entry in catalog.entries()] == [None, "tiny-chat", "tiny-chat", None]
+    assert catalog.entries()[1].description == "Talks like a pirate"
+    spec, price = catalog.resolve("pirate", Task.CHAT)
+    assert isinstance(spec, AdaptedModel)
+    assert (spec.name, spec.adapter) == ("tiny-chat", "pirate")
+    assert (price.prompt_token, price.completion_token) == (Decimal("0.0004"), Decimal("0.5"))
+    assert catalog.resolve("poet", Task.CHAT)[1] == catalog.resolve("tiny-chat", Task.CHAT)[1]
+    assert [(type(model), model.name) for model in catalog.models] == [(VllmModel, "tiny-chat"), (WhisperModel, "ears")]
+
+
+def test_a_bundle_may_name_an_adapter(place: Path) -> None:
+    bundle = BUNDLE.replace("chat: tiny-chat", "chat: pirate")
+    catalog = place.config(chat=ADAPTED, ears=EARS, bundle=bundle).install("chat", "ears").load()
+    spec, price = catalog.resolve("gpt-4o", Task.CHAT)
+    assert isinstance(spec, AdaptedModel)
+    assert spec.adapter == "pirate"
+    assert (price.prompt_token, price.completion_token) == (Decimal("0.01"), Decimal("0.5"))
+
+
+def test_an_adapter_alone_may_be_served(place: Path) -> None:
+    catalog = place.config(chat=ADAPTED).install("chat").load(only=("pirate",))
+    assert ids(catalog) == ["pirate"]
+    assert [model.name for model in catalog.models] == ["tiny-chat"]
+
+
+def test_adapters_of_a_model_that_is_not_installed(place: Path) -> None:
+    catalog = place.config(chat=ADAPTED).load()
+    assert catalog.entries() == ()
+    assert [one.spec.name for one in catalog.missing] == ["tiny-chat"]
+    with pytest.raises(ModelNotFound, match="`pirate` is configured, but its files are not installed"):
+        catalog.resolve("pirate", Task.CHAT)
+
+
+def test_an_adapters_name_is_taken_like_any_other(place: Path) -> None:
+    assert place.config(a=ADAPTED, b=EARS.replace("name: ears", "name: poet")).problems() == [
+        "b.yaml:1: name: 'poet' is taken already, at a.yaml:11"
+    ]
+    place.config(a=ADAPTED.replace("name: poet", "name: pirate"), b=EARS)
+    assert place.problems() == ["a.yaml:1: adapters: a name is taken twice"]
+
+
 # ---------------------------------------------------------------- what is wrong with them
 
 
@@ -323,6 +378,7 @@ def test_every_shipped_config_and_example_is_valid() -> None:
     names = {one.spec.name for one in configs.models}
     assert {"smollm2-135m-instruct", "whisper-tiny-en", "piper-en-us-joe"} < names
     assert {"qwen3-8b", "sdxl", "flux-schnell", "whisper-large-v3-turbo", "piper-voices"} < names
+    assert {"llama-3.3-70b", "llama-3.1-8b", "qwen3-8b-drafts", "qwen3-32b-fp8", "qwen2.5-vl-7b"} < names
 
 
 def test_examples_are_not_served(tmp_path: Path) -> None:

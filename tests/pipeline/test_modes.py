@@ -8,9 +8,10 @@ import pytest
 from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
 from server.errors import InvalidRequest, ModelNotFound
 from server.models.quality import ChatQuality
-from server.models.spec import DiffusersModel, ModelSpec, PiperModel, Price, VllmModel, WhisperModel
+from server.models.spec import Adapter, DiffusersModel, ModelSpec, PiperModel, Price, VllmModel, WhisperModel
 from server.pipeline.modes import plan_for
 from server.pipeline.plan import Strategy
+from server.pipeline.strategies.verdict import verdict_job
 
 VOICES: Any = {"joe": {"file": "joe.onnx"}, "small": {"file": "small.onnx"}}
 MODELS: dict[str, ModelSpec] = {
@@ -20,6 +21,7 @@ MODELS: dict[str, ModelSpec] = {
     "plain": VllmModel.model_validate(
         {"name": "plain", "engine": "vllm", "path": "x", "quality": {"high": {"check": False}}}
     ),
+    "pirate": VllmModel(name="chat", engine="vllm", path="x").adapted(Adapter(name="pirate", path="y")),
     "a:b": VllmModel(name="a:b", engine="vllm", path="x"),
     "ears": WhisperModel(name="ears", engine="whisper", path="x"),
     "mute": PiperModel(name="mute", engine="piper", path="x", voices=VOICES),
@@ -239,3 +241,14 @@ def test_the_clients_budget_wins() -> None:
     assert plan_for(chat("ultra"), Catalog()).budget == 120
     assert plan_for(chat("ultra", budget=0.5), Catalog()).budget == 0.5
     assert plan_for(chat("high"), Catalog()).budget is None
+
+
+def test_an_adapters_name_is_its_models_job_with_the_adapter() -> None:
+    plan = plan_for(chat("ultra", "pirate"), Catalog())
+    assert plan.spec.name == "chat"
+    assert isinstance(plan.job, ChatJob)
+    assert (plan.job.model, plan.job.adapter) == ("pirate", "pirate")
+    assert verdict_job(plan.job, "Salt.").adapter == "pirate"
+    plain = plan_for(chat(), Catalog()).job
+    assert isinstance(plain, ChatJob)
+    assert plain.adapter is None

@@ -44,9 +44,9 @@ def visible(entry: Entry, caller: Caller) -> bool:
 def _described(entry: Entry, states: Mapping[str, ModelState]) -> dict[str, Any]:
     """The OpenAI model object, and what this server adds to it.
 
-    capabilities: the tasks. state: of the model that is furthest behind; `reason` if it failed. models: the
-    model behind each task, with the bytes that it holds in the memory ledger and those that the machine reported last.
-    price: credits a unit, as decimal strings.
+    capabilities: the tasks. parent: the model of a LoRA adapter. state: of the model that is furthest behind; `reason`
+    if it failed. models: the model behind each task, with the bytes that it holds in the memory ledger and those that
+    the machine reported last. price: credits a unit, as decimal strings.
     """
     models = {task: states[spec.name] for task, spec in entry.tasks.items()}
     behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
@@ -61,6 +61,8 @@ def _described(entry: Entry, states: Mapping[str, ModelState]) -> dict[str, Any]
     }
     if behind.reason is not None:
         described["reason"] = behind.reason
+    if entry.parent is not None:
+        described["parent"] = entry.parent
     described["models"] = {task.value: _model(spec.name, states[spec.name]) for task, spec in entry.tasks.items()}
     described["price"] = _price(entry.price)
     return described

@@ -1,6 +1,9 @@
 """Chat by vLLM, in process: the only package that touches vLLM's internals, which move between releases.
 
 options.py    what a model's config may set
+check.py      what is wrong with a config before anything is loaded: vocabulary.py (vLLM's own lists), honoured.py (this
+              machine), template.py, adapters.py (files); each finding is a complaint.py
+root_cause.py why vLLM's processes died of a load
 engine.py     start, stop, sleep; one job becomes one stream of events
 prompt.py     a chat job in vLLM's own words: rendering, sampling, structured outputs
 schema_limits.py  how big a JSON Schema may be that an answer must obey

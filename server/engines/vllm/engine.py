@@ -13,8 +13,9 @@ import anyio
 from server.core import Accepted, ChatJob, Event, Job, Usage
 from server.engines import footprint
 from server.engines.base import Footprint, PrefixCache
-from server.engines.vllm import cuda_defaults, forkserver, hardware, heap
+from server.engines.vllm import adapters, check, cuda_defaults, forkserver, hardware, heap, template
 from server.engines.vllm.options import VllmOptions
+from server.engines.vllm.root_cause import RootCause, root_cause
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -37,19 +38,26 @@ class VllmEngine:
         self._defaults: dict[str, Any] = {}
         self._ids = itertools.count(1)
         self._stopped = False
+        self._adapters: dict[str, Any] = {}
 
     # ------------------------------------------------------------ lifecycle
 
     async def start(self) -> None:
+        with root_cause() as root:
+            await self._start(root)
+
+    async def _start(self, root: RootCause) -> None:
         """Build the engine in a thread: imports and weights take seconds in which others can be served."""
         if hardware.cuda():
             cuda_defaults.prepare()  # before any process is started that is to inherit it
         if not hardware.cuda():
             forkserver.start()
-        starting = asyncio.create_task(asyncio.to_thread(self._build))
+        starting = asyncio.create_task(asyncio.to_thread(self._build, root))
         try:
             # The thread can't be stopped half-way: a cancelled start waits for it, then ends what it made.
             await asyncio.shield(starting)
+            for adapter in self._adapters.values():
+                await self._llm.add_lora(adapter)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([starting])
@@ -60,9 +68,10 @@ class VllmEngine:
             if isinstance(error, ModelUnavailable):
                 raise
             log.exception("%s could not be loaded", self._options.name)
-            raise ModelUnavailable(f"The model could not be loaded ({type(error).__name__}).") from None
+            reason = root.reason(error, self._options.path, *self._options.adapters.values())
+            raise ModelUnavailable(f"The model could not be loaded: {reason}") from None
 
-    def _build(self) -> None:
+    def _build(self, root: RootCause) -> None:
         # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         with heap.permanent():
@@ -72,14 +81,15 @@ class VllmEngine:
             from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            # The first request needs them.
-            from server.engines.vllm import output, prompt  # noqa: F401
+            from server.engines.vllm import output, prompt  # noqa: F401 - the first request needs them
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
+        check.before_loading(options)
         config = AsyncEngineArgs(**self.arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
         if not hardware.cuda():
             forkserver.use()
+        root.watch(config)
         self._llm = AsyncLLM.from_vllm_config(
             config,
             usage_context=UsageContext.OPENAI_API_SERVER,
@@ -99,8 +109,10 @@ class VllmEngine:
             reasoning_parser=options.reasoning_parser or "",
         )
         self._renderer.warmup()
+        template.warn_if_missing(options.name, self._renderer)
         self._parser = self._renderer.parser
         self._defaults = self._llm.model_config.get_diff_sampling_param()
+        self._adapters = adapters.requests(options.adapters)
 
     def arguments(self) -> dict[str, Any]:
         """What vLLM's AsyncEngineArgs is given; scripts/bench starts vLLM's own server with the same."""
@@ -146,7 +158,7 @@ class VllmEngine:
                 arguments["dtype"] = hardware.processor_dtype()
         for name in (
             "max_model_len", "max_num_seqs", "max_num_batched_tokens", "quantization", "kv_cache_dtype",
-            "tokenizer_mode", "load_format",
+            "tokenizer_mode", "load_format", "reasoning_parser",
         ):  # fmt: skip
             if (value := getattr(options, name)) is not None:
                 arguments[name] = value
@@ -154,9 +166,7 @@ class VllmEngine:
             arguments["speculative_config"] = dict(options.speculative_config)
         if options.hf_overrides:
             arguments["hf_overrides"] = dict(options.hf_overrides)
-        if options.reasoning_parser:
-            arguments["reasoning_parser"] = options.reasoning_parser
-        return arguments | dict(options.extra)
+        return arguments | adapters.arguments(options.adapters) | dict(options.extra)
 
     async def stop(self) -> None:
         self._stopped = True
@@ -209,7 +219,7 @@ class VllmEngine:
         from server.engines.vllm import prompt as prompts
 
         llm = self._llm
-        prompt = await prompts.render(job, self._renderer, self._defaults)
+        prompt = await prompts.render(job, self._renderer, self._defaults, pictures=self._options.images)
         choices, reasoning = self._choices(job, prompt)
         sampling = prompt.sampling
         param = "response_format" if job.output_schema is not None else "tools" if job.tools else None
@@ -228,7 +238,8 @@ class VllmEngine:
         finished = False
         queue = None
         try:
-            queue = await llm.add_request(f"chat-{next(self._ids)}", prompt.input, sampling, **reasoning)
+            adapter = {} if job.adapter is None else {"lora_request": self._adapters[job.adapter]}
+            queue = await llm.add_request(f"chat-{next(self._ids)}", prompt.input, sampling, **reasoning, **adapter)
             while not finished:
                 # Without an await where something is ready: under load this spares a task switch a token.
                 output = queue.get_nowait() or await queue.get()

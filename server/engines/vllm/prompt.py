@@ -29,11 +29,13 @@ class Prompt:
     template_kwargs: Mapping[str, Any]
 
 
-async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any]) -> Prompt:
+async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any], *, pictures: bool = False) -> Prompt:
     """Template and tokenize. Raises InvalidRequest, ContextLengthExceeded.
 
-    defaults: the model's own sampling parameters, from its generation_config.json.
+    defaults: the model's own sampling parameters, from its generation_config.json. pictures: whether it sees them.
     """
+    if not pictures:
+        _refuse_pictures(job)
     if job.chat_template_kwargs and "chat_template" in job.chat_template_kwargs:
         raise InvalidRequest("A request can't bring its own chat template.", param="chat_template_kwargs")
     try:
@@ -61,6 +63,17 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
         )
     sampling = request.to_sampling_params(room if job.max_tokens is None else min(job.max_tokens, room), defaults)
     return Prompt(request, engine_input, sampling, tokens, renderer.effective_chat_template_kwargs(request))
+
+
+def _refuse_pictures(job: ChatJob) -> None:
+    """Raises InvalidRequest that names the first picture, for a model that sees none."""
+    for number, message in enumerate(job.messages):
+        content = message.get("content")
+        for place, part in enumerate(content if isinstance(content, list | tuple) else ()):
+            if isinstance(part, Mapping) and part.get("type") == "image_url":
+                raise InvalidRequest(
+                    "This model does not see pictures.", param=f"messages[{number}].content[{place}].image_url"
+                )
 
 
 def lower(sampling: SamplingParams, most: int) -> None:

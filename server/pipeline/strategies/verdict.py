@@ -31,6 +31,7 @@ def asking(job: ChatJob, messages: Sequence[Mapping[str, object]], **changes: ob
     """A pass of the server's own over the job: greedy, plain, and without what the client set for its answer."""
     plain = ChatJob(
         model=job.model,
+        adapter=job.adapter,
         messages=tuple(messages),
         temperature=0.0,
         seed=job.seed,
