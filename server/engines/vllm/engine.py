@@ -13,7 +13,7 @@ import anyio
 from server.core import Accepted, ChatJob, Event, Job, Usage
 from server.engines import footprint
 from server.engines.base import Footprint, PrefixCache
-from server.engines.vllm import forkserver, hardware, heap
+from server.engines.vllm import environment, forkserver, hardware, heap, toolchain
 from server.engines.vllm.options import VllmOptions
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
@@ -42,6 +42,8 @@ class VllmEngine:
 
     async def start(self) -> None:
         """Build the engine in a thread: imports and weights take seconds in which others can be served."""
+        environment.prepare()
+        await asyncio.to_thread(self._check_machine)
         if not hardware.cuda():
             forkserver.start()
         starting = asyncio.create_task(asyncio.to_thread(self._build))
@@ -59,6 +61,16 @@ class VllmEngine:
                 raise
             log.exception("%s could not be loaded", self._options.name)
             raise ModelUnavailable(f"The model could not be loaded ({type(error).__name__}).") from None
+
+    def _check_machine(self) -> None:
+        """Say at once what would fail minutes later, by vLLM's own words for it. Raises ModelUnavailable."""
+        finding = hardware.mismatch()
+        if finding is not None and finding.fatal:
+            log.error("%s: %s", self._options.name, finding.text)
+            raise ModelUnavailable(finding.text)
+        if hardware.build() == "cuda":
+            for line in toolchain.missing():
+                log.warning("%s", line)
 
     def _build(self) -> None:
         # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
@@ -126,6 +138,7 @@ class VllmEngine:
             "limit_mm_per_prompt": {"video": 0, "audio": 0} | ({} if options.images else {"image": 0}),
         }
         if cuda:
+            arguments |= environment.ARGUMENTS
             arguments["enable_sleep_mode"] = True
             arguments["device_ids"] = list(options.gpus) or None
             if options.gpu_memory_utilization is not None:
