@@ -65,27 +65,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _check(locks: Mapping[str, Sequence[Pin]], index: Index) -> tuple[list[str], list[str]]:
     """What is wrong, and what could not be verified or only otherwise."""
-    public = {name: [pin for pin in pins if pin.version.local is None] for name, pins in locks.items()}
-    files = await index.files(pin.name for pins in public.values() for pin in pins)
+    files = await index.files(pin.name for pins in locks.values() for pin in pins if pin.version.local is None)
     wrong = one_hash_one_version(locks)
     remarks = []
-    for lock, pins in public.items():
-        wrong += [f"{lock}: {problem}" for problem in problems(pins, LOCKS[lock], files)]
     for lock, pins in locks.items():
-        for pin in pins:
-            if pin.version.local is not None:
-                local = await _local_build(pin)
-                if local is None:
-                    reason = "no find-links folder has it, and PyTorch's own index is out of reach"
-                    remarks.append(f"{lock}: NOT VERIFIED: {pin}: {reason}")
-                else:
-                    wrong += [f"{lock}: {problem}" for problem in problems([pin], LOCKS[lock], {pin.name: local})]
-    for lock, pins in public.items():
+        public = [pin for pin in pins if pin.version.local is None]
+        wrong += [f"{lock}: {problem}" for problem in problems(public, LOCKS[lock], files)]
         remarks += [
             f"{lock}: {pin} was withdrawn by its authors (yanked)"
-            for pin in pins
+            for pin in public
             if any(file.yanked and file.sha256 in pin.hashes for file in files[pin.name])
         ]
+        for pin in pins:
+            if pin.version.local is None:
+                continue
+            local = await _local_build(pin)
+            if local is None:
+                reason = "no find-links folder has it, and PyTorch's own index is out of reach"
+                remarks.append(f"{lock}: NOT VERIFIED: {pin}: {reason}")
+            else:
+                wrong += [f"{lock}: {problem}" for problem in problems([pin], LOCKS[lock], {pin.name: local})]
     return wrong, remarks
 
 

@@ -29,7 +29,9 @@ class Driver:
 def find(nvml: Any = None, load: Callable[[str], Any] = ctypes.CDLL) -> Driver | None:
     """The driver; None: there is none. Starts no CUDA: a process that did could not fork engines any more."""
     if nvml is None:
-        import pynvml as nvml
+        import pynvml
+
+        nvml = pynvml
     return by_nvml(nvml) or by_library(load, initialize=False)
 
 
