@@ -5,7 +5,8 @@ Run as a program by scripts/setup, before anything is installed: prints "GPUS CU
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 LIBRARIES = ("libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1")
@@ -32,7 +33,12 @@ def find(nvml: Any = None, load: Callable[[str], Any] = ctypes.CDLL) -> Driver |
         import pynvml
 
         nvml = pynvml
-    return by_nvml(nvml) or by_library(load, initialize=False)
+    driver = by_nvml(nvml)
+    if driver is not None and driver.cuda is not None:
+        return driver
+    # Some sandboxes answer in part. Without the driver's library nothing can run, whatever is counted.
+    library = by_library(load, initialize=False)
+    return library if library is None or driver is None else replace(driver, cuda=library.cuda)
 
 
 def by_nvml(nvml: Any) -> Driver | None:
@@ -42,11 +48,12 @@ def by_nvml(nvml: Any) -> Driver | None:
     except nvml.NVMLError:
         return None
     try:
-        return Driver(
-            int(nvml.nvmlDeviceGetCount()),
-            _pair(nvml.nvmlSystemGetCudaDriverVersion_v2()),
-            str(nvml.nvmlSystemGetDriverVersion()),
-        )
+        gpus = int(nvml.nvmlDeviceGetCount())
+        cuda = version = None
+        with suppress(nvml.NVMLError):
+            version = str(nvml.nvmlSystemGetDriverVersion())
+            cuda = _pair(nvml.nvmlSystemGetCudaDriverVersion_v2())
+        return Driver(gpus, cuda, version)
     except nvml.NVMLError:
         return None
     finally:

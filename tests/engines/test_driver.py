@@ -67,9 +67,16 @@ def test_nvml_tells_everything() -> None:
     assert by_nvml(nvml(count=2)) == Driver(2, (13, 2), "595.10")
 
 
-@pytest.mark.parametrize("answer", ["init", "count", "cuda", "driver"])
+@pytest.mark.parametrize("answer", ["init", "count"])
 def test_nvml_that_does_not_answer_is_none(answer: str) -> None:
     assert by_nvml(nvml(**{answer: NVMLError()})) is None
+
+
+def test_nvml_that_answers_in_part_counts_all_the_same() -> None:
+    partly = nvml(count=4, cuda=NVMLError())
+    assert by_nvml(partly) == Driver(4, None, "595.10")
+    assert find(partly, lambda name: Library(13000)) == Driver(4, (13, 0), "595.10")
+    assert find(partly, absent) is None, "nothing runs without the driver's library"
 
 
 def test_without_nvml_the_library_is_a_driver_whose_gpus_are_not_counted() -> None:

@@ -87,7 +87,7 @@ def _unusable(driver: Driver | None, needs: int | None, *, hidden: bool) -> str 
     if driver is None:
         return (
             f"No NVIDIA driver answers (there is no libcuda.so.1): install driver {oldest} or newer "
-            "(a container: start it with --gpus all)"
+            "(a container: start it with --gpus all, NVIDIA_DRIVER_CAPABILITIES=compute,utility)"
         )
     if driver.gpus is None:
         return (
