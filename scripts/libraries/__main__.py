@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripts.libraries.check import problems
 from scripts.libraries.elf import read_folder
-from server.engines.cuda_libraries import LIBRARIES
+from server.engines.cuda_libraries import FOLDER, LIBRARIES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not folders:
         print(f"check_libraries: {environment} is no Python environment", file=sys.stderr)
         return 2
+    folders += [environment / FOLDER] if (environment / FOLDER).is_dir() else []
     libraries = [library for folder in folders for library in read_folder(folder)]
     wrong = problems(libraries, {name for _, name in LIBRARIES})
     for line in wrong:

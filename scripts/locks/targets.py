@@ -47,6 +47,7 @@ class Target:
 LOCKS = {
     "cpu.txt": (Target(11),),
     "cuda.txt": (Target(11), Target(12)),
+    "cuda12.txt": (Target(11), Target(12)),
     "test.txt": (Target(11),),
     "models.txt": (Target(11), Target(12)),
     "quality.txt": (Target(11),),

@@ -26,6 +26,7 @@ def tree(tmp_path: Path) -> Path:
     program(root / "scripts/uv", UV)
     program(root / "scripts/find-links", "#!/bin/sh\necho torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl\n")
     (root / "pyproject.toml").touch()
+    (root / "requirements/cuda12.txt").touch()
     for lock, version in (("cuda", "2.13.0"), ("cpu", "2.13.0+cpu")):
         text = (
             f"torch=={version} ; python_full_version < '3.13' \\\n    --hash=sha256:00\n"
@@ -68,8 +69,12 @@ def setup(root: Path, *arguments: str, driver: str = "") -> subprocess.Completed
 
 
 def lock_of(root: Path) -> str:
-    (line,) = [line for line in (root / "uv.log").read_text().splitlines() if line.startswith("pip sync")]
-    return line.split()[-1]
+    lines = (root / "uv.log").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("pip sync")]
+    lock = line.split()[-1]
+    # CUDA 12's cuBLAS lies beside site-packages, where torch does not see it.
+    assert any("--target .venv/cuda12" in line for line in lines) is (lock == "requirements/cuda.txt")
+    return lock
 
 
 @pytest.mark.parametrize(
