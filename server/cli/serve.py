@@ -91,17 +91,25 @@ def _begin_imports(settings: Settings) -> None:
 
     Their imports are the longest part of a start (docs/performance.md). What is wrong with the configs is told later.
     """
-    from server.engines.vllm import forkserver, hardware
+    from server.engines.vllm import environment, forkserver, hardware
     from server.models.catalog import Catalog
     from server.models.config_files import CatalogError
     from server.models.spec import VllmModel
 
-    if hardware.cuda():
-        return
+    chats: list[VllmModel] = []
     with contextlib.suppress(CatalogError):
         served = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models).models
-        if any(isinstance(spec, VllmModel) and spec.load == "eager" for spec in served):
-            forkserver.start()
+        chats = [spec for spec in served if isinstance(spec, VllmModel)]
+    if not chats:
+        return
+    finding = hardware.mismatch()
+    if finding is not None and finding.fatal:
+        fail(finding.text)
+    if finding is not None:
+        log.warning("%s", finding.text)
+    environment.prepare()
+    if not hardware.cuda() and any(spec.load == "eager" for spec in chats):
+        forkserver.start()
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:

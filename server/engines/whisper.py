@@ -14,7 +14,10 @@ import numpy.typing as npt
 from server.core import Accepted, Event, Job, Segment, TranscriptInfo, TranscriptionJob, Usage, Word
 from server.engines.audio_decode import RATE, AudioFile, Samples
 from server.engines.audio_tempo import slowed
+from server.engines.cuda_libraries import load_cublas
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+
+log = logging.getLogger(__name__)
 
 PIECE = 300.0
 """Seconds of audio whose features are computed at once: bounds memory, and the wait for the first segment."""
@@ -64,10 +67,7 @@ def create(options: Mapping[str, Any]) -> "WhisperHandler":
     for name in ("model.bin", "config.json", "tokenizer.json"):
         if not (Path(chosen.path) / name).is_file():
             raise ModelUnavailable(f"The model's file {name} is missing.")
-    gpus = ctranslate2.get_cuda_device_count()
-    device = chosen.device if chosen.device != "auto" else ("cuda" if gpus else "cpu")
-    if device == "cuda" and not gpus:
-        raise ModelUnavailable("The model's config asks for CUDA, but there is no CUDA device.")
+    device = _device(chosen.device, ctranslate2.get_cuda_device_count())
     compute_type = chosen.compute_type
     if compute_type == "default":
         compute_type = "float16" if device == "cuda" else "int8"
@@ -88,6 +88,22 @@ def create(options: Mapping[str, Any]) -> "WhisperHandler":
         # Models with 128 mel bands say so there, and decode noise without it.
         raise ModelUnavailable("The model's file preprocessor_config.json is missing or belongs to another model.")
     return WhisperHandler(model, chosen, has_speech)
+
+
+def _device(wanted: str, gpus: int) -> str:
+    """cuda or cpu. Where CUDA can't be had, `auto` is the processor. Raises ModelUnavailable: `cuda` was asked for."""
+    if wanted == "cpu" or (wanted == "auto" and not gpus):
+        return "cpu"
+    if not gpus:
+        raise ModelUnavailable("The model's config asks for CUDA, but there is no CUDA device.")
+    reason = load_cublas()
+    if reason is None:
+        return "cuda"
+    if wanted == "cuda":
+        log.error("CTranslate2's CUDA libraries can't be loaded: %s", reason)
+        raise ModelUnavailable("The model's config asks for CUDA, but CUDA 12's cuBLAS can't be loaded.")
+    log.warning("transcription runs on the processor: CTranslate2's CUDA libraries can't be loaded (%s)", reason)
+    return "cpu"
 
 
 def has_speech(wave: Wave) -> bool:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import typer
 
 from server.cli import serve
 from server.engines.vllm import forkserver, hardware
@@ -17,6 +18,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     calls: list[bool] = []
     monkeypatch.setattr(forkserver, "start", lambda: calls.append(True))
     monkeypatch.setattr(hardware, "cuda", lambda: False)
+    monkeypatch.setattr(hardware, "mismatch", lambda: None)
     monkeypatch.setattr(weights, "missing", lambda spec, models_dir: ())
     return calls
 
@@ -53,3 +55,30 @@ def test_on_cuda_vllm_starts_its_own_processes(
     monkeypatch.setattr(hardware, "cuda", lambda: True)
     begin(tmp_path, CHAT)
     assert started == []
+
+
+def test_a_build_that_cannot_run_here_is_refused_at_once(
+    started: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hardware, "mismatch", lambda: hardware.Finding("No GPU: do this.", fatal=True))
+    with pytest.raises(typer.Exit) as end:
+        begin(tmp_path, CHAT)
+    assert end.value.exit_code == 2
+    assert "No GPU: do this." in capsys.readouterr().err
+    assert started == []
+
+
+def test_a_build_that_leaves_the_gpu_alone_is_warned_of(
+    started: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hardware, "mismatch", lambda: hardware.Finding("A GPU lies idle.", fatal=False))
+    begin(tmp_path, CHAT)
+    assert started == [True]
+    assert "A GPU lies idle." in caplog.text
+
+
+def test_without_a_chat_model_no_gpu_is_asked_for(
+    started: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "mismatch", lambda: pytest.fail("the driver was asked"))
+    begin(tmp_path, "name: chat\nengine: fake\nserves: chat\n")

@@ -10,5 +10,7 @@ schema_limits.py  how big a JSON Schema may be that an answer must obey
 output.py     vLLM's outputs in ours: text, reasoning, tool calls, log-probabilities
 forkserver.py processes that inherit vLLM's imports instead of repeating them
 heap.py       imports without the garbage collector
-hardware.py   what the processor or GPU makes the sensible default
+hardware.py   what is installed for which hardware, and the defaults that follow
+environment.py  vLLM's variables where ours differ from its defaults
+toolchain.py  what is needed to compile kernels for a GPU
 """

@@ -13,7 +13,17 @@ import anyio
 from server.core import Accepted, ChatJob, Event, Job, Usage
 from server.engines import footprint
 from server.engines.base import Footprint, PrefixCache
-from server.engines.vllm import adapters, check, cuda_defaults, forkserver, hardware, heap, template
+from server.engines.vllm import (
+    adapters,
+    check,
+    cuda_defaults,
+    environment,
+    forkserver,
+    hardware,
+    heap,
+    template,
+    toolchain,
+)
 from server.engines.vllm.options import VllmOptions
 from server.engines.vllm.root_cause import RootCause, root_cause
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
@@ -48,6 +58,8 @@ class VllmEngine:
 
     async def _start(self, root: RootCause) -> None:
         """Build the engine in a thread: imports and weights take seconds in which others can be served."""
+        environment.prepare()
+        await asyncio.to_thread(self._check_machine)
         if hardware.cuda():
             cuda_defaults.prepare()  # before any process is started that is to inherit it
         if not hardware.cuda():
@@ -70,6 +82,16 @@ class VllmEngine:
             log.exception("%s could not be loaded", self._options.name)
             reason = root.reason(error, self._options.path, *self._options.adapters.values())
             raise ModelUnavailable(f"The model could not be loaded: {reason}") from None
+
+    def _check_machine(self) -> None:
+        """Say at once what would fail minutes later, by vLLM's own words for it. Raises ModelUnavailable."""
+        finding = hardware.mismatch()
+        if finding is not None and finding.fatal:
+            log.error("%s: %s", self._options.name, finding.text)
+            raise ModelUnavailable(finding.text)
+        if hardware.build() == "cuda":
+            for line in toolchain.missing():
+                log.warning("%s", line)
 
     def _build(self, root: RootCause) -> None:
         # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
@@ -140,6 +162,7 @@ class VllmEngine:
             "limit_mm_per_prompt": {"video": 0, "audio": 0} | ({} if options.images else {"image": 0}),
         }
         if cuda:
+            arguments |= environment.ARGUMENTS
             arguments["enable_sleep_mode"] = True
             # Numbers among the GPUs that CUDA_VISIBLE_DEVICES names (vllm/engine/arg_utils.py, _resolve_device_ids).
             arguments["device_ids"] = list(options.gpus) or None
