@@ -48,6 +48,11 @@ class Denoising:
         limits = [getattr(config, name, None) for name in ("num_train_timesteps", "original_inference_steps")]
         return min((limit for limit in limits if limit is not None), default=None)
 
+    @property
+    def taken(self) -> int:
+        """Steps taken since the last listener began."""
+        return self._done
+
     @contextmanager
     def heard_by(self, listener: Callable[[Step], None]) -> Generator[None]:
         """Call `listener` after each step within the block. What it raises ends the loop."""
