@@ -79,7 +79,7 @@ def dtype_for(name: str, device: torch.device) -> torch.dtype:
         if device.type != "cuda":
             return torch.float32
         # Cards before Ampere emulate bfloat16, many times slower.
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
     chosen: torch.dtype = getattr(torch, name)
     if device.type == "cuda" and chosen is torch.bfloat16 and not torch.cuda.is_bf16_supported(False):
         log.warning("dtype: bfloat16 is emulated by this GPU, which is slow; float16 is not")
@@ -88,7 +88,7 @@ def dtype_for(name: str, device: torch.device) -> torch.dtype:
 
 def demand_compilers(device: torch.device) -> None:
     """Raises ModelUnavailable where torch.compile would fail at the first picture for want of a compiler."""
-    wanted = [("CXX", ("g++", "clang++"), "a C++ compiler (g++)")]
+    wanted: list[tuple[str, tuple[str, ...], str]] = [("CXX", ("g++", "clang++"), "a C++ compiler (g++)")]
     if device.type == "cuda":
         wanted.append(("CC", ("gcc", "clang", "cc"), "a C compiler (gcc)"))
         if importlib.util.find_spec("triton") is None:

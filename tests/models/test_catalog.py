@@ -325,6 +325,12 @@ def test_every_shipped_config_and_example_is_valid() -> None:
     assert {"qwen3-8b", "sdxl", "flux-schnell", "whisper-large-v3-turbo", "piper-voices"} < names
 
 
+def test_offload_on_a_processor_is_refused(place: Place) -> None:
+    place.config(art="name: art\nengine: diffusers\npath: art\nsize: [64, 64]\ndevice: cpu\noffload: model\n")
+    [problem] = place.problems()
+    assert "offload: model is for GPUs, and device is cpu" in problem
+
+
 def test_examples_are_not_served(tmp_path: Path) -> None:
     catalog = Catalog.load(ROOT / "model_configs", tmp_path, None)
     assert "qwen3-8b" not in {one.spec.name for one in catalog.missing}
