@@ -1,4 +1,4 @@
-"""How a pipeline is set up: device, numbers, offload, tiling, compilation. accelerate's hooks run on a processor too."""
+"""How a pipeline is set up: device, numbers, offload, tiling, compilation. accelerate's hooks run here too."""
 
 import importlib
 import logging
