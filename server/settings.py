@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     queue_timeout: float = Field(
         60.0,
         gt=0,
-        description="longest wait for room for a model before 503 is answered; a load under way has SAGEHOLD_LOAD_TIMEOUT",
+        description="longest wait for room for a model before 503 is answered; a load under way has `load_timeout`",
     )
 
     # -- limits on requests
