@@ -20,6 +20,7 @@ from diffusers import (
 )
 from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
+from tests import tiny_pipeline
 from tests.tiny_pipeline import text_config, text_encoder, tokenizer
 
 Family = Literal["sdxl", "sd3", "flux-schnell", "flux-dev", "pixart"]
@@ -32,6 +33,11 @@ def build(family: Family, folder: Path) -> Path:
     torch.manual_seed(0)
     _MAKERS[family](folder.parent / f"{folder.name}-vocabulary").save_pretrained(folder)
     return folder
+
+
+def build_all(root: Path, *kinds: Family | Literal["sd"]) -> dict[str, Path]:
+    """Each in a folder of its own; `sd` is that of tests/tiny_pipeline.py."""
+    return {kind: tiny_pipeline.build(root / kind) if kind == "sd" else build(kind, root / kind) for kind in kinds}
 
 
 def _sdxl(vocabulary: Path) -> StableDiffusionXLPipeline:

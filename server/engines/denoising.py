@@ -98,5 +98,20 @@ def decoded(pipeline: Any, latents: Any, width: int, height: int) -> Any | None:
         return None
     config = autoencoder.config
     latents = latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
-    pixels = autoencoder.decode(latents.to(autoencoder.dtype), return_dict=False)[0]
+    with _enough_range(pipeline, autoencoder):
+        pixels = autoencoder.decode(latents.to(autoencoder.dtype), return_dict=False)[0]
     return processor.postprocess(pixels, output_type="np")
+
+
+@contextmanager
+def _enough_range(pipeline: Any, autoencoder: Any) -> Generator[None]:
+    """SDXL's autoencoder overflows in float16: its pipelines decode in float32, and put it back afterwards."""
+    narrow = str(autoencoder.dtype) == "torch.float16" and getattr(autoencoder.config, "force_upcast", False)
+    if not narrow or not hasattr(pipeline, "upcast_vae"):
+        yield
+        return
+    autoencoder.float()
+    try:
+        yield
+    finally:
+        autoencoder.half()

@@ -20,10 +20,9 @@ KINDS = ("sd", "sd3", "flux-dev")
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    root = tmp_path_factory.mktemp("loads")
     families = importlib.import_module("tests.tiny_families")
-    built = {kind: families.build(kind, root / kind) for kind in KINDS if kind != "sd"}
-    return {**built, "sd": importlib.import_module("tests.tiny_pipeline").build(root / "sd")}
+    built: Mapping[str, Path] = families.build_all(tmp_path_factory.mktemp("loads"), *KINDS)
+    return built
 
 
 @pytest.fixture

@@ -37,10 +37,9 @@ KINDS: Mapping[str, Kind] = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    root = tmp_path_factory.mktemp("kinds")
     families = importlib.import_module("tests.tiny_families")
-    built = {kind: families.build(kind, root / kind) for kind in KINDS if kind != "sd"}
-    return {**built, "sd": importlib.import_module("tests.tiny_pipeline").build(root / "sd")}
+    built: Mapping[str, Path] = families.build_all(tmp_path_factory.mktemp("kinds"), *KINDS)
+    return built
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +150,22 @@ def test_the_guidance_of_the_config_counts_for_negative_prompts(folders: Mapping
     unguided = load(folders["sd"], guidance=1.0)
     assert refused(unguided, negative_prompt="blue").param == "negative_prompt"
     assert len(pictures(unguided, negative_prompt="blue", guidance=2.0, steps=1)) == 1
+
+
+def test_sdxl_previews_are_decoded_in_float32_where_float16_would_overflow(folders: Mapping[str, Path]) -> None:
+    torch = importlib.import_module("torch")
+    drawing = load(folders["sdxl"], dtype="float16")
+    autoencoder = drawing._drawing.pipeline.vae
+    decode, numbers = autoencoder.decode, []
+
+    def spy(latents: Any, **options: Any) -> Any:
+        numbers.append((latents.dtype, autoencoder.dtype))
+        return decode(latents, **options)
+
+    autoencoder.decode = spy
+    assert len(pictures(drawing, seed=1, partial_images=2, steps=3)) == 3
+    assert numbers == [(torch.float32, torch.float32)] * 3
+    assert autoencoder.dtype is torch.float16
 
 
 # ---------------------------------------------------------------- afterwards
