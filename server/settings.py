@@ -66,7 +66,11 @@ class Settings(BaseSettings):
         None, ge=0, description="bytes of memory that the models may take of each GPU; default: 90% of it"
     )
     load_timeout: float = Field(900.0, gt=0, description="longest time a model may take to load")
-    queue_timeout: float = Field(60.0, gt=0, description="longest wait for a model before 503 is answered")
+    queue_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="longest wait for room for a model before 503 is answered; a load under way has `load_timeout`",
+    )
 
     # -- limits on requests
     max_body: int = Field(20 * 2**20, gt=0, description="largest JSON body in bytes; more is answered 413")

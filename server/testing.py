@@ -87,17 +87,25 @@ class FakeMemory:
 
 
 class FakeRegistry:
-    """Engines that are always loaded. `failed` names models that can't be leased, and why; `loads`
-    how busy they are."""
+    """Engines that are always loaded, unless `loaded` is cleared: leases then wait for it. `failed` names models that
+    can't be leased, and why; `loads` how busy they are; `waiting` counts who waits for a lease."""
 
     def __init__(self, engines: Mapping[str, FakeEngine]) -> None:
         self.engines = engines
         self.failed: dict[str, str] = {}
         self.loads: dict[str, float] = {}
+        self.loaded = asyncio.Event()
+        self.loaded.set()
+        self.waiting = 0
         self.leases = 0
 
     @asynccontextmanager
     async def lease(self, spec: ModelSpec) -> AsyncGenerator[Engine, None]:
+        self.waiting += 1
+        try:
+            await self.loaded.wait()
+        finally:
+            self.waiting -= 1
         if reason := self.failed.get(spec.name):
             raise ModelUnavailable(reason)
         self.leases += 1

@@ -20,7 +20,7 @@ def load(folder: Path, **changes: Any) -> Any:
 
 
 def job(**fields: Any) -> ImageJob:
-    return ImageJob(model="tiny", prompt="a red heart", **fields)
+    return ImageJob(**{"model": "tiny", "prompt": "a red heart", **fields})
 
 
 def pictures(handler: Any, **fields: Any) -> list[Picture]:

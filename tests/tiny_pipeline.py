@@ -49,8 +49,8 @@ def build(
     torch.manual_seed(0)
     pipeline = StableDiffusionPipeline(
         vae=_autoencoder(channels),
-        text_encoder=_text_encoder(),
-        tokenizer=_tokenizer(folder.parent / f"{folder.name}-vocabulary"),
+        text_encoder=text_encoder(),
+        tokenizer=tokenizer(folder.parent / f"{folder.name}-vocabulary"),
         unet=_denoiser(),
         scheduler=_scheduler(scheduler),
         safety_checker=None,
@@ -66,11 +66,11 @@ def build(
 def build_scorer(folder: Path) -> Path:
     """Write a CLIP model to `folder` and return it: its scores mean nothing, but differ."""
     torch.manual_seed(0)
-    text = _text_config()
+    text = text_config()
     vision = {**_NARROW, "image_size": 16, "patch_size": 8}
     CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=vision, projection_dim=8)).save_pretrained(folder)
     pictures = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
-    CLIPProcessor(pictures, _tokenizer(folder.parent / f"{folder.name}-vocabulary")).save_pretrained(folder)
+    CLIPProcessor(pictures, tokenizer(folder.parent / f"{folder.name}-vocabulary")).save_pretrained(folder)
     return folder
 
 
@@ -112,21 +112,22 @@ def _autoencoder(channels: int) -> AutoencoderKL:
     )
 
 
-def _text_encoder() -> CLIPTextModel:
-    return CLIPTextModel(_text_config())
+def text_encoder() -> CLIPTextModel:
+    return CLIPTextModel(text_config())
 
 
-def _text_config() -> CLIPTextConfig:
+def text_config(**changes: Any) -> CLIPTextConfig:
     return CLIPTextConfig(
         vocab_size=2 * len(_LETTERS) + len(_SPECIAL),
         bos_token_id=2 * len(_LETTERS),
         eos_token_id=2 * len(_LETTERS) + 1,
         pad_token_id=2 * len(_LETTERS) + 1,
         **_NARROW,
+        **changes,
     )
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
+def tokenizer(folder: Path) -> CLIPTokenizer:
     """Letter by letter: no merges at all."""
     folder.mkdir(parents=True)
     tokens = [*_LETTERS, *(f"{letter}</w>" for letter in _LETTERS), *_SPECIAL]

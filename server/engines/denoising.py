@@ -48,6 +48,11 @@ class Denoising:
         limits = [getattr(config, name, None) for name in ("num_train_timesteps", "original_inference_steps")]
         return min((limit for limit in limits if limit is not None), default=None)
 
+    @property
+    def taken(self) -> int:
+        """Steps taken since the last listener began."""
+        return self._done
+
     @contextmanager
     def heard_by(self, listener: Callable[[Step], None]) -> Generator[None]:
         """Call `listener` after each step within the block. What it raises ends the loop."""
@@ -93,5 +98,20 @@ def decoded(pipeline: Any, latents: Any, width: int, height: int) -> Any | None:
         return None
     config = autoencoder.config
     latents = latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
-    pixels = autoencoder.decode(latents.to(autoencoder.dtype), return_dict=False)[0]
+    with _enough_range(pipeline, autoencoder):
+        pixels = autoencoder.decode(latents.to(autoencoder.dtype), return_dict=False)[0]
     return processor.postprocess(pixels, output_type="np")
+
+
+@contextmanager
+def _enough_range(pipeline: Any, autoencoder: Any) -> Generator[None]:
+    """SDXL's autoencoder overflows in float16: its pipelines decode in float32, and put it back afterwards."""
+    narrow = str(autoencoder.dtype) == "torch.float16" and getattr(autoencoder.config, "force_upcast", False)
+    if not narrow or not hasattr(pipeline, "upcast_vae"):
+        yield
+        return
+    autoencoder.float()
+    try:
+        yield
+    finally:
+        autoencoder.half()

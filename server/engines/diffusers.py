@@ -1,18 +1,18 @@
 """Text to image by any diffusers pipeline: what runs inside the worker process of an image model."""
 
 import logging
+import math
+import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 from transformers.utils import logging as transformers_logging
@@ -24,8 +24,9 @@ from server.engines.image_encode import encoded, from_pixels, is_picture, resize
 from server.engines.image_order import SEEDS, Order
 from server.engines.image_sizes import ImageSizes, Size
 from server.engines.pipeline_form import Form
+from server.engines.pipeline_load import DiffusersOptions, load
 from server.engines.schedulers import Schedulers
-from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from server.errors import EngineFailed, InvalidRequest, ModelUnavailable, Overloaded, SageholdError
 
 if TYPE_CHECKING:
     from server.engines.image_scorer import ClipScorer
@@ -33,32 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TICK = 0.2  # seconds: how often a job that has nothing to tell can be cancelled
-
-
-@dataclass(frozen=True, slots=True)
-class DiffusersOptions:
-    """The fields of `DiffusersModel` in server/models/spec.py that the engine needs, described there."""
-
-    path: str
-    size: tuple[int, int]
-    sizes: tuple[str, ...] = ()
-    resample: str = "none"
-    steps: int = 30
-    guidance: float = 7.5
-    dtype: str = "auto"
-    device: str = "auto"
-    offload: str = "none"
-    tiling: bool = False
-    compile: bool = False
-    variant: str | None = None
-    max_batch: int = 4
-    scorer: str | None = None
-    threads: int = 0
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "DiffusersOptions":
-        """From a mapping that may hold more than these."""
-        return cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
 
 
 class _NobodyWaitsError(Exception):
@@ -73,41 +48,13 @@ def create(options: Mapping[str, Any]) -> "DiffusersHandler":
     # A worker writes to a log: progress bars are for terminals.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
-    pipeline = _load(chosen)
+    pipeline, device = load(chosen)
     scorer = None
     if chosen.scorer is not None:
         from server.engines.image_scorer import ClipScorer
 
-        scorer = ClipScorer.load(Path(chosen.scorer), pipeline.device, pipeline.dtype)
+        scorer = ClipScorer.load(Path(chosen.scorer), device, pipeline.dtype)
     return DiffusersHandler(pipeline, chosen, scorer)
-
-
-def _load(options: DiffusersOptions) -> Any:
-    folder = Path(options.path)
-    if not (folder / "model_index.json").is_file():
-        raise ModelUnavailable("The image model's folder holds no model_index.json.")
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = options.dtype
-    if name == "auto":
-        name = "bfloat16" if device == "cuda" else "float32"
-    try:
-        pipeline = DiffusionPipeline.from_pretrained(
-            folder,
-            dtype=getattr(torch, name),
-            variant=options.variant,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError) as error:
-        log.error("the pipeline in %s could not be loaded: %s", folder, error)
-        raise ModelUnavailable(
-            "The image model's folder is incomplete, wants code of its own, or its weights are not safetensors."
-        ) from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
 
 
 class DiffusersHandler:
@@ -123,13 +70,14 @@ class DiffusersHandler:
         self._scorer = scorer
         if not {"prompt", "output_type"} <= self._drawing.takes:
             raise ModelUnavailable(f"A {type(pipeline).__name__} draws nothing from a text prompt.")
-        processor = getattr(pipeline, "image_processor", None)
+        own = (options.size[0], options.size[1])
         self._sizes = ImageSizes(
-            own=(options.size[0], options.size[1]),
+            own=own,
             declared=tuple(size for size in map(image_sizes.parse, options.sizes) if size is not None),
             resampled=options.resample != "none",
-            factor=1 if processor is None else int(processor.config.vae_scale_factor),
+            factor=self._drawing.step(own),
             flexible={"width", "height"} <= self._drawing.takes,
+            longest=self._drawing.longest,
         )
         self._schedulers = Schedulers(pipeline.scheduler)
         self._redrawing: Form | None = None
@@ -154,28 +102,48 @@ class DiffusersHandler:
             raise InvalidRequest("This model makes images only.", param="model")
         form = self._form_for(job)
         seat = self._schedulers.seat(job.scheduler)
+        guidance = self._options.guidance if job.guidance is None else job.guidance
+        self._demand(job, form, guidance)
         steps = self._options.steps if job.steps is None else job.steps
         limit = seat.most_steps
         if "num_inference_steps" in form.takes and limit is not None and steps > limit:
             raise InvalidRequest(f"This model takes at most {limit} steps.", param="steps")
-        if job.guidance is not None and form.guidance_parameter is None:
-            raise InvalidRequest("This model takes no guidance scale.", param="guidance")
-        if job.negative_prompt is not None and "negative_prompt" not in form.takes:
-            raise InvalidRequest("This model takes no negative prompt.", param="negative_prompt")
         target, drawn = self._sizes.choose(job.width, job.height)
         if job.starts:
             drawn = self._sizes.enlarged(drawn, job.enlarge)
-        return Order(
+        order = Order(
             job=job,
             form=form,
             seat=seat,
+            own=self._sizes.own,
             target=target,
             drawn=drawn,
             steps=steps,
-            guidance=self._options.guidance if job.guidance is None else job.guidance,
+            guidance=guidance,
             seed=secrets.randbits(32) if job.seed is None else job.seed % SEEDS,
             starts=tuple(_start(data, drawn) for data in job.starts),
         )
+        order.demand()
+        return order
+
+    @staticmethod
+    def _demand(job: ImageJob, form: Form, guidance: float) -> None:
+        """Raises InvalidRequest for what the request says and the pipeline would take no notice of."""
+        if job.steps is not None and "num_inference_steps" not in form.takes:
+            raise InvalidRequest("This model takes no number of steps.", param="steps")
+        if job.seed is not None and "generator" not in form.takes:
+            raise InvalidRequest("This model takes no seed.", param="seed")
+        if job.guidance is not None and form.guidance_parameter is None:
+            raise InvalidRequest("This model takes no guidance scale.", param="guidance")
+        if job.negative_prompt is None:
+            return
+        if "negative_prompt" not in form.takes or not form.contrasts(math.inf):
+            raise InvalidRequest("This model takes no negative prompt.", param="negative_prompt")
+        if not form.contrasts(guidance):
+            raise InvalidRequest(
+                f"This model takes no notice of a negative prompt at a guidance of {guidance:g}.",
+                param="negative_prompt",
+            )
 
     def _form_for(self, job: ImageJob) -> Form:
         if not job.starts:
@@ -211,6 +179,37 @@ class DiffusersHandler:
                 wait([painting])
 
     def _paint(
+        self, order: Order, indexes: range, tell: Callable[[Picture | None], None], stop: threading.Event
+    ) -> None:
+        """Draw, and say of what goes wrong whose fault it is. The next job finds the pipeline as it was."""
+        try:
+            self._draw(order, indexes, tell, stop)
+            return
+        except (_NobodyWaitsError, SageholdError):
+            raise
+        except torch.OutOfMemoryError as error:
+            log.error("no memory left on the GPU for %d × %s: %s", len(indexes), order, error)
+        except torch.AcceleratorError:
+            # After a fault of the device every later call in this process fails too: the next worker's won't.
+            log.exception("the GPU reports a fault; ending this worker")
+            os._exit(1)
+        except ValueError as error:
+            if order.seat.taken:
+                raise _broke(error) from error
+            # What a class looks at no sooner than in its call; check_inputs has agreed, or the class has none.
+            log.warning("the pipeline refuses %s", order, exc_info=True)
+            raise order.refused(str(self._sizes)) from error
+        except Exception as error:
+            raise _broke(error) from error
+        # Here the exception is gone, and with its traceback what held the tensors of the drawing.
+        order.form.pipeline.maybe_free_model_hooks()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise Overloaded(
+            "The GPU has too little memory left for this request. A smaller size, or fewer images at once, need less."
+        )
+
+    def _draw(
         self, order: Order, indexes: range, tell: Callable[[Picture | None], None], stop: threading.Event
     ) -> None:
         pipeline, wanted = order.form.pipeline, order.previews
@@ -262,6 +261,11 @@ class DiffusersHandler:
         image = resized(image, order.target, resample)
         data = encoded(image, order.job.format, order.job.compression)
         return Picture(index, data, image.width, image.height, partial, order.seed_of(index), score)
+
+
+def _broke(error: Exception) -> EngineFailed:
+    log.error("the pipeline broke on a request", exc_info=error)
+    return EngineFailed("The model's pipeline broke on this request; the server's log has the details.")
 
 
 def _start(data: bytes, size: Size) -> Image.Image:

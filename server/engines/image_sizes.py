@@ -17,7 +17,8 @@ class ImageSizes:
 
     own: what it was trained for, and the default. declared: the further sizes its config names; empty means any
     that `factor` divides, up to four times the own size's pixels. resampled: the declared ones are made from a
-    picture of the own size. flexible: the pipeline can be told a size at all.
+    picture of the own size. flexible: the pipeline can be told a size at all. longest: pixels that no side may exceed,
+    of pipelines that have learned positions so far and no further.
     Raises ModelUnavailable for a config that names sizes which can't be drawn, so that it is told at load rather
     than by every request that asks for one.
     """
@@ -27,11 +28,18 @@ class ImageSizes:
     resampled: bool
     factor: int
     flexible: bool
+    longest: int | None = None
 
     def __post_init__(self) -> None:
         for size in (self.own,) if self.resampled else (self.own, *self.declared):
             if not self._draws(size):
-                raise ModelUnavailable(f"The config names the size {name(size)}, which this pipeline can't draw.")
+                bound = f", up to {self.longest} a side" if self.longest is not None else ""
+                raise ModelUnavailable(
+                    f"The config names the size {name(size)}, which this pipeline can't draw: "
+                    f"it draws multiples of {self.factor}{bound}."
+                    if self.flexible
+                    else f"The config names the size {name(size)}, and this pipeline can't draw at a chosen size."
+                )
 
     def choose(self, width: int | None, height: int | None) -> tuple[Size, Size]:
         """The size of the file and the size to draw it at. Raises InvalidRequest that lists the sizes."""
@@ -45,7 +53,7 @@ class ImageSizes:
         if not self.flexible:
             return drawn
         pixels = drawn[0] * drawn[1]
-        times = min(times, math.sqrt(max(self._most_pixels, pixels) / pixels))
+        times = min(times, math.sqrt(max(self._most_pixels, pixels) / pixels), (self.longest or math.inf) / max(drawn))
         width, height = (max(length, int(length * times) // self.factor * self.factor) for length in drawn)
         return width, height
 
@@ -53,7 +61,8 @@ class ImageSizes:
         listed = ", ".join(dict.fromkeys(map(name, (self.own, *self.declared))))
         if self.declared or self.resampled or not self.flexible:
             return listed
-        return f"{listed}, or any multiples of {self.factor} up to {self._most_pixels} pixels in all"
+        bound = f" and {self.longest} a side" if self.longest is not None else ""
+        return f"{listed}, or any multiples of {self.factor} up to {self._most_pixels} pixels in all{bound}"
 
     @property
     def _most_pixels(self) -> int:
@@ -67,6 +76,7 @@ class ImageSizes:
     def _draws(self, size: Size) -> bool:
         """Whether the pipeline itself can make that size."""
         possible = min(size) > 0 and all(length % self.factor == 0 for length in size)
+        possible = possible and (self.longest is None or max(size) <= self.longest)
         return possible and (self.flexible or size == self.own)
 
 

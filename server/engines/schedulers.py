@@ -1,6 +1,7 @@
 """A pipeline's own scheduler, and those of other classes that may take its place for a job."""
 
 import inspect
+import logging
 from typing import Any
 
 import diffusers
@@ -8,6 +9,8 @@ from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 
 from server.engines.denoising import Denoising
 from server.errors import InvalidRequest
+
+log = logging.getLogger(__name__)
 
 _EXCHANGEABLE = {kind.name for kind in KarrasDiffusionSchedulers} | {"LCMScheduler"}
 """Classes that read one another's config: those that diffusers lists, and that of models distilled to few steps."""
@@ -30,7 +33,15 @@ class Schedulers:
                     f"{type(self._own).__name__}.",
                     param="quality",
                 )
-            self._seats[name] = Denoising(self._made(getattr(diffusers, name)))
+            try:
+                self._seats[name] = Denoising(self._made(getattr(diffusers, name)))
+            except ImportError as error:
+                # diffusers has a stand-in for a class whose libraries aren't there, which says so when it is made.
+                log.error("the scheduler %s: %s", name, str(error).strip())
+                raise InvalidRequest(
+                    f"The config's scheduler for this quality, {name}, needs a package that is not installed here.",
+                    param="quality",
+                ) from error
         return self._seats[name]
 
     def _may_be(self, name: str) -> bool:

@@ -1,6 +1,12 @@
-"""A model that talks nonsense is not served: the check that runs after each load and each wake from sleep."""
+"""A model that talks nonsense is not served: the check that runs after each load and each wake from sleep.
+
+A config's `probe` asks for something and looks at the answer. A model without one gets the smallest job of its task, which
+has to come through: an engine that loads and then can't compute would otherwise die of every request.
+"""
 
 import io
+import logging
+import math
 import re
 from contextlib import aclosing
 from pathlib import Path
@@ -12,7 +18,9 @@ from PIL import Image
 from server.core import (
     AudioChunk,
     ChatJob,
+    Event,
     ImageJob,
+    Job,
     Picture,
     ReasoningDelta,
     Segment,
@@ -21,9 +29,12 @@ from server.core import (
     TextDelta,
     TranscriptionJob,
 )
+from server.engines.audio_wav import as_wav
 from server.engines.base import Engine
-from server.errors import ModelUnavailable, SageholdError
-from server.models.spec import ModelSpec, Probe
+from server.errors import InvalidRequest, ModelUnavailable, SageholdError
+from server.models.spec import DiffusersModel, FakeModel, ModelSpec, Probe
+
+log = logging.getLogger(__name__)
 
 SAMPLE_RATE = 24_000
 """Of SpeechJob's pcm format: mono, s16le."""
@@ -39,29 +50,84 @@ FLATTEST = 4.0
 
 
 async def check(spec: ModelSpec, engine: Engine, path: Path) -> None:
-    """Run the model's probe, if it has one. `path` is the model's folder, for files that the probe names.
+    """Run the model's probe, or the smallest job. `path` is the model's folder, for files that the probe names.
 
     Raises ModelUnavailable with what was asked and what came.
     """
-    if spec.probe is None:
-        return
+    timeout = spec.probe.timeout if spec.probe is not None else _bound(spec)
     try:
-        with anyio.fail_after(spec.probe.timeout):
-            match spec.task:
-                case Task.CHAT:
-                    await _chat(spec, spec.probe, engine)
-                case Task.TRANSCRIPTION:
-                    await _transcription(spec, spec.probe, engine, path)
-                case Task.SPEECH:
-                    await _speech(spec, spec.probe, engine)
-                case Task.IMAGE:
-                    await _image(spec, spec.probe, engine)
+        with anyio.fail_after(timeout):
+            match spec.task, spec.probe:
+                case _, None:
+                    await _computes(spec, engine)
+                case Task.CHAT, probe:
+                    await _chat(spec, probe, engine)
+                case Task.TRANSCRIPTION, probe:
+                    await _transcription(spec, probe, engine, path)
+                case Task.SPEECH, probe:
+                    await _speech(spec, probe, engine)
+                case Task.IMAGE, probe:
+                    await _image(spec, probe, engine)
     except TimeoutError:
-        raise ModelUnavailable(f"The model's probe took longer than {spec.probe.timeout:g} s.") from None
+        raise ModelUnavailable(f"The model's probe took longer than {timeout:g} s.") from None
     except ModelUnavailable:
         raise
     except SageholdError as error:
         raise ModelUnavailable(f"The model's probe failed: {error.message}") from error
+
+
+# ---------------------------------------------------------------- without a probe in the config
+
+
+def smallest_job(spec: ModelSpec) -> Job:
+    """A job of the model's task that asks for as little as there is: a token, a word, a second of noise, a step."""
+    match spec.task:
+        case Task.CHAT:
+            hello = {"role": "user", "content": "Hello"}
+            return ChatJob(model=spec.name, messages=(hello,), max_tokens=1, temperature=0.0, top_logprobs=0)
+        case Task.TRANSCRIPTION:
+            # Quiet noise, and no detection of voices, which would leave the model nothing to hear.
+            noise = np.random.default_rng(0).integers(-30, 30, 16_000, dtype="<i2")
+            return TranscriptionJob(
+                model=spec.name,
+                audio=as_wav(noise.tobytes(), 16_000),
+                filename="noise.wav",
+                vad=False,
+                beam_size=1,
+                fallback=False,
+            )
+        case Task.SPEECH:
+            return SpeechJob(model=spec.name, text="Hello.", format="pcm")
+        case Task.IMAGE:
+            return ImageJob(model=spec.name, prompt="a red apple", steps=1, seed=0)
+
+
+def _bound(spec: ModelSpec) -> float:
+    """Seconds. What is compiled at the first job takes its time there."""
+    timeout: float = Probe.model_fields["timeout"].default
+    return 5 * timeout if isinstance(spec, DiffusersModel) and spec.compile else timeout
+
+
+async def _computes(spec: ModelSpec, engine: Engine) -> None:
+    """Raises EngineFailed, or ModelUnavailable where what comes is made of no numbers."""
+    if isinstance(spec, FakeModel):
+        return  # its answers are written down beforehand
+    try:
+        async with aclosing(engine.run(smallest_job(spec))) as events:
+            async for event in events:
+                _demand_numbers(event)
+    except InvalidRequest as error:
+        # A model may want more than the smallest job says (a chat template, other sizes). That is no sign of damage.
+        log.warning("model %s: not probed, since it refuses the smallest job: %s", spec.name, error.message)
+
+
+def _demand_numbers(event: Event) -> None:
+    """Pictures that are no numbers are told by the engine itself; samples of audio can't be anything else."""
+    if isinstance(event, TextDelta) and not all(math.isfinite(token.logprob) for token in event.logprobs or ()):
+        raise ModelUnavailable("The model's probe failed: the probability of its first token is no number.")
+
+
+# ---------------------------------------------------------------- with one
 
 
 async def _chat(spec: ModelSpec, probe: Probe, engine: Engine) -> None:

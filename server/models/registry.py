@@ -104,7 +104,9 @@ class Registry:
 
         Raises Overloaded (too many wait, or the wait is over) or ModelUnavailable (it can't be loaded).
         """
-        async with self._slots[spec.name].lease(self._queue_timeout) as engine:
+        # A load that is under way ends by itself: it gets its room within the one time, and is up within the other.
+        load_wait = self._queue_timeout + self._load_timeout
+        async with self._slots[spec.name].lease(self._queue_timeout, load_wait) as engine:
             yield engine
 
     def busy(self, spec: ModelSpec) -> float:

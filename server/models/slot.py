@@ -92,6 +92,7 @@ class Slot:
         self._reason: str | None = None
         self._loaded: _Loaded | None = None
         self._work: asyncio.Task[SageholdError | None] | None = None
+        self._coming = False  # whether the work is to load or wake, burial of a dead engine before it included
         self._waiting = 0
         self._backoff = Backoff(clock)
         self._died = False
@@ -144,9 +145,11 @@ class Slot:
     # ------------------------------------------------------------ use
 
     @asynccontextmanager
-    async def lease(self, wait: float) -> AsyncGenerator[Engine, None]:
-        """The engine, ready, kept where it is for the length of the block. `wait`: longest wait in seconds.
+    async def lease(self, wait: float, load_wait: float | None = None) -> AsyncGenerator[Engine, None]:
+        """The engine, ready, kept where it is for the length of the block.
 
+        wait: longest wait in seconds; load_wait: longest wait for a load or wake that is under way, from when this
+        caller began to wait for it; as `wait` if not given.
         Raises Overloaded when too many wait already or the wait is over, ModelUnavailable when loading failed.
         """
         name = self.spec.name
@@ -154,8 +157,8 @@ class Slot:
             raise Overloaded(f"Too many requests are waiting for the model `{name}`. Please try again shortly.")
         self._waiting += 1
         try:
-            async with asyncio.timeout(wait):
-                loaded = await self._ready()
+            async with asyncio.timeout(wait) as bound:
+                loaded = await self._ready(lambda: bound.reschedule(_from_now(wait if load_wait is None else load_wait)))
         except TimeoutError:
             raise Overloaded(f"The model `{name}` is not ready yet. Please try again shortly.") from None
         finally:
@@ -175,7 +178,8 @@ class Slot:
         """Load or wake the model if that is needed. Raises ModelUnavailable, Overloaded."""
         await self._ready()
 
-    async def _ready(self) -> _Loaded:
+    async def _ready(self, on_loading: Callable[[], None] = lambda: None) -> _Loaded:
+        """on_loading: called when it begins to wait for a load or wake."""
         while True:
             if self._closed:
                 raise ModelUnavailable("The server is shutting down.")
@@ -185,6 +189,8 @@ class Slot:
                     return loaded
                 self._respect_backoff()
                 self._begin(self._bring_up, State.LOADING)
+            if self._coming:
+                on_loading()
             error = await self._outcome()
             if error is not None:
                 # Each waiter gets an exception of its own: tracebacks are written into the instance.
@@ -202,6 +208,7 @@ class Slot:
         assert self._work is None
         # At once, not when the task first runs: `aclose` must see what it would interrupt.
         self._state = state
+        self._coming = state is State.LOADING
         self._work = asyncio.create_task(self._finish(change), name=f"model {self.spec.name}")
 
     async def _finish(self, change: Callable[[], Coroutine[Any, Any, SageholdError | None]]) -> SageholdError | None:
@@ -348,3 +355,8 @@ class Slot:
             log.warning("model %s: stopping with %d requests in flight", self.spec.name, loaded.leases)
         finally:
             self._on_idle = told
+
+
+def _from_now(seconds: float) -> float:
+    """A moment by the event loop's clock."""
+    return asyncio.get_running_loop().time() + seconds

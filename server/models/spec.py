@@ -121,11 +121,16 @@ class DiffusersModel(GpuModel):
     offload: Literal["none", "model", "sequential"] = Field(
         default="none",
         description="what waits in host memory while it isn't needed, on CUDA: nothing, whole parts of the pipeline, or "
-        "single layers (least GPU memory, slowest)",
+        "single layers (least GPU memory, slowest); without a GPU it changes nothing, and is warned of",
     )
-    tiling: bool = Field(default=False, description="the autoencoder works in tiles: less memory for large pictures")
+    tiling: bool = Field(
+        default=False,
+        description="the autoencoder works in tiles, and on one picture at a time: less memory for large pictures",
+    )
     compile: bool = Field(
-        default=False, description="torch.compile of the denoiser: minutes at the first picture, faster from then on"
+        default=False,
+        description="torch.compile of the denoiser, which needs a compiler: minutes at the first picture (that of the "
+        "load) and at the first of each other size, faster from then on",
     )
     variant: str | None = Field(default=None, description="weight variant in the folder, such as fp16")
     max_batch: int = Field(default=4, ge=1, description="images drawn at once; more are drawn in turns")
@@ -139,6 +144,12 @@ class DiffusersModel(GpuModel):
     @property
     def task(self) -> Task:
         return Task.IMAGE
+
+    @model_validator(mode="after")
+    def _offload_from_a_gpu(self) -> Self:
+        if self.offload != "none" and self.device == "cpu":
+            raise ValueError(f"offload: {self.offload} is for GPUs, and device is cpu")
+        return self
 
     @field_validator("sizes")
     @classmethod

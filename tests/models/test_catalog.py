@@ -381,6 +381,12 @@ def test_every_shipped_config_and_example_is_valid() -> None:
     assert {"llama-3.3-70b", "llama-3.1-8b", "qwen3-8b-drafts", "qwen3-32b-fp8", "qwen2.5-vl-7b"} < names
 
 
+def test_offload_on_a_processor_is_refused(place: Place) -> None:
+    place.config(art="name: art\nengine: diffusers\npath: art\nsize: [64, 64]\ndevice: cpu\noffload: model\n")
+    [problem] = place.problems()
+    assert "offload: model is for GPUs, and device is cpu" in problem
+
+
 def test_examples_are_not_served(tmp_path: Path) -> None:
     catalog = Catalog.load(ROOT / "model_configs", tmp_path, None)
     assert "qwen3-8b" not in {one.spec.name for one in catalog.missing}

@@ -3,11 +3,13 @@
 import io
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import TypeAdapter
 
 from server.core import (
     Accepted,
@@ -22,13 +24,14 @@ from server.core import (
     SpeechJob,
     Task,
     TextDelta,
+    TokenLogprob,
     TranscriptionJob,
     Usage,
 )
 from server.engines.base import Footprint
-from server.errors import EngineFailed, ModelUnavailable
-from server.models.probe import check
-from server.models.spec import FakeModel, Probe
+from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from server.models.probe import check, smallest_job
+from server.models.spec import FakeModel, ModelSpec, Probe
 
 pytestmark = pytest.mark.anyio
 
@@ -77,13 +80,91 @@ def picture(image: Image.Image, partial: int | None = None) -> Picture:
     return Picture(0, data.getvalue(), image.width, image.height, partial)
 
 
-async def fails(model: FakeModel, engine: Answers, path: Path = Path()) -> str:
+async def fails(model: ModelSpec, engine: Answers, path: Path = Path()) -> str:
     with pytest.raises(ModelUnavailable) as caught:
         await check(model, engine, path)
     return caught.value.message
 
 
-async def test_no_probe_asks_nothing() -> None:
+BARE: dict[Task, dict[str, Any]] = {
+    Task.CHAT: {"engine": "vllm"},
+    Task.TRANSCRIPTION: {"engine": "whisper"},
+    Task.SPEECH: {"engine": "piper", "voices": {"joe": {"file": "joe.onnx"}}},
+    Task.IMAGE: {"engine": "diffusers", "size": [64, 64]},
+}
+"""The rest of a config without a probe."""
+
+
+def bare(task: Task, **fields: Any) -> ModelSpec:
+    """A model without a probe."""
+    return TypeAdapter[ModelSpec](ModelSpec).validate_python({"name": "m", "path": "m", **BARE[task], **fields})
+
+
+@pytest.mark.parametrize("task", Task)
+async def test_without_a_probe_the_smallest_job_must_come_through(task: Task) -> None:
+    engine = Answers()
+    await check(bare(task), engine, Path())
+    assert engine.job is not None
+    assert engine.job.task is task
+
+
+async def test_the_smallest_jobs_are_small() -> None:
+    chat, image, ears = (smallest_job(bare(task)) for task in (Task.CHAT, Task.IMAGE, Task.TRANSCRIPTION))
+    assert isinstance(chat, ChatJob)
+    assert (chat.max_tokens, chat.temperature) == (1, 0.0)
+    assert isinstance(image, ImageJob)
+    assert (image.steps, image.n, image.width) == (1, 1, None)
+    assert isinstance(ears, TranscriptionJob)
+    assert (len(ears.audio), ears.vad) == (44 + 2 * 16_000, False)  # a WAV header and a second, heard as it is
+
+
+@pytest.mark.parametrize("task", Task)
+async def test_an_engine_that_cannot_compute_is_not_served(task: Task) -> None:
+    class Dies(Answers):
+        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+            yield Accepted()
+            raise EngineFailed
+
+    assert (await fails(bare(task), Dies())).startswith("The model's probe failed: The model's engine stopped")
+
+
+async def test_a_first_token_without_a_probability_is_a_failure() -> None:
+    broken = TextDelta(0, "!", (TokenLogprob("!", float("nan"), (33,)),))
+    assert "no number" in await fails(bare(Task.CHAT), Answers(broken))
+
+
+async def test_a_model_that_refuses_the_smallest_job_is_served_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Refuses(Answers):
+        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+            raise InvalidRequest("This model has no chat template.")
+            yield
+
+    await check(bare(Task.CHAT), Refuses(), Path())
+    assert "model m: not probed, since it refuses the smallest job: This model has no chat template." in caplog.text
+
+
+async def test_the_smallest_job_has_a_bound_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hangs(Answers):
+        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+            await anyio.sleep_forever()
+            yield
+
+    bounds: list[float] = []
+
+    def at_once(seconds: float) -> Any:
+        bounds.append(seconds)
+        return timed(0)
+
+    timed = anyio.fail_after
+    monkeypatch.setattr(anyio, "fail_after", at_once)
+    assert await fails(bare(Task.CHAT), Hangs()) == "The model's probe took longer than 120 s."
+    assert "600 s" in await fails(bare(Task.IMAGE, compile=True), Hangs())
+    assert bounds == [120, 600]
+
+
+async def test_a_fake_is_asked_nothing() -> None:
     engine = Answers()
     await check(FakeModel(name="m", engine="fake", serves=Task.CHAT), engine, Path())
     assert engine.job is None

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ByteSize
 
 from server.core import Accepted, Event, Job, Task, TextDelta, Usage
 from server.engines.base import Engine, Footprint
-from server.errors import ModelUnavailable, Overloaded
+from server.errors import EngineFailed, ModelUnavailable, Overloaded
 from server.models.machine import Machine
 from server.models.grant import Grant
 from server.models.memory import MemoryLedger
@@ -243,6 +244,30 @@ async def test_files_that_went_away_are_named(bench: Bench, caplog: pytest.LogCa
         await use(registry, spec)
     assert caught.value.message == "The model's file ears is missing."
     assert f"{bench.models_dir}/ears is missing; bring it by: scripts/models" in caplog.text
+    await registry.stop()
+
+
+async def test_a_model_that_loads_and_cannot_compute_is_not_served(bench: Bench) -> None:
+    """Its config has no probe: the smallest job finds out, once, rather than every request."""
+
+    class Fails(Stub):
+        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+            yield Accepted()
+            raise EngineFailed
+
+    folder = bench.models_dir / "ears"
+    folder.mkdir()
+    for file in ("config.json", "model.bin"):
+        (folder / file).write_bytes(b"{}")
+    bench.kind = Fails
+    spec = WhisperModel(name="ears", engine="whisper", path="ears", load="lazy", host_memory=ByteSize(1), gpu_memory=ByteSize(0))
+    registry = bench.registry(spec)
+    with pytest.raises(ModelUnavailable, match="The model's probe failed: The model's engine stopped"):
+        await use(registry, spec)
+    state = registry.states()["ears"]
+    assert state.state is State.FAILED
+    assert (state.reason or "").startswith("The model's probe failed")
+    assert (bench.made[0].stopped, dict(bench.ledger.held)) == (1, {})
     await registry.stop()
 
 

@@ -186,6 +186,56 @@ async def test_a_wait_that_is_over_is_overload_and_the_load_goes_on(slot: Slot, 
     assert steps.done == ["load"]
 
 
+async def test_a_load_may_take_longer_than_the_queue(slot: Slot, steps: Steps) -> None:
+    """Who finds the model unloaded, or on its way, waits for the load by the load's time."""
+    steps.go.clear()
+    first, second = (asyncio.create_task(use_patiently(slot)) for _ in range(2))
+    await waiting(slot, 2)
+    for _ in range(10):  # more than enough turns for a bound of 0 to be over
+        await asyncio.sleep(0)
+    steps.go.set()
+    assert await first is await second
+
+
+async def test_a_load_has_its_own_bound(slot: Slot, steps: Steps) -> None:
+    steps.go.clear()
+    with pytest.raises(Overloaded, match="not ready yet") as caught:
+        async with slot.lease(60, 0):
+            pass
+    assert caught.value.headers["Retry-After"]
+    assert (slot.state, slot.waiting) == (State.LOADING, 0)
+    steps.go.set()
+
+
+async def test_what_is_no_load_is_waited_for_by_the_queue_time(slot: Slot, steps: Steps) -> None:
+    await use(slot)
+    steps.go.clear()
+    steps.begun.clear()
+    putting = asyncio.create_task(slot.evict(How.SLEEP))
+    await steps.begun.wait()
+    with pytest.raises(Overloaded, match="not ready yet"):
+        async with slot.lease(0, 60):
+            pass
+    steps.go.set()
+    await putting
+
+
+async def test_the_burial_of_a_dead_engine_is_part_of_the_load(slot: Slot, steps: Steps) -> None:
+    engine = await use(slot)
+    engine.alive = False  # type: ignore[misc]
+    steps.go.clear()
+    async with asyncio.TaskGroup() as group:
+        late = [group.create_task(use_patiently(slot)) for _ in range(2)]
+        await waiting(slot, 2)
+        steps.go.set()
+    assert late[0].result() is late[1].result()
+
+
+async def use_patiently(slot: Slot) -> Engine:
+    async with slot.lease(0, 60) as engine:
+        return engine
+
+
 async def test_a_failed_load_is_told_to_all_and_tried_again_after_a_back_off(
     slot: Slot, steps: Steps, clock: Clock
 ) -> None:

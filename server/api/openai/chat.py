@@ -1,5 +1,6 @@
 """POST /chat/completions: parse, open, render."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
@@ -12,7 +13,9 @@ from server.api.openai.chat_request import ChatRequest
 from server.api.openai.chat_response import answer_for, chunks, completion
 from server.api.openai.image_input import resolve_images
 from server.api.openai.quality import with_quality
-from server.api.sse import DONE, SseResponse
+from server.api.opening import streamed
+from server.api.sse import DONE
+from server.pipeline.run import Run
 
 router = APIRouter()
 
@@ -23,11 +26,15 @@ async def create(request: Request, caller: CallerDep, pipeline: PipelineDep, set
     body = await read_json(request, ChatRequest, limit=settings.max_body)
     job = with_quality(body.job(), body.quality, request)
     job = replace(job, messages=await while_connected(request, resolve_images(job.messages, settings)))
-    run = await while_connected(request, pipeline.open(job, caller))
-    answer = answer_for(run, asked=body.model, legacy=body.legacy)
+    opening = pipeline.open(job, caller)
     if body.stream:
-        frames = chunks(run, answer, job.n, include_usage=body.include_usage)
-        return SseResponse(run, frames, headers=run.headers, terminator=DONE)
-    async with run:
+
+        def frames(run: Run) -> AsyncGenerator[bytes, None]:
+            answer = answer_for(run, asked=body.model, legacy=body.legacy)
+            return chunks(run, answer, job.n, include_usage=body.include_usage)
+
+        return await streamed(request, opening, frames, terminator=DONE)
+    async with await while_connected(request, opening) as run:
+        answer = answer_for(run, asked=body.model, legacy=body.legacy)
         content = await while_connected(request, completion(run, answer, job.n))
     return Response(content, media_type="application/json", headers=run.headers)

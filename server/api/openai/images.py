@@ -20,7 +20,8 @@ from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
 from server.api.openai.image_store import ImageStore
 from server.api.openai.quality import QualityField, with_quality
-from server.api.sse import SseResponse, named_frame
+from server.api.opening import streamed
+from server.api.sse import named_frame
 from server.core import ImageFormat, ImageJob, Picture
 from server.engines.image_sizes import parse
 from server.errors import MethodNotAllowed, NotFound
@@ -85,12 +86,12 @@ async def generate(request: Request, caller: CallerDep, pipeline: PipelineDep, s
     """Pictures for a prompt, as URLs or base64; as events, each when it is there, with `stream`."""
     asked = await read_json(request, ImageRequest, limit=services.settings.max_body)
     job = with_quality(asked.job(), asked.quality, request)
-    run = await while_connected(request, pipeline.open(job, caller))
+    opening = pipeline.open(job, caller)
     if asked.stream:
-        return SseResponse(run, _events(run, asked), headers=run.headers)
+        return await streamed(request, opening, lambda run: _events(run, asked))
     form = asked.response_format or services.settings.image_response_format
     shelf = Shelf(services.images, _base_url(request, services.settings))
-    async with run:
+    async with await while_connected(request, opening) as run:
         return await while_connected(request, _answer(run, asked, form, shelf))
 
 

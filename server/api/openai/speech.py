@@ -19,7 +19,8 @@ from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
 from server.api.openai.models import visible
 from server.api.openai.quality import QualityField, with_quality
-from server.api.sse import RunResponse, SseResponse, frame
+from server.api.opening import streamed
+from server.api.sse import RunResponse, frame
 from server.core import AudioChunk, AudioFormat, Event, SpeechJob, Task, Usage
 from server.engines.voices import OPENAI_VOICES, known_names
 from server.models.spec import PiperModel, PiperVoice
@@ -72,9 +73,10 @@ async def speak(request: Request, caller: CallerDep, pipeline: PipelineDep, sett
     """Audio as it is spoken: a chunked body, or server-sent events."""
     body = await read_json(request, SpeechRequest, limit=settings.max_body)
     job = with_quality(body.job(), body.quality, request)
-    run = await while_connected(request, pipeline.open(job, caller))
+    opening = pipeline.open(job, caller)
     if body.stream_format == "sse":
-        return SseResponse(run, _frames(run), headers=run.headers)
+        return await streamed(request, opening, _frames)
+    run = await while_connected(request, opening)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(run)
         events = run.events()

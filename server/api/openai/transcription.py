@@ -20,7 +20,8 @@ from server.api.openai.extras import extras_of
 from server.api.openai.languages import code_of
 from server.api.openai.quality import QualityField, with_quality
 from server.api.openai.transcripts import Transcript
-from server.api.sse import SseResponse, frame
+from server.api.opening import streamed
+from server.api.sse import frame
 from server.core import Caller, TranscriptionJob
 from server.errors import InvalidRequest
 from server.pipeline.run import Run
@@ -88,10 +89,10 @@ async def _answer(
     form = await read_form(request, file_limit=settings.max_upload)
     fields = form.parse(TranscriptionForm, arrays=("timestamp_granularities", "include"))
     job = with_quality(fields.job(form, translate=translate), fields.quality, request)
-    run = await while_connected(request, pipeline.open(job, caller))
+    opening = pipeline.open(job, caller)
     if fields.stream:
-        return SseResponse(run, _frames(run), headers=run.headers)
-    async with run:
+        return await streamed(request, opening, _frames)
+    async with await while_connected(request, opening) as run:
         transcript = await while_connected(request, _whole(run))
         return _rendered(transcript, fields, translate=translate, headers=run.headers)
 
