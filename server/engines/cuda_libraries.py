@@ -6,7 +6,7 @@ name wherever it lies, so they are loaded first, by their paths.
 
 They lie in a folder of their own in the environment (requirements/cuda12.txt). In site-packages torch would take them
 for its own (torch/__init__.py: _preload_cuda_deps) and load them into every process that imports it, for 97 MB of
-private memory and 2 s each.
+private memory each.
 """
 
 import ctypes
