@@ -15,6 +15,7 @@ from rich.console import Console
 
 from scripts.benchmarks.accounts import accounts
 from scripts.benchmarks.allocator import allocator
+from scripts.benchmarks.front import front
 from scripts.benchmarks.load import Load, Sample
 from scripts.benchmarks.processes import Side, StartError
 from server.offline import go_offline
@@ -177,6 +178,7 @@ def dtype(
 
 app.command()(accounts)
 app.command()(allocator)
+app.command()(front)
 
 
 def _spec(model: str | None, models_dir: Path) -> Any:

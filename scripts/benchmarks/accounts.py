@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Annotated, Any
 
 import psutil
@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scripts.benchmarks.figures import Spread
+from scripts.benchmarks.figures import Spread, Times
 from scripts.benchmarks.processes import Server, Side, processor_seconds, serving
 
 console = Console()
@@ -35,21 +35,6 @@ NAMES = (("without accounts", "off"), ("with accounts", "keys"))
 TOLD = {"first": "answer begun", "whole": "answer done, less the model's time"}
 NEVER = 10**9
 """Limits that count every request and refuse none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Milliseconds."""
-
-    median: float
-    p99: float
-
-    @classmethod
-    def of(cls, seconds: Sequence[float]) -> "Times":
-        return cls(1000 * median(seconds), 1000 * quantiles(seconds, n=100, method="inclusive")[-1])
-
-    def told(self) -> tuple[str, str]:
-        return f"{self.median:.2f}", f"{self.p99:.2f}"
 
 
 def accounts(

@@ -80,6 +80,22 @@ class Spread:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Median and 99th percentile, in milliseconds."""
+
+    median: float
+    p99: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> "Times":
+        """Of two values or more."""
+        return cls(1000 * median(seconds), 1000 * quantiles(seconds, n=100, method="inclusive")[-1])
+
+    def told(self) -> tuple[str, str]:
+        return f"{self.median:.2f}", f"{self.p99:.2f}"
+
+
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     """Round by round, since two runs that follow each other share the machine's mood.
 

@@ -55,11 +55,11 @@ def measure(
     """
     ours = [psutil.Process(), *([neighbour] if neighbour else [])]
     before, begun = server.processor_seconds() + sum(map(processor_seconds, ours)), time.monotonic()
-    busy = _busy_seconds()
+    busy = busy_seconds()
     figures = _drive(server, load, seed, tokenizer)
     seconds = time.monotonic() - begun
     used = server.processor_seconds() + sum(map(processor_seconds, ours)) - before
-    others = (_busy_seconds() - busy - used) / (seconds * (os.cpu_count() or 1))
+    others = (busy_seconds() - busy - used) / (seconds * (os.cpu_count() or 1))
     return figures, max(0.0, others)
 
 
@@ -68,10 +68,10 @@ def wait_for_quiet(known: Iterable[psutil.Process], patience: float) -> None:
     ours = list(known)
     until = time.monotonic() + patience
     while time.monotonic() < until:
-        busy, used, begun = _busy_seconds(), sum(map(processor_seconds, ours)), time.monotonic()
+        busy, used, begun = busy_seconds(), sum(map(processor_seconds, ours)), time.monotonic()
         time.sleep(LOOK)
         used = sum(map(processor_seconds, ours)) - used
-        others = (_busy_seconds() - busy - used) / ((time.monotonic() - begun) * (os.cpu_count() or 1))
+        others = (busy_seconds() - busy - used) / ((time.monotonic() - begun) * (os.cpu_count() or 1))
         if others < DISTURBED:
             return
 
@@ -117,7 +117,7 @@ def _arguments(server: Server, load: Load, seed: int, tokenizer: Path) -> Sequen
     return [*words, "--ignore-eos", "--disable-tqdm", "--save-detailed"]
 
 
-def _busy_seconds() -> float:
+def busy_seconds() -> float:
     """Processor time of the whole machine that was not idle; what a hypervisor took from it counts as well."""
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)

@@ -46,6 +46,10 @@ class Server:
         self._known: set[psutil.Process] = {process}
 
     @property
+    def pid(self) -> int:
+        return int(self._process.pid)
+
+    @property
     def key(self) -> str | None:
         """The API key that a first start prints."""
         words = self.log.read_text(errors="replace").split()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmarks.account_steps import STEPS, measure_steps
-from scripts.benchmarks.accounts import Load, Times
+from scripts.benchmarks.accounts import Load
+from scripts.benchmarks.figures import Times
 
 
 def test_requests_come_at_the_stated_rate_and_alike_for_both_servers() -> None:
