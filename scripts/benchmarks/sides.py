@@ -29,9 +29,9 @@ TUNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "VLLM_LOGGING_
 """Variables that would change what is measured, and are not handed on."""
 
 
-def chat_model(models_dir: Path, name: str | None) -> VllmModel:
-    """The installed chat model of that name, or the first. Raises LookupError."""
-    installed = Catalog.load(REPOSITORY / "model_configs", models_dir, None).models
+def chat_model(models_dir: Path, name: str | None, configs: Path | None = None) -> VllmModel:
+    """The installed chat model of that name, or the first, by our own configs or others. Raises LookupError."""
+    installed = Catalog.load(configs or REPOSITORY / "model_configs", models_dir, None).models
     for spec in installed:
         if isinstance(spec, VllmModel) and name in (None, spec.name):
             return spec
