@@ -1,4 +1,4 @@
-"""The libraries that CTranslate2 opens by name when it first computes on a GPU."""
+"""The libraries that CTranslate2 opens by name when it first computes on a GPU, and those that these want in turn."""
 
 import ctypes
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from scripts.acceptance.check import Findings
 from scripts.acceptance.setting import Setting
 
-WANTED = ("libcublas.so.12", "libcudnn.so.9")
+WANTED = ("libnvrtc.so.12", "libcublasLt.so.12", "libcublas.so.12")
 
 
 def check(_setting: Setting, findings: Findings) -> None:

@@ -45,11 +45,11 @@ def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> str:
     """A heading for the machine, and a table of every figure."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     where = ", ".join(machine["gpus"]) or f"{machine['processor']}, no GPU"
+    host = f"{machine['cores']} cores, {machine['memory_gib']} GiB of host memory"
     told = [
         f"### {where}",
         "",
-        f"{machine['date']}; Python {machine['python']}, {versions}; "
-        f"{machine['cores']} cores, {machine['memory_gib']} GiB of host memory.",
+        f"{machine['date']}; Python {machine['python']}, {versions}; {host}.",
         "",
         "| check | figure | measured | expected | |",
         "|---|---|---|---|---|",

@@ -28,7 +28,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "libraries",
         "Libraries that CTranslate2 opens by name",
-        "libcublas 12 and cuDNN 9 found, float16 supported",
+        "CUDA 12's cuBLAS found, float16 supported",
         "scripts.acceptance.libraries:check",
         60,
         needs_gpu=True,
