@@ -27,7 +27,7 @@ def check(setting: Setting, findings: Findings) -> None:
         command += ["--streams", "1,16,64,256", "--rounds", "2", "--per-stream", "2"]
     elif (setting.models_dir / CHAT).is_dir():
         command += ["--model", CHAT, "--models-dir", str(setting.models_dir)]
-        command += ["--streams", "1,16", "--quick"] if setting.quick else ["--streams", "1,16,64", "--rounds", "3"]
+        command += ["--streams", "4", "--quick"] if setting.quick else ["--streams", "1,16,64", "--rounds", "3"]
     else:
         raise Skip(f"{CHAT} is not installed, and a processor is too slow for a dummy of full size")
     environment = {**os.environ, "COLUMNS": "120"}

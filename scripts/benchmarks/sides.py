@@ -77,11 +77,15 @@ def engine_arguments(spec: VllmModel, models_dir: Path) -> Mapping[str, Any]:
 
 
 def flags(arguments: Mapping[str, Any]) -> list[str]:
-    """Keyword arguments of vLLM's AsyncEngineArgs as flags of its server: structured values as JSON."""
+    """Keyword arguments of vLLM's AsyncEngineArgs as flags of its server: structures as JSON, None as no flag."""
     words: list[str] = []
     for name, value in arguments.items():
         flag = name.replace("_", "-")
-        if isinstance(value, bool):
+        if value is None:
+            continue
+        if isinstance(value, list | tuple):
+            words += [f"--{flag}", ",".join(map(str, value))]
+        elif isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         elif is_dataclass(value) and not isinstance(value, type):
             words += [f"--{flag}", json.dumps(asdict(value))]

@@ -1,4 +1,4 @@
-"""What older releases of vLLM lack is made up for: stand-ins with the names that 0.26 has, and the installed release."""
+"""What vLLM 0.26 lacks is made up for: stand-ins with the names that it has, and the installed release."""
 
 from types import SimpleNamespace
 from typing import Any
