@@ -11,11 +11,14 @@ from scripts.acceptance import stands
 from scripts.acceptance.answers import understood
 from scripts.acceptance.books import by_device, device_name, front_end_is_booked
 from scripts.acceptance.dummies import SHAPES, fitting, write_chat
+from scripts.acceptance.gpu import Device
 from scripts.acceptance.runner import StandError
 from scripts.acceptance.setting import Setting
 from scripts.acceptance.stands import BUDGETS, PAIR, plan_for, same_as, settle
+from scripts.acceptance.throughput import BESIDE
 from server.models import weights
 from server.models.catalog import Catalog
+from server.models.spec import VllmModel
 from server.settings import load_settings
 
 GIB = 2**30
@@ -77,6 +80,40 @@ def test_a_pair_has_memory_for_one(tmp_path: Path, name: str, gpu: bool) -> None
     (budget,) = map(int, plan.settings.values())
     needs = [int(getattr(spec, f"{kind}_memory") or 0) for spec in models]
     assert max(needs) < budget < sum(needs)
+
+
+@pytest.fixture
+def eighty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Setting:
+    """A machine with a GPU of 80 GB, by word only, and dummies that are made small."""
+    device = Device(0, "stand-in", 80 * GIB, GIB, (9, 0), mig=False, virtual=False)
+    monkeypatch.setattr(stands.gpu, "devices", lambda: [device])
+
+    def small(setting: Setting, kind: str, shape: str) -> Path:
+        folder = setting.work / shape
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model_index.json").write_text("{}")
+        return folder if kind == "pictures" else write_chat(folder, SHAPES[shape])
+
+    monkeypatch.setattr(stands, "_dummy", small)
+    return Setting(models_dir=tmp_path / "models", work=tmp_path / "work", gpu=True)
+
+
+def test_chat_and_pictures_share_a_gpu_by_configs_that_the_server_takes(eighty: Setting, tmp_path: Path) -> None:
+    plan = plan_for("shared", eighty, tmp_path)
+    painter, chat = sorted(Catalog.load(plan.configs, eighty.models_dir, None).models, key=lambda spec: spec.engine)
+    assert (painter.name, chat.name) == (stands.DUMMY_PAINTER, stands.DUMMY_CHAT)
+    assert chat.gpu_memory == int(80 * GIB * 0.4)
+    assert "llama-8b" in chat.path
+
+
+def test_the_benchmark_s_two_servers_fit_one_gpu(eighty: Setting, tmp_path: Path) -> None:
+    configs = stands.dummy_chat_configs(eighty, tmp_path, gpu_memory_utilization=BESIDE)
+    (spec,) = Catalog.load(configs, eighty.models_dir, None).models
+    assert isinstance(spec, VllmModel)
+    assert spec.gpu_memory_utilization is not None
+    assert 2 * spec.gpu_memory_utilization < 0.9
+    assert spec.max_num_seqs is not None
+    assert spec.max_num_seqs >= 256
 
 
 def test_budgets_are_settings_that_the_server_knows(monkeypatch: pytest.MonkeyPatch) -> None:

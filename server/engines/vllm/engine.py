@@ -210,7 +210,7 @@ class VllmEngine:
         try:
             # add_request would find the same, but only once there is work: a bad schema must be told before.
             llm.input_processor._validate_params(sampling, await llm.get_supported_tasks())
-        except (*releases.CLIENT_ERRORS, ValueError) as error:
+        except releases.REFUSALS as error:
             # What is left to be wrong here is the grammar: everything else was checked when it was rendered.
             raise prompts.invalid(str(error.args[0]), getattr(error, "parameter", None) or param) from None
         except EngineDeadError:

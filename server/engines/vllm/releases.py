@@ -1,6 +1,6 @@
 """What differs between the releases of vLLM that this code runs on, 0.26 to 0.32, under one name each.
 
-0.32 is what the locks hold; 0.26 is the last that wants torch 2.11, which machines with packages of their own may have.
+0.32 is what the locks hold; 0.26 wants torch 2.11, which a machine with packages of its own may have.
 """
 
 from typing import Any
@@ -25,8 +25,12 @@ try:
 except ImportError:
     from vllm.entrypoints.chat_utils import load_chat_template
 
+REFUSALS: tuple[type[Exception], ...] = (*CLIENT_ERRORS, ValueError)
+"""What its checks of sampling parameters raise."""
+
 __all__ = [
     "CLIENT_ERRORS",
+    "REFUSALS",
     "ErrorResponse",
     "load_chat_template",
     "reasoning_ended",
