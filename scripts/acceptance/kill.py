@@ -1,6 +1,7 @@
 """kill -9 of the front end: what it leaves behind."""
 
 import signal
+from contextlib import suppress
 
 import psutil
 
@@ -15,9 +16,19 @@ SLACK = 128 * 2**20
 
 
 def check(setting: Setting, findings: Findings) -> None:
-    server = setting.server
-    processes = tree(server.pid)
+    processes = tree(setting.server.pid)
     findings.tell("processes before", len(processes), least=2)
+    try:
+        _kill(setting, findings, processes)
+    finally:
+        # What lives on is a finding, not something to leave behind.
+        for one in filter(alive, processes):
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+def _kill(setting: Setting, findings: Findings, processes: list[psutil.Process]) -> None:
+    server = setting.server
     psutil.Process(server.pid).send_signal(signal.SIGKILL)
     took = until(lambda: not any(map(alive, processes)), WITHIN)
     left = [named(one) for one in processes if alive(one)]

@@ -98,6 +98,7 @@ class ServerStands:
             self.end()
             raise
         took = time.monotonic() - started
+        server.tree()  # it knows them from now on, and ends them even if the front end is gone by then
         running = Running(server.url, server.key or "", server.pid, str(server.log), took, seconds, before)
         self._up = name, server, running
         return running
