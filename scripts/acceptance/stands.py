@@ -152,7 +152,8 @@ def plan_for(name: str, setting: Setting, folder: Path) -> Plan:
         case "pair" | "tight":
             path = setting.models_dir / CHAT
             if not path.is_dir():
-                path = _dummy(setting, "chat", "tiny")
+                # On a processor a model takes what it takes: two tiny ones would both fit. On a GPU it takes its grant.
+                path = _dummy(setting, "chat", "tiny" if setting.gpu else "llama-1b")
             configs = _configs(folder, [_twin(twin, path, setting) for twin in PAIR])
             short = "gpu" if setting.gpu and name == "pair" else "host"
             return Plan(configs, (), PAIR, BUDGETS[short])
