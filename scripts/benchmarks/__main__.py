@@ -32,6 +32,7 @@ Rounds = Annotated[int, typer.Option(min=1, help="Rounds; the figures are their 
 Quick = Annotated[bool, typer.Option("--quick", help="One short round: does it run at all?")]
 Output = Annotated[Path, typer.Option(help="File for the figures, as JSON.", dir_okay=False)]
 ModelsDir = Annotated[Path, typer.Option(help="Folder of the models' weights.")]
+Configs = Annotated[Path | None, typer.Option("--model-configs", help="Folder of model configs other than our own.")]
 Model = Annotated[str | None, typer.Option(help="Chat model to measure; the first that is installed if none.")]
 Pause = Annotated[str, typer.Option(help="Ids of other processes to stop while a round is measured, comma-separated.")]
 Patience = Annotated[float, typer.Option(help="Longest wait before each round, in seconds, for a quiet machine.")]
@@ -50,22 +51,23 @@ def chat(
     patience: Patience = 30,
     model: Model = None,
     models_dir: ModelsDir = Path("models"),
+    configs: Configs = None,
+    per_stream: Annotated[int, typer.Option(min=1, help="Requests of each stream in a round.")] = 1,
     output: Output = Path("data/bench/chat.json"),
 ) -> None:
     """Throughput and latency of streamed chat: this server and `vllm.entrypoints.openai.api_server`, same engine."""
     from scripts.benchmarks import sides
     from scripts.benchmarks.compare import scratch
 
-    spec = _spec(model, models_dir)
+    spec = _spec(model, models_dir, configs)
     with scratch() as folder:
-        ours = sides.sagehold(folder / "data", model=spec.name, models_dir=models_dir.resolve())
+        ours = sides.sagehold(folder / "data", model=spec.name, models_dir=models_dir.resolve(), configs=configs)
         made = [ours, sides.vllm(spec, models_dir=models_dir.resolve())]
         if same_openmp:
             name = "vLLM, our OpenMP"
             made.append(sides.vllm(spec, models_dir=models_dir.resolve(), name=name, environment=sides.SAME_OPENMP))
-        samples = _compare(
-            made, _loads(streams, quick), 1 if quick else rounds, folder, models_dir, spec, pause, patience
-        )
+        loads = _loads(streams, quick, per_stream)
+        samples = _compare(made, loads, 1 if quick else rounds, folder, models_dir, spec, pause, patience)
     _tell(samples, made[-1].name, "chat", output, {})
 
 
@@ -181,22 +183,22 @@ app.command()(allocator)
 app.command()(front)
 
 
-def _spec(model: str | None, models_dir: Path) -> Any:
+def _spec(model: str | None, models_dir: Path, configs: Path | None = None) -> Any:
     from scripts.benchmarks import sides
 
     try:
-        return sides.chat_model(models_dir, model)
+        return sides.chat_model(models_dir, model, configs)
     except LookupError as error:
         console.print(f"bench: {error}; scripts/models brings the starter models")
         raise typer.Exit(2) from None
 
 
-def _loads(streams: str, quick: bool) -> list[Load]:
+def _loads(streams: str, quick: bool, per_stream: int = 1) -> list[Load]:
     """Enough requests a load that one round takes long beside its beginning and its end."""
     counts = [int(count) for count in streams.split(",")]
     if quick:
         return [Load(streams=count, requests=count, output_tokens=32) for count in counts]
-    return [Load(streams=count, requests=max(2, count)) for count in counts]
+    return [Load(streams=count, requests=max(2, count * per_stream)) for count in counts]
 
 
 def _compare(

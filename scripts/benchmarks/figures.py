@@ -34,11 +34,14 @@ def from_harness(result: Mapping[str, Any]) -> Figures:
     The harness stops its clock for the first token at the first chunk with a choice, which for the chat API names
     the role only. A server may send that before it has looked at the prompt, so it is no token; the second chunk is.
 
-    Raises ValueError if a request failed.
+    Raises ValueError if a request failed, or an answer has no token.
     """
     errors = [error for error in result["errors"] if error]
     if errors or result["completed"] != result["num_prompts"]:
         raise ValueError(f"{result['completed']} of {result['num_prompts']} requests were answered: {errors[:1]}")
+    if silent := sum(not waits for waits in result["itls"]):
+        # An engine that dies ends its streams, which the harness takes for short answers.
+        raise ValueError(f"{silent} of {result['num_prompts']} answers ended before their first token")
     first = [ttft + waits[0] for ttft, waits in zip(result["ttfts"], result["itls"], strict=True)]
     each = [
         sum(waits[1:]) / (tokens - 1)

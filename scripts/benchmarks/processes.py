@@ -50,6 +50,10 @@ class Server:
         return int(self._process.pid)
 
     @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
     def key(self) -> str | None:
         """The API key that a first start prints."""
         words = self.log.read_text(errors="replace").split()
@@ -59,7 +63,7 @@ class Server:
         """Raises StartError."""
         with httpx.Client(trust_env=False, timeout=5) as client:
             while True:
-                if self._process.poll() is not None:
+                if self.ended:
                     raise StartError(f"{self.side.name} ended while it started:\n{self.tail()}")
                 with contextlib.suppress(httpx.TransportError):
                     answer = client.get(f"{self.url}{self.side.ready_path}")
@@ -116,13 +120,11 @@ def processor_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-@contextmanager
-def serving(side: Side, folder: Path) -> Iterator[Server]:
-    """`side`, ready, for the length of the block. Its log lies in `folder`. Raises StartError."""
+def begin(side: Side, folder: Path) -> Server:
+    """Start `side` on a free port; its log lies in `folder`. Whoever calls this stops it."""
     port = _free_port()
     log = folder / f"{side.name.replace(' ', '-').replace(',', '')}.log"
     command = [word.replace("{port}", str(port)) for word in side.command]
-    begun = time.monotonic()
     with log.open("w") as output:
         process = psutil.Popen(
             command,
@@ -133,7 +135,14 @@ def serving(side: Side, folder: Path) -> Iterator[Server]:
             # Ctrl-C is for this program, which then ends its servers in order.
             start_new_session=True,
         )
-    server = Server(side, process, port, log)
+    return Server(side, process, port, log)
+
+
+@contextmanager
+def serving(side: Side, folder: Path) -> Iterator[Server]:
+    """`side`, ready, for the length of the block. Its log lies in `folder`. Raises StartError."""
+    begun = time.monotonic()
+    server = begin(side, folder)
     try:
         server.wait_until_ready(begun)
         yield server

@@ -32,9 +32,9 @@ TUNING = (
 """Variables that would change what is measured, and are not handed on."""
 
 
-def chat_model(models_dir: Path, name: str | None) -> VllmModel:
-    """The installed chat model of that name, or the first. Raises LookupError."""
-    installed = Catalog.load(REPOSITORY / "model_configs", models_dir, None).models
+def chat_model(models_dir: Path, name: str | None, configs: Path | None = None) -> VllmModel:
+    """The installed chat model of that name, or the first, by our own configs or others. Raises LookupError."""
+    installed = Catalog.load(configs or REPOSITORY / "model_configs", models_dir, None).models
     for spec in installed:
         if isinstance(spec, VllmModel) and name in (None, spec.name):
             return spec
@@ -80,11 +80,15 @@ def engine_arguments(spec: VllmModel, models_dir: Path) -> Mapping[str, Any]:
 
 
 def flags(arguments: Mapping[str, Any]) -> list[str]:
-    """Keyword arguments of vLLM's AsyncEngineArgs as flags of its server: structured values as JSON."""
+    """Keyword arguments of vLLM's AsyncEngineArgs as flags of its server: structures as JSON, None as no flag."""
     words: list[str] = []
     for name, value in arguments.items():
         flag = name.replace("_", "-")
-        if isinstance(value, bool):
+        if value is None:
+            continue
+        if isinstance(value, list | tuple):
+            words += [f"--{flag}", ",".join(map(str, value))]
+        elif isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         elif is_dataclass(value) and not isinstance(value, type):
             words += [f"--{flag}", json.dumps(asdict(value))]

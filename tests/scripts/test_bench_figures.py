@@ -34,6 +34,11 @@ def test_a_round_with_a_failed_request_is_no_round(change: dict[str, Any]) -> No
         from_harness(result(**change))
 
 
+def test_an_answer_that_ends_before_its_first_token_is_no_answer() -> None:
+    with pytest.raises(ValueError, match="1 of 2 answers ended before their first token"):
+        from_harness(result(itls=[[0.100, 0.020, 0.020], []]))
+
+
 def test_a_spread_tells_median_and_range() -> None:
     assert Spread.of([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0, 3)
     assert Spread.of([3.0, 1.0, 2.0]).told() == "2.0 (1.0–3.0)"

@@ -32,11 +32,13 @@ def test_engine_arguments_become_flags_of_vllms_server() -> None:
             "structured_outputs_config": Nested(),
             "limit_mm_per_prompt": {"image": 0},
             "kv_cache_memory_bytes": 1024,
+            "device_ids": [0, 1],
+            "max_model_len": None,
         }
     ) == [
         "--model", "folder", "--enforce-eager", "--no-enable-log-requests",
         "--structured-outputs-config", '{"backend": "guidance"}', "--limit-mm-per-prompt", '{"image": 0}',
-        "--kv-cache-memory-bytes", "1024",
+        "--kv-cache-memory-bytes", "1024", "--device-ids", "0,1",
     ]  # fmt: skip
 
 

@@ -98,12 +98,11 @@ class VllmEngine:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         with heap.permanent():
             from vllm.engine.arg_utils import AsyncEngineArgs
-            from vllm.renderers.chat_utils import load_chat_template
             from vllm.renderers.online_renderer import OnlineRenderer
             from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            from server.engines.vllm import output, prompt  # noqa: F401 - the first request needs them
+            from server.engines.vllm import output, prompt, releases  # noqa: F401 - the first request needs them
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
@@ -124,13 +123,13 @@ class VllmEngine:
             model_config=self._llm.model_config,
             renderer=self._llm.renderer,
             request_logger=None,
-            chat_template=load_chat_template(options.chat_template) if options.chat_template else None,
+            chat_template=releases.load_chat_template(options.chat_template) if options.chat_template else None,
             chat_template_content_format="auto",
             enable_auto_tools=options.tool_parser is not None,
             tool_parser=options.tool_parser,
             reasoning_parser=options.reasoning_parser or "",
         )
-        self._renderer.warmup()
+        releases.warmup(self._renderer)
         template.warn_if_missing(options.name, self._renderer)
         self._parser = self._renderer.parser
         self._defaults = self._llm.model_config.get_diff_sampling_param()
@@ -206,7 +205,11 @@ class VllmEngine:
     @property
     def running(self) -> int:
         """Requests that vLLM has not finished or aborted, by its own count."""
-        return 0 if self._llm is None else int(self._llm.get_num_unfinished_requests())
+        if self._llm is None:
+            return 0
+        from server.engines.vllm import releases
+
+        return releases.unfinished(self._llm)
 
     @property
     def pids(self) -> list[int]:
@@ -236,10 +239,10 @@ class VllmEngine:
             raise InvalidRequest("This model does chat only.", param="model")
         if not self.alive:
             raise EngineFailed
-        from vllm.exceptions import VLLMClientError
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         from server.engines.vllm import prompt as prompts
+        from server.engines.vllm import releases
 
         llm = self._llm
         prompt = await prompts.render(job, self._renderer, self._defaults, pictures=self._options.images)
@@ -249,7 +252,7 @@ class VllmEngine:
         try:
             # add_request would find the same, but only once there is work: a bad schema must be told before.
             llm.input_processor._validate_params(sampling, await llm.get_supported_tasks())
-        except (VLLMClientError, ValueError) as error:
+        except releases.REFUSALS as error:
             # What is left to be wrong here is the grammar: everything else was checked when it was rendered.
             raise prompts.invalid(str(error.args[0]), getattr(error, "parameter", None) or param) from None
         except EngineDeadError:
@@ -297,6 +300,7 @@ class VllmEngine:
 
     def _choices(self, job: ChatJob, prompt: "Prompt") -> tuple[list["Choice"], dict[str, Any]]:
         """A follower for each of the n answers, and what vLLM's core must know about reasoning."""
+        from server.engines.vllm import releases
         from server.engines.vllm.output import ForcedCall, Parsed, RequiredCall, Text
 
         request, parse = prompt.request, self._parser is not None
@@ -318,7 +322,7 @@ class VllmEngine:
                 choice = Parsed(index, job.top_logprobs, parser, request, ids, parallel=job.parallel_tool_calls)
                 if parser.reasoning_parser is not None and not reasoning:
                     reasoning = {
-                        "reasoning_ended": request.resolve_reasoning_ended(parser, ids),
+                        "reasoning_ended": releases.reasoning_ended(request, parser, ids),
                         "reasoning_parser_kwargs": {"chat_template_kwargs": dict(prompt.template_kwargs)},
                     }
             name = job.forced_tool or (

@@ -10,6 +10,7 @@ from vllm.outputs import CompletionOutput
 from vllm.parser.abstract_parser import Parser
 
 from server.core import Event, Finish, FinishReason, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta
+from server.engines.vllm import releases
 from server.errors import EngineFailed
 
 FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
@@ -71,7 +72,7 @@ class Parsed:
 
     @property
     def reasoning_tokens(self) -> int:
-        return int(self._parser.count_reasoning_tokens(self._ids))
+        return releases.reasoning_tokens(self._parser, self._ids)
 
     def feed(self, output: CompletionOutput) -> Iterator[Event]:
         ids = list(output.token_ids)

@@ -6,13 +6,11 @@ from typing import Any
 
 import jinja2
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
-from vllm.entrypoints.serve.engine.protocol import ErrorResponse
-from vllm.exceptions import VLLMClientError
 from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import SamplingParams
 
 from server.core import ChatJob, Tool
-from server.engines.vllm import schema_limits
+from server.engines.vllm import releases, schema_limits
 from server.errors import ContextLengthExceeded, InvalidRequest
 
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -41,7 +39,7 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
     try:
         request = ChatCompletionRequest.model_validate(_request_body(job, renderer))
         rendered = await renderer.render_chat(request)
-    except VLLMClientError as error:
+    except releases.CLIENT_ERRORS as error:
         raise invalid(str(error.args[0]), getattr(error, "parameter", None)) from None
     except RecursionError:
         # Arguments of earlier calls are JSON within JSON: no other reader has seen how deep they go.
@@ -49,7 +47,7 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
     except (jinja2.TemplateError, ValueError, TypeError) as error:
         # What a chat template says about messages that it can't place (roles out of order, say).
         raise InvalidRequest(f"The model's chat template refuses these messages: {error}", param="messages") from None
-    if isinstance(rendered, ErrorResponse):
+    if isinstance(rendered, releases.ErrorResponse):
         raise invalid(rendered.error.message, rendered.error.param)
     _, (engine_input,) = rendered
 
@@ -62,7 +60,7 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
             param="messages",
         )
     sampling = request.to_sampling_params(room if job.max_tokens is None else min(job.max_tokens, room), defaults)
-    return Prompt(request, engine_input, sampling, tokens, renderer.effective_chat_template_kwargs(request))
+    return Prompt(request, engine_input, sampling, tokens, releases.template_kwargs(renderer, request))
 
 
 def _refuse_pictures(job: ChatJob) -> None:
