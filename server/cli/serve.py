@@ -91,13 +91,11 @@ def _begin_imports(settings: Settings) -> None:
 
     Their imports are the longest part of a start (docs/performance.md). What is wrong with the configs is told later.
     """
-    from server.engines.vllm import forkserver, hardware
+    from server.engines.vllm import forkserver
     from server.models.catalog import Catalog
     from server.models.config_files import CatalogError
     from server.models.spec import VllmModel
 
-    if hardware.cuda():
-        return
     with contextlib.suppress(CatalogError):
         served = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models).models
         if any(isinstance(spec, VllmModel) and spec.load == "eager" for spec in served):

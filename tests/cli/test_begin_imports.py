@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.cli import serve
-from server.engines.vllm import forkserver, hardware
+from server.engines.vllm import forkserver
 from server.models import weights
 from server.settings import Settings
 
@@ -16,7 +16,6 @@ CHAT = "name: chat\nengine: vllm\npath: chat\n"
 def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     calls: list[bool] = []
     monkeypatch.setattr(forkserver, "start", lambda: calls.append(True))
-    monkeypatch.setattr(hardware, "cuda", lambda: False)
     monkeypatch.setattr(weights, "missing", lambda spec, models_dir: ())
     return calls
 
@@ -43,13 +42,5 @@ def test_nothing_else_does(started: list[bool], tmp_path: Path, config: str) -> 
 
 def test_no_weights_no_imports(started: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "missing", lambda spec, models_dir: (Path("model.safetensors"),))
-    begin(tmp_path, CHAT)
-    assert started == []
-
-
-def test_on_cuda_vllm_starts_its_own_processes(
-    started: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hardware, "cuda", lambda: True)
     begin(tmp_path, CHAT)
     assert started == []

@@ -42,8 +42,7 @@ class VllmEngine:
 
     async def start(self) -> None:
         """Build the engine in a thread: imports and weights take seconds in which others can be served."""
-        if not hardware.cuda():
-            forkserver.start()
+        forkserver.start()
         starting = asyncio.create_task(asyncio.to_thread(self._build))
         try:
             # The thread can't be stopped half-way: a cancelled start waits for it, then ends what it made.
@@ -76,8 +75,7 @@ class VllmEngine:
 
         options = self._options
         config = AsyncEngineArgs(**self.arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
-        if not hardware.cuda():
-            forkserver.use()
+        forkserver.use()
         self._llm = AsyncLLM.from_vllm_config(
             config,
             usage_context=UsageContext.OPENAI_API_SERVER,
