@@ -199,10 +199,11 @@ def _curl(services: "Services", url: str) -> str:
 
 
 async def _tell_when_ready(services: "Services", begun: float) -> None:
-    while not services.registry.ready:  # noqa: ASYNC110 - for people: a tenth of a second is soon enough
-        await asyncio.sleep(0.1)
-    # What was imported and loaded stays. Unfrozen, every full collection would walk it while all streams stand still.
+    # What was imported stays. Unfrozen, every full collection would walk it while all streams stand still. Not later:
+    # a model that is loaded may be evicted, and what is frozen then is never given back.
     gc.collect()
     gc.freeze()
+    while not services.registry.ready:  # noqa: ASYNC110 - for people: a tenth of a second is soon enough
+        await asyncio.sleep(0.1)
     sys.stdout.write(f"ready after {time.monotonic() - begun:.1f} s\n")
     sys.stdout.flush()

@@ -7,6 +7,7 @@ schema_limits.py  how big a JSON Schema may be that an answer must obey
 output.py     vLLM's outputs in ours: text, reasoning, tool calls, log-probabilities
 forkserver.py processes that inherit vLLM's imports instead of repeating them
 processes.py  what such a process inherits, and whose end is its own
+caches.py     what vLLM's caches keep of a model that has stopped
 heap.py       imports without the garbage collector
 hardware.py   what the processor or GPU makes the sensible default
 """

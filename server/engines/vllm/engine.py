@@ -13,7 +13,7 @@ import anyio
 from server.core import Accepted, ChatJob, Event, Job, Usage
 from server.engines import footprint
 from server.engines.base import Footprint, PrefixCache
-from server.engines.vllm import forkserver, hardware, heap
+from server.engines.vllm import caches, forkserver, hardware, heap
 from server.engines.vllm.options import VllmOptions
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
@@ -153,6 +153,10 @@ class VllmEngine:
             if llm.output_handler is not None:
                 llm.output_handler.cancel()  # else it takes the end of the core for an accident, and logs a trace
             await asyncio.to_thread(llm.shutdown)
+        # Nothing here may keep what it held; a request that is still on its way out keeps its own.
+        del llm
+        self._counts = self._renderer = self._parser = None
+        await asyncio.to_thread(caches.forget)
 
     @property
     def alive(self) -> bool:
