@@ -84,6 +84,8 @@ def command(
 
     with contextlib.closing(listener):
         uvloop.run(_serve(settings, listener))
+    # Or the interpreter could not take it apart, and Triton's bindings would tell of 500 leaks at each end.
+    gc.unfreeze()
 
 
 def _begin_imports(settings: Settings) -> None:
@@ -131,6 +133,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
                 http="httptools",
                 ws="none",
                 loop="none",
+                lifespan="off",  # the services begin and end here
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -3,6 +3,8 @@
 The processor computes; how its processes are started, stopped and lost is as on a GPU.
 """
 
+import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -164,3 +166,22 @@ def test_a_front_end_killed_in_the_midst_of_imports_leaves_nothing_behind(tmp_pa
         live.process.wait()
         assert_gone(tree)
         assert_port_free(live.url)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGINT, signal.SIGINT]])
+def test_signals_end_it_in_order(tmp_path: Path, signals: list[signal.Signals]) -> None:
+    """As Ctrl-C in a terminal does it: to every process of the front end's group."""
+    with serving(tmp_path, models=CHAT) as live:
+        live.wait_ready(fresh=True)
+        tree = live.processes()
+        for number in signals:
+            if number is signal.SIGINT:
+                for one in tree:
+                    if lives(one) and os.getpgid(one.pid) == live.pid:
+                        one.send_signal(number)
+            else:
+                live.process.send_signal(number)
+        assert live.process.wait(30) == 0
+        assert_gone(tree)
+        assert "Traceback" not in live.log
+        assert "leak" not in live.log
