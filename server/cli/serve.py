@@ -84,6 +84,8 @@ def command(
 
     with contextlib.closing(listener):
         uvloop.run(_serve(settings, listener))
+    # Or the interpreter could not take it apart, and Triton's bindings would tell of 500 leaks at each end.
+    gc.unfreeze()
 
 
 def _begin_imports(settings: Settings) -> None:
@@ -108,7 +110,7 @@ def _begin_imports(settings: Settings) -> None:
     if finding is not None:
         log.warning("%s", finding.text)
     environment.prepare()
-    if not hardware.cuda() and any(spec.load == "eager" for spec in chats):
+    if any(spec.load == "eager" for spec in chats):
         forkserver.start()
 
 
@@ -141,6 +143,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
                 http="httptools",
                 ws="none",
                 loop="none",
+                lifespan="off",  # the services begin and end here
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -209,10 +212,11 @@ def _curl(services: "Services", url: str) -> str:
 
 
 async def _tell_when_ready(services: "Services", begun: float) -> None:
-    while not services.registry.ready:  # noqa: ASYNC110 - for people: a tenth of a second is soon enough
-        await asyncio.sleep(0.1)
-    # What was imported and loaded stays. Unfrozen, every full collection would walk it while all streams stand still.
+    # What was imported stays. Unfrozen, every full collection would walk it while all streams stand still. Not later:
+    # a model that is loaded may be evicted, and what is frozen then is never given back.
     gc.collect()
     gc.freeze()
+    while not services.registry.ready:  # noqa: ASYNC110 - for people: a tenth of a second is soon enough
+        await asyncio.sleep(0.1)
     sys.stdout.write(f"ready after {time.monotonic() - begun:.1f} s\n")
     sys.stdout.flush()

@@ -1,12 +1,18 @@
 """The bond between a process and the one that started it."""
 
 import ctypes
+import os
 import signal
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when the one that started it has ended, however that came about."""
+def die_with_parent(parent: int) -> None:
+    """Have the kernel end this process when the one that started it, `parent`, has ended, however that came about.
+
+    The kernel goes by the thread that started this process: that one must last as long as the process is wanted.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it had ended before the kernel was asked
+        os.kill(os.getpid(), signal.SIGKILL)

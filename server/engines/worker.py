@@ -76,6 +76,7 @@ class WorkerEngine:
                 "server.engines.worker",
                 str(theirs.fileno()),
                 self._name,
+                str(os.getpid()),
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, **patience(), **self._environment},
                 stdin=asyncio.subprocess.DEVNULL,
@@ -274,9 +275,9 @@ class _Child:
 
 
 def main() -> None:
-    """Entry point of the child: `python -m server.engines.worker FD NAME`."""
+    """Entry point of the child: `python -m server.engines.worker FD NAME PARENT`."""
+    die_with_parent(int(sys.argv[3]))
     go_offline()
-    die_with_parent()
     name = sys.argv[2]
     logging.basicConfig(level=logging.INFO, format=f"%(levelname)s {name}: %(message)s", stream=sys.stderr)
     with socket.socket(fileno=int(sys.argv[1])) as connection, contextlib.suppress(EOFError, ConnectionError):

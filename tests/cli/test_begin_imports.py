@@ -17,7 +17,6 @@ CHAT = "name: chat\nengine: vllm\npath: chat\n"
 def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     calls: list[bool] = []
     monkeypatch.setattr(forkserver, "start", lambda: calls.append(True))
-    monkeypatch.setattr(hardware, "cuda", lambda: False)
     monkeypatch.setattr(hardware, "mismatch", lambda: None)
     monkeypatch.setattr(weights, "missing", lambda spec, models_dir: ())
     return calls
@@ -45,14 +44,6 @@ def test_nothing_else_does(started: list[bool], tmp_path: Path, config: str) -> 
 
 def test_no_weights_no_imports(started: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "missing", lambda spec, models_dir: (Path("model.safetensors"),))
-    begin(tmp_path, CHAT)
-    assert started == []
-
-
-def test_on_cuda_vllm_starts_its_own_processes(
-    started: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hardware, "cuda", lambda: True)
     begin(tmp_path, CHAT)
     assert started == []
 

@@ -47,15 +47,28 @@ def until(condition: Callable[[], T], what: str, *, within: float, every: float 
 class LiveServer:
     """`sagehold serve` on a free port, with an empty home and a data folder of its own."""
 
-    def __init__(self, folder: Path, *, before: Sequence[str] = (), settings: Mapping[str, str] | None = None) -> None:
-        """Start it. before: a command that starts it in its turn, by exec. settings: more SAGEHOLD_*."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        before: Sequence[str] = (),
+        settings: Mapping[str, str] | None = None,
+        change: Callable[[Path], None] | None = None,
+    ) -> None:
+        """Start it. before: a command that starts it in its turn, by exec. settings: more SAGEHOLD_*.
+
+        change: what is done to the folder of its model configs before.
+        """
         self.folder = folder
         self.log_path = folder / "log"
         self._said = folder / "stdout"
         (folder / "home").mkdir()
         command = [*before, str(Path(sys.executable).parent / "sagehold"), "serve", "--port", "0"]
         command += ["--data-dir", str(folder / "data"), "--models-dir", str(MODELS)]
-        command += ["--model-configs", str(_configs(folder / "configs"))]
+        configs = _configs(folder / "configs")
+        if change is not None:
+            change(configs)
+        command += ["--model-configs", str(configs)]
         # Nothing else of this environment: keys, proxies and settings of whoever runs the tests stay out.
         environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
         environment |= {"HOME": str(folder / "home"), "LANG": "C.UTF-8"}
@@ -173,7 +186,7 @@ class LiveServer:
 
     def fork_server(self) -> psutil.Process:
         """The process from which vLLM's are forked."""
-        return self._child(psutil.Process(self.pid), lambda command: True, "multiprocessing.forkserver")
+        return self._child(psutil.Process(self.pid), name="multiprocessing.forkserver")
 
     def core(self) -> psutil.Process:
         """vLLM's engine core."""

@@ -1,7 +1,11 @@
 """Imports without the garbage collector."""
 
 import gc
+import importlib
+import sys
+import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,13 +19,40 @@ def _thawed() -> Iterator[None]:
     gc.unfreeze()
 
 
-def test_what_is_made_in_the_block_is_not_looked_at_again() -> None:
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a module that was never imported; it makes a thousand lists."""
+    (tmp_path / "made_of_lists.py").write_text("kept = [[number] for number in range(1000)]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "made_of_lists"
+    sys.modules.pop("made_of_lists", None)
+
+
+class Ring:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_is_imported_in_the_block_is_not_looked_at_again(module: str) -> None:
     before = gc.get_freeze_count()
     with heap.permanent():
         assert not gc.isenabled()
-        kept = [[number] for number in range(1000)]
+        importlib.import_module(module)
     assert gc.isenabled()
-    assert gc.get_freeze_count() >= before + len(kept)
+    assert gc.get_freeze_count() >= before + 1000
+
+
+def test_a_block_that_imports_nothing_new_leaves_garbage_to_the_collector(module: str) -> None:
+    """As the second load of a model does, whose predecessor is a ring that waits to be collected."""
+    with heap.permanent():
+        importlib.import_module(module)
+    ring = Ring()
+    left = weakref.ref(ring)
+    del ring
+    with heap.permanent():
+        importlib.import_module(module)
+    gc.collect()
+    assert left() is None
 
 
 def test_a_failed_import_leaves_the_collector_as_it_was() -> None:

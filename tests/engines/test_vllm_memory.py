@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.engines.vllm import cuda_defaults, hardware
+from server.engines.vllm import environment, hardware
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
 
@@ -65,15 +65,23 @@ def test_vllm_finds_the_gpus_among_those_that_the_server_sees(monkeypatch: pytes
 
 
 def test_what_the_operator_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CUDA_DEVICE_ORDER", *cuda_defaults.ALLOCATOR):
+    for name in ("CUDA_DEVICE_ORDER", *environment.ALLOCATOR):
         monkeypatch.setenv(name, "")  # so that what is set below is taken back
         monkeypatch.delenv(name)
-    cuda_defaults.prepare()
+    environment.prepare()
     assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
-    assert os.environ["PYTORCH_ALLOC_CONF"] == cuda_defaults.PINNED
+    assert os.environ["PYTORCH_ALLOC_CONF"] == environment.PINNED
     monkeypatch.delenv("PYTORCH_ALLOC_CONF")
     monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:64")
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
-    cuda_defaults.prepare()
+    environment.prepare()
     assert "PYTORCH_ALLOC_CONF" not in os.environ
     assert os.environ["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
+
+
+def test_a_torch_that_may_lack_the_key_is_not_given_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for version, given in (("2.11.0+cu130", None), ("2.13.0", environment.PINNED), ("3.0", environment.PINNED)):
+        monkeypatch.setattr(environment.metadata, "version", lambda _name, version=version: version)
+        variables: dict[str, str] = {}
+        environment.prepare(variables)
+        assert variables.get("PYTORCH_ALLOC_CONF") == given

@@ -4,13 +4,17 @@ options.py    what a model's config may set
 check.py      what is wrong with a config before anything is loaded: vocabulary.py (vLLM's own lists), honoured.py (this
               machine), template.py, adapters.py (files); each finding is a complaint.py
 root_cause.py why vLLM's processes died of a load
+engine_args.py  the options in the words of vLLM's AsyncEngineArgs
 engine.py     start, stop, sleep; one job becomes one stream of events
 prompt.py     a chat job in vLLM's own words: rendering, sampling, structured outputs
 schema_limits.py  how big a JSON Schema may be that an answer must obey
 output.py     vLLM's outputs in ours: text, reasoning, tool calls, log-probabilities
 forkserver.py processes that inherit vLLM's imports instead of repeating them
+processes.py  what such a process inherits, and whose end is its own
+caches.py     what vLLM's caches keep of a model that has stopped
 heap.py       imports without the garbage collector
 hardware.py   what is installed for which hardware, and the defaults that follow
-environment.py  vLLM's variables where ours differ from its defaults
+environment.py  variables of vLLM's and CUDA's where ours differ from their defaults
+releases.py   what differs between vLLM's releases
 toolchain.py  what is needed to compile kernels for a GPU
 """

@@ -15,8 +15,9 @@ from server.engines import footprint
 from server.engines.base import Footprint, PrefixCache
 from server.engines.vllm import (
     adapters,
+    caches,
     check,
-    cuda_defaults,
+    engine_args,
     environment,
     forkserver,
     hardware,
@@ -54,16 +55,19 @@ class VllmEngine:
 
     async def start(self) -> None:
         with root_cause() as root:
-            await self._start(root)
+            failure = await self._start(root)
+        # Raised here, where no other exception is at hand: its frames would keep the engine for as long as it is kept.
+        if failure is not None:
+            raise ModelUnavailable(f"The model could not be loaded: {failure}")
 
-    async def _start(self, root: RootCause) -> None:
-        """Build the engine in a thread: imports and weights take seconds in which others can be served."""
+    async def _start(self, root: RootCause) -> str | None:
+        """Build the engine in a thread: imports and weights take seconds in which others can be served.
+
+        Returns why it could not be built, or None.
+        """
         environment.prepare()
         await asyncio.to_thread(self._check_machine)
-        if hardware.cuda():
-            cuda_defaults.prepare()  # before any process is started that is to inherit it
-        if not hardware.cuda():
-            forkserver.start()
+        forkserver.start()
         starting = asyncio.create_task(asyncio.to_thread(self._build, root))
         try:
             # The thread can't be stopped half-way: a cancelled start waits for it, then ends what it made.
@@ -80,8 +84,8 @@ class VllmEngine:
             if isinstance(error, ModelUnavailable):
                 raise
             log.exception("%s could not be loaded", self._options.name)
-            reason = root.reason(error, self._options.path, *self._options.adapters.values())
-            raise ModelUnavailable(f"The model could not be loaded: {reason}") from None
+            return root.reason(error, self._options.path, *self._options.adapters.values())
+        return None
 
     def _check_machine(self) -> None:
         """Say at once what would fail minutes later, by vLLM's own words for it. Raises ModelUnavailable."""
@@ -108,8 +112,7 @@ class VllmEngine:
         options = self._options
         check.before_loading(options)
         config = AsyncEngineArgs(**self.arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
-        if not hardware.cuda():
-            forkserver.use()
+        forkserver.use()
         root.watch(config)
         self._llm = AsyncLLM.from_vllm_config(
             config,
@@ -137,58 +140,7 @@ class VllmEngine:
 
     def arguments(self) -> dict[str, Any]:
         """What vLLM's AsyncEngineArgs is given; scripts/bench starts vLLM's own server with the same."""
-        from vllm.config import StructuredOutputsConfig
-
-        options = self._options
-        cuda = hardware.cuda()
-        arguments: dict[str, Any] = {
-            "model": str(options.path),
-            "served_model_name": options.name,
-            "dtype": options.dtype,
-            "enforce_eager": not cuda if options.eager is None else options.eager,
-            "enable_prefix_caching": True,
-            "tensor_parallel_size": options.tensor_parallel_size,
-            "pipeline_parallel_size": options.pipeline_parallel_size,
-            "data_parallel_size": options.data_parallel_size,
-            "cpu_offload_gb": options.cpu_offload / 2**30,
-            # Requests are logged by the front end, without their text.
-            "enable_log_requests": False,
-            "use_tqdm_on_load": False,
-            # llguidance knows most of JSON Schema and needs no compilation; without free whitespace a small model
-            # can't wander off into blank lines.
-            "structured_outputs_config": StructuredOutputsConfig(backend="guidance", disable_any_whitespace=True),
-            # Videos and sound come in no request here; the number of pictures is bounded by the front end.
-            "limit_mm_per_prompt": {"video": 0, "audio": 0} | ({} if options.images else {"image": 0}),
-        }
-        if cuda:
-            arguments |= environment.ARGUMENTS
-            arguments["enable_sleep_mode"] = True
-            # Numbers among the GPUs that CUDA_VISIBLE_DEVICES names (vllm/engine/arg_utils.py, _resolve_device_ids).
-            arguments["device_ids"] = list(options.gpus) or None
-            if options.gpu_memory_utilization is not None:
-                arguments["gpu_memory_utilization"] = options.gpu_memory_utilization
-            elif options.gpu_share is not None:
-                # Set, it ends vLLM's own measuring, which what neighbours free meanwhile would spoil. The share is
-                # then only what must be free when the worker begins (vllm/v1/worker/utils.py, request_memory).
-                arguments["kv_cache_memory_bytes"] = options.kv_cache
-                arguments["gpu_memory_utilization"] = options.gpu_share
-        else:
-            # Each worker of a model that is split takes this much for its part of the layers.
-            parts = options.tensor_parallel_size * options.pipeline_parallel_size
-            arguments["kv_cache_memory_bytes"] = options.kv_cache // parts
-            if options.dtype == "auto":
-                arguments["dtype"] = hardware.processor_dtype()
-        for name in (
-            "max_model_len", "max_num_seqs", "max_num_batched_tokens", "quantization", "kv_cache_dtype",
-            "tokenizer_mode", "load_format", "reasoning_parser",
-        ):  # fmt: skip
-            if (value := getattr(options, name)) is not None:
-                arguments[name] = value
-        if options.speculative_config is not None:
-            arguments["speculative_config"] = dict(options.speculative_config)
-        if options.hf_overrides:
-            arguments["hf_overrides"] = dict(options.hf_overrides)
-        return arguments | adapters.arguments(options.adapters) | dict(options.extra)
+        return engine_args.arguments(self._options)
 
     async def stop(self) -> None:
         self._stopped = True
@@ -197,6 +149,10 @@ class VllmEngine:
             if llm.output_handler is not None:
                 llm.output_handler.cancel()  # else it takes the end of the core for an accident, and logs a trace
             await asyncio.to_thread(llm.shutdown)
+        # Nothing here may keep what it held; a request that is still on its way out keeps its own.
+        del llm
+        self._counts = self._renderer = self._parser = None
+        await asyncio.to_thread(caches.forget)
 
     @property
     def alive(self) -> bool:

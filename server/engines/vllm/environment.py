@@ -1,10 +1,11 @@
-"""vLLM's environment variables and arguments where ours differ from its defaults: nothing is compiled without need.
+"""What vLLM and CUDA find in their environment, where ours differs from their defaults.
 
-What an operator has set stays as it is.
+Nothing is compiled without need, and memory is counted as the ledger counts it. What an operator has set stays.
 """
 
 import os
 from collections.abc import MutableMapping
+from importlib import metadata
 
 DEFAULTS = {
     # FlashInfer's sampler is vLLM's default, and is compiled with nvcc, g++ and ninja at the first start
@@ -16,6 +17,18 @@ DEFAULTS = {
     "VLLM_USE_DEEP_GEMM": "0",
     "VLLM_MOE_USE_DEEP_GEMM": "0",
 }
+
+ORDER = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+"""GPUs are counted by the bus, as NVIDIA's library counts them for the memory ledger."""
+
+ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+"""Two names of one variable, the first of which wins."""
+PINNED = "pinned_max_cached_size_mb:16"
+"""Pinned host memory of more than 16 MiB is neither rounded up to a power of two nor kept when it is free (torch,
+ATen/core/CachingHostAllocator.h): else the weights of a model that sleeps take up to twice their size of the host, and
+keep it once it is awake."""
+PINNED_SINCE = (2, 13)
+"""The release of torch whose allocator is known to have that key; one that lacks a key refuses to start."""
 
 ARGUMENTS = {
     # Linear attention (Qwen3-Next) takes FlashInfer's kernels on Hopper and Blackwell without a look at whether they
@@ -29,3 +42,14 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> None:
     """Set the defaults; before vLLM is imported, and before any process that is to inherit them."""
     for name, value in DEFAULTS.items():
         environment.setdefault(name, value)
+    environment.setdefault(*ORDER)
+    if not any(name in environment for name in ALLOCATOR) and _torch() >= PINNED_SINCE:
+        environment[ALLOCATOR[0]] = PINNED
+
+
+def _torch() -> tuple[int, ...]:
+    """The first two numbers of the installed torch's version, without an import of it."""
+    try:
+        return tuple(int(part) for part in metadata.version("torch").split(".")[:2])
+    except (metadata.PackageNotFoundError, ValueError):
+        return ()

@@ -1,57 +1,90 @@
-"""Engine processes that inherit vLLM's imports instead of repeating them.
+"""Engine processes that inherit vLLM's imports instead of repeating them, and nothing of the front end's.
 
-vLLM starts its core, and the core its worker, as spawned interpreters; each spends most of its start importing
-torch and vLLM again. Here a small server process imports once, while the front end does its own importing, and
-core and worker are forked from it. The server process has no threads, holds none of the front end's sockets, and
-carries the preloaded allocator and OpenMP libraries that vLLM asks for on processors. A core that died is
-replaced without any import at all.
+vLLM starts its core, and the core its workers, by spawn or by fork. Spawned interpreters spend most of a start
+importing torch and vLLM again. What is forked from the front end has its sockets, and the pipe by which uvloop learns
+of signals: a SIGTERM to the core is then a SIGTERM to the server. Here a small server process imports once, while the
+front end does its own importing, and core and workers are forked from it. It has no threads and never uses CUDA. A core
+that died is replaced without any import at all. See docs/decisions/001-fork-server.md; what becomes of a process
+afterwards is in processes.py.
 """
 
 import importlib.util
+import logging
 import os
+import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing import context, forkserver
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from server.engines.malloc import keeping
 from server.engines.openmp import patience
-from server.engines.parent import die_with_parent
+from server.engines.vllm import hardware, processes
 
-METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
+log = logging.getLogger(__name__)
+
 PRELOAD = "server.engines.vllm.preload"
 
 
-class _Process(context.ForkServerProcess):
-    """A forked process with the environment that the front end had when it made the process object."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._environment = dict(os.environ)
-
-    def run(self) -> None:
-        # The front end learns of this process's end from the server process, and takes the one's end for the other's.
-        # Without this, a core whose server process was killed would be replaced, and live on with all its memory.
-        die_with_parent()
-        # vLLM tells its children things by environment variables, which a fork server was started without.
-        os.environ.clear()
-        os.environ.update(self._environment)
-        # The core forks its worker straight from itself: the imports are there already.
-        os.environ[METHOD] = "fork"
-        super().run()
-
-
-class _Context(context.ForkServerContext):
-    Process = _Process
-
-
 def start() -> None:
-    """Begin the server process and its imports in the background; returns at once."""
-    with _environment(patience() | keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}):
+    """Begin the server process and its imports in the background; returns at once.
+
+    To be called from a thread that lasts: the server process ends with it.
+    """
+    cuda = hardware.cuda()
+    if cuda and _spawn():
+        return
+    kind = "gpu" if cuda else "cpu"
+    variables = {processes.FRONT_END: str(os.getpid()), processes.WORKER: f"vllm.v1.worker.{kind}_worker"} | patience()
+    if not cuda:
+        # For computing. vLLM's CPU platform gives the same libraries to the processes it spawns.
+        variables |= keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}
+    with _environment(variables):
         forkserver.set_forkserver_preload([PRELOAD])
         forkserver.ensure_running()
+
+
+def use() -> None:
+    """Make vLLM start its processes here. After its platform set-up, which insists on spawn, and before its core."""
+    cuda = hardware.cuda()
+    served = not cuda or (not _spawn() and _reaches_cuda())
+    # What vLLM's own checks of its configuration look at; a core decides anew for its workers.
+    os.environ[processes.METHOD] = "fork" if served else "spawn"
+    outer: BaseContext = processes.ServedContext() if served else processes.SpawnedContext()
+    processes.lead(lambda _method: outer)
+
+
+@cache
+def _spawn() -> bool:
+    """Whether spawn is chosen or needed on CUDA. Read once: vLLM writes the variable too, later."""
+    # vLLM spawns there, since NVML does not survive a fork (vllm/utils/system_utils.py, _maybe_force_spawn).
+    wsl = "microsoft" in platform.uname().release.lower()
+    return wsl or os.environ.get(processes.METHOD) == "spawn"
+
+
+def _reaches_cuda() -> bool:
+    """Whether a process that is forked from the server can use CUDA: an import may have used it before."""
+    try:
+        probe = processes.ServedContext().Process(target=_count_gpus, name="CUDA probe")
+        probe.start()
+        probe.join()
+    except (OSError, EOFError):  # the server ended in its imports
+        reached = False
+    else:
+        reached = probe.exitcode == 0
+    if not reached:
+        log.warning("processes forked from the fork server can't use CUDA: spawning them, which takes longer")
+    return reached
+
+
+def _count_gpus() -> None:
+    """In the probe: end with 1 where CUDA can't be used. No context is made."""
+    import torch
+
+    if torch.cuda._is_in_bad_fork() or (processes.cuda_build() and torch._C._cuda_getDeviceCount() < 1):
+        raise SystemExit(1)
 
 
 @contextmanager
@@ -67,14 +100,6 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def use() -> None:
-    """Make vLLM start its processes here. After its platform set-up, which insists on spawn, and before its core."""
-    from vllm.utils import system_utils
-
-    os.environ[METHOD] = "fork"
-    system_utils.multiprocessing = SimpleNamespace(get_context=lambda _method: _Context())
 
 
 def _preload(before: str | None) -> str:

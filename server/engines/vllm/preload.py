@@ -1,12 +1,26 @@
-"""Imported by the fork server only: what every engine process needs, loaded once."""
+"""Imported by the fork server only: what every engine process needs, loaded once.
 
-from server.engines.vllm import heap
+Nothing here may use CUDA, which can't be used in a forked process once its parent has. vLLM's modules don't when they
+are imported (docs/decisions/001-fork-server.md); `forkserver.use` makes sure.
+"""
+
+import os
+from importlib import import_module
+
+from server.engines.parent import die_with_parent
+from server.engines.vllm import heap, processes
 from server.offline import go_offline
 
+# A front end that is killed leaves nothing behind, not even in the seconds of the imports.
+die_with_parent(int(os.environ.pop(processes.FRONT_END)))
+# Ctrl-C in a terminal is for the front end, which lets answers end and then ends its engines in order.
+os.setsid()
+processes.ForkServer.pid = os.getpid()
 go_offline()
 
 with heap.permanent():
     import vllm.model_executor.models.llama
     import vllm.v1.engine.core
-    import vllm.v1.executor.multiproc_executor
-    import vllm.v1.worker.cpu_worker  # noqa: F401
+    import vllm.v1.executor.multiproc_executor  # noqa: F401
+
+    import_module(os.environ.pop(processes.WORKER))

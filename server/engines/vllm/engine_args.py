@@ -1,0 +1,61 @@
+"""What vLLM's AsyncEngineArgs is given for a model, by its options and by the build that is installed."""
+
+from typing import Any
+
+from server.engines.vllm import adapters, environment, hardware
+from server.engines.vllm.options import VllmOptions
+
+
+def arguments(options: VllmOptions) -> dict[str, Any]:
+    """By AsyncEngineArgs' own names. What the config's `extra` says wins."""
+    from vllm.config import StructuredOutputsConfig
+
+    cuda = hardware.cuda()
+    arguments: dict[str, Any] = {
+        "model": str(options.path),
+        "served_model_name": options.name,
+        "dtype": options.dtype,
+        "enforce_eager": not cuda if options.eager is None else options.eager,
+        "enable_prefix_caching": True,
+        "tensor_parallel_size": options.tensor_parallel_size,
+        "pipeline_parallel_size": options.pipeline_parallel_size,
+        "data_parallel_size": options.data_parallel_size,
+        "cpu_offload_gb": options.cpu_offload / 2**30,
+        # Requests are logged by the front end, without their text.
+        "enable_log_requests": False,
+        "use_tqdm_on_load": False,
+        # llguidance knows most of JSON Schema and needs no compilation; without free whitespace a small model
+        # can't wander off into blank lines.
+        "structured_outputs_config": StructuredOutputsConfig(backend="guidance", disable_any_whitespace=True),
+        # Videos and sound come in no request here; the number of pictures is bounded by the front end.
+        "limit_mm_per_prompt": {"video": 0, "audio": 0} | ({} if options.images else {"image": 0}),
+    }
+    if cuda:
+        arguments |= environment.ARGUMENTS
+        arguments["enable_sleep_mode"] = True
+        # Numbers among the GPUs that CUDA_VISIBLE_DEVICES names (vllm/engine/arg_utils.py, _resolve_device_ids).
+        arguments["device_ids"] = list(options.gpus) or None
+        if options.gpu_memory_utilization is not None:
+            arguments["gpu_memory_utilization"] = options.gpu_memory_utilization
+        elif options.gpu_share is not None:
+            # Set, it ends vLLM's own measuring, which what neighbours free meanwhile would spoil. The share is
+            # then only what must be free when the worker begins (vllm/v1/worker/utils.py, request_memory).
+            arguments["kv_cache_memory_bytes"] = options.kv_cache
+            arguments["gpu_memory_utilization"] = options.gpu_share
+    else:
+        # Each worker of a model that is split takes this much for its part of the layers.
+        parts = options.tensor_parallel_size * options.pipeline_parallel_size
+        arguments["kv_cache_memory_bytes"] = options.kv_cache // parts
+        if options.dtype == "auto":
+            arguments["dtype"] = hardware.processor_dtype()
+    for name in (
+        "max_model_len", "max_num_seqs", "max_num_batched_tokens", "quantization", "kv_cache_dtype",
+        "tokenizer_mode", "load_format", "reasoning_parser",
+    ):  # fmt: skip
+        if (value := getattr(options, name)) is not None:
+            arguments[name] = value
+    if options.speculative_config is not None:
+        arguments["speculative_config"] = dict(options.speculative_config)
+    if options.hf_overrides:
+        arguments["hf_overrides"] = dict(options.hf_overrides)
+    return arguments | adapters.arguments(options.adapters) | dict(options.extra)

@@ -1,0 +1,131 @@
+"""vLLM's processes as this server has them: each ends with the one that started it, and has nothing of another's.
+
+    front end ─ fork server ─ core ─ workers        one core for each data parallel rank, and its coordinator beside it
+    front end ─ core ─ workers                      where the fork server can't be used: all of them spawned
+
+vLLM asks its `get_mp_context` how to start processes, in the front end and in the core; `lead` answers in its place.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import context, process
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from server.engines.parent import die_with_parent
+
+METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
+"""vLLM's own variable: `fork` or `spawn`."""
+FRONT_END = "_SAGEHOLD_FRONT_END"
+"""Process id of the fork server's parent, in its environment."""
+WORKER = "_SAGEHOLD_WORKER"
+"""Module of the workers' class, in the fork server's environment."""
+
+
+class ForkServer:
+    """This process, where it is the fork server: its children inherit its process id from here."""
+
+    pid = 0
+
+
+class _Child(process.BaseProcess):
+    """A process with its parent's environment at its start."""
+
+    _environment: dict[str, str]
+
+    def start(self) -> None:
+        # vLLM tells its children things by environment variables, some of them just before their start.
+        self._environment = dict(os.environ)
+        super().start()
+
+    def run(self) -> None:
+        die_with_parent(self._starter())
+        os.environ.clear()
+        os.environ.update(self._environment)
+        self._separate()
+        lead(lambda method: _WITHIN[method])
+        super().run()
+
+    def _starter(self) -> int:
+        """Process id of the one that started this one."""
+        parent = process.parent_process()
+        assert parent is not None
+        assert parent.pid is not None
+        return parent.pid
+
+    def _separate(self) -> None:
+        """Give up what came along from the parent."""
+
+
+class _Served(_Child, context.ForkServerProcess):
+    """Forked from the fork server, which holds nothing.
+
+    The front end learns of this process's end from the server process, and takes the one's end for the other's. A core
+    whose server process was killed would be replaced, and live on with all its memory, if it didn't end as well.
+    """
+
+    def _starter(self) -> int:
+        return ForkServer.pid
+
+    def _separate(self) -> None:
+        # The core forks its workers straight from itself: the imports are there already.
+        os.environ[METHOD] = "fork"
+        if (threads := os.environ.get("OMP_NUM_THREADS")) and threads.isdecimal() and cuda_build():
+            # OpenMP read its environment when the fork server began (vllm/v1/engine/utils.py,
+            # _configure_uniproc_startup_threads, says what it sets this for).
+            import torch
+
+            torch.set_num_threads(int(threads))
+
+
+class _Forked(_Child, context.ForkProcess):
+    """A worker, forked from the core."""
+
+    def _separate(self) -> None:
+        """Let go of the core's sockets, those to the front end among them; what is for a worker comes by pipes.
+
+        Their numbers stay taken: an object that was copied along may close one at any time.
+        """
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+            with suppress(OSError):  # the listing's own is closed by now
+                if number > 2 and stat.S_ISSOCK(os.fstat(number).st_mode):
+                    os.dup2(nothing, number, inheritable=False)
+        os.close(nothing)
+
+
+class _Spawned(_Child, context.SpawnProcess):
+    """An interpreter of its own, which inherits nothing."""
+
+
+class ServedContext(context.ForkServerContext):
+    Process = _Served
+
+
+class ForkedContext(context.ForkContext):
+    Process = _Forked
+
+
+class SpawnedContext(context.SpawnContext):
+    Process = _Spawned
+
+
+_WITHIN: dict[str | None, context.BaseContext] = {"fork": ForkedContext(), "spawn": SpawnedContext()}
+"""What a core uses: vLLM says spawn there itself where the core has used CUDA before its workers start."""
+
+
+def lead(context_for: Callable[[str | None], Any]) -> None:
+    """Make vLLM start its processes by `context_for(method)`, in this process."""
+    from vllm.utils import system_utils
+
+    system_utils.multiprocessing = SimpleNamespace(get_context=context_for)
+
+
+def cuda_build() -> bool:
+    """Whether torch is built for CUDA."""
+    import torch
+
+    return bool(torch.backends.cuda.is_built())
