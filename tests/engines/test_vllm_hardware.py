@@ -133,6 +133,7 @@ def test_what_a_gpu_machine_lacks_is_one_line_each(
     monkeypatch.setattr(hardware, "mismatch", lambda: None)
     monkeypatch.setattr(hardware, "build", lambda: "cuda")
     monkeypatch.setattr(toolchain, "missing", lambda: ["no compiler", "no headers"])
+    monkeypatch.setattr(forkserver, "start", lambda: None)
     with caplog.at_level(logging.WARNING), pytest.raises(ModelUnavailable):
         anyio.run(engine.start)
     assert [record.getMessage() for record in caplog.records][:2] == ["no compiler", "no headers"]
