@@ -1,7 +1,6 @@
 """A model that has stopped leaves nothing in the front end: counted by the tokenizers that are still there."""
 
 import gc
-import os
 import weakref
 from importlib import import_module
 from pathlib import Path
@@ -13,11 +12,9 @@ from server.core import ChatJob
 from server.engines.vllm import caches
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
-from server.settings import load_settings
+from tests.engines.rendering import rendering
 
 pytestmark = pytest.mark.anyio
-
-TEMPLATE = Path(__file__).resolve().parents[2] / "model_configs" / "templates" / "smollm2-tools.jinja"
 
 
 class Llm:
@@ -75,30 +72,9 @@ def _tokenizers() -> list[str]:
 
 
 async def _load() -> None:
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.renderers.chat_utils import load_chat_template
-    from vllm.renderers.online_renderer import OnlineRenderer
-    from vllm.usage.usage_lib import UsageContext
-    from vllm.v1.engine.input_processor import InputProcessor
-
     from server.engines.vllm import prompt
 
-    path = load_settings().models_dir.resolve() / "smollm2-135m-instruct"
-    assert path.is_dir(), "scripts/models brings the starter models"
-    engine = VllmEngine(VllmOptions(name="chat", path=path, tool_parser="hermes"))
-    config = AsyncEngineArgs(**engine.arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
-    processor = InputProcessor(config)
-    renderer = OnlineRenderer(
-        model_config=config.model_config,
-        renderer=processor.renderer,
-        request_logger=None,
-        chat_template=load_chat_template(TEMPLATE),
-        chat_template_content_format="auto",
-        enable_auto_tools=True,
-        tool_parser="hermes",
-        reasoning_parser="",
-    )
+    renderer, processor = rendering()
     renderer.warmup()
     job = ChatJob(model="chat", messages=({"role": "user", "content": "hello"},))
     rendered: Any = await prompt.render(job, renderer, {})

@@ -1,7 +1,6 @@
 """A chat job in vLLM's words, by its own renderer and checks, and without its engine: no weights are loaded."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ import pytest
 
 from server.core import ChatJob, Tool
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest
-from server.settings import load_settings
+from tests.engines.rendering import rendering
 
 pytestmark = [pytest.mark.anyio, pytest.mark.models]
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "model_configs" / "templates" / "smollm2-tools.jinja"
 HELLO = ({"role": "user", "content": "hello"},)
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 # As pydantic writes a model within a model.
@@ -37,30 +35,7 @@ PLACED = {
 @pytest.fixture(scope="module")
 def vllm() -> Iterator[Any]:
     """A renderer and an input processor, set up as the engine does it."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.renderers.chat_utils import load_chat_template
-    from vllm.renderers.online_renderer import OnlineRenderer
-    from vllm.usage.usage_lib import UsageContext
-    from vllm.v1.engine.input_processor import InputProcessor
-
-    from server.engines.vllm.engine import VllmEngine
-    from server.engines.vllm.options import VllmOptions
-
-    path = load_settings().models_dir.resolve() / "smollm2-135m-instruct"
-    assert path.is_dir(), "scripts/models brings the starter models"
-    engine = VllmEngine(VllmOptions(name="chat", path=path, tool_parser="hermes"))
-    config = AsyncEngineArgs(**engine.arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
-    processor = InputProcessor(config)
-    renderer = OnlineRenderer(
-        model_config=config.model_config,
-        renderer=processor.renderer,
-        request_logger=None,
-        chat_template=load_chat_template(TEMPLATE),
-        chat_template_content_format="auto",
-        enable_auto_tools=True,
-        tool_parser="hermes",
-    )
+    renderer, processor = rendering()
     yield renderer, processor
     processor.renderer.shutdown()
 
