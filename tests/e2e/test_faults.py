@@ -311,7 +311,9 @@ def test_killing_the_fork_server_costs_chat_only(server: LiveServer, sdk: OpenAI
     second = server.fork_server()
     assert second.pid != first.pid
 
+    # A stream that ends tells that the server knows: what is asked sooner dies with the core.
+    streamed = chat_stream(pool, server, **ENDLESS).wait_begun()
     kill(server.core())
-    server.wait_ready()
+    assert failed(streamed.ended())
     assert greedy(sdk) == TOKYO
     assert server.fork_server().pid == second.pid
