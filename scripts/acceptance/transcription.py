@@ -1,7 +1,6 @@
 """The server's transcription against faster-whisper called directly, on the same sound, device and type."""
 
 import io
-import sys
 import time
 from statistics import median
 from typing import Any
@@ -13,6 +12,7 @@ from scripts.acceptance.client import client, fox
 from scripts.acceptance.runner import ROOT
 from scripts.acceptance.setting import Setting
 from scripts.acceptance.stands import EAR
+from server.engines.cuda_libraries import load_cublas
 
 MOST = 1.25
 RATE = 16_000
@@ -52,11 +52,11 @@ def check(setting: Setting, findings: Findings) -> None:
 
 
 def _direct(setting: Setting) -> Any:
-    """The engine's own loading, for what it does about libraries, and then a model of faster-whisper's."""
-    import server.engines.whisper  # noqa: F401 - it brings CTranslate2's libraries, where they aren't on the loader's path
-
-    sys.stdout.flush()
+    """A model of faster-whisper's, with CUDA's libraries loaded as the engine does it."""
     from faster_whisper import WhisperModel
+
+    if setting.gpu and (reason := load_cublas()) is not None:
+        raise RuntimeError(f"CUDA 12's cuBLAS can't be loaded: {reason}")
 
     device, kind = ("cuda", "float16") if setting.gpu else ("cpu", "int8")
     return WhisperModel(str(setting.models_dir / EAR), device=device, compute_type=kind, local_files_only=True)

@@ -14,6 +14,7 @@ import yaml
 from scripts.benchmarks.processes import Side
 from server.engines.malloc import SETTINGS
 from server.engines.openmp import SPINCOUNT
+from server.engines.vllm import environment as vllm_environment
 from server.engines.vllm.engine import VllmEngine
 from server.models.catalog import Catalog
 from server.models.factory import make_engine
@@ -69,7 +70,10 @@ def vllm(
         command += ["--chat-template", spec.chat_template]
     if spec.tool_parser:
         command += ["--enable-auto-tool-choice", "--tool-call-parser", spec.tool_parser]
-    return Side(name, tuple(command), _environment(environment), "/health", spec.name)
+    variables = dict(_environment(environment))
+    # The same choices as ours. Without, it would want FlashInfer, which the lock leaves out.
+    vllm_environment.prepare(variables)
+    return Side(name, tuple(command), variables, "/health", spec.name)
 
 
 def engine_arguments(spec: VllmModel, models_dir: Path) -> Mapping[str, Any]:

@@ -105,8 +105,12 @@ def _vllm_on_gpus(spec: VllmModel, models_dir: Path, machine: Machine) -> Need:
     outside = CUDA_CONTEXT + (LINKS if parts > 1 else 0)
     total = max(gpu.total for gpu in machine.gpus)
     captured = working.graphs(spec, loaded)
-    # Graphs go to the host with the weights (vllm/device_allocator/sleep_mode_backend.py).
-    asleep = (loaded + captured) * spec.gpus_needed
+    config = working.read_config(weights.location(spec, models_dir))
+    # They are allocated while the weights are loaded, and go where these go (vllm/v1/worker/gpu_worker.py, load_model).
+    counts = working.counts(spec, config, gpu_total=total)
+    asleep = (loaded + counts) * spec.gpus_needed
+    # Graphs would move with sleep_mode_offload_cudagraph only (vllm/config/vllm.py, use_cumem_cudagraph_pool).
+    staying = outside + captured
     if spec.gpu_memory_utilization is not None:
         share = spec.gpu_memory_utilization
         # vLLM itself fills the share. Pinned host memory, where offloaded weights lie, may not show in a report.
@@ -117,9 +121,9 @@ def _vllm_on_gpus(spec: VllmModel, models_dir: Path, machine: Machine) -> Need:
             gpu_at_work=total,
             outside=outside,
             asleep=asleep,
+            staying=staying,
         )
-    config = working.read_config(weights.location(spec, models_dir))
-    fixed = loaded + captured + outside + working.activations(spec, config, gpu_total=total, width=width)
+    fixed = loaded + counts + captured + outside + working.activations(spec, config, gpu_total=total, width=width)
     gpu = fixed + spec.kv_cache // parts
     return Need(
         host=host,
@@ -130,6 +134,7 @@ def _vllm_on_gpus(spec: VllmModel, models_dir: Path, machine: Machine) -> Need:
         fixed=fixed,
         outside=outside,
         asleep=asleep,
+        staying=staying,
         elastic=True,
     )
 

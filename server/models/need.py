@@ -15,8 +15,9 @@ class Need:
     loading: host memory that it takes beyond `host` until it is loaded.
     at_work, gpu_at_work: what of `host` and `gpu` an idle engine does not hold yet: activations, caches that fill.
     fixed: of `gpu`, all but the KV cache; None: it has none. outside: of `fixed`, what is taken before vLLM looks at
-    how much is free: CUDA context and buffers of the links between GPUs. It stays while the model sleeps.
+    how much is free: CUDA context and buffers of the links between GPUs.
     asleep: host memory that it takes beyond `host` while it sleeps, for what its GPUs held.
+    staying: of `gpu`, what it holds while it sleeps.
     elastic: more GPU memory than this is put to use, as a larger KV cache.
     """
 
@@ -31,6 +32,7 @@ class Need:
     fixed: int | None = None
     outside: int = 0
     asleep: int = 0
+    staying: int = 0
     elastic: bool = False
 
     @property

@@ -188,7 +188,7 @@ class Room:
 
 
 def asleep(held: Footprint, need: Need) -> Footprint:
-    """What a model that holds `held` will hold while it sleeps: its weights move to the host, its contexts stay."""
+    """What a model that holds `held` will hold while it sleeps: its weights move to the host, its contexts and graphs stay."""
     return Footprint(
-        held.host + need.asleep, {number: min(amount, need.outside) for number, amount in held.gpus.items()}
+        held.host + need.asleep, {number: min(amount, need.staying) for number, amount in held.gpus.items()}
     )

@@ -44,8 +44,7 @@ def activations(spec: VllmModel, config: Mapping[str, Any], *, gpu_total: int, w
     In a layer the two halves of the feed-forward part and their product stand beside a few copies of the hidden state;
     at the end each sequence's logits stand in float32, with the two copies that sampling sorts.
     """
-    text = config.get("text_config")
-    facts = text if isinstance(text, Mapping) else config
+    facts = _facts(config)
     hidden, inner, words = (facts.get(name) for name in ("hidden_size", "intermediate_size", "vocab_size"))
     extra = VISION if spec.images else 0
     if not (isinstance(hidden, int) and isinstance(inner, int) and isinstance(words, int)):
@@ -57,9 +56,23 @@ def activations(spec: VllmModel, config: Mapping[str, Any], *, gpu_total: int, w
     return max(LEAST, layer + sequences * words * 4 * 3) + extra
 
 
+def counts(spec: VllmModel, config: Mapping[str, Any], *, gpu_total: int) -> int:
+    """Bytes on each GPU for how often each sequence has had each token, kept from the start for those that ask for
+    penalties (vllm/v1/worker/gpu/sample/penalties.py): 4 bytes and a bit for each token of the vocabulary."""
+    words = _facts(config).get("vocab_size")
+    sequences = spec.max_num_seqs or defaults(gpu_total).sequences
+    return sequences * (words * 4 + words // 8) if isinstance(words, int) else 0
+
+
 def graphs(spec: VllmModel, weights: int) -> int:
     """Bytes of captured CUDA graphs on a GPU that holds `weights`; none in eager mode."""
     return 0 if spec.eager else 600 * MIB + weights // 50
+
+
+def _facts(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What config.json says of the language model, where that is one part of several."""
+    text = config.get("text_config")
+    return text if isinstance(text, Mapping) else config
 
 
 def read_config(path: Path) -> Mapping[str, Any]:

@@ -83,6 +83,14 @@ def test_nulls_are_absent_and_unknown_fields_ignored() -> None:
     )
 
 
+def test_as_many_biases_are_taken_as_vllm_has_room_for() -> None:
+    """On a GPU one more ends its core."""
+    from vllm.v1.worker.gpu.sample.logit_bias import MAX_NUM_LOGIT_BIAS_TOKENS
+
+    assert MOST_BIASES <= MAX_NUM_LOGIT_BIAS_TOKENS
+    assert len(job(logit_bias={str(token): 1 for token in range(MOST_BIASES)}).logit_bias or ()) == MOST_BIASES
+
+
 def test_one_stop_string_is_a_list_of_one() -> None:
     assert job(stop="END").stop == ("END",)
 

@@ -145,6 +145,7 @@ def test_nothing_is_compiled_without_need_unless_somebody_wants_it() -> None:
     assert variables["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
     assert variables["VLLM_MOE_USE_DEEP_GEMM"] == "0"
     assert variables["VLLM_USE_DEEP_GEMM"] == "1"
+    assert variables["HUMMING_DISABLE_PARALLEL_BUILD"] == "1"
 
 
 def test_vllm_knows_the_variables_and_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from server.models.estimate import (
 )
 from server.models.need import Need
 from server.models.spec import DiffusersModel, FakeModel, PiperModel, PiperVoice, VllmModel, WhisperModel
-from server.models.working import LEAST, UNKNOWN, VISION, activations, defaults, graphs
+from server.models.working import LEAST, UNKNOWN, VISION, activations, counts, defaults, graphs
 from tests.models.devices import machine
 
 CPU = machine(16 * GIB)
@@ -136,6 +136,19 @@ def test_adapters_and_a_drafting_model_are_weights_too(tmp_path: Path) -> None:
     assert estimate(more, tmp_path, CPU).host - estimate(chat(), tmp_path, CPU).host == 760
     guessed = chat(speculative_config={"method": "ngram", "num_speculative_tokens": 4})
     assert estimate(guessed, tmp_path, GPU) == estimate(chat(), tmp_path, GPU)
+
+
+def test_asleep_a_model_keeps_its_graphs_on_the_gpu_and_its_counts_in_the_host(tmp_path: Path) -> None:
+    safetensors(tmp_path / "chat" / "model.safetensors", a=("F16", 4000))
+    (tmp_path / "chat" / "config.json").write_text(json.dumps(LLAMA_8B))
+    for more in ({}, {"gpu_memory_utilization": 0.5}):
+        need = estimate(chat(**more), tmp_path, GPU)
+        assert need.staying == CUDA_CONTEXT + graphs(chat(), 4000)
+        assert need.asleep == 4000 + 1024 * 128256 * 33 // 8
+    eager = estimate(chat(eager=True, max_num_seqs=8), tmp_path, GPU)
+    assert (eager.staying, eager.asleep) == (CUDA_CONTEXT, 4000 + 8 * 128256 * 33 // 8)
+    assert counts(chat(), {}, gpu_total=80 * GIB) == 0
+    assert estimate(chat(), tmp_path, CPU).asleep == 0
 
 
 def test_what_a_step_takes_follows_the_models_widths() -> None:

@@ -13,7 +13,7 @@ from scripts.benchmarks.figures import Figures
 from scripts.benchmarks.load import Load, Sample
 from scripts.benchmarks.processes import Side, StartError, paused, serving
 from scripts.benchmarks.report import machine, summary
-from scripts.benchmarks.sides import REPOSITORY, configs_with, flags
+from scripts.benchmarks.sides import REPOSITORY, configs_with, flags, vllm
 from server.models.config_files import read_configs
 from server.models.spec import VllmModel
 
@@ -40,6 +40,15 @@ def test_engine_arguments_become_flags_of_vllms_server() -> None:
         "--structured-outputs-config", '{"backend": "guidance"}', "--limit-mm-per-prompt", '{"image": 0}',
         "--kv-cache-memory-bytes", "1024", "--device-ids", "0,1",
     ]  # fmt: skip
+
+
+def test_vllms_server_does_without_flashinfer_as_ours_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it isn't installed, vLLM's own choice ends the server at its start."""
+    spec = VllmModel.model_validate({"name": "chat", "engine": "vllm", "path": "chat"})
+    monkeypatch.delenv("VLLM_USE_FLASHINFER_SAMPLER", raising=False)
+    assert vllm(spec, models_dir=tmp_path).environment["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
+    monkeypatch.setenv("VLLM_USE_FLASHINFER_SAMPLER", "1")
+    assert vllm(spec, models_dir=tmp_path).environment["VLLM_USE_FLASHINFER_SAMPLER"] == "1"
 
 
 def test_a_server_that_ends_at_once_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ MOST_MESSAGES = 2048
 """As the OpenAI API has it. Hundreds of thousands of tiny ones fit into a body, and took seconds to lay out."""
 MOST_PARTS = 10_000
 """Content parts and tool calls of all messages together, for the same reason."""
-MOST_BIASES = 10_000
-"""Entries of `logit_bias`; a body has room for a million, which take the event loop a second or two."""
+MOST_BIASES = 1024
+"""Entries of `logit_bias`: what vLLM's model runner for GPUs has room for. It looks no sooner than in the engine's
+core, which ends over one more (vllm/v1/worker/gpu/sample/logit_bias.py, MAX_NUM_LOGIT_BIAS_TOKENS)."""
 
 
 class Function(BaseModel):

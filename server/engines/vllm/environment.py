@@ -17,6 +17,13 @@ DEFAULTS = {
     "VLLM_USE_DEEP_GEMM": "0",
     "VLLM_MOE_USE_DEEP_GEMM": "0",
 }
+"""Variables of vLLM's own."""
+
+HUMMING = ("HUMMING_DISABLE_PARALLEL_BUILD", "1")
+"""On CUDA vLLM imports humming, kernels for some quantized models, and that starts two compilations in the background:
+in the fork server, and in each spawned process, whatever the model. They outlive the process that began them, and
+leave threads in one that is to be forked. A model that uses humming compiles at its load without them
+(humming/ops/utils.py, humming/utils/nvrtc.py)."""
 
 ORDER = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 """GPUs are counted by the bus, as NVIDIA's library counts them for the memory ledger."""
@@ -42,6 +49,7 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> None:
     """Set the defaults; before vLLM is imported, and before any process that is to inherit them."""
     for name, value in DEFAULTS.items():
         environment.setdefault(name, value)
+    environment.setdefault(*HUMMING)
     environment.setdefault(*ORDER)
     if not any(name in environment for name in ALLOCATOR) and _torch() >= PINNED_SINCE:
         environment[ALLOCATOR[0]] = PINNED
