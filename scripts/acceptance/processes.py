@@ -1,8 +1,11 @@
 """The server's processes, seen from outside: what is alive, which port is taken, how long until something is so."""
 
+import re
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import psutil
@@ -39,15 +42,19 @@ def alive(process: psutil.Process) -> bool:
 
 
 def host_bytes(processes: list[psutil.Process]) -> int:
-    """Memory that these alone hold: unique set sizes, or resident ones where the kernel doesn't tell those."""
+    """Memory of these together that is no file's: what several share, as forked ones do, counts once.
+
+    By the kernel's proportional sizes of anonymous and shared memory (/proc/PID/smaps_rollup, proc_pid_smaps(5)), else
+    by what each has for itself.
+    """
     total = 0
     for process in processes:
         try:
-            total += process.memory_full_info().uss
-        except psutil.AccessDenied:
-            total += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
+            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+            total += 1024 * sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB$", rollup, re.MULTILINE)))
+        except OSError:
+            with suppress(psutil.Error):
+                total += process.memory_info().rss - process.memory_info().shared
     return total
 
 

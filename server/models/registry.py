@@ -49,7 +49,7 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True)
 class MemoryState:
-    """budget: what all may hold. held, reported: by the models' names; `held` tells the front end too."""
+    """budget: what all may hold. held, reported: by the models' names, and the front end's."""
 
     budget: Footprint
     held: Mapping[str, Footprint]
@@ -79,6 +79,7 @@ class Registry:
         self._clock = clock
         self._front_end = front_end
         self._front_end_plan = 0
+        self._front_end_reported: int | None = None
         self._slots: dict[str, Slot] = {}
         self._loader = ModelLoader(
             make_engine,
@@ -139,7 +140,10 @@ class Registry:
 
     def memory(self) -> MemoryState:
         """The books, as they are now."""
-        return MemoryState(self._ledger.budget, dict(self._ledger.held), dict(self._booking.reported))
+        reported = dict(self._booking.reported)
+        if self._front_end_reported is not None:
+            reported[FRONT_END] = Footprint(self._front_end_reported)
+        return MemoryState(self._ledger.budget, dict(self._ledger.held), reported)
 
     @property
     def ready(self) -> bool:
@@ -237,7 +241,7 @@ class Registry:
         engines = {slot.spec.name: slot.engine for slot in slots if slot.engine is not None}
         if self._front_end is not None:
             pids = {pid for engine in engines.values() if isinstance(engine, Spawning) for pid in engine.pids}
-            measured = await asyncio.to_thread(self._front_end, pids)
+            self._front_end_reported = measured = await asyncio.to_thread(self._front_end, pids)
             # What chat models need imported is imported with the first of them.
             host = max(measured, self._front_end_plan)
             self._ledger.hold(FRONT_END, Footprint(host), instead_of=self._ledger.held.get(FRONT_END))

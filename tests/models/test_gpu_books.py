@@ -500,6 +500,7 @@ async def test_the_front_end_is_in_the_books_and_never_gives_way(
         await registry.check()
         assert seen == [set(), {4711}]
         assert registry.memory().held == {FRONT_END: Footprint(40), "a": Footprint(60)}
+        assert registry.memory().reported[FRONT_END] == Footprint(40)
         with pytest.raises(ModelUnavailable, match="the models that are loaded don't give way"):
             await use(registry, b)
 
