@@ -84,7 +84,7 @@ def test_cuda_that_cannot_run_is_refused(driver: Driver | None, visible: str | N
 
 
 @pytest.mark.parametrize("driver", [GOOD, Driver(8, (13, 2), "600.1"), Driver(1, None, "580.95.05")])
-@pytest.mark.parametrize("visible", [None, "0", "GPU-8932f937", "1,2"])
+@pytest.mark.parametrize("visible", [None, "0", "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "1,2"])
 def test_cuda_on_a_gpu_machine_is_right(driver: Driver, visible: str | None) -> None:
     assert compare("cuda", 13, driver, visible) is None
 
@@ -93,6 +93,18 @@ def test_an_older_build_takes_an_older_driver() -> None:
     driver = Driver(1, (12, 2), "535.183.01")
     assert compare("cuda", 12, driver, None) is None
     assert compare("cuda", None, driver, None) is None, "torch did not say what it needs"
+
+
+def test_a_shortened_uuid_is_told_before_vllm_stumbles_over_it() -> None:
+    whole = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"
+    for visible in (None, "0", "1,0", whole, f"{whole},0", "MIG-8932f937-d72c-4106-c12f-20bd9faed9f6"):
+        assert compare("cuda", 13, GOOD, visible) is None
+    for visible in ("GPU-8932f937", f"{whole}, GPU-89"):
+        finding = compare("cuda", 13, GOOD, visible)
+        assert finding is not None
+        assert finding.fatal
+        assert f"shortened UUID, {visible.split()[-1]}: write it in full" in finding.text
+        assert compare("cpu", None, None, visible) is None
 
 
 def test_the_processors_build_on_a_gpu_machine_is_a_warning() -> None:

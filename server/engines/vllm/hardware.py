@@ -17,6 +17,8 @@ BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 OLDEST_DRIVER = {12: 525, 13: 580}
 """The oldest driver for each major version of CUDA (NVIDIA's CUDA compatibility guide, minor version compatibility)."""
 
+WHOLE_UUID = len("GPU-8932f937-d72c-4106-c12f-20bd9faed9f6")
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -70,7 +72,7 @@ def compare(
             "on the processor; scripts/setup --cuda installs the build for GPUs"
         )
         return Finding(text, fatal=False)
-    reason = _unusable(driver, needs, hidden=hidden)
+    reason = _unusable(driver, needs, hidden=hidden) or _misread(visible or "")
     if reason is None:
         return None
     text = (
@@ -99,6 +101,18 @@ def _unusable(driver: Driver | None, needs: int | None, *, hidden: bool) -> str 
     if driver.cuda is not None and needs is not None and driver.cuda[0] < needs:
         name, (major, minor) = f"The NVIDIA driver {driver.version or ''}".rstrip(), driver.cuda
         return f"{name} runs CUDA {major}.{minor}, and torch needs {needs}: install driver {oldest} or newer"
+    return None
+
+
+def _misread(visible: str) -> str | None:
+    """What vLLM does not understand in CUDA_VISIBLE_DEVICES, though CUDA does; None: nothing.
+
+    It asks NVML for the GPU of that UUID, which knows whole ones only (vllm/platforms/cuda.py,
+    device_control_id_to_physical_device_id), and ends with "Not Found".
+    """
+    for entry in (part.strip() for part in visible.split(",")):
+        if entry.startswith("GPU-") and len(entry) < WHOLE_UUID:
+            return f"CUDA_VISIBLE_DEVICES has a shortened UUID, {entry}: write it in full, as nvidia-smi -L does"
     return None
 
 

@@ -98,7 +98,20 @@ class _Forked(_Child, context.ForkProcess):
 
 
 class _Spawned(_Child, context.SpawnProcess):
-    """An interpreter of its own, which inherits nothing."""
+    """An interpreter of its own, which inherits nothing.
+
+    What it is to run is imported as its state is unpickled, which takes ten seconds with vLLM. Its bond with its parent
+    comes before: pickle makes an object first, and gives it its state then.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _bound, (os.getpid(),), vars(self)
+
+
+def _bound(parent: int) -> _Spawned:
+    """In the new interpreter."""
+    die_with_parent(parent)
+    return _Spawned.__new__(_Spawned)
 
 
 class ServedContext(context.ForkServerContext):
