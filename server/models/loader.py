@@ -118,8 +118,11 @@ class ModelLoader:
         self._turns.departed(held.gpus)
 
     async def unload(self, spec: ModelSpec, engine: Engine) -> None:
-        await engine.stop()
-        self.booking.gone(spec.name)
+        try:
+            await engine.stop()
+        finally:
+            # Whatever broke: the slot has let go of the engine, so nobody would come back for its bytes.
+            self.booking.gone(spec.name)
 
     async def _bring_up(self, spec: ModelSpec, engine: Engine, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start or wake, and probe."""

@@ -260,7 +260,9 @@ async def test_a_model_that_loads_and_cannot_compute_is_not_served(bench: Bench)
     for file in ("config.json", "model.bin"):
         (folder / file).write_bytes(b"{}")
     bench.kind = Fails
-    spec = WhisperModel(name="ears", engine="whisper", path="ears", load="lazy", host_memory=ByteSize(1), gpu_memory=ByteSize(0))
+    spec = WhisperModel(
+        name="ears", engine="whisper", path="ears", load="lazy", host_memory=ByteSize(1), gpu_memory=ByteSize(0)
+    )
     registry = bench.registry(spec)
     with pytest.raises(ModelUnavailable, match="The model's probe failed: The model's engine stopped"):
         await use(registry, spec)
@@ -450,6 +452,20 @@ async def test_the_watchdog_outlives_an_engine_that_breaks_while_it_is_cleaned_u
         bench.now += 100
         await until(lambda: bench.names.count("good") == 2 and registry.ready)
     assert "cannot reap" in caplog.text
+
+
+async def test_a_model_that_breaks_while_it_makes_room_keeps_no_memory(bench: Bench) -> None:
+    async def breaks() -> None:
+        raise OSError("cannot reap")
+
+    old, new = model("old", host=90), model("new", host=90)
+    registry = bench.registry(old, new)
+    await use(registry, old)
+    bench.made[0].stop = breaks  # type: ignore[method-assign]
+    await use(registry, new)
+    assert shown(registry) == {"old": "unloaded", "new": "ready"}
+    assert bench.ledger.held == {"new": Footprint(90)}
+    await registry.stop()
 
 
 async def test_running_is_the_engines_own_count(bench: Bench) -> None:
