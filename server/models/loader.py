@@ -141,8 +141,17 @@ class ModelLoader:
             if name not in self._needs and (name == spec.name or slot.spec.load == "eager")
         ]
         if unknown:
-            self._needs.update(await asyncio.to_thread(self._estimates, unknown))
+            self._needs.update(await asyncio.to_thread(self._estimates, spec, unknown))
         return self._needs[spec.name]
 
-    def _estimates(self, specs: Iterable[ModelSpec]) -> dict[str, Need]:
-        return {spec.name: estimate(spec, self._models_dir, self._ledger.machine) for spec in specs}
+    def _estimates(self, wanted: ModelSpec, unknown: Iterable[ModelSpec]) -> dict[str, Need]:
+        found: dict[str, Need] = {}
+        for spec in unknown:
+            try:
+                found[spec.name] = estimate(spec, self._models_dir, self._ledger.machine)
+            except Exception:
+                # Files of another model that can't be read are for its own load to tell.
+                if spec.name == wanted.name:
+                    raise
+                log.debug("model %s: what it needs can't be told yet", spec.name, exc_info=True)
+        return found
