@@ -337,6 +337,22 @@ async def test_eager_models_do_not_push_each_other_out_at_start(bench: Bench) ->
         assert registry.ready is False
 
 
+async def test_a_start_that_is_under_way_is_no_failure_of_the_model_that_waits(bench: Bench) -> None:
+    go = asyncio.Event()
+    bench.prepare = lambda stub: setattr(stub, "before_start", go.wait) if stub.name == "slow" else None
+    quick, slow, lazy = model("quick", host=60, load="eager"), model("slow", load="eager"), model("lazy", host=60)
+    registry = bench.registry(quick, slow, lazy, queue_timeout=0.05)
+    async with registry:
+        await until(lambda: "slow" in bench.names)
+        with pytest.raises(Overloaded, match="no memory"):
+            await use(registry, lazy)
+        assert shown(registry)["lazy"] == "unloaded"
+        go.set()
+        await until(lambda: registry.ready)
+        await use(registry, lazy)
+        assert shown(registry) == {"quick": "unloaded", "slow": "ready", "lazy": "ready"}
+
+
 async def test_an_eager_model_that_made_room_still_counts_as_ready(bench: Bench) -> None:
     eager, lazy = model("eager", host=80, load="eager"), model("lazy", host=80)
     registry = bench.registry(eager, lazy)
