@@ -19,12 +19,17 @@ def of_processes(roots: Iterable[int], driver: Driver = DRIVER) -> Footprint:
     for process in _trees(roots):
         pids.add(process.pid)
         try:
-            host += process.memory_full_info().uss
-        except psutil.AccessDenied:
-            host += process.memory_info().rss
-        except psutil.NoSuchProcess:
+            host += _unique(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return Footprint(host, driver.held_by(pids) if pids else {})
+
+
+def _unique(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().uss)
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)
 
 
 def of_front_end(engines: Collection[int]) -> int:

@@ -118,8 +118,11 @@ class ModelLoader:
         self._turns.departed(held.gpus)
 
     async def unload(self, spec: ModelSpec, engine: Engine) -> None:
-        await engine.stop()
-        self.booking.gone(spec.name)
+        try:
+            await engine.stop()
+        finally:
+            # Whatever broke: the slot has let go of the engine, so nobody would come back for its bytes.
+            self.booking.gone(spec.name)
 
     async def _bring_up(self, spec: ModelSpec, engine: Engine, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start or wake, and probe."""
@@ -138,8 +141,17 @@ class ModelLoader:
             if name not in self._needs and (name == spec.name or slot.spec.load == "eager")
         ]
         if unknown:
-            self._needs.update(await asyncio.to_thread(self._estimates, unknown))
+            self._needs.update(await asyncio.to_thread(self._estimates, spec, unknown))
         return self._needs[spec.name]
 
-    def _estimates(self, specs: Iterable[ModelSpec]) -> dict[str, Need]:
-        return {spec.name: estimate(spec, self._models_dir, self._ledger.machine) for spec in specs}
+    def _estimates(self, wanted: ModelSpec, unknown: Iterable[ModelSpec]) -> dict[str, Need]:
+        found: dict[str, Need] = {}
+        for spec in unknown:
+            try:
+                found[spec.name] = estimate(spec, self._models_dir, self._ledger.machine)
+            except Exception:
+                # Files of another model that can't be read are for its own load to tell.
+                if spec.name == wanted.name:
+                    raise
+                log.debug("model %s: what it needs can't be told yet", spec.name, exc_info=True)
+        return found

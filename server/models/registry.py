@@ -203,6 +203,7 @@ class Registry:
             await asyncio.gather(*(self._load_line(line) for line in lines))
         finally:
             self._loader.room.pin_eager = False
+            self._loader.room.changed()
 
     async def _load_line(self, slots: list[Slot]) -> None:
         for slot in slots:

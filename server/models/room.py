@@ -22,7 +22,7 @@ class Room:
     """Reservations in the ledger, one decision at a time, so that two loads never evict for the same bytes.
 
     needs: of the models by name, as far as they are known. pin_eager: while true, models that belong in memory from the
-    start don't push each other out.
+    start don't push each other out, and the others wait until that is over.
     """
 
     def __init__(
@@ -170,9 +170,10 @@ class Room:
         loading = self._turns.taken
         for other, held in self._ledger.held.items():
             slot = self._slots.get(other)
-            if slot is None or other == name or (self.pin_eager and slot.spec.load == "eager"):
+            pinned = self.pin_eager and slot is not None and slot.spec.load == "eager"
+            if slot is None or other == name or (pinned and self._slots[name].spec.load == "eager"):
                 continue
-            busy = slot.busy or not slot.settled or not loading.isdisjoint(held.gpus)
+            busy = pinned or slot.busy or not slot.settled or not loading.isdisjoint(held.gpus)
             found.append(
                 Candidate(
                     name=other,

@@ -32,6 +32,7 @@ HEALTHY = 60.0
 
 DIED = "The model's engine stopped unexpectedly."
 INTERNAL = "The model could not be loaded; the server's log has the details."
+CLOSING = "The server is shutting down."
 
 
 class State(StrEnum):
@@ -158,7 +159,9 @@ class Slot:
         self._waiting += 1
         try:
             async with asyncio.timeout(wait) as bound:
-                loaded = await self._ready(lambda: bound.reschedule(_from_now(wait if load_wait is None else load_wait)))
+                loaded = await self._ready(
+                    lambda: bound.reschedule(_from_now(wait if load_wait is None else load_wait))
+                )
         except TimeoutError:
             raise Overloaded(f"The model `{name}` is not ready yet. Please try again shortly.") from None
         finally:
@@ -182,7 +185,7 @@ class Slot:
         """on_loading: called when it begins to wait for a load or wake."""
         while True:
             if self._closed:
-                raise ModelUnavailable("The server is shutting down.")
+                raise ModelUnavailable(CLOSING)
             if self._work is None:
                 loaded = self._loaded
                 if loaded is not None and not loaded.asleep and loaded.engine.alive:
@@ -233,6 +236,8 @@ class Slot:
             if loaded is not None and not loaded.engine.alive:
                 await self._bury(loaded)
                 loaded = None
+                if self._closed:  # `aclose` cuts no burial short, and waits for what comes after it
+                    return ModelUnavailable(CLOSING)
             self._state, self._reason = State.LOADING, None
             if loaded is None:
                 log.info("model %s: loading", name)
@@ -299,6 +304,9 @@ class Slot:
                 await self._loader.sleep(self.spec, loaded.engine)
             except SageholdError as error:
                 log.error("model %s: could not sleep (%s); stopping it", self.spec.name, error.message)
+            except Exception:
+                # vLLM's own, such as of a core that dies meanwhile. Half asleep it would let every request wait.
+                log.exception("model %s: could not sleep; stopping it", self.spec.name)
             else:
                 loaded.asleep = True
                 self._state = State.ASLEEP
@@ -307,6 +315,9 @@ class Slot:
         self._loaded = None
         try:
             await self._loader.unload(self.spec, loaded.engine)
+        except Exception:
+            # It must not be the newcomer's failure, who has nothing to do with this engine.
+            log.exception("model %s: stopping it broke", self.spec.name)
         finally:
             self._state = State.UNLOADED
         log.info("model %s: stopped, to make room", self.spec.name)

@@ -119,6 +119,20 @@ def test_a_footprint_is_that_of_the_whole_tree_on_each_gpu() -> None:
     assert not footprint.of_processes([gone], Driver(nvml))
 
 
+def test_a_process_that_ends_between_two_questions_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second is asked where the kernel hides the unique set; a worker of a worker may be gone by then."""
+
+    def hidden(process: psutil.Process) -> None:
+        raise psutil.AccessDenied(process.pid)
+
+    def ended(process: psutil.Process) -> None:
+        raise psutil.NoSuchProcess(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "memory_full_info", hidden)
+    monkeypatch.setattr(psutil.Process, "memory_info", ended)
+    assert not footprint.of_processes([os.getpid()], Driver(Nvml(missing=True)))
+
+
 def test_the_front_end_is_what_no_engine_is(tmp_path: Path) -> None:
     script = tmp_path / "child.py"
     script.write_text("held = bytearray(b'x' * (64 << 20)); print('ready', flush=True); input()")

@@ -1,15 +1,22 @@
 """How vLLM's processes are started: from the fork server on both kinds of hardware, spawned where that can't be."""
 
+import asyncio
 import os
 import platform
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver as python_forkserver
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from server.engines.vllm import forkserver, hardware, processes
+from server.engines.vllm.engine import VllmEngine
+from server.engines.vllm.options import VllmOptions
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +117,32 @@ def test_the_operator_and_wsl_have_it_spawned_and_no_fork_server_is_begun(
     forkserver.use()
     assert begun == []
     assert isinstance(led[0], processes.SpawnedContext)
+
+
+@pytest.mark.anyio
+async def test_a_load_that_is_given_up_ends_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM asks its core every ten seconds whether it is up, and never gives up by itself."""
+    begun = threading.Event()
+    children: list[Any] = []
+
+    def build(root: object) -> None:
+        for _ in range(2):
+            child = processes.SpawnedContext().Process(target=time.sleep, args=(3600,))
+            children.append(child)
+            child.start()
+            begun.set()
+            child.join()
+
+    monkeypatch.setattr(forkserver, "start", lambda: None)
+    engine = VllmEngine(VllmOptions(name="chat", path=Path("nowhere")))
+    monkeypatch.setattr(engine, "_check_machine", lambda: None)
+    monkeypatch.setattr(engine, "_build", build)
+    loading = asyncio.create_task(engine.start())
+    await asyncio.to_thread(begun.wait)
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    first, second = children
+    assert first.exitcode == -signal.SIGKILL
+    assert second.pid is None
+    assert engine.alive is False

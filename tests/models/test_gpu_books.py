@@ -91,7 +91,9 @@ async def test_too_few_gpus_are_refused_with_numbers(tmp_path: Path) -> None:
     bench = Bench(machine(200 * GIB, 40 * GIB), tmp_path)
     spec = chat(tmp_path, "wide", tensor_parallel_size=2, gpu_memory="20GiB")
     registry = bench.registry(spec)
-    with pytest.raises(ModelUnavailable, match=r"20\.0 GiB on each of 2 GPUs; the models may take .* 40\.0 GiB of GPU 0"):
+    with pytest.raises(
+        ModelUnavailable, match=r"20\.0 GiB on each of 2 GPUs; the models may take .* 40\.0 GiB of GPU 0"
+    ):
         await use(registry, spec)
     await registry.stop()
 
@@ -314,6 +316,19 @@ async def test_files_are_never_read_in_the_event_loop(tmp_path: Path, monkeypatc
         await until(lambda: registry.ready)
     assert len(read) >= 3
     assert loop not in read
+
+
+async def test_damaged_files_of_an_eager_model_are_no_other_models_failure(tmp_path: Path) -> None:
+    bench = Bench(machine(200 * GIB, 40 * GIB), tmp_path)
+    whole, damaged = chat(tmp_path, "whole"), chat(tmp_path, "damaged", load="eager")
+    header = b'{"weight": {}}'
+    (tmp_path / "damaged" / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    registry = bench.registry(damaged, whole)
+    await use(registry, whole)
+    with pytest.raises(ModelUnavailable):
+        await use(registry, damaged)
+    assert shown(registry) == {"damaged": "failed", "whole": "ready"}
+    await registry.stop()
 
 
 async def test_files_that_came_after_the_start_are_counted(tmp_path: Path) -> None:

@@ -260,7 +260,9 @@ async def test_a_model_that_loads_and_cannot_compute_is_not_served(bench: Bench)
     for file in ("config.json", "model.bin"):
         (folder / file).write_bytes(b"{}")
     bench.kind = Fails
-    spec = WhisperModel(name="ears", engine="whisper", path="ears", load="lazy", host_memory=ByteSize(1), gpu_memory=ByteSize(0))
+    spec = WhisperModel(
+        name="ears", engine="whisper", path="ears", load="lazy", host_memory=ByteSize(1), gpu_memory=ByteSize(0)
+    )
     registry = bench.registry(spec)
     with pytest.raises(ModelUnavailable, match="The model's probe failed: The model's engine stopped"):
         await use(registry, spec)
@@ -333,6 +335,22 @@ async def test_eager_models_do_not_push_each_other_out_at_start(bench: Bench) ->
         assert reason is not None
         assert "needs 80 bytes of host memory; 20 bytes of host memory, 100 bytes of GPU 0 are free" in reason
         assert registry.ready is False
+
+
+async def test_a_start_that_is_under_way_is_no_failure_of_the_model_that_waits(bench: Bench) -> None:
+    go = asyncio.Event()
+    bench.prepare = lambda stub: setattr(stub, "before_start", go.wait) if stub.name == "slow" else None
+    quick, slow, lazy = model("quick", host=60, load="eager"), model("slow", load="eager"), model("lazy", host=60)
+    registry = bench.registry(quick, slow, lazy, queue_timeout=0.05)
+    async with registry:
+        await until(lambda: "slow" in bench.names)
+        with pytest.raises(Overloaded, match="no memory"):
+            await use(registry, lazy)
+        assert shown(registry)["lazy"] == "unloaded"
+        go.set()
+        await until(lambda: registry.ready)
+        await use(registry, lazy)
+        assert shown(registry) == {"quick": "unloaded", "slow": "ready", "lazy": "ready"}
 
 
 async def test_an_eager_model_that_made_room_still_counts_as_ready(bench: Bench) -> None:
@@ -450,6 +468,20 @@ async def test_the_watchdog_outlives_an_engine_that_breaks_while_it_is_cleaned_u
         bench.now += 100
         await until(lambda: bench.names.count("good") == 2 and registry.ready)
     assert "cannot reap" in caplog.text
+
+
+async def test_a_model_that_breaks_while_it_makes_room_keeps_no_memory(bench: Bench) -> None:
+    async def breaks() -> None:
+        raise OSError("cannot reap")
+
+    old, new = model("old", host=90), model("new", host=90)
+    registry = bench.registry(old, new)
+    await use(registry, old)
+    bench.made[0].stop = breaks  # type: ignore[method-assign]
+    await use(registry, new)
+    assert shown(registry) == {"old": "unloaded", "new": "ready"}
+    assert bench.ledger.held == {"new": Footprint(90)}
+    await registry.stop()
 
 
 async def test_running_is_the_engines_own_count(bench: Bench) -> None:

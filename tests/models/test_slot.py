@@ -363,6 +363,26 @@ async def test_a_model_that_cannot_sleep_is_stopped(slot: Slot, steps: Steps) ->
     assert (slot.state, steps.done) == (State.UNLOADED, ["load", "sleep", "unload"])
 
 
+async def test_a_sleep_that_breaks_in_an_unknown_way_ends_the_model(slot: Slot, steps: Steps) -> None:
+    await use(slot)
+    steps.fails = RuntimeError("EngineCore encountered an issue")
+    assert await slot.evict(How.SLEEP) is True
+    assert (slot.state, slot.engine, steps.done) == (State.UNLOADED, None, ["load", "sleep", "unload"])
+
+
+async def test_an_engine_that_breaks_when_it_is_stopped_is_not_the_newcomers_failure(
+    slot: Slot, steps: Steps, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks(spec: ModelSpec, engine: Engine) -> None:
+        raise OSError("cannot reap")
+
+    await use(slot)
+    monkeypatch.setattr(steps, "unload", breaks)
+    assert await slot.evict(How.STOP) is True
+    assert (slot.state, slot.engine) == (State.UNLOADED, None)
+    assert "cannot reap" in caplog.text
+
+
 async def test_a_failed_wake_stops_the_engine(slot: Slot, steps: Steps, clock: Clock) -> None:
     await use(slot)
     await slot.evict(How.SLEEP)
@@ -413,6 +433,29 @@ async def test_closing_ends_a_load(slot: Slot, steps: Steps) -> None:
     with pytest.raises(SageholdError, match="shutting down"):
         await waiter
     assert (slot.state, steps.done) == (State.UNLOADED, [])
+
+
+async def test_closing_in_the_middle_of_a_burial_lets_no_load_follow(
+    slot: Slot, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buried, burying = asyncio.Event(), asyncio.Event()
+
+    async def bury(spec: ModelSpec, engine: Engine) -> None:
+        burying.set()
+        await buried.wait()
+
+    engine = await use(slot)
+    engine.alive = False  # type: ignore[misc]
+    monkeypatch.setattr(steps, "unload", bury)
+    late = hold(slot)
+    await burying.wait()
+    closing = asyncio.create_task(slot.aclose(5))
+    await asyncio.sleep(0)
+    buried.set()
+    await closing
+    with pytest.raises(ModelUnavailable, match="shutting down"):
+        await late
+    assert (slot.state, steps.done) == (State.UNLOADED, ["load"])
 
 
 async def test_idleness_is_told(steps: Steps, clock: Clock) -> None:

@@ -22,6 +22,7 @@ from server.engines.vllm import (
     forkserver,
     hardware,
     heap,
+    processes,
     template,
     toolchain,
 )
@@ -68,15 +69,18 @@ class VllmEngine:
         environment.prepare()
         await asyncio.to_thread(self._check_machine)
         forkserver.start()
+        processes.LOAD.set(started := processes.Started())
         starting = asyncio.create_task(asyncio.to_thread(self._build, root))
         try:
-            # The thread can't be stopped half-way: a cancelled start waits for it, then ends what it made.
+            # The thread can't be stopped half-way: a cancelled start ends what it waits for, and then what it made.
             await asyncio.shield(starting)
             for adapter in self._adapters.values():
                 await self._llm.add_lora(adapter)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
+                started.end()
                 await asyncio.wait([starting])
+                starting.exception()  # of what was ended here: nobody is to be told
                 await self.stop()
             raise
         except Exception as error:

@@ -8,8 +8,10 @@ vLLM asks its `get_mp_context` how to start processes, in the front end and in t
 
 import os
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from multiprocessing import context, process
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +33,35 @@ class ForkServer:
     pid = 0
 
 
+class Started:
+    """The processes that the front end started for one load: vLLM waits for them without end, and no longer if they
+    end."""
+
+    def __init__(self) -> None:
+        self._processes: list[process.BaseProcess] = []
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def add(self, child: process.BaseProcess, start: Callable[[], None]) -> None:
+        with self._lock:
+            if self._ended:
+                raise RuntimeError("the load was given up")
+            start()
+            self._processes.append(child)
+
+    def end(self) -> None:
+        """Kill them, and let no further one start."""
+        with self._lock:
+            self._ended = True
+            for child in self._processes:
+                with suppress(ValueError):  # closed by vLLM already
+                    child.kill()
+
+
+LOAD: ContextVar[Started | None] = ContextVar("load", default=None)
+"""Where a load notes its processes; the thread of `asyncio.to_thread` has its caller's."""
+
+
 class _Child(process.BaseProcess):
     """A process with its parent's environment at its start."""
 
@@ -39,7 +70,11 @@ class _Child(process.BaseProcess):
     def start(self) -> None:
         # vLLM tells its children things by environment variables, some of them just before their start.
         self._environment = dict(os.environ)
-        super().start()
+        load = LOAD.get()
+        if load is None:
+            super().start()
+        else:
+            load.add(self, super().start)
 
     def run(self) -> None:
         die_with_parent(self._starter())
