@@ -190,9 +190,10 @@ class WorkerEngine:
             case ("error", number, error):
                 if queue := self._jobs.pop(number, None):
                     queue.put_nowait(error)
-            case ("ready",):
+            # A start that was cancelled takes its future along; the child may be just ready, or failed.
+            case ("ready",) if not self._loaded.done():
                 self._loaded.set_result(None)
-            case ("failed", error):
+            case ("failed", error) if not self._loaded.done():
                 self._loaded.set_exception(error)
 
 

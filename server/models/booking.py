@@ -96,8 +96,8 @@ class Booking:
         if not self._said:
             self._said = True
             log.warning(
-                "the driver does not tell what this server's processes hold of the GPUs (usual in containers and virtual "
-                "machines): the books go by how much each GPU has less free"
+                "the driver does not tell what this server's processes hold of the GPUs (usual in containers and "
+                "virtual machines): the books go by how much each GPU has less free"
             )
 
 

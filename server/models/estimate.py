@@ -24,7 +24,7 @@ VLLM_HOST = 384 * MIB
 """Engine core and worker without weights, KV cache and activations. Measured: 251 MiB; the rest of their imports is the
 fork server's, which counts with the front end."""
 VLLM_HOST_CUDA = 2 * GIB
-"""The core on a GPU machine, and as much and half of it again for each worker: CUDA's libraries have their own pages."""
+"""The core on a GPU machine; each worker has half as much again, since CUDA's libraries have their own pages."""
 VLLM_WORKER_HOST_CUDA = 3 * GIB
 CUDA_CONTEXT = 600 * MIB
 LINKS = 512 * MIB

@@ -36,9 +36,7 @@ class Eviction:
     how: How
 
 
-def choose(
-    short: Footprint, candidates: Sequence[Candidate], *, spare_host: int = 0
-) -> tuple[Eviction, ...] | None:
+def choose(short: Footprint, candidates: Sequence[Candidate], *, spare_host: int = 0) -> tuple[Eviction, ...] | None:
     """The models to put away so that `short` bytes come free, or None when all idle ones together don't hold them.
 
     Leased models are never chosen. Lazy ones go before eager ones, the least recently used first, and none goes whose

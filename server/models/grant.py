@@ -8,7 +8,7 @@ from server.models.need import Need
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """host: bytes. gpus: those that it is placed on; gpu: bytes of each. kv_cache: of `gpu`, for an engine that has one.
+    """host: bytes. gpus: where it is placed; gpu: bytes of each. kv_cache: of `gpu`, for an engine that has one.
 
     gpu_share: share of each GPU's memory that must be free once the engine's processes have begun; None without GPUs.
     """

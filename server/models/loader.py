@@ -1,4 +1,4 @@
-"""Loads, wakes, puts to sleep and ends engines, with their memory in the ledger: what a slot needs done to its model."""
+"""Loads, wakes, puts to sleep and ends engines, with their memory in the ledger: what a slot has done to its model."""
 
 import asyncio
 import logging

@@ -50,7 +50,9 @@ class ModelBase(Strict):
     path: str = Field(description="folder or file of the weights, relative to SAGEHOLD_MODELS_DIR, or absolute")
     owned_by: str = Field("local", description="`owned_by` in /v1/models")
     price: Price = Price()
-    probe: Probe | None = Field(default=None, description="check after load; null: the smallest job of its task must come through")
+    probe: Probe | None = Field(
+        default=None, description="check after load; null: the smallest job of its task must come through"
+    )
     load: Literal["eager", "lazy"] = Field(
         default="eager", description="eager: loaded at start, /ready waits for it; lazy: loaded by its first request"
     )

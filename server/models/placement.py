@@ -67,8 +67,8 @@ def elastic_share(
 ) -> int:
     """Bytes of each GPU in `taken` to grant a model that can use more than its need.
 
-    free: bytes that it could get of each GPU. coming: what models yet to be loaded need; each is put where most would be
-    left for it. On each GPU those that can use more share what then remains alike. Never less than the need.
+    free: bytes that it could get of each GPU. coming: what models yet to be loaded need; each is put where most would
+    be left for it. On each GPU those that can use more share what then remains alike. Never less than the need.
     """
     by_number = {gpu.number: gpu for gpu in gpus}
     left = dict(free)

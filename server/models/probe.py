@@ -1,7 +1,7 @@
 """A model that talks nonsense is not served: the check that runs after each load and each wake from sleep.
 
-A config's `probe` asks for something and looks at the answer. A model without one gets the smallest job of its task, which
-has to come through: an engine that loads and then can't compute would otherwise die of every request.
+A config's `probe` asks for something and looks at the answer. A model without one gets the smallest job of its task,
+which has to come through: an engine that loads and then can't compute would otherwise die of every request.
 """
 
 import io

@@ -236,7 +236,7 @@ class Registry:
     async def _look_again(self) -> None:
         """Put what the front end holds into the ledger, and see what the engines hold."""
         slots = self._slots.values()
-        if any(slot.state in (State.LOADING, State.DRAINING) for slot in slots):
+        if any(slot.changing for slot in slots):
             return  # an engine that comes or goes would be taken for the front end
         self._looked = self._clock()
         engines = {slot.spec.name: slot.engine for slot in slots if slot.engine is not None}

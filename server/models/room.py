@@ -96,8 +96,8 @@ class Room:
         grant = granted(need, amount, chosen)
         if need.fixed is not None and amount - need.fixed < LEAST_KV_CACHE:
             raise ModelUnavailable(
-                f"The model `{name}` may take {readable(amount)} of a GPU, by its `gpu_memory`; its weights, activations "
-                f"and graphs take {readable(need.fixed)} of that, and too little is left for the KV cache."
+                f"The model `{name}` may take {readable(amount)} of a GPU, by its `gpu_memory`; its weights, "
+                f"activations and graphs take {readable(need.fixed)} of that, and too little is left for the KV cache."
             )
         gpus = {gpu.number: amount for gpu in chosen} if need.elastic else placement.holds.gpus
         ledger.reserve(name, Footprint(placement.holds.host, gpus))
@@ -189,7 +189,7 @@ class Room:
 
 
 def asleep(held: Footprint, need: Need) -> Footprint:
-    """What a model that holds `held` will hold while it sleeps: its weights move to the host, its contexts and graphs stay."""
+    """What a model that holds `held` will hold asleep: weights on the host, contexts and graphs where they are."""
     return Footprint(
         held.host + need.asleep, {number: min(amount, need.staying) for number, amount in held.gpus.items()}
     )

@@ -135,6 +135,11 @@ class Slot:
         return self._loaded is not None and self._loaded.asleep
 
     @property
+    def changing(self) -> bool:
+        """Whether the model is being loaded, put away or buried: processes of it come or go."""
+        return self._work is not None
+
+    @property
     def settled(self) -> bool:
         """Whether the model is loaded, alive and not changing: only then can it be put away."""
         return self._loaded is not None and self._work is None and not self._dead

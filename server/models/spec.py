@@ -35,6 +35,7 @@ __all__ = [
     "WhisperModel",
 ]
 
+
 class WhisperModel(GpuModel):
     """A Whisper model in CTranslate2 form, served by faster-whisper in a worker process."""
 
@@ -120,8 +121,8 @@ class DiffusersModel(GpuModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     offload: Literal["none", "model", "sequential"] = Field(
         default="none",
-        description="what waits in host memory while it isn't needed, on CUDA: nothing, whole parts of the pipeline, or "
-        "single layers (least GPU memory, slowest); without a GPU it changes nothing, and is warned of",
+        description="what waits in host memory while it isn't needed, on CUDA: nothing, whole parts of the pipeline, "
+        "or single layers (least GPU memory, slowest); without a GPU it changes nothing, and is warned of",
     )
     tiling: bool = Field(
         default=False,

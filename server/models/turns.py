@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 
 class Turns:
-    """A lock for each GPU. Several are always taken in the order of their numbers, so that no two loads wait for each other."""
+    """A lock for each GPU. Several are taken in the order of their numbers, so that loads never wait in a ring."""
 
     def __init__(self) -> None:
         self._locks: dict[int, asyncio.Lock] = {}

@@ -10,6 +10,7 @@ from server.models.quality import ChatQuality
 from server.models.strict import Strict
 from server.models.vllm_extra import refusal
 
+
 class ChatDefaults(Strict):
     """Sampling where the client said nothing. The OpenAI API's own defaults apply where this is silent too."""
 
@@ -117,7 +118,9 @@ class VllmModel(GpuModel):
     def adapted(self, adapter: Adapter) -> "AdaptedModel":
         """The model as its adapter makes it: the same engine and slot, with the adapter's price."""
         own = {name: getattr(self, name) for name in VllmModel.model_fields}
-        changes = {unit: getattr(adapter.price, unit) for unit in adapter.price.model_fields_set} if adapter.price else {}
+        changes = (
+            {unit: getattr(adapter.price, unit) for unit in adapter.price.model_fields_set} if adapter.price else {}
+        )
         return AdaptedModel.model_construct(
             **own | {"price": self.price.model_copy(update=changes)}, adapter=adapter.name
         )

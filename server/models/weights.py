@@ -89,7 +89,6 @@ class Stored:
             return self.float_bytes + self.other_bytes
         return self.floats * bytes_per_float + self.other_bytes
 
-
     def __add__(self, other: "Stored") -> "Stored":
         return Stored(
             self.float_bytes + other.float_bytes, self.floats + other.floats, self.other_bytes + other.other_bytes
@@ -130,7 +129,7 @@ def _loaded(spec: ModelSpec, models_dir: Path) -> list[Path]:
 
 
 def _loaded_once(found: Iterable[Path]) -> list[Path]:
-    """A folder may hold the same weights twice: PyTorch's format beside safetensors, Mistral's one file beside shards."""
+    """A folder may hold weights twice: PyTorch's format beside safetensors, Mistral's one file beside shards."""
     every = list(found)
     every = [file for file in every if file.suffix == ".safetensors"] or every
     return [file for file in every if not file.name.startswith("consolidated")] or every

@@ -28,7 +28,7 @@ class _Memory:
 @dataclass
 class _Process:
     pid: int
-    usedGpuMemory: int | None  # NVML's name
+    usedGpuMemory: int | None  # noqa: N815 - NVML's name
 
 
 class Nvml:

@@ -93,8 +93,10 @@ def test_a_model_without_a_template_is_a_warning(place: Path) -> None:
     findings = look(place, CHAT)
     assert findings.problems == ()
     assert [str(one) for one in findings.warnings] == [
-        f"{place}/configs/a.yaml:1: name: chat: the model has no chat template, so chat requests will be refused; "
-        "name one by the field `chat_template`"
+        (
+            f"{place}/configs/a.yaml:1: name: chat: the model has no chat template, so chat requests will be refused; "
+            "name one by the field `chat_template`"
+        )
     ]
     (place / "configs" / "t.jinja").write_text("{{ messages }}")
     assert look(place, CHAT + "chat_template: t.jinja\n") == Findings((), ())

@@ -47,9 +47,7 @@ def names(evictions: tuple[Eviction, ...] | None) -> list[str] | None:
         pytest.param(
             both(0, 5), [one("a", 9, used=1), one("b", 1, 5, used=2)], ["stop b"], id="host doesn't help the GPU"
         ),
-        pytest.param(
-            both(0, 5), [one("a", 2, 5, can_sleep=True)], ["sleep a"], id="sleep where only the GPU is short"
-        ),
+        pytest.param(both(0, 5), [one("a", 2, 5, can_sleep=True)], ["sleep a"], id="sleep where only the GPU is short"),
         pytest.param(both(1, 5), [one("a", 2, 5, can_sleep=True)], ["stop a"], id="stop where the host is short"),
         pytest.param(
             both(3, 5),

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from server.models.grant import Grant
 from server.models.memory import FRONT_END
 from server.models.memory_gauges import MemoryGauges
 from server.models.registry import LOOK_AGAIN, Registry
-from server.models.spec import DiffusersModel, FakeModel, ModelSpec, VllmModel
+from server.models.spec import DiffusersModel, VllmModel
 from server.observability import Metrics
 from tests.models.devices import Free, machine
 from tests.models.test_estimate import safetensors
@@ -352,7 +352,7 @@ async def test_files_that_came_after_the_start_are_counted(tmp_path: Path) -> No
 
 
 def sleepers(tmp_path: Path, host: int, driver: Driver | None = None) -> tuple[Bench, Registry, list[VllmModel]]:
-    """Two chat models of 8 GiB that fit only one at a time on the GPU, in eager mode: 8 GiB of each move to the host."""
+    """Two chat models of 8 GiB that fit only one at a time on the GPU, eager: 8 GiB of each move to the host."""
     bench = Bench(machine(host, 30 * GIB, driver=driver), tmp_path)
     bench.kind = Sleepy
     specs = [

@@ -1,7 +1,5 @@
 """The ledger of bytes, and the estimates that go into it."""
 
-import json
-import struct
 from pathlib import Path
 
 import pytest
@@ -132,7 +130,9 @@ def test_numbers_for_people() -> None:
         "3.0 GiB",
         "1024.0 TiB",
     ]
-    assert describe(Footprint(GIB, {0: 2 * GIB, 3: GIB})) == "1.0 GiB of host memory, 2.0 GiB of GPU 0, 1.0 GiB of GPU 3"
+    assert (
+        describe(Footprint(GIB, {0: 2 * GIB, 3: GIB})) == "1.0 GiB of host memory, 2.0 GiB of GPU 0, 1.0 GiB of GPU 3"
+    )
     assert describe(Footprint(0, {1: GIB})) == "1.0 GiB of GPU 1"
     assert describe(Footprint()) == "0 bytes of host memory"
 

@@ -12,8 +12,8 @@ from pydantic import ByteSize
 from server.core import Accepted, Event, Job, Task, TextDelta, Usage
 from server.engines.base import Engine, Footprint
 from server.errors import EngineFailed, ModelUnavailable, Overloaded
-from server.models.machine import Machine
 from server.models.grant import Grant
+from server.models.machine import Machine
 from server.models.memory import MemoryLedger
 from server.models.registry import Registry
 from server.models.slot import DIED, State
