@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from server.accounts.sqlite_file import BUSY_TIMEOUT, PRAGMAS, SqliteFile
+from server.accounts.sqlite_file import BUSY_TIMEOUT, PRAGMAS, SqliteFile, into_wal
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -117,6 +117,7 @@ class Database:
             path = Path(self._url.database)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            into_wal(path)
 
 
 def _listen_sqlite(engine: Engine) -> None:

@@ -9,6 +9,8 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 from typing import TypeVar
 
 import anyio
@@ -32,6 +34,33 @@ PATIENCE = 10.0
 """Seconds for which a slow disk is written to by the thread."""
 CHECKPOINT_EVERY = 500
 """Commits between two checkpoints, which sync the disk and therefore always run in the thread."""
+
+
+def into_wal(path: Path, pause: Callable[[float], None] = time.sleep) -> None:
+    """Put the database into WAL mode, which lasts; from then on, `PRAGMA journal_mode=WAL` only looks.
+
+    Two connections that change a new file at once may each hold what the other waits for. SQLite then tells one of
+    them that it is locked, without waiting (sqlite3_busy_handler: "could result in a deadlock"): of two servers that
+    start together one would end. Raises sqlite3.OperationalError when it is locked for longer than BUSY_TIMEOUT.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        while not _in_wal(connection):
+            if time.monotonic() > until:
+                raise sqlite3.OperationalError("database is locked: it could not be put into WAL mode")
+            pause(0.01)
+
+
+def _in_wal(connection: sqlite3.Connection) -> bool:
+    """Ask for WAL mode; whether it is that. Where another has the file, SQLite refuses or answers with the old mode."""
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    except sqlite3.OperationalError as error:
+        # Of the kinds of being busy, each has the basic code in its low byte (sqlite.org/rescode.html).
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return bool(mode == "wal")
 
 
 class SqliteFile:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.accounts import sqlite_file
-from server.accounts.sqlite_file import PATIENCE, SLOW, SqliteFile
+from server.accounts.sqlite_file import PATIENCE, SLOW, SqliteFile, into_wal
 
 pytestmark = pytest.mark.anyio
 
@@ -132,3 +132,22 @@ async def test_the_log_is_moved_into_the_database(
     await asyncio.get_running_loop().run_in_executor(file._thread, lambda: None)  # behind the checkpoint
     shutil.copy(path, tmp_path / "without-log.db")
     assert numbers(tmp_path / "without-log.db") == [0, 1, 2]
+
+
+def test_who_comes_to_a_new_file_while_another_reads_it_waits(path: Path) -> None:
+    """Of two first starts at once, SQLite told one that the file was locked."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM numbers").fetchall()
+    waits = []
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        other.execute("COMMIT")
+
+    into_wal(path, pause)
+    other.close()
+    assert waits == [0.01]
+    later = sqlite3.connect(path)
+    assert later.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    later.close()
