@@ -49,7 +49,6 @@ class VllmEngine:
         self._parser: Any = None
         self._defaults: dict[str, Any] = {}
         self._ids = itertools.count(1)
-        self._stopped = False
         self._adapters: dict[str, Any] = {}
 
     # ------------------------------------------------------------ lifecycle
@@ -147,7 +146,6 @@ class VllmEngine:
         return engine_args.arguments(self._options)
 
     async def stop(self) -> None:
-        self._stopped = True
         llm, self._llm = self._llm, None
         if llm is not None:
             if llm.output_handler is not None:
