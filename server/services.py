@@ -9,22 +9,22 @@ from typing import Any
 
 import anyio
 
-from server.accounts.ledger import Ledger
+from server.accounts.keys.service import Accounts
+from server.accounts.ledger.ledger import Ledger
 from server.accounts.ratelimit import RateLimiter
-from server.accounts.service import Accounts
-from server.accounts.usage import Reports
+from server.accounts.reports.usage import Reports
 from server.api.deps import Services
 from server.api.openai.image_store import ImageStore
 from server.engines.base import Engine
-from server.engines.footprint import of_front_end
-from server.models.catalog import Catalog
+from server.engines.devices.footprint import of_front_end
+from server.models.config.catalog import Catalog
+from server.models.config.spec import ModelSpec
 from server.models.factory import make_engine
-from server.models.grant import Grant
-from server.models.machine import Machine
-from server.models.memory import MemoryLedger
-from server.models.memory_gauges import MemoryGauges
+from server.models.memory.gauges import MemoryGauges
+from server.models.memory.grant import Grant
+from server.models.memory.ledger import MemoryLedger
+from server.models.memory.machine import Machine
 from server.models.registry import Registry
-from server.models.spec import ModelSpec
 from server.observability import Metrics
 from server.pipeline.admission import Admission, Free
 from server.pipeline.run import Pipeline

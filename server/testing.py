@@ -16,9 +16,9 @@ from server.api.openai.image_store import ImageStore
 from server.app import create_app
 from server.core import Caller, Task
 from server.engines.base import Engine, Footprint, PrefixCache
-from server.engines.fake import FakeEngine
+from server.engines.fake.engine import FakeEngine
 from server.errors import ModelNotFound, ModelUnavailable
-from server.models.spec import FakeModel, ModelSpec, Price
+from server.models.config.spec import FakeModel, ModelSpec, Price
 from server.pipeline.admission import Admission, Bank, Free, Limiter
 from server.pipeline.run import Pipeline
 from server.settings import Settings
@@ -141,7 +141,7 @@ async def _at_once(_: float) -> None:
 class FakeServer:
     """The real application and pipeline over fakes. `async with` starts its engines.
 
-    `engines[Task.CHAT]` and so on can be steered and counted: see `server/engines/fake.py`.
+    `engines[Task.CHAT]` and so on can be steered and counted: see `server/engines/fake/engine.py`.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from starlette.routing import Route
 
 from server.core import Task
-from server.models.spec import ModelSpec
+from server.models.config.spec import ModelSpec
 from server.settings import PREFIX, Settings
 from server.testing import KEY, FakeEntry, FakeServer
 from tests.readme import README, ROOT, TABLE, settings_table, snippet

@@ -13,7 +13,7 @@ from server.core import ImageJob, Picture
 
 def load(folder: Path, **changes: Any) -> Any:
     """The engine's handler over a pipeline folder."""
-    from server.engines.diffusers import create
+    from server.engines.diffusers.handler import create
 
     # As the whole config of a model: the engine takes what it knows. One thread: these tensors are tiny.
     return create({"name": "tiny", "path": str(folder), "size": (32, 32), "steps": 4, "threads": 1, **changes})

@@ -2,7 +2,7 @@
 
 from scripts.acceptance.check import Findings
 from scripts.acceptance.setting import Setting
-from server.engines.cuda_libraries import load_cublas
+from server.engines.whisper.cuda_libraries import load_cublas
 
 
 def check(_setting: Setting, findings: Findings) -> None:

@@ -12,7 +12,7 @@ from scripts.acceptance.client import client, fox
 from scripts.acceptance.runner import ROOT
 from scripts.acceptance.setting import Setting
 from scripts.acceptance.stands import EAR
-from server.engines.cuda_libraries import load_cublas
+from server.engines.whisper.cuda_libraries import load_cublas
 
 MOST = 1.25
 RATE = 16_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripts.libraries.check import problems
 from scripts.libraries.elf import read_folder
-from server.engines.cuda_libraries import FOLDER, LIBRARIES
+from server.engines.whisper.cuda_libraries import FOLDER, LIBRARIES
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -44,7 +44,7 @@ def _measure(
     from scripts.benchmarks.processes import StartError
     from scripts.quality.report import keep_all, markdown, show
     from scripts.quality.server import measured
-    from server.models.starter import StarterError
+    from starter.installer import StarterError
 
     chosen = [mode.strip() for mode in modes.split(",")]
     if unknown := [mode for mode in chosen if mode not in MODES]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from server.engines import audio_wav
+from server.media import wav as audio_wav
 
 Samples = npt.NDArray[np.float64]
 

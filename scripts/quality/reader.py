@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.models.manifest import sha256_of
-from server.models.starter import ROOT, StarterError, bring
-from server.models.starter_pack import Member, StarterModel
+from starter.installer import ROOT, StarterError, bring
+from starter.pack import Member, StarterModel
 
 FOLDER = ROOT / "build" / "quality"
 REQUIREMENTS = ROOT / "requirements" / "quality.txt"

@@ -7,12 +7,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from server.accounts.described import entry_row, usage_row
-from server.accounts.identity import NO_LIMITS, Account
-from server.accounts.ledger import Ledger, check_grant
-from server.accounts.ledger_terms import Balance
-from server.accounts.service import LOCAL, Accounts
-from server.accounts.usage import By, Reports
+from server.accounts.keys.identity import NO_LIMITS, Account
+from server.accounts.keys.service import LOCAL, Accounts
+from server.accounts.ledger.ledger import Ledger, check_grant
+from server.accounts.ledger.terms import Balance
+from server.accounts.reports.rows import entry_row, usage_row
+from server.accounts.reports.usage import By, Reports
 from server.core import Limits
 from server.errors import InvalidRequest
 from server.settings import Settings

@@ -9,31 +9,15 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
-    MetaData,
     String,
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from server.accounts.columns import Credits, UtcDateTime, Words
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-        }
-    )
-
-
-# SQLite numbers rows by itself only where the key is its own INTEGER.
-Serial = BigInteger().with_variant(Integer, "sqlite")
+from server.storage.columns import Credits, UtcDateTime, Words
+from server.storage.tables import Base, Serial
 
 
 class Limited:

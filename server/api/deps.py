@@ -10,14 +10,14 @@ from server.api.context import record_of
 from server.api.failed_keys import FailedKeys
 from server.core import Caller, Job, Task
 from server.errors import NotAuthenticated, PermissionDenied
-from server.models.spec import ModelSpec, Price
+from server.models.config.spec import ModelSpec, Price
 from server.observability import Metrics, RequestRecord
 from server.pipeline.run import Pipeline, Run
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from server.accounts.ledger import Ledger
-    from server.accounts.usage import Reports
+    from server.accounts.ledger.ledger import Ledger
+    from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
 
 ANYONE = Caller(key_id="none", account_id="none")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from server.cli.books import (
+from server.cli.database import (
     AsJson,
     Concurrent,
     PerMinute,
@@ -39,7 +39,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create an account. Its keys come by `sagehold keys create --account`."""
-    from server.accounts.described import account_row
+    from server.accounts.reports.rows import account_row
 
     limits = limits_of(requests_per_minute, tokens_per_minute, concurrent)
     amount = None if credits is None else amount_of(credits) or None
@@ -136,14 +136,14 @@ def change(
 
 
 async def _rows(books: "Books") -> list[dict[str, Any]]:
-    from server.accounts.described import account_row
+    from server.accounts.reports.rows import account_row
 
     balances = await books.ledger.balances()
     return [account_row(account, balances[account.id]) for account in await books.accounts.list_accounts()]
 
 
 async def _row(books: "Books", id_or_name: str) -> dict[str, Any]:
-    from server.accounts.described import account_row
+    from server.accounts.reports.rows import account_row
 
     account = await books.accounts.find_account(id_or_name)
     return account_row(account, await books.ledger.balance(account.id))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from server.cli.books import AsJson, print_json, print_table, shown, with_books
+from server.cli.database import AsJson, print_json, print_table, shown, with_books
 
 
 def command(
@@ -15,7 +15,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """List the latest acts of administration, the newest first. The actor is a key's id, or local for this command."""
-    from server.accounts.described import act_row
+    from server.accounts.reports.rows import act_row
 
     rows = [act_row(act) for act in with_books(lambda books: books.reports.acts(limit, before))]
     if as_json:

@@ -27,9 +27,9 @@ def check(
 
     Chat models are held against what the installed vLLM knows, which takes seconds. No model is loaded.
     """
-    from server.models.catalog import check_configs
-    from server.models.config_check import look_closer
-    from server.models.config_files import CatalogError
+    from server.models.config.catalog import check_configs
+    from server.models.config.check import look_closer
+    from server.models.config.files import CatalogError
 
     settings = read_settings(config, model_configs=model_configs)
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from server.cli.books import (
+from server.cli.database import (
     AsJson,
     Concurrent,
     PerMinute,
@@ -51,7 +51,7 @@ def create(
 ) -> None:
     """Create a key. Its text is printed once, alone on standard output, and is kept nowhere."""
     expires_at = None if expires is None else _instant(expires)
-    from server.accounts.described import key_row
+    from server.accounts.reports.rows import key_row
 
     new = with_books(
         lambda books: books.accounts.create_key(
@@ -76,7 +76,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List keys, the oldest first."""
-    from server.accounts.described import key_row
+    from server.accounts.reports.rows import key_row
 
     now = datetime.now(UTC)
     rows = [key_row(key, now) for key in with_books(lambda books: books.accounts.list_keys(account))]
@@ -104,7 +104,7 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """End a key for good. A running server refuses it within seconds."""
-    from server.accounts.described import key_row
+    from server.accounts.reports.rows import key_row
 
     revoked = with_books(lambda books: books.accounts.revoke_key(key))
     if as_json:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from server.cli.books import AsCsv, AsJson, print_pieces, with_books
+from server.cli.database import AsCsv, AsJson, print_pieces, with_books
 
 if TYPE_CHECKING:
     from server.accounts.books import Books
@@ -20,8 +20,8 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Print all entries in the order they were made: CSV, or with --json an array."""
-    from server.accounts.described import LEDGER_COLUMNS
-    from server.accounts.export import csv_lines, json_array
+    from server.accounts.reports.export import csv_lines, json_array
+    from server.accounts.reports.rows import LEDGER_COLUMNS
 
     if as_csv and as_json:
         raise typer.BadParameter("choose one of --csv and --json")

@@ -16,8 +16,8 @@ from rich.table import Table
 from server.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from server.models.catalog import Catalog
-    from server.models.spec import ModelSpec, Price
+    from server.models.config.catalog import Catalog
+    from server.models.config.spec import ModelSpec, Price
 
 app = typer.Typer(help="List the configured models and check that they work.", no_args_is_help=True)
 
@@ -51,7 +51,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_facts(row) for row in rows]))
         return
-    from server.models.memory import readable
+    from server.models.memory.ledger import readable
 
     table = Table("model", "task", "engine", "files", "size", "price in credits", "also called")
     table.columns[0].no_wrap = True
@@ -114,7 +114,7 @@ def _tell(result: dict[str, Any]) -> None:
 
 def _check_files(row: Row, settings: Settings) -> tuple[list[str], str]:
     """What is wrong with the model's files, and how they were checked."""
-    from server.models import weights
+    from server.models.config import weights
     from server.models.manifest import Manifest
 
     if row.missing:
@@ -134,8 +134,8 @@ async def _load(spec: "ModelSpec", settings: Settings) -> tuple[str | None, floa
 
     from server.errors import SageholdError
     from server.models.factory import make_engine
-    from server.models.machine import Machine
-    from server.models.memory import MemoryLedger
+    from server.models.memory.ledger import MemoryLedger
+    from server.models.memory.machine import Machine
     from server.models.registry import Registry
 
     ledger = MemoryLedger(Machine.detect(), host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
@@ -161,7 +161,7 @@ async def _load(spec: "ModelSpec", settings: Settings) -> tuple[str | None, floa
 
 
 def _catalog() -> tuple[Settings, "Catalog"]:
-    from server.models.catalog import Catalog, CatalogError
+    from server.models.config.catalog import Catalog, CatalogError
 
     try:
         settings = load_settings()
@@ -173,7 +173,7 @@ def _catalog() -> tuple[Settings, "Catalog"]:
 
 def _rows(settings: Settings, catalog: "Catalog") -> list[Row]:
     """Every configured model, installed ones first."""
-    from server.models import weights
+    from server.models.config import weights
 
     called: dict[str, list[str]] = {}
     for entry in catalog.entries():

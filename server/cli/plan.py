@@ -48,8 +48,8 @@ def command(
     config: ConfigFile = None,
 ) -> None:
     """Tell what would be done for a request: the mode and why, its parameters, its passes, and what they may cost."""
-    from server.models.catalog import Catalog
-    from server.models.config_files import CatalogError
+    from server.models.config.catalog import Catalog
+    from server.models.config.files import CatalogError
     from server.pipeline.modes import plan_for
 
     mode = Quality.of(quality)

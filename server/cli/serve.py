@@ -94,9 +94,9 @@ def _begin_imports(settings: Settings) -> None:
     Their imports are the longest part of a start (docs/performance.md). What is wrong with the configs is told later.
     """
     from server.engines.vllm import environment, forkserver, hardware
-    from server.models.catalog import Catalog
-    from server.models.config_files import CatalogError
-    from server.models.spec import VllmModel
+    from server.models.config.catalog import Catalog
+    from server.models.config.files import CatalogError
+    from server.models.config.spec import VllmModel
 
     chats: list[VllmModel] = []
     with contextlib.suppress(CatalogError):
@@ -118,12 +118,12 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     """Build the services, serve until told to stop, then end every engine."""
     import uvicorn
 
-    from server.accounts.database import DatabaseError
-    from server.accounts.secret import SecretError
+    from server.accounts.keys.secret import SecretError
     from server.app import create_app
-    from server.models.config_files import CatalogError
+    from server.models.config.files import CatalogError
     from server.observability import Metrics
     from server.services import build_services
+    from server.storage.database import DatabaseError
 
     class Server(uvicorn.Server):
         @contextlib.contextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from server.cli.books import AsCsv, AsJson, day_of, print_json, print_pieces, print_table, shown, with_books
+from server.cli.database import AsCsv, AsJson, day_of, print_json, print_pieces, print_table, shown, with_books
 
 if TYPE_CHECKING:
     from server.accounts.books import Books
@@ -25,8 +25,8 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Sum up what was used: requests, tokens, audio, characters, images and what they cost."""
-    from server.accounts.described import grouping, usage_columns
-    from server.accounts.export import csv_lines, each
+    from server.accounts.reports.export import csv_lines, each
+    from server.accounts.reports.rows import grouping, usage_columns
 
     first = None if since is None else day_of(since)
     last = None if until is None else day_of(until)

@@ -114,7 +114,7 @@ class Caching(Protocol):
 class Handler(Protocol):
     """What runs inside a worker process: plain blocking code around one loaded model.
 
-    A worker is named by a factory, `"server.engines.piper:create"`, which is called in the child with the
+    A worker is named by a factory, `"server.engines.piper.handler:create"`, which is called in the child with the
     model's options (plain picklable data) and returns a Handler with its model loaded. `handle` yields
     events by the same rules as `Engine.run`. On cancellation the generator is closed between two events, so
     long steps should yield often: None where there is nothing to tell. A SageholdError raised in it reaches the

@@ -7,16 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from server.engines import gpus
 from server.engines.base import Engine
-from server.models import weights
-from server.models.grant import Grant
-from server.models.spec import DiffusersModel, FakeModel, ModelBase, ModelSpec, PiperModel, VllmModel, WhisperModel
+from server.engines.devices import gpus
+from server.models.config import weights
+from server.models.config.spec import (
+    DiffusersModel,
+    FakeModel,
+    ModelBase,
+    ModelSpec,
+    PiperModel,
+    VllmModel,
+    WhisperModel,
+)
+from server.models.memory.grant import Grant
 
 WORKERS: Mapping[type[ModelBase], str] = {
-    WhisperModel: "server.engines.whisper:create",
-    PiperModel: "server.engines.piper:create",
-    DiffusersModel: "server.engines.diffusers:create",
+    WhisperModel: "server.engines.whisper.handler:create",
+    PiperModel: "server.engines.piper.handler:create",
+    DiffusersModel: "server.engines.diffusers.handler:create",
 }
 
 
@@ -26,11 +34,11 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
         case VllmModel():
             return _vllm(spec, models_dir, grant)
         case FakeModel():
-            from server.engines.fake import FakeEngine
+            from server.engines.fake.engine import FakeEngine
 
             return FakeEngine(spec.task, spec.options)
         case _:
-            from server.engines.worker import WorkerEngine
+            from server.engines.worker.engine import WorkerEngine
 
             return WorkerEngine(
                 WORKERS[type(spec)],

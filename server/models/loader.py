@@ -8,17 +8,18 @@ from typing import Any
 
 from server.engines.base import Engine, Footprint, Sleeper
 from server.errors import ModelUnavailable
-from server.models import probe, weights
-from server.models.booking import Booking
+from server.models import probe
 from server.models.changes import Change, Changes
-from server.models.estimate import estimate
-from server.models.grant import Grant
-from server.models.memory import MemoryLedger
-from server.models.need import Need
-from server.models.room import Room, asleep
+from server.models.config import weights
+from server.models.config.spec import ModelSpec
+from server.models.memory.booking import Booking
+from server.models.memory.estimate import estimate
+from server.models.memory.grant import Grant
+from server.models.memory.ledger import MemoryLedger
+from server.models.memory.need import Need
+from server.models.memory.room import Room, asleep
+from server.models.memory.turns import Turns
 from server.models.slot import Slot
-from server.models.spec import ModelSpec
-from server.models.turns import Turns
 
 log = logging.getLogger(__name__)
 

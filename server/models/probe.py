@@ -29,10 +29,10 @@ from server.core import (
     TextDelta,
     TranscriptionJob,
 )
-from server.engines.audio_wav import as_wav
 from server.engines.base import Engine
 from server.errors import InvalidRequest, ModelUnavailable, SageholdError
-from server.models.spec import DiffusersModel, FakeModel, ModelSpec, Probe
+from server.media.wav import as_wav
+from server.models.config.spec import DiffusersModel, FakeModel, ModelSpec, Probe
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The models in memory: leases them out, loads and wakes them, watches over them, and ends them.
 
 Each model has a slot (`slot.py`) that decides about its state, and has it done by `loader.py`; memory is the ledger's
-(`memory.py`); on which GPUs a model goes and who gives way to whom is decided in `placement.py` and `eviction.py`.
+(`memory/`), and so is on which GPUs a model goes and who gives way to whom.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from server.core import Task
 from server.engines.base import Caching, Engine, Footprint, PrefixCache, Spawning
 from server.errors import SageholdError
 from server.models.changes import Changes
-from server.models.estimate import front_end as front_end_plan
+from server.models.config.spec import ModelSpec
 from server.models.loader import MakeEngine, ModelLoader
-from server.models.memory import FRONT_END, MemoryLedger
+from server.models.memory.estimate import front_end as front_end_plan
+from server.models.memory.ledger import FRONT_END, MemoryLedger
 from server.models.slot import Slot, State
-from server.models.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from typing import Any, Protocol
 from server.engines.base import Engine
 from server.errors import ModelUnavailable, Overloaded, SageholdError
 from server.models.backoff import Backoff
-from server.models.eviction import How
-from server.models.spec import ModelSpec
+from server.models.config.spec import ModelSpec
+from server.models.memory.eviction import How
 
 log = logging.getLogger(__name__)
 

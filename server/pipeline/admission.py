@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import uuid4
 
-from server.accounts.ledger_terms import Balance, Hold, Line, Settlement, Use, insufficient
+from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use, insufficient
 from server.core import Accepted, Caller
 from server.errors import ModelNotFound, Overloaded, PermissionDenied, SageholdError
 from server.pipeline.passes import Work
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Bank(Protocol):
-    """The part of the ledger that a request needs; see server/accounts/ledger.py."""
+    """The part of the ledger that a request needs; see server/accounts/ledger/ledger.py."""
 
     async def hold(self, caller: Caller, reference: str, most: Decimal, least: Decimal | None = None) -> Hold: ...
 

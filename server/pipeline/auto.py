@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob
-from server.models.quality import RANKS, Auto, Mode
+from server.models.config.quality import RANKS, Auto, Mode
 
 LOOKED_AT = 20_000
 """Characters of the last user message that the rules read; patterns over a whole upload would not be free."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from server.core import QUALITY_WORDS, ChatJob, ImageJob, Job, Quality, SpeechJob, Task, TranscriptionJob
 from server.errors import InvalidRequest, ModelNotFound
-from server.models.quality import (
+from server.models.config.quality import (
     CandidatesMode,
     ChatMode,
     ChatQuality,
@@ -21,7 +21,7 @@ from server.models.quality import (
     TranscriptionMode,
     TranscriptionQuality,
 )
-from server.models.spec import AdaptedModel, DiffusersModel, FakeModel, ModelSpec, Price, VllmModel
+from server.models.config.spec import AdaptedModel, DiffusersModel, FakeModel, ModelSpec, Price, VllmModel
 from server.pipeline import auto
 from server.pipeline.plan import Mode, Plan, PlannedPass, Strategy
 

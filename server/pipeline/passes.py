@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from server.core import Accepted, ChatJob, Event, Job, Usage
 from server.engines.base import Engine
 from server.errors import EngineFailed, SageholdError
-from server.models.spec import ModelSpec
+from server.models.config.spec import ModelSpec
 from server.pipeline.metering import Meter
 from server.pipeline.plan import Plan
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from server.core import Job, Quality
-from server.models.quality import (
+from server.models.config.quality import (
     CandidatesMode,
     ChatMode,
     CheckedMode,
@@ -15,7 +15,7 @@ from server.models.quality import (
     TakesMode,
     TranscriptionMode,
 )
-from server.models.spec import ModelSpec, Price
+from server.models.config.spec import ModelSpec, Price
 
 Mode = (
     ChatMode

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
 from server.core import Accepted, ChatJob, ImageJob, Job, SpeechJob, TranscriptionJob, Usage
-from server.models.spec import DiffusersModel, ModelSpec, Price
+from server.models.config.spec import DiffusersModel, ModelSpec, Price
 from server.pipeline.plan import Plan, PlannedPass
 
 ZERO = Decimal(0)

@@ -14,7 +14,7 @@ import anyio
 from server.core import Accepted, Caller, Event, Job, Usage
 from server.engines.base import Engine
 from server.errors import EngineFailed, SageholdError
-from server.models.spec import ModelSpec
+from server.models.config.spec import ModelSpec
 from server.pipeline.admission import Admission, Charge, Pass, closing
 from server.pipeline.modes import Resolver, plan_for
 from server.pipeline.passes import Work

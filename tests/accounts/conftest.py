@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.accounts.service import Accounts
+from server.accounts.keys.service import Accounts
 from server.settings import Settings
 
 

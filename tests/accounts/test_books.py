@@ -7,10 +7,10 @@ from decimal import Decimal
 import pytest
 
 from server.accounts.books import Books
-from server.accounts.ledger import Ledger
-from server.accounts.ledger_terms import Line, Use
-from server.accounts.service import Accounts
-from server.accounts.usage import By, Reports
+from server.accounts.keys.service import Accounts
+from server.accounts.ledger.ledger import Ledger
+from server.accounts.ledger.terms import Line, Use
+from server.accounts.reports.usage import By, Reports
 from server.core import Limits, Usage
 from server.errors import InvalidRequest, NotFound
 

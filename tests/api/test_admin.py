@@ -10,8 +10,8 @@ import httpx
 import pytest
 from anyio import create_task_group
 
-from server.accounts.ledger import PAGE
-from server.accounts.ledger_terms import Line, Use
+from server.accounts.ledger.ledger import PAGE
+from server.accounts.ledger.terms import Line, Use
 from server.core import Usage
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from server.core import ChatJob, Task
-from server.engines.fake import FakeEngine
+from server.engines.fake.engine import FakeEngine
 from server.settings import Settings
 from server.testing import KEY, FakeServer
 

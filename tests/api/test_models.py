@@ -8,7 +8,7 @@ import pytest
 from openai import AsyncOpenAI, AuthenticationError, NotFoundError
 
 from server.core import Caller, Task
-from server.models.spec import Price
+from server.models.config.spec import Price
 from server.testing import KEY, FakeServer
 
 pytestmark = pytest.mark.anyio

@@ -10,10 +10,10 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError
 
 from server.core import SpeechJob, Task
-from server.engines.fake import FakeEngine
-from server.engines.voices import OPENAI_VOICES
+from server.engines.fake.engine import FakeEngine
+from server.engines.piper.voices import OPENAI_VOICES
 from server.errors import EngineFailed
-from server.models.spec import PiperModel, PiperVoice
+from server.models.config.spec import PiperModel, PiperVoice
 from server.settings import Settings
 from server.testing import KEY, Exchange, FakeEntry, FakeServer
 

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI, BadRequestError
 from openai.types.audio import TranscriptionVerbose
 
 from server.core import Task, TranscriptionJob
-from server.engines.fake import FakeEngine
+from server.engines.fake.engine import FakeEngine
 from server.settings import Settings
 from server.testing import KEY, Exchange, FakeServer
 

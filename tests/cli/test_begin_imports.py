@@ -7,7 +7,7 @@ import typer
 
 from server.cli import serve
 from server.engines.vllm import forkserver, hardware
-from server.models import weights
+from server.models.config import weights
 from server.settings import Settings
 
 CHAT = "name: chat\nengine: vllm\npath: chat\n"

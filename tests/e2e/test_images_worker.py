@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from server.core import Accepted, ImageJob, Picture, Usage
-from server.engines.worker import WorkerEngine
+from server.engines.worker.engine import WorkerEngine
 from server.errors import EngineFailed, InvalidRequest
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def engine(folder: Path) -> AsyncGenerator[WorkerEngine]:
     options = {"path": str(folder), "size": (32, 32), "steps": 4, "threads": 1}
-    made = WorkerEngine("server.engines.diffusers:create", options, name="tiny")
+    made = WorkerEngine("server.engines.diffusers.handler:create", options, name="tiny")
     await made.start()
     yield made
     await made.stop()

@@ -8,12 +8,12 @@ import psutil
 import pytest
 
 from server.core import AudioChunk, SpeechJob, Task
-from server.engines.worker import WorkerEngine
+from server.engines.worker.engine import WorkerEngine
 from server.errors import EngineFailed
-from server.models.catalog import Catalog
+from server.models.config.catalog import Catalog
 from server.models.factory import make_engine
-from server.models.machine import Machine
-from server.models.memory import MemoryLedger
+from server.models.memory.ledger import MemoryLedger
+from server.models.memory.machine import Machine
 from server.models.registry import Registry
 from server.settings import load_settings
 

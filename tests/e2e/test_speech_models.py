@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from server.core import Accepted, AudioChunk, AudioFormat, Event, SpeechJob, Usage
-from server.engines.piper import PiperHandler, create
-from server.engines.worker import WorkerEngine
+from server.engines.piper.handler import PiperHandler, create
+from server.engines.worker.engine import WorkerEngine
 from server.settings import Settings
 
 pytestmark = [pytest.mark.models, pytest.mark.anyio]
@@ -154,7 +154,7 @@ def test_odd_texts_are_spoken_somehow(voice: PiperHandler, text: str) -> None:
 
 async def test_two_jobs_at_once_in_one_worker_do_not_mix(whisper: Any) -> None:
     texts = ["The first speaker talks about the weather.", "Somebody else would like to order a pizza."]
-    engine = WorkerEngine("server.engines.piper:create", OPTIONS, name="speech", concurrency=2)
+    engine = WorkerEngine("server.engines.piper.handler:create", OPTIONS, name="speech", concurrency=2)
     await engine.start()
     try:
 
@@ -169,7 +169,7 @@ async def test_two_jobs_at_once_in_one_worker_do_not_mix(whisper: Any) -> None:
 
 
 async def test_a_cancelled_job_makes_room_at_once() -> None:
-    engine = WorkerEngine("server.engines.piper:create", OPTIONS, name="speech", concurrency=1)
+    engine = WorkerEngine("server.engines.piper.handler:create", OPTIONS, name="speech", concurrency=1)
     await engine.start()
     try:
         async with aclosing(engine.run(SpeechJob(model="m", text=LONG * 100, format="mp3"))) as events:

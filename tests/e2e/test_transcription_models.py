@@ -20,12 +20,12 @@ import pytest
 from numpy.typing import NDArray
 
 from server.core import AudioChunk, AudioFormat, Event, Segment, SpeechJob, TranscriptInfo, TranscriptionJob, Usage
-from server.engines import whisper
-from server.engines.audio_decode import RATE, AudioFile
-from server.engines.piper import create as create_voice
-from server.engines.whisper import WhisperHandler, create
-from server.engines.worker import WorkerEngine
+from server.engines.piper.handler import create as create_voice
+from server.engines.whisper import handler as whisper
+from server.engines.whisper.handler import WhisperHandler, create
+from server.engines.worker.engine import WorkerEngine
 from server.errors import EngineFailed, InvalidRequest
+from server.media.audio_decode import RATE, AudioFile
 from server.settings import Settings
 from server.testing import FakeServer
 
@@ -74,7 +74,7 @@ def model() -> WhisperHandler:
 
 @pytest.fixture
 async def engine() -> AsyncIterator[WorkerEngine]:
-    worker = WorkerEngine("server.engines.whisper:create", OPTIONS, name="whisper")
+    worker = WorkerEngine("server.engines.whisper.handler:create", OPTIONS, name="whisper")
     await worker.start()
     yield worker
     await worker.stop()

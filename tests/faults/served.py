@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from server.accounts.books import Books
-from server.accounts.identity import NO_LIMITS
+from server.accounts.keys.identity import NO_LIMITS
 from server.core import Limits
 from server.settings import Settings
 

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from server.accounts import credentials
-from server.accounts.database import Database
-from server.accounts.secret import load_secret
+from server.accounts.keys import credentials
+from server.accounts.keys.secret import load_secret
+from server.storage.database import Database
 from tests.faults.served import begun, sagehold, serving, settings_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from server.engines.gpus import Driver, Gpu
-from server.models.machine import Machine
+from server.engines.devices.gpus import Driver, Gpu
+from server.models.memory.machine import Machine
 
 
 @dataclass

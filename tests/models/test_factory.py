@@ -8,13 +8,13 @@ import pytest
 from pydantic import ByteSize
 
 from server.core import Task
-from server.engines.fake import FakeEngine
-from server.engines.gpus import Gpu
+from server.engines.devices.gpus import Gpu
+from server.engines.fake.engine import FakeEngine
 from server.engines.vllm.options import VllmOptions
-from server.engines.worker import WorkerEngine
+from server.engines.worker.engine import WorkerEngine
+from server.models.config.spec import DiffusersModel, FakeModel, PiperModel, PiperVoice, VllmModel, WhisperModel
 from server.models.factory import WORKERS, make_engine, worker_options
-from server.models.grant import Grant
-from server.models.spec import DiffusersModel, FakeModel, PiperModel, PiperVoice, VllmModel, WhisperModel
+from server.models.memory.grant import Grant
 
 EARS = WhisperModel(name="ears", engine="whisper", path="w", beam_size=3)
 VOICE = PiperModel(
@@ -69,7 +69,7 @@ def test_each_config_gets_its_engine(tmp_path: Path) -> None:
 
 def test_a_worker_sees_the_gpu_it_was_placed_on_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[dict[str, Any]] = []
-    monkeypatch.setattr("server.engines.worker.WorkerEngine", lambda *_, **options: made.append(options))
+    monkeypatch.setattr("server.engines.worker.engine.WorkerEngine", lambda *_, **options: made.append(options))
     make_engine(EARS, models_dir=tmp_path, grant=Grant(1, 5, (Gpu(1, "GPU-b", 10),)))
     make_engine(VOICE, models_dir=tmp_path, grant=Grant(1))
     assert [options["environment"].get("CUDA_VISIBLE_DEVICES") for options in made] == ["GPU-b", ""]

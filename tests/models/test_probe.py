@@ -30,8 +30,8 @@ from server.core import (
 )
 from server.engines.base import Footprint
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from server.models.config.spec import FakeModel, ModelSpec, Probe
 from server.models.probe import check, smallest_job
-from server.models.spec import FakeModel, ModelSpec, Probe
 
 pytestmark = pytest.mark.anyio
 

@@ -8,12 +8,12 @@ from pydantic import ByteSize
 from scripts.acceptance.dummies import Shape, write_chat
 from server.engines.vllm import hardware
 from server.errors import ModelUnavailable
+from server.models.config.spec import VllmModel
 from server.models.factory import make_engine
-from server.models.machine import Machine
-from server.models.memory import MemoryLedger
+from server.models.memory.ledger import MemoryLedger
+from server.models.memory.machine import Machine
 from server.models.registry import Registry
 from server.models.slot import State
-from server.models.spec import VllmModel
 from server.settings import load_settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.models, pytest.mark.timeout(300)]

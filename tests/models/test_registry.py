@@ -12,12 +12,12 @@ from pydantic import ByteSize
 from server.core import Accepted, Event, Job, Task, TextDelta, Usage
 from server.engines.base import Engine, Footprint
 from server.errors import EngineFailed, ModelUnavailable, Overloaded
-from server.models.grant import Grant
-from server.models.machine import Machine
-from server.models.memory import MemoryLedger
+from server.models.config.spec import FakeModel, ModelSpec, Probe, WhisperModel
+from server.models.memory.grant import Grant
+from server.models.memory.ledger import MemoryLedger
+from server.models.memory.machine import Machine
 from server.models.registry import Registry
 from server.models.slot import DIED, State
-from server.models.spec import FakeModel, ModelSpec, Probe, WhisperModel
 from tests.models.devices import machine
 
 pytestmark = pytest.mark.anyio

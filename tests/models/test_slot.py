@@ -9,9 +9,9 @@ import pytest
 from server.core import Event, Job, Task
 from server.engines.base import Engine, Footprint
 from server.errors import ModelUnavailable, Overloaded, SageholdError
-from server.models.eviction import How
+from server.models.config.spec import FakeModel, ModelSpec
+from server.models.memory.eviction import How
 from server.models.slot import DIED, INTERNAL, Slot, State
-from server.models.spec import FakeModel, ModelSpec
 
 pytestmark = pytest.mark.anyio
 

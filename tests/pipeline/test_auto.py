@@ -3,7 +3,7 @@
 import pytest
 
 from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob, Tool, TranscriptionJob
-from server.models.quality import Auto
+from server.models.config.quality import Auto
 from server.pipeline.auto import LOOKED_AT, arithmetic, choose
 
 

@@ -13,14 +13,14 @@ import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from server.accounts.ledger import Ledger
-from server.accounts.ledger_terms import Balance, CloseStep, Hold, Line, Settlement, Use
+from server.accounts.keys.service import Accounts
+from server.accounts.ledger.ledger import Ledger
+from server.accounts.ledger.terms import Balance, CloseStep, Hold, Line, Settlement, Use
 from server.accounts.ratelimit import RateLimiter
-from server.accounts.service import Accounts
-from server.accounts.usage import By, Reports
+from server.accounts.reports.usage import By, Reports
 from server.core import Limits, Task
 from server.errors import Overloaded, StorageFull, Unavailable
-from server.models.spec import ModelSpec, Price
+from server.models.config.spec import ModelSpec, Price
 from server.pipeline.admission import Free
 from server.settings import Settings
 from server.testing import Exchange, FakeServer

@@ -7,8 +7,8 @@ import pytest
 
 from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
 from server.errors import InvalidRequest, ModelNotFound
-from server.models.quality import ChatQuality
-from server.models.spec import Adapter, DiffusersModel, ModelSpec, PiperModel, Price, VllmModel, WhisperModel
+from server.models.config.quality import ChatQuality
+from server.models.config.spec import Adapter, DiffusersModel, ModelSpec, PiperModel, Price, VllmModel, WhisperModel
 from server.pipeline.modes import plan_for
 from server.pipeline.plan import Strategy
 from server.pipeline.strategies.verdict import verdict_job

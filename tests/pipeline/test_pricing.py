@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from server.core import Accepted, ChatJob, ImageJob, Job, SpeechJob, Task, TranscriptionJob, Usage
-from server.models.spec import DiffusersModel, FakeModel, Price
+from server.models.config.spec import DiffusersModel, FakeModel, Price
 from server.pipeline.plan import Plan, PlannedPass
 from server.pipeline.pricing import Bound, affordable_tokens, bound, cost
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from scripts.quality import reader
-from server.models import starter
-from server.models.starter import StarterError
-from server.models.starter_pack import Member, StarterModel
+from starter import installer as starter
+from starter.installer import StarterError
+from starter.pack import Member, StarterModel
 
 
 def part(name: str, *files: tuple[str, bytes]) -> StarterModel:

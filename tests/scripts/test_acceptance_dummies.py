@@ -16,9 +16,9 @@ from scripts.acceptance.runner import StandError
 from scripts.acceptance.setting import Setting
 from scripts.acceptance.stands import BUDGETS, PAIR, plan_for, same_as, settle
 from scripts.acceptance.throughput import BESIDE
-from server.models import weights
-from server.models.catalog import Catalog
-from server.models.spec import VllmModel
+from server.models.config import weights
+from server.models.config.catalog import Catalog
+from server.models.config.spec import VllmModel
 from server.settings import load_settings
 
 GIB = 2**30
@@ -56,7 +56,7 @@ def test_a_dummy_pipeline_of_sdxl_s_kind_draws_through_the_engine(tmp_path: Path
     from scripts.acceptance.answers import contrast
     from scripts.acceptance.dummy_pictures import write_pictures
     from server.core import ImageJob, Picture
-    from server.engines.diffusers import create
+    from server.engines.diffusers.handler import create
 
     folder = write_pictures(tmp_path / "tiny", "tiny")
     handler = create({"path": str(folder), "size": (64, 64), "steps": 2, "dtype": "float32", "device": "cpu"})

@@ -20,8 +20,8 @@ from scripts.benchmarks.front_figures import Gaps, Sample, Seen, column, gain, s
 from scripts.benchmarks.front_profile import Cost, costs
 from scripts.benchmarks.front_sides import Tree, side, tree_of
 from scripts.benchmarks.processes import StartError
-from server.engines.fake import Gate
-from server.models.config_files import read_configs
+from server.engines.fake.engine import Gate
+from server.models.config.files import read_configs
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -14,8 +14,8 @@ from scripts.benchmarks.load import Load, Sample
 from scripts.benchmarks.processes import Side, StartError, paused, serving
 from scripts.benchmarks.report import machine, summary
 from scripts.benchmarks.sides import REPOSITORY, configs_with, flags, vllm
-from server.models.config_files import read_configs
-from server.models.spec import VllmModel
+from server.models.config.files import read_configs
+from server.models.config.spec import VllmModel
 
 
 @dataclass

@@ -43,8 +43,9 @@ def program(path: Path, text: str) -> None:
 
 
 def setup(root: Path, *arguments: str, driver: str = "") -> subprocess.CompletedProcess[str]:
-    """`driver`: what server/engines/driver.py prints."""
-    (root / "server/engines/driver.py").write_text(f"print({driver!r}, end='')\n")
+    """`driver`: what server/engines/devices/driver.py prints."""
+    (root / "server/engines/devices").mkdir(parents=True, exist_ok=True)
+    (root / "server/engines/devices/driver.py").write_text(f"print({driver!r}, end='')\n")
     python = f"{root.parent}/python{sys.version_info.major}.{sys.version_info.minor}"
     if not os.path.lexists(python):
         # The version is what the locks are made for, whatever these tests run on.

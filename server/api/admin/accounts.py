@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.accounts.described import account_row, balance_row
+from server.accounts.reports.rows import account_row, balance_row
 from server.api.admin.limits import LimitsBody
 from server.api.body import read_json
-from server.api.books import BooksDep, answer, listing
 from server.api.deps import KeyedDep
+from server.api.rows import BooksDep, answer, listing
 
 router = APIRouter()
 MOST_BODY = 64 * 1024

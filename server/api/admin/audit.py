@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from server.accounts.described import act_row
-from server.api.books import BooksDep, listing
+from server.accounts.reports.rows import act_row
+from server.api.rows import BooksDep, listing
 
 router = APIRouter()
 

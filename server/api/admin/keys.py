@@ -7,13 +7,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.accounts.described import key_row
-from server.accounts.identity import DEFAULT_SCOPES
+from server.accounts.keys.identity import DEFAULT_SCOPES
+from server.accounts.reports.rows import key_row
 from server.api.admin.accounts import MOST_BODY
 from server.api.admin.limits import LimitsBody
 from server.api.body import read_json
-from server.api.books import BooksDep, answer, listing
 from server.api.deps import KeyedDep
+from server.api.rows import BooksDep, answer, listing
 from server.errors import NotFound
 
 router = APIRouter()

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from server.accounts.described import LEDGER_COLUMNS
-from server.api.books import BooksDep, Format, export
+from server.accounts.reports.rows import LEDGER_COLUMNS
+from server.api.rows import BooksDep, Format, export
 
 router = APIRouter()
 

@@ -5,9 +5,9 @@ from datetime import date
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from server.accounts.described import grouping, usage_columns
-from server.accounts.export import each
-from server.api.books import BooksDep, Format, export
+from server.accounts.reports.export import each
+from server.accounts.reports.rows import grouping, usage_columns
+from server.api.rows import BooksDep, Format, export
 
 router = APIRouter()
 

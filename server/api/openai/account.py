@@ -5,12 +5,12 @@ from datetime import date
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from server.accounts.described import balance_row, grouping, usage_columns
-from server.accounts.export import each
-from server.accounts.ledger_terms import Balance
-from server.accounts.money import ZERO
-from server.api.books import BooksDep, Format, answer, export
+from server.accounts.ledger.terms import Balance
+from server.accounts.reports.export import each
+from server.accounts.reports.rows import balance_row, grouping, usage_columns
 from server.api.deps import ANYONE, CallerDep, effective_scopes
+from server.api.rows import BooksDep, Format, answer, export
+from server.core.money import ZERO
 from server.errors import PermissionDenied
 
 router = APIRouter()

@@ -23,8 +23,8 @@ from server.api.openai.quality import QualityField, with_quality
 from server.api.opening import streamed
 from server.api.sse import named_frame
 from server.core import ImageFormat, ImageJob, Picture
-from server.engines.image_sizes import parse
 from server.errors import MethodNotAllowed, NotFound
+from server.media.image_sizes import parse
 from server.pipeline.run import Run
 from server.settings import Settings
 

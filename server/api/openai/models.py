@@ -11,7 +11,7 @@ from starlette.responses import Response
 from server.api.deps import Amount, CallerDep, Entry, ModelState, ServicesDep
 from server.core import Caller
 from server.errors import ModelNotFound
-from server.models.spec import Price
+from server.models.config.spec import Price
 
 router = APIRouter()
 

@@ -22,8 +22,8 @@ from server.api.openai.quality import QualityField, with_quality
 from server.api.opening import streamed
 from server.api.sse import RunResponse, frame
 from server.core import AudioChunk, AudioFormat, Event, SpeechJob, Task, Usage
-from server.engines.voices import OPENAI_VOICES, known_names
-from server.models.spec import PiperModel, PiperVoice
+from server.engines.piper.voices import OPENAI_VOICES, known_names
+from server.models.config.spec import PiperModel, PiperVoice
 from server.pipeline.run import Run
 
 router = APIRouter()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from server.core import Accepted, ChatJob, Event, Job, Usage
-from server.engines import footprint
 from server.engines.base import Footprint, PrefixCache
+from server.engines.devices import footprint
 from server.engines.vllm import (
     adapters,
     caches,

@@ -19,9 +19,9 @@ from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
-from server.engines.malloc import keeping
 from server.engines.openmp import patience
 from server.engines.vllm import hardware, processes
+from server.engines.vllm.malloc import keeping
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from server.engines import driver as drivers
-from server.engines.driver import Driver
+from server.engines.devices import driver as drivers
+from server.engines.devices.driver import Driver
 
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """Flags of /proc/cpuinfo that mean bfloat16 arithmetic in hardware."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VllmOptions:
-    """See `VllmModel` in server/models/spec.py for each field's meaning.
+    """See `VllmModel` in server/models/config/spec.py for each field's meaning.
 
     kv_cache: bytes, on a processor in all, on CUDA on each GPU. gpus: the GPUs that the ledger chose, empty on a
     processor. gpu_share: share of each GPU that the ledger granted, less what is taken before vLLM looks (contexts).

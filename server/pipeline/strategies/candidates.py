@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from server.core import Event, ImageJob, Picture
-from server.engines.image_encode import encoded
-from server.models.quality import CandidatesMode
+from server.media.image_encode import encoded
+from server.models.config.quality import CandidatesMode
 from server.pipeline.passes import Work
 from server.pipeline.strategies.likeness import decoded, medoid
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from server.core import ChatJob, Event, TextDelta, TokenLogprob, Usage
 from server.errors import SageholdError
-from server.models.quality import CheckedMode
+from server.models.config.quality import CheckedMode
 from server.pipeline.passes import Work
 from server.pipeline.strategies.drafts import Draft, gather
 from server.pipeline.strategies.verdict import ALTERNATIVES, asking

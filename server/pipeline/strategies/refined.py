@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from server.core import ChatJob, Event
-from server.models.quality import RefinedMode
+from server.models.config.quality import RefinedMode
 from server.pipeline.auto import asks_for_a_number
 from server.pipeline.passes import Work
 from server.pipeline.plan import Strategy

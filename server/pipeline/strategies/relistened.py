@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from server.core import Event, Segment, Span, TranscriptInfo, TranscriptionJob
-from server.models.quality import RelistenedMode
+from server.models.config.quality import RelistenedMode
 from server.pipeline.passes import Work
 
 REPETITIVE = 2.4

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from server.core import AudioChunk, Event, Segment, SpeechJob, TranscriptionJob, Usage
-from server.engines.audio_wav import as_wav
-from server.models.quality import TakesMode
-from server.models.spec import ModelSpec, PiperModel
+from server.english.spelling import word_error_rate
+from server.media.wav import as_wav
+from server.models.config.quality import TakesMode
+from server.models.config.spec import ModelSpec, PiperModel
 from server.pipeline.passes import Work
-from server.pipeline.spelling import word_error_rate
 
 VARIATION = 0.2
 """What each further take adds to the variation of a voice that has none, so that no take is like another."""

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from server.core import Accepted, Event, ImageJob, Picture, Quality, Task, Usage
-from server.engines.fake import FakeEngine
+from server.engines.fake.engine import FakeEngine
 from server.errors import EngineFailed, InvalidRequest, ModelNotFound
-from server.models.spec import DiffusersModel, ModelSpec, Price
+from server.models.config.spec import DiffusersModel, ModelSpec, Price
 from server.pipeline.modes import plan_for
 from server.pipeline.passes import Work
 from server.pipeline.strategies import STRATEGIES

@@ -19,9 +19,9 @@ from server.core import (
     Word,
 )
 from server.engines.base import Engine
-from server.engines.fake import FakeEngine
-from server.models.quality import RelistenedMode
-from server.models.spec import ModelSpec, Price, WhisperModel
+from server.engines.fake.engine import FakeEngine
+from server.models.config.quality import RelistenedMode
+from server.models.config.spec import ModelSpec, Price, WhisperModel
 from server.pipeline.modes import plan_for
 from server.pipeline.passes import Work
 from server.pipeline.strategies.relistened import CONTEXT, Doubt, doubtful, mean_logprob, relistened

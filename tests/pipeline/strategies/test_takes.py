@@ -21,9 +21,9 @@ from server.core import (
     Usage,
 )
 from server.engines.base import Engine
-from server.engines.fake import FakeEngine
+from server.engines.fake.engine import FakeEngine
 from server.errors import EngineFailed, ModelNotFound, Overloaded
-from server.models.spec import ModelSpec, PiperModel, Price, WhisperModel
+from server.models.config.spec import ModelSpec, PiperModel, Price, WhisperModel
 from server.pipeline.modes import plan_for
 from server.pipeline.passes import Work
 from server.pipeline.strategies.takes import MOST_VARIATION, take_job, takes

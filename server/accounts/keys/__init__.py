@@ -1,0 +1,1 @@
+"""Accounts and their keys: made, listed, revoked, and recognized."""

@@ -1,0 +1,140 @@
+"""Reading and writing accounts and keys inside a unit of work. Nothing here commits."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from server.accounts.keys.identity import Account, ApiKey
+from server.accounts.tables import AccountRow, BalanceRow, KeyRow, Limited
+from server.core import Limits
+from server.core.money import ZERO
+
+
+class AccountRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, account: Account) -> None:
+        self._session.add(
+            AccountRow(
+                id=account.id,
+                name=account.name,
+                metered=account.metered,
+                created_at=account.created_at,
+                **asdict(account.limits),
+            )
+        )
+        await self._session.flush()
+        self._session.add(BalanceRow(account_id=account.id, available=ZERO))
+        await self._session.flush()
+
+    async def change(self, account: Account) -> None:
+        """Write what of an account may change: whether it is metered, and its limits."""
+        await self._session.execute(
+            update(AccountRow)
+            .where(AccountRow.id == account.id)
+            .values(metered=account.metered, **asdict(account.limits))
+        )
+
+    async def find(self, id_or_name: str) -> Account | None:
+        """An id wins over a name, should one account be named like another's id."""
+        rows = await self._session.scalars(
+            select(AccountRow).where((AccountRow.id == id_or_name) | (AccountRow.name == id_or_name))
+        )
+        found = sorted(rows, key=lambda row: row.id != id_or_name)
+        return _account(found[0]) if found else None
+
+    async def all(self) -> Sequence[Account]:
+        rows = await self._session.scalars(select(AccountRow).order_by(AccountRow.created_at, AccountRow.id))
+        return [_account(row) for row in rows]
+
+
+class KeyRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, record: ApiKey, fingerprint: bytes) -> None:
+        self._session.add(
+            KeyRow(
+                id=record.id,
+                account_id=record.account_id,
+                prefix=record.prefix,
+                fingerprint=fingerprint,
+                name=record.name,
+                scopes=record.scopes,
+                models=record.models,
+                created_at=record.created_at,
+                expires_at=record.expires_at,
+                **asdict(record.limits),
+            )
+        )
+        await self._session.flush()
+
+    async def with_prefix(self, prefix: str) -> Sequence[tuple[ApiKey, bytes, Account]]:
+        """The keys with exactly this look-up prefix (one, but for a rare coincidence): record, fingerprint, account."""
+        rows = await self._session.execute(
+            select(KeyRow, AccountRow)
+            .join(AccountRow, AccountRow.id == KeyRow.account_id)
+            .where(KeyRow.prefix == prefix)
+        )
+        return [(_key(key), key.fingerprint, _account(account)) for key, account in rows]
+
+    async def beginning_with(self, beginning: str) -> Sequence[ApiKey]:
+        rows = await self._session.scalars(
+            select(KeyRow).where(KeyRow.prefix.startswith(beginning, autoescape=True)).order_by(KeyRow.created_at)
+        )
+        return [_key(row) for row in rows]
+
+    async def get(self, key_id: str) -> ApiKey | None:
+        row = await self._session.get(KeyRow, key_id)
+        return None if row is None else _key(row)
+
+    async def all(self, account_id: str | None = None) -> Sequence[ApiKey]:
+        query = select(KeyRow).order_by(KeyRow.created_at, KeyRow.id)
+        if account_id is not None:
+            query = query.where(KeyRow.account_id == account_id)
+        return [_key(row) for row in await self._session.scalars(query)]
+
+    async def count(self) -> int:
+        """How many keys there ever were: revoked and expired ones count."""
+        return await self._session.scalar(select(func.count()).select_from(KeyRow)) or 0
+
+    async def revoke(self, key_id: str, at: datetime) -> None:
+        """The first revocation's time stays."""
+        await self._session.execute(
+            update(KeyRow).where(KeyRow.id == key_id, KeyRow.revoked_at.is_(None)).values(revoked_at=at)
+        )
+
+    async def touch(self, key_id: str, at: datetime) -> None:
+        await self._session.execute(update(KeyRow).where(KeyRow.id == key_id).values(last_used_at=at))
+
+
+def _account(row: AccountRow) -> Account:
+    return Account(id=row.id, name=row.name, metered=row.metered, created_at=row.created_at, limits=_limits(row))
+
+
+def _key(row: KeyRow) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        account_id=row.account_id,
+        prefix=row.prefix,
+        name=row.name,
+        scopes=row.scopes,
+        models=row.models,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+        limits=_limits(row),
+    )
+
+
+def _limits(row: Limited) -> Limits:
+    return Limits(
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        concurrent_requests=row.concurrent_requests,
+    )

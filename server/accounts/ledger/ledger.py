@@ -1,0 +1,272 @@
+"""Credits: hold before work, settle or release after it, grant. Append-only, and never below zero."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import TypeVar
+
+import anyio
+from sqlalchemy import delete, func, select
+
+from server.accounts.ledger.instances import BEAT, Instance
+from server.accounts.ledger.journal import journal_on
+from server.accounts.ledger.posting import Posting
+from server.accounts.ledger.terms import (
+    Balance,
+    CloseStep,
+    Entry,
+    GrantStep,
+    Hold,
+    HoldStep,
+    Line,
+    Outcome,
+    Settlement,
+    Step,
+    Use,
+)
+from server.accounts.tables import AccountRow, BalanceRow, EntryRow, HoldRow, InstanceRow
+from server.core import Caller
+from server.core.money import MOST, ZERO, bound_of, cost_of
+from server.errors import InvalidRequest, NotFound, SageholdError, Unavailable
+from server.storage.clock import utc_now
+from server.storage.database import NO_ANSWER, OUTAGE, Database
+from server.storage.group_commit import GroupCommit
+
+logger = logging.getLogger(__name__)
+PAGE = 1000
+MOST_UNWRITTEN = 10_000
+"""Usage records of accounts without meter that are kept for a database that is down. Charges are kept all."""
+# One statement, so that what is held and what is available are of the same moment.
+BALANCES = select(
+    BalanceRow.account_id,
+    BalanceRow.available,
+    AccountRow.metered,
+    select(func.sum(HoldRow.amount)).where(HoldRow.account_id == BalanceRow.account_id).scalar_subquery().label("held"),
+).join(AccountRow, AccountRow.id == BalanceRow.account_id)
+Answer = TypeVar("Answer")
+
+
+class Ledger:
+    """Holds and what becomes of them. Two short transactions for a request, never one across its stream.
+
+    Every step may be repeated and counts once. Steps of parallel requests share transactions (`group_commit`); once
+    a call returns, its step is on the disk. A caller that is cancelled while it waits for a hold gets it back.
+    """
+
+    def __init__(
+        self, database: Database, now: Callable[[], datetime] = utc_now, instance: Instance | None = None
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._instance = instance or Instance(now)
+        self._steps: GroupCommit[Step, Outcome | SageholdError] = GroupCommit(self._post, NO_ANSWER)
+        self._heart: asyncio.Task[None] | None = None
+        self._unwritten: list[CloseStep] = []
+
+    # ------------------------------------------------------------ a request's steps
+
+    async def hold(self, caller: Caller, reference: str, most: Decimal, least: Decimal | None = None) -> Hold:
+        """Set aside what a request may cost: `most`, or as much of it as there is, but `least` or more of it.
+
+        Without `least` it is all of `most` or nothing. `Hold.amount` is what was set aside. Callers without meter
+        are never asked. Raises InsufficientCredits, with the cost and what is left in the message.
+        """
+        most = bound_of(most)
+        least = most if least is None else min(bound_of(least), most)
+        if least < 0:
+            raise ValueError("a hold can't be negative")
+        if not caller.metered:
+            return Hold(reference, caller.account_id, caller.key_id, ZERO, metered=False)
+        step = HoldStep(reference, caller.account_id, caller.key_id, most, least, self._instance.id)
+        future = self._steps.submit(step)
+        try:
+            outcome = await _posted(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(self._give_back)
+            raise
+        return _expect(Hold, outcome)
+
+    async def settle(self, hold: Hold, lines: Sequence[Line], use: Use | None = None) -> Settlement:
+        """Turn a hold into what the work costs, a line for each pass, and note what was used.
+
+        No more than the hold is charged. The second time, and after a release, nothing happens and what was
+        charged before is told. Call it before the last byte of the answer: a crash after it costs nothing.
+        """
+        exact = tuple(Line(line.name, cost_of(line.amount)) for line in lines)
+        if any(line.amount < 0 for line in exact):
+            raise ValueError("a charge can't be negative")
+        outcome = await _posted(self._close(CloseStep(hold, exact, "settled", use)))
+        settlement = _expect(Settlement, outcome)
+        if hold.metered and settlement.charged != settlement.cost:
+            logger.warning("%s cost %s, but %s was charged", hold.reference, settlement.cost, settlement.charged)
+        return settlement
+
+    async def release(self, hold: Hold, note: str = "released") -> None:
+        """Give a hold back, free of charge."""
+        if hold.metered:
+            await _posted(self._close(CloseStep(hold, (), note, None)))
+
+    def _close(self, step: CloseStep) -> "asyncio.Future[Outcome | SageholdError]":
+        """Submit a step that must not be lost: while the database is down it waits, and is posted with a beat."""
+        future = self._steps.submit(step)
+        future.add_done_callback(partial(self._keep_unwritten, step))
+        return future
+
+    def _keep_unwritten(self, step: CloseStep, future: "asyncio.Future[Outcome | SageholdError]") -> None:
+        written = future.cancelled() or not isinstance(future.exception(), OUTAGE)
+        if not written and (step.hold.metered or len(self._unwritten) < MOST_UNWRITTEN):
+            self._unwritten.append(step)
+
+    async def _post_unwritten(self) -> None:
+        steps, self._unwritten = self._unwritten, []
+        if steps:
+            outcomes = await asyncio.gather(*map(self._close, steps), return_exceptions=True)
+            written = sum(not isinstance(outcome, BaseException) for outcome in outcomes)
+            logger.warning("%d of %d bills that could not be written before are now", written, len(steps))
+
+    def _give_back(self, future: "asyncio.Future[Outcome | SageholdError]") -> None:
+        if not future.cancelled() and future.exception() is None and isinstance(hold := future.result(), Hold):
+            self._close(CloseStep(hold, (), "cancelled", None))
+
+    # ------------------------------------------------------------ accounts
+
+    async def grant(
+        self, account_id: str, amount: Decimal, note: str = "", *, actor: str = "local", reference: str | None = None
+    ) -> Balance:
+        """Give an account credits, or take them back with a negative number. With a reference it counts once.
+
+        Raises NotFound; InvalidRequest for more than nine places, a balance outside its bounds, or a reference that
+        another grant has.
+        """
+        check_grant(amount)
+        step = GrantStep(reference or f"grant_{secrets.token_hex(12)}", account_id, amount, note, actor)
+        outcome = await _posted(self._steps.submit(step))
+        if isinstance(outcome, SageholdError):
+            raise outcome
+        return await self.balance(account_id)
+
+    async def balance(self, account_id: str) -> Balance:
+        """Raises NotFound."""
+        async with self._database.read() as session:
+            row = (await session.execute(BALANCES.where(BalanceRow.account_id == account_id))).first()
+        if row is None:
+            raise NotFound(f"There is no account {account_id}.")
+        return Balance(row.available, row.held or ZERO, row.metered)
+
+    async def balances(self) -> Mapping[str, Balance]:
+        """Every account's, by its id."""
+        async with self._database.read() as session:
+            rows = await session.execute(BALANCES)
+            return {row.account_id: Balance(row.available, row.held or ZERO, row.metered) for row in rows}
+
+    async def entries(self, account_id: str | None = None, after: int = 0) -> AsyncIterator[Entry]:
+        """All entries of an account, or of all, in the order they were made; read page by page.
+
+        after: the id of the last entry that is known already.
+        """
+        while True:
+            query = select(EntryRow).where(EntryRow.id > after).order_by(EntryRow.id).limit(PAGE)
+            if account_id is not None:
+                query = query.where(EntryRow.account_id == account_id)
+            async with self._database.read() as session:
+                rows = list(await session.scalars(query))
+            for row in rows:
+                yield Entry(
+                    row.id, row.account_id, row.key_id, row.reference, row.kind, row.line, row.amount, row.note,
+                    row.created_at,
+                )  # fmt: skip
+            if len(rows) < PAGE:
+                return
+            after = rows[-1].id
+
+    async def discrepancies(self) -> Sequence[str]:
+        """Ids of the accounts whose kept balance is not the sum of their entries; none, or the ledger is broken."""
+        total = func.coalesce(func.sum(EntryRow.amount), ZERO)
+        async with self._database.read() as session:
+            rows = await session.execute(
+                select(BalanceRow.account_id)
+                .outerjoin(EntryRow, EntryRow.account_id == BalanceRow.account_id)
+                .group_by(BalanceRow.account_id, BalanceRow.available)
+                .having(total != BalanceRow.available)
+            )
+            return list(rows.scalars())
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> int:
+        """Join those at work on this database and give back the holds of those that died. Returns their number."""
+        released = await self.reconcile()
+        self._heart = asyncio.create_task(self._beat())
+        return released
+
+    async def reconcile(self) -> int:
+        """Release the holds of processes that are no more: what they were for was never finished."""
+        async with self._database.write() as session:
+            await self._instance.beat(session)
+            alive = await self._instance.others_alive(session)
+            await session.execute(delete(InstanceRow).where(InstanceRow.id.not_in(alive)))
+            orphans = list(await session.scalars(select(HoldRow).where(HoldRow.instance_id.not_in(alive))))
+            holders = await session.execute(
+                select(EntryRow.reference, EntryRow.key_id)
+                .join(HoldRow, HoldRow.reference == EntryRow.reference)
+                .where(HoldRow.instance_id.not_in(alive), EntryRow.kind == "hold")
+            )
+            keys = {row.reference: row.key_id for row in holders}
+        for row in orphans:
+            hold = Hold(row.reference, row.account_id, keys[row.reference], row.amount)
+            await self.release(hold, "reconciled: the server died")
+        if orphans:
+            logger.warning("gave back %d holds of server processes that died", len(orphans))
+        return len(orphans)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT.total_seconds())
+            try:
+                await self.reconcile()
+                await self._post_unwritten()
+            except (*OUTAGE, Unavailable) as error:
+                logger.warning("the accounts database does not answer: %s", error)
+
+    async def aclose(self) -> None:
+        """Write what is under way and leave. The database stays open: it is not the ledger's own."""
+        with anyio.CancelScope(shield=True):
+            if self._heart is not None:
+                self._heart.cancel()
+                await asyncio.gather(self._heart, return_exceptions=True)
+            await self._steps.aclose()
+            await self._post_unwritten()
+            if self._heart is not None:
+                async with self._database.write() as session:
+                    await self._instance.leave(session)
+
+    async def _post(self, steps: Sequence[Step]) -> Sequence[Outcome | SageholdError]:
+        return await self._database.run(lambda connection: Posting(journal_on(connection), self._now()).apply(steps))
+
+
+def check_grant(amount: Decimal) -> None:
+    """Raises InvalidRequest unless `amount` can be granted, as far as that is known without the balance."""
+    if not amount.is_finite() or abs(amount) > MOST or amount != cost_of(amount) or amount == 0:
+        raise InvalidRequest(
+            f"Credits are a number other than 0 with at most nine places, up to {MOST}.", param="credits"
+        )
+
+
+async def _posted(future: "asyncio.Future[Outcome | SageholdError]") -> Outcome | SageholdError:
+    """The outcome of a step. Raises Unavailable where the database could not write it."""
+    try:
+        return await asyncio.shield(future)
+    except OUTAGE as error:
+        logger.error("the accounts database could not write: %s", error)
+        raise Unavailable("The accounts can't be written right now.") from None
+
+
+def _expect(kind: type[Answer], outcome: Outcome | SageholdError) -> Answer:
+    if isinstance(outcome, SageholdError):
+        raise outcome
+    assert isinstance(outcome, kind)
+    return outcome

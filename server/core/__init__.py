@@ -1,0 +1,53 @@
+"""The vocabulary that every layer shares. Dataclasses only, no third-party import."""
+
+from server.core.caller import Caller, Limits
+from server.core.events import (
+    Accepted,
+    AudioChunk,
+    Event,
+    Finish,
+    FinishReason,
+    Picture,
+    ReasoningDelta,
+    Segment,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    TranscriptInfo,
+    Word,
+)
+from server.core.jobs import AudioFormat, ChatJob, ImageFormat, ImageJob, Job, Span, SpeechJob, Tool, TranscriptionJob
+from server.core.quality import QUALITY_WORDS, Quality
+from server.core.task import Task
+from server.core.usage import Usage
+
+__all__ = [
+    "QUALITY_WORDS",
+    "Accepted",
+    "AudioChunk",
+    "AudioFormat",
+    "Caller",
+    "ChatJob",
+    "Event",
+    "Finish",
+    "FinishReason",
+    "ImageFormat",
+    "ImageJob",
+    "Job",
+    "Limits",
+    "Picture",
+    "Quality",
+    "ReasoningDelta",
+    "Segment",
+    "Span",
+    "SpeechJob",
+    "Task",
+    "TextDelta",
+    "TokenLogprob",
+    "Tool",
+    "ToolCallDelta",
+    "TranscriptInfo",
+    "TranscriptionJob",
+    "Usage",
+    "Word",
+]

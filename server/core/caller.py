@@ -1,0 +1,29 @@
+"""Who is calling, and how fast they may go."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast a key or an account may go; None is without limit. Tokens are those used, not those asked for."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling, as authenticated: an API key and the account it draws on.
+
+    models: public names that the key may use, None for all. metered: whether the account pays with credits.
+    limits, account_limits: both apply, the account's to all of its keys together.
+    """
+
+    key_id: str
+    account_id: str
+    scopes: frozenset[str] = frozenset({"inference"})
+    models: frozenset[str] | None = None
+    metered: bool = False
+    limits: Limits = Limits()
+    account_limits: Limits = Limits()

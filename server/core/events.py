@@ -1,0 +1,160 @@
+"""What an engine answers a job with.
+
+A stream of events is exactly one `Accepted` first (everything that deserves an HTTP status has happened by then), then
+the task's own events, then exactly one `Usage` last. Events cross process borders by pickle.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from server.core.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The engine has read the job and will do it; the work begins when the next event is asked for.
+
+    Errors before this have an HTTP status. room: tokens that each answer may at most have, by the job's limit and
+    the model's context; None where tokens mean nothing. audio_seconds: of the audio to be transcribed. limit: lowers
+    `room` before the work begins, where the engine can; it never crosses a process border.
+    """
+
+    prompt_tokens: int = 0
+    room: int | None = None
+    audio_seconds: float = 0.0
+    limit: Callable[[int], None] | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A sampled token, its log-probability in nats, and the likeliest alternatives at its place."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...]
+    top: tuple["TokenLogprob", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of choice `index`'s answer. tokens: how many the model generated since the choice's last event.
+
+    The counts make a stream that is cut short billable: see `Usage`.
+    """
+
+    index: int
+    text: str
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of choice `index`'s reasoning, for models whose reasoning is told apart from the answer."""
+
+    index: int
+    text: str
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of call number `call` of choice `index`. `id` and `name` come with a call's first piece only."""
+
+    index: int
+    call: int
+    arguments: str = ""
+    id: str | None = None
+    name: str | None = None
+    tokens: int = 0
+
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Choice `index` is complete."""
+
+    index: int
+    reason: FinishReason
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word and its place in the audio, seconds from the start."""
+
+    word: str
+    start: float
+    end: float
+    probability: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptInfo:
+    """Facts known before the first segment. language: ISO-639-1; duration: seconds of audio."""
+
+    language: str
+    language_probability: float
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of transcript; fields as in OpenAI's verbose_json. start, end in seconds; seek in frames."""
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: tuple[int, ...]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    words: tuple[Word, ...] = ()
+    span: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """Encoded bytes of speech, ready to send; the concatenation of all chunks is a valid file.
+
+    characters: how many of the text's are spoken with this chunk.
+    """
+
+    data: bytes
+    characters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An encoded image. partial: the preview's number, from 0, or None for the finished image `index`.
+
+    score: how well it fits its prompt, the more the better; None where nobody can tell.
+    """
+
+    index: int
+    data: bytes
+    width: int
+    height: int
+    partial: int | None = None
+    seed: int | None = None
+    score: float | None = None
+
+
+Event = (
+    Accepted
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | Finish
+    | TranscriptInfo
+    | Segment
+    | AudioChunk
+    | Picture
+    | Usage
+)

@@ -1,0 +1,167 @@
+"""What an engine does: one job a task, parsed once from the client's dialect. Jobs cross process borders by pickle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from server.core.quality import Quality
+from server.core.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What every job has. quality: as the body or a header said it; None leaves it to the name's suffix, or to auto.
+
+    budget: seconds after which no further pass is begun, None for what the model's config says. streamed: whether
+    the client wants the answer piece by piece. Engines know nothing of the three.
+    """
+
+    model: str
+    quality: Quality | None = None
+    budget: float | None = None
+    streamed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call. `parameters` is a JSON Schema, or None for no arguments."""
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatJob(_Asked):
+    """One chat completion, in the words of the OpenAI API; None means "as the model's config says".
+
+    messages: OpenAI message objects, with roles system, user, assistant and tool only (the dialects map
+      `developer` and `function` onto these) and image inputs already as data URIs.
+    tool_choice: none, auto, required, or the name of the one function that must be called.
+    output_schema: a JSON Schema the answer must obey; `{"type": "object"}` for JSON mode; None for free text.
+    top_logprobs: alternatives per token, 0–20; None for no log-probabilities at all.
+    adapter: the LoRA adapter of the model that answers, by its public name; None for the model as it is.
+    """
+
+    task: ClassVar[Task] = Task.CHAT
+    messages: tuple[Mapping[str, Any], ...]
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    n: int = 1
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: Mapping[int, float] | None = None
+    top_logprobs: int | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | tuple[str] = "none"
+    parallel_tool_calls: bool = True
+    output_schema: Mapping[str, Any] | None = None
+    reasoning_effort: str | None = None
+    adapter: str | None = None
+    # vLLM's sampling extras, which its users send through extra_body
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    min_tokens: int | None = None
+    ignore_eos: bool = False
+    chat_template_kwargs: Mapping[str, Any] | None = None
+
+    @property
+    def forced_tool(self) -> str | None:
+        """The name of the one function that must be called, if the client forced one."""
+        return self.tool_choice[0] if isinstance(self.tool_choice, tuple) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of audio, seconds from the start, and the text said before it."""
+
+    start: float
+    end: float
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptionJob(_Asked):
+    """Speech to text. `audio` is a file as uploaded, in any container FFmpeg's libraries read.
+
+    language: ISO-639-1 code, or None to detect it. translate: the text comes out in English.
+    temperature: None lets the engine fall back over its own ladder; a number fixes it; `fallback` False is 0 alone.
+    beam_size, vad: None for the model's own. spans: hear these stretches only, each with its own context; the segments
+    then come with the number of their span. tempo: spans are slowed to this share of their speed before they are heard;
+    the times that are told are those of the recording.
+    """
+
+    task: ClassVar[Task] = Task.TRANSCRIPTION
+    audio: bytes
+    filename: str = "audio"
+    language: str | None = None
+    prompt: str | None = None
+    temperature: float | None = None
+    words: bool = False
+    translate: bool = False
+    beam_size: int | None = None
+    fallback: bool = True
+    vad: bool | None = None
+    spans: tuple[Span, ...] = ()
+    tempo: float = 1.0
+
+
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechJob(_Asked):
+    """Text to speech. `voice` is the name as asked; the engine maps it onto an installed voice.
+
+    speed: 0.25–4, 1 is natural. format: of the bytes that come out; pcm is 24 kHz, mono, s16le, no header.
+    noise_scale, noise_w: variation of the voice and of the lengths of its phonemes; None for the model's own.
+    instead: voices to speak with in place of others, by their ids.
+    """
+
+    task: ClassVar[Task] = Task.SPEECH
+    text: str
+    voice: str = "alloy"
+    speed: float = 1.0
+    format: AudioFormat = "mp3"
+    noise_scale: float | None = None
+    noise_w: float | None = None
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+
+ImageFormat = Literal["png", "jpeg", "webp"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageJob(_Asked):
+    """Text to image. width and height in pixels, None for the model's own; seed: image i uses seed + i.
+
+    partial_images: previews wanted on the way, 0–3. compression: 0–100, for jpeg and webp.
+    scheduler: a diffusers class, None for the pipeline's own. starts: encoded pictures to begin from, one for each of
+    the n, redrawn by `strength`, 0–1, at `enlarge` times the size. score: judge each picture by the model's scorer.
+    """
+
+    task: ClassVar[Task] = Task.IMAGE
+    prompt: str
+    n: int = 1
+    width: int | None = None
+    height: int | None = None
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    negative_prompt: str | None = None
+    format: ImageFormat = "png"
+    compression: int = 100
+    partial_images: int = 0
+    scheduler: str | None = None
+    starts: tuple[bytes, ...] = ()
+    strength: float | None = None
+    enlarge: float = 1.0
+    score: bool = False
+
+
+Job = ChatJob | TranscriptionJob | SpeechJob | ImageJob

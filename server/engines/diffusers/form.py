@@ -1,0 +1,134 @@
+"""A diffusers pipeline as far as its class tells what it can do, and the form of it that redraws pictures."""
+
+import inspect
+import logging
+import math
+from typing import Any
+
+from server.engines.diffusers.check import InputCheck
+from server.errors import InvalidRequest
+from server.media.image_sizes import Size
+
+log = logging.getLogger(__name__)
+
+_COARSEST = 256
+"""Pixels: no pipeline asks for sizes in coarser steps."""
+
+
+class Form:
+    """A pipeline and what its call takes. Forms of one pipeline share its weights."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+        self.check = InputCheck(pipeline)
+        self._parameters = inspect.signature(pipeline.__call__).parameters
+        self.takes = frozenset(self._parameters)
+        self.guidance_parameter = self._guidance_parameter()
+
+    def redrawing(self) -> "Form":
+        """The image-to-image form of a text-to-image pipeline. Raises InvalidRequest where diffusers has none."""
+        # It imports every pipeline that has such a form, which only those who redraw should pay for.
+        from diffusers import AutoPipelineForImage2Image
+
+        try:
+            pipeline = AutoPipelineForImage2Image.from_pipe(self.pipeline)
+        except ValueError as error:
+            log.warning("no image to image with a %s: %s", type(self.pipeline).__name__, error)
+            raise InvalidRequest("This model can't draw a picture over.", param="quality") from error
+        pipeline.set_progress_bar_config(disable=True)
+        return Form(pipeline)
+
+    # ------------------------------------------------------------ sizes
+
+    def step(self, own: Size) -> int:
+        """Pixels that width and height must be multiples of. own: a size near which the pipeline is asked.
+
+        Latents are so many pixels a side, patches of a transformer so many latents; some classes say it by their
+        image processor (FLUX, which packs latents by two), and some ask for more in `check_inputs` (SDXL: 8, always).
+        """
+        processor = getattr(self.pipeline, "image_processor", None)
+        step = 1 if processor is None else int(processor.config.vae_scale_factor)
+        step = math.lcm(step, self._latent * self._patch)
+        candidate = step
+        while candidate <= _COARSEST:
+            unit = math.lcm(_COARSEST, candidate)
+            width, height = (math.ceil(length / unit) * unit + candidate for length in own)
+            if self.check.refusal({"prompt": "a", "width": width, "height": height}) is None:
+                return candidate
+            candidate *= 2
+        return step
+
+    @property
+    def longest(self) -> int | None:
+        """Pixels of the longest side that a transformer has learned positions for; None if there is no such bound."""
+        embedding = getattr(getattr(self.pipeline, "transformer", None), "pos_embed", None)
+        if getattr(embedding, "pos_embed_max_size", None) is None:
+            return None
+        # SD3 keeps its square of positions in a row, as AuraFlow, which counts all of them; CogView3 as a square.
+        rows, columns = embedding.pos_embed.shape[:2]  # type: ignore[union-attr]
+        return (rows if rows > 1 else math.isqrt(columns)) * self._patch * self._latent
+
+    @property
+    def _latent(self) -> int:
+        """Pixels that one latent stands for, along a side."""
+        factor = getattr(self.pipeline, "vae_scale_factor", None)
+        return factor if isinstance(factor, int) else 1
+
+    @property
+    def _patch(self) -> int:
+        """Latents that a transformer reads as one, along a side."""
+        patch = getattr(_config(self.pipeline, "transformer"), "patch_size", None)
+        return patch if isinstance(patch, int) else 1
+
+    # ------------------------------------------------------------ guidance
+
+    def _guidance_parameter(self) -> str | None:
+        """The parameter by which this model is guided; None if it is not, whatever its call takes."""
+        true_scale = self._parameters.get("true_cfg_scale")
+        if "guidance_scale" in self.takes and (self._distilled or (true_scale is None and self.contrasts(math.inf))):
+            return "guidance_scale"
+        # FLUX takes it too, but is made for no guidance (schnell), or for that which it has learned (dev): 1, the
+        # default, is off. For Qwen-Image it is the one.
+        if true_scale is not None and ("guidance_scale" not in self.takes or true_scale.default > 1):
+            return "true_cfg_scale"
+        return None
+
+    @property
+    def _distilled(self) -> bool | None:
+        """Whether the denoiser reads the guidance scale as an input: a model that has learned what guidance brings.
+        None where it does not say."""
+        embeds = getattr(_config(self.pipeline, "transformer"), "guidance_embeds", None)
+        if embeds is None and getattr(_config(self.pipeline, "unet"), "time_cond_proj_dim", None) is not None:
+            return True
+        return embeds if isinstance(embeds, bool) else None
+
+    def contrasts(self, guidance: float) -> bool:
+        """Whether the model draws away from a negative prompt at that guidance scale: pipelines take one and then
+        ignore it where they are guided in another way, or not at all."""
+        if "true_cfg_scale" in self.takes:
+            return self.guidance_parameter == "true_cfg_scale" and guidance > 1
+        rule = getattr(type(self.pipeline), "do_classifier_free_guidance", None)
+        if isinstance(rule, property) and rule.fget is not None:
+            try:
+                return bool(rule.fget(_Guided(self.pipeline, guidance)))
+            except AttributeError:
+                log.debug("do_classifier_free_guidance can't be asked before a call", exc_info=True)
+        elif self._distilled is not None:
+            return False
+        return guidance > 1
+
+
+class _Guided:
+    """A pipeline as it would be at another guidance scale: its own may be at work in another thread."""
+
+    def __init__(self, pipeline: Any, guidance: float) -> None:
+        self._pipeline = pipeline
+        self._guidance_scale = self.guidance_scale = guidance
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline, name)
+
+
+def _config(pipeline: Any, part: str) -> Any:
+    """The config of a part of the pipeline; None if it has no such part."""
+    return getattr(getattr(pipeline, part, None), "config", None)

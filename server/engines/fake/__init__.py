@@ -1,0 +1,1 @@
+"""Engines without models, for tests and for the front end's benchmarks."""

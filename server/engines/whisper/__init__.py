@@ -1,0 +1,1 @@
+"""Transcription by faster-whisper."""

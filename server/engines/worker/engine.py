@@ -1,0 +1,195 @@
+"""A model in a process of its own: the engine that the front end sees. `child.py` is the loop that the child runs.
+
+The end of a process is the only way to be sure that its memory came back, and a fault in it must not take the
+front end along. Protocol, parent to child: ("load", factory, options), ("job", id, job), ("cancel", id); child to
+parent: ("ready",), ("failed", error), ("event", id, event), ("end", id), ("error", id, error). When either end
+closes the socket, the other is done: the child exits, the parent fails the jobs in flight.
+"""
+
+import asyncio
+import itertools
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from server.core import Event, Job
+from server.engines.base import Footprint
+from server.engines.devices import footprint
+from server.engines.openmp import patience
+from server.engines.worker import frames
+from server.errors import EngineFailed, ModelUnavailable, SageholdError
+
+log = logging.getLogger(__name__)
+
+STOP_GRACE = 5.0
+"""Seconds a worker gets to leave by itself before it is killed."""
+
+
+class WorkerEngine:
+    """An `Engine` whose handler lives in a child process.
+
+    factory: "package.module:function", called in the child with `options`; see `Handler`.
+    concurrency: jobs that the child works on at the same time, each in a thread; more wait their turn.
+    """
+
+    def __init__(
+        self,
+        factory: str,
+        options: Mapping[str, Any],
+        *,
+        name: str,
+        concurrency: int = 1,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._factory = factory
+        self._options = dict(options)
+        self._name = name
+        self._concurrency = concurrency
+        self._environment = dict(environment or {})
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._loaded: asyncio.Future[None] | None = None
+        self._jobs: dict[int, asyncio.Queue[Event | SageholdError | None]] = {}
+        self._ids = itertools.count(1)
+        self._alive = False
+
+    # ------------------------------------------------------------ lifecycle
+
+    async def start(self) -> None:
+        """Spawn the child and load the model in it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "server.engines.worker.child",
+                str(theirs.fileno()),
+                self._name,
+                str(os.getpid()),
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **patience(), **self._environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                # A Ctrl-C in the terminal is for the front end, which then ends its workers in order.
+                start_new_session=True,
+            )
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._alive = True
+        self._loaded = asyncio.get_running_loop().create_future()
+        self._pump = asyncio.create_task(self._receive(reader), name=f"worker {self._name}")
+        try:
+            self._send(("load", self._factory, self._options, self._concurrency))
+            await self._loaded
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Close the socket, which ends the child; kill it if it doesn't leave."""
+        self._alive = False
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None and self._process.returncode is None:
+            try:
+                await asyncio.wait_for(self._process.wait(), STOP_GRACE)
+            except TimeoutError:
+                log.warning("worker %s does not leave; killing it", self._name)
+                self._process.kill()
+                await self._process.wait()
+        if self._pump is not None:
+            await self._pump
+
+    @property
+    def alive(self) -> bool:
+        return self._alive
+
+    @property
+    def running(self) -> int:
+        """Jobs that the child has not told the end of, cancelled ones included until they have really stopped."""
+        return len(self._jobs)
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, for operators and fault tests."""
+        return self._process.pid if self._process else None
+
+    @property
+    def pids(self) -> list[int]:
+        return [self._process.pid] if self._process and self._alive else []
+
+    def footprint(self) -> Footprint:
+        return footprint.of_processes(self.pids)
+
+    # ------------------------------------------------------------ jobs
+
+    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        if not self._alive:
+            raise EngineFailed
+        number = next(self._ids)
+        queue = self._jobs[number] = asyncio.Queue()
+        self._send(("job", number, job))
+        ended = False
+        try:
+            while (item := await queue.get()) is not None:
+                if isinstance(item, SageholdError):
+                    ended = True
+                    raise item
+                yield item
+            ended = True
+        finally:
+            if not ended and self._alive:
+                self._send(("cancel", number))
+
+    def _send(self, message: Any) -> None:
+        assert self._writer is not None
+        self._writer.write(frames.encode(message))
+
+    async def _receive(self, reader: asyncio.StreamReader) -> None:
+        """Hand the child's messages to the jobs they belong to until the socket closes."""
+        assert self._loaded is not None
+        assert self._process is not None
+        try:
+            while True:
+                self._deliver(await frames.receive(reader))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except Exception:
+            # A message that can't be read leaves the two ends out of step: no job in there can be finished.
+            log.exception("worker %s sent what can't be read; ending it", self._name)
+            self._process.kill()
+        finally:
+            was_alive, self._alive = self._alive, False
+            if was_alive:
+                code = await self._process.wait()
+                log.error("worker %s (pid %d) ended with %s", self._name, self._process.pid, _ending(code))
+            if not self._loaded.done():
+                self._loaded.set_exception(ModelUnavailable("The model's process ended while it loaded."))
+            for queue in self._jobs.values():
+                queue.put_nowait(EngineFailed())
+            self._jobs.clear()
+
+    def _deliver(self, message: tuple[Any, ...]) -> None:
+        assert self._loaded is not None
+        match message:
+            case ("event", number, event):
+                if number in self._jobs:
+                    self._jobs[number].put_nowait(event)
+            case ("end", number):
+                if queue := self._jobs.pop(number, None):
+                    queue.put_nowait(None)
+            case ("error", number, error):
+                if queue := self._jobs.pop(number, None):
+                    queue.put_nowait(error)
+            # A start that was cancelled takes its future along; the child may be just ready, or failed.
+            case ("ready",) if not self._loaded.done():
+                self._loaded.set_result(None)
+            case ("failed", error) if not self._loaded.done():
+                self._loaded.set_exception(error)
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

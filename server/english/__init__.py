@@ -1,0 +1,1 @@
+"""English in numbers and words: read aloud, and compared for word errors."""

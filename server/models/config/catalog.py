@@ -1,0 +1,283 @@
+"""What this server has to offer: the configured models and bundles, and what each public name means for a task."""
+
+import difflib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from server.core import Task
+from server.errors import ModelNotFound
+from server.models.config import weights
+from server.models.config.files import EXAMPLES, CatalogError, Configs, Configured, Problem, read_configs
+from server.models.config.first_seen import first_seen
+from server.models.config.spec import Adapter, Bundle, BundleName, ModelSpec, Price, VllmModel, WhisperModel
+
+__all__ = ["Catalog", "CatalogError", "Entry", "Missing", "check_configs"]
+
+PRICED_BY: Mapping[Task, tuple[str, ...]] = MappingProxyType(
+    {
+        Task.CHAT: ("prompt_token", "completion_token"),
+        Task.TRANSCRIPTION: ("audio_second",),
+        Task.SPEECH: ("character",),
+        Task.IMAGE: ("image", "image_step"),
+    }
+)
+"""The units in which a task is paid: what a bundle's price takes from each of its models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One public name. created: Unix seconds.
+
+    tasks: the model behind each task, and prices: what each then costs by this name; price: all of it in one.
+    parent: the model that a LoRA adapter's own name belongs to.
+    """
+
+    id: str
+    tasks: Mapping[Task, ModelSpec]
+    price: Price
+    owned_by: str
+    description: str
+    created: int
+    prices: Mapping[Task, Price]
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A configured model that is not served, since its weights are not installed. `files`: the ones looked for."""
+
+    spec: ModelSpec
+    files: tuple[Path, ...]
+
+
+class Catalog:
+    """Immutable. Build it by `load`."""
+
+    def __init__(self, entries: Sequence[Entry], models: Sequence[ModelSpec], missing: Sequence[Missing]) -> None:
+        self._entries = {entry.id: entry for entry in entries}
+        self.models = tuple(models)
+        """The models that are served, by their own name or by a bundle's; the registry loads these."""
+        self.missing = tuple(missing)
+        """The models whose weights are not installed."""
+
+    @classmethod
+    def load(
+        cls,
+        configs_dir: Path,
+        models_dir: Path,
+        data_dir: Path | None,
+        *,
+        only: Sequence[str] = (),
+        now: Callable[[], float] = time.time,
+    ) -> "Catalog":
+        """Read the configs and see what is installed.
+
+        data_dir: where the names' first appearance is remembered; None only looks, and creates nothing.
+        only: models and public names to serve, all when empty. Raises CatalogError, which tells all that is wrong.
+        """
+        configs = checked_configs([configs_dir])
+        specs = {one.spec.name: one.spec for one in configs.models}
+        behind = _behind(configs)
+        gone = {name: files for name, spec in behind.items() if (files := weights.missing(spec, models_dir))}
+        drafts = [draft.narrowed(gone) for draft in _wanted(_drafts(configs), only, configs_dir)]
+        drafts = [draft for draft in drafts if draft.tasks]
+        names = [draft.id for draft in drafts]
+        created = dict.fromkeys(names, int(now())) if data_dir is None else first_seen(names, data_dir, now)
+        entries = [draft.entry(behind, created[draft.id]) for draft in drafts]
+        used = {spec.name for entry in entries for spec in entry.tasks.values()}
+        return cls(
+            entries,
+            [spec for name, spec in specs.items() if name in used],
+            [Missing(specs[name], files) for name, files in gone.items() if name in specs],
+        )
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Every public name that is served: models first, then bundles, each in the order of the configs."""
+        return tuple(self._entries.values())
+
+    def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
+        """The model that `name` means for `task`, and what it costs by that name. Raises ModelNotFound."""
+        entry = self._entries.get(name)
+        if entry is None:
+            if any(name in _names(one.spec) for one in self.missing):
+                raise ModelNotFound(f"The model `{name}` is configured, but its files are not installed.")
+            raise ModelNotFound.named(name)
+        if task not in entry.tasks:
+            having = tuple(other.id for other in self.entries() if task in other.tasks)
+            raise ModelNotFound.named(name, task, having)
+        return entry.tasks[task], entry.prices[task]
+
+
+def check_configs(configs_dir: Path) -> Configs:
+    """Check every config, the examples included, without asking for weights. Raises CatalogError."""
+    examples = configs_dir / EXAMPLES
+    return checked_configs([configs_dir, examples] if examples.is_dir() else [configs_dir])
+
+
+def checked_configs(folders: Sequence[Path]) -> Configs:
+    """Read the configs and hold them against each other: names, bundles' models, templates. Raises CatalogError."""
+    configs = read_configs(folders)
+    problems = [*_duplicates(configs), *_lost_models(configs)]
+    models = [Configured(_beside(one, problems), one.source) for one in configs.models]
+    if problems:
+        raise CatalogError(problems)
+    return Configs(tuple(models), configs.bundles)
+
+
+def _beside(one: Configured[ModelSpec], problems: list[Problem]) -> ModelSpec:
+    """The spec with the files that lie beside its config named in full: chat templates, and probes' audio."""
+    spec, folder = one.spec, one.source.file.resolve().parent
+    if isinstance(spec, VllmModel) and spec.chat_template is not None:
+        template = folder / spec.chat_template
+        if not template.is_file():
+            problems.append(one.source.problem(f"there is no file {template}", "chat_template"))
+        return spec.model_copy(update={"chat_template": str(template)})
+    if isinstance(spec, WhisperModel) and spec.probe is not None and (audio := folder / spec.probe.prompt).is_file():
+        return spec.model_copy(update={"probe": spec.probe.model_copy(update={"prompt": str(audio)})})
+    return spec
+
+
+def _duplicates(configs: Configs) -> list[Problem]:
+    """Public names, and ids of bundles, must be told apart."""
+    problems: list[Problem] = []
+    public: dict[str, str] = {}
+    bundles: dict[str, str] = {}
+    for one in configs.models:
+        _claim(public, one.spec.name, one, ("name",), problems)
+        for number, adapter in enumerate(_adapters(one.spec)):
+            _claim(public, adapter.name, one, ("adapters", number, "name"), problems)
+    for bundle in configs.bundles:
+        _claim(bundles, bundle.spec.bundle, bundle, ("bundle",), problems)
+        for number, name in enumerate(bundle.spec.names):
+            _claim(public, name.id, bundle, ("names", number, "id"), problems)
+    return problems
+
+
+def _claim(
+    taken: dict[str, str],
+    name: str,
+    by: Configured[ModelSpec] | Configured[Bundle],
+    loc: tuple[str | int, ...],
+    problems: list[Problem],
+) -> None:
+    if name in taken:
+        problems.append(by.source.problem(f"{name!r} is taken already, at {taken[name]}", *loc))
+    else:
+        taken[name] = f"{by.source.file}:{by.source.line(*loc)}"
+
+
+def _lost_models(configs: Configs) -> list[Problem]:
+    """A bundle's tasks must name models that are configured and do that task."""
+    specs = _behind(configs)
+    problems = []
+    for bundle in configs.bundles:
+        for task, name in bundle.spec.tasks.items():
+            able = [other for other, spec in specs.items() if spec.task is task]
+            if name not in specs:
+                message = f"there is no model {name!r}; models for {task}: {', '.join(able) or 'none'}"
+                problems.append(bundle.source.problem(message, "tasks", task.value))
+            elif specs[name].task is not task:
+                message = f"{name!r} is a model for {specs[name].task}; models for {task}: {', '.join(able) or 'none'}"
+                problems.append(bundle.source.problem(message, "tasks", task.value))
+    return problems
+
+
+# ---------------------------------------------------------------- public names
+
+
+def _adapters(spec: ModelSpec) -> tuple[Adapter, ...]:
+    return spec.adapters if isinstance(spec, VllmModel) else ()
+
+
+def _names(spec: ModelSpec) -> tuple[str, ...]:
+    """The public names that a model's own config gives it."""
+    return (spec.name, *(adapter.name for adapter in _adapters(spec)))
+
+
+def _behind(configs: Configs) -> dict[str, ModelSpec]:
+    """What each name that a bundle may use stands for: the models, and each as its adapters make it."""
+    behind: dict[str, ModelSpec] = {}
+    for one in configs.models:
+        behind[one.spec.name] = one.spec
+        if isinstance(one.spec, VllmModel):
+            behind |= {adapter.name: one.spec.adapted(adapter) for adapter in one.spec.adapters}
+    return behind
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A public name before it is known what is installed: the name of the model behind each task."""
+
+    id: str
+    tasks: Mapping[Task, str]
+    owned_by: str
+    description: str
+    override: Price | None = None
+    parent: str | None = None
+
+    def narrowed(self, gone: Mapping[str, object]) -> "_Draft":
+        """Without the tasks whose model is not installed."""
+        left = {task: name for task, name in self.tasks.items() if name not in gone}
+        return replace(self, tasks=left)
+
+    def entry(self, specs: Mapping[str, ModelSpec], created: int) -> Entry:
+        tasks = {task: specs[name] for task, name in self.tasks.items()}
+        prices = {task: self._price(spec.price) for task, spec in tasks.items()}
+        merged = {unit: getattr(prices[task], unit) for task in tasks for unit in PRICED_BY[task]}
+        return Entry(
+            id=self.id,
+            tasks=MappingProxyType(tasks),
+            price=Price(**merged),
+            owned_by=self.owned_by,
+            description=self.description,
+            created=created,
+            prices=MappingProxyType(prices),
+            parent=self.parent,
+        )
+
+    def _price(self, own: Price) -> Price:
+        """The model's own price, with what the bundle's name says instead where it says something."""
+        if self.override is None:
+            return own
+        return own.model_copy(update={unit: getattr(self.override, unit) for unit in self.override.model_fields_set})
+
+
+def _drafts(configs: Configs) -> list[_Draft]:
+    models: list[_Draft] = []
+    for one in configs.models:
+        spec = one.spec
+        models.append(_Draft(spec.name, {spec.task: spec.name}, spec.owned_by, spec.description))
+        models += [
+            _Draft(adapter.name, {spec.task: adapter.name}, spec.owned_by, adapter.description, parent=spec.name)
+            for adapter in _adapters(spec)
+        ]
+    return models + [_of_bundle(one.spec, name) for one in configs.bundles for name in one.spec.names]
+
+
+def _of_bundle(bundle: Bundle, name: BundleName) -> _Draft:
+    return _Draft(name.id, bundle.tasks, bundle.owned_by, name.description, name.price)
+
+
+def _wanted(drafts: list[_Draft], only: Sequence[str], folder: Path) -> list[_Draft]:
+    """The drafts that the setting `models` lets through, in the configs' order.
+
+    A model's own name lets the model through, and the bundles' names for what it does: the client that asks for
+    `tts-1` must not care how the model behind it was chosen. A bundle's name lets that name through.
+    """
+    if not only:
+        return drafts
+    configured = [draft.id for draft in drafts]
+    problems = []
+    for name in only:
+        if name not in configured:
+            close = difflib.get_close_matches(name, configured, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            message = f"there is no model {name!r}; {hint}configured: {', '.join(configured)}"
+            problems.append(Problem(folder, 1, "SAGEHOLD_MODELS", message))
+    if problems:
+        raise CatalogError(problems)
+    others = {name for draft in drafts for name in draft.tasks.values() if name not in only}
+    return [draft if draft.id in only else draft.narrowed(dict.fromkeys(others)) for draft in drafts]

@@ -1,0 +1,100 @@
+"""What `sagehold config check` finds beyond the files' own form, without loading a model.
+
+Names are held against vLLM's own lists, fields against what this machine and installation can honour, and the files
+that a config names are looked into. Examples are for other machines, and without their files: only names are checked.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from server.engines import shards
+from server.models.config import weights
+from server.models.config.files import EXAMPLES, Configs, Configured, Document, Problem
+from server.models.config.spec import DiffusersModel, VllmModel
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """problems: what is wrong. warnings: what may be meant so."""
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def look_closer(configs: Configs, models_dir: Path) -> Findings:
+    """Configs as `check_configs` gives them. Takes seconds where there is a chat model: it imports vLLM."""
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    known = find_spec("vllm") is not None
+    unchecked: list[Document] = []
+    for one in configs.models:
+        match one.spec:
+            case VllmModel() if known:
+                chat = Configured(one.spec, one.source)
+                problems += _chat(chat, models_dir)
+                warnings += _template(chat, models_dir)
+            case VllmModel():
+                unchecked.append(one.source)
+            case DiffusersModel() if not _example(one.source):
+                problems += _pipeline(Configured(one.spec, one.source), models_dir)
+    if unchecked:
+        message = "vLLM is not installed, so chat models were not held against what it knows"
+        warnings.append(unchecked[0].problem(message))
+    return Findings(tuple(sorted(problems)), tuple(sorted(warnings)))
+
+
+def _chat(one: Configured[VllmModel], models_dir: Path) -> Iterator[Problem]:
+    from server.engines.vllm import check
+
+    spec, source = one.spec, one.source
+    said = {name: getattr(spec, name) for name in check.FIELDS}
+    complaints = list(check.of_words(said))
+    if not _example(source):
+        # A model whose files are not here at all is not served; `sagehold models list` tells of it.
+        adapters = () if weights.missing(spec, models_dir) else spec.adapters
+        folders = {adapter.name: (models_dir / adapter.path).resolve() for adapter in adapters}
+        template = Path(spec.chat_template) if spec.chat_template else None
+        complaints += [
+            *check.of_files(weights.location(spec, models_dir), template, folders),
+            *check.of_machine(said),
+        ]
+    for complaint in complaints:
+        yield source.problem(complaint.message, *complaint.field)
+
+
+def _template(one: Configured[VllmModel], models_dir: Path) -> Iterator[Problem]:
+    from server.engines.vllm import template
+
+    spec = one.spec
+    if spec.chat_template or spec.tokenizer_mode not in (None, "auto", "hf") or weights.missing(spec, models_dir):
+        return
+    if not template.shipped(weights.location(spec, models_dir)):
+        yield one.source.problem(f"{spec.name}: {template.MISSING}", "name")
+
+
+def _pipeline(one: Configured[DiffusersModel], models_dir: Path) -> Iterator[Problem]:
+    """What is wrong with the installed files of an image model: each part that its index names has a folder."""
+    spec, source = one.spec, one.source
+    if spec.scorer is not None and not (models_dir / spec.scorer / "config.json").is_file():
+        yield source.problem(f"there is no CLIP model {spec.scorer}", "scorer")
+    if weights.missing(spec, models_dir):
+        return
+    folder = weights.location(spec, models_dir)
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        parts = [name for name, kind in index.items() if isinstance(kind, list) and kind[0] is not None]
+    except (OSError, ValueError, AttributeError, IndexError):
+        yield source.problem("model_index.json can't be read as JSON", "path")
+        return
+    for name in parts:
+        if not (folder / name).is_dir():
+            yield source.problem(f"model_index.json names the part {name}, which has no folder", "path")
+        elif reason := shards.problem(folder / name):
+            yield source.problem(f"{name}/{reason}", "path")
+
+
+def _example(source: Document) -> bool:
+    return source.file.parent.name == EXAMPLES

@@ -1,0 +1,144 @@
+"""The config of a chat model that vLLM serves."""
+
+from typing import Any, Literal, Self
+
+from pydantic import ByteSize, Field, field_validator, model_validator
+
+from server.core import Task
+from server.models.config.model_base import GpuModel, Name, Price
+from server.models.config.quality import ChatQuality
+from server.models.config.strict import Strict
+from server.models.config.vllm_extra import refusal
+
+
+class ChatDefaults(Strict):
+    """Sampling where the client said nothing. The OpenAI API's own defaults apply where this is silent too."""
+
+    max_tokens: int | None = Field(
+        default=256,
+        ge=1,
+        description="limit of generated tokens where the client gave none; null: up to the model's context",
+    )
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+
+
+class Adapter(Strict):
+    """A LoRA adapter of the model, served under a name of its own."""
+
+    name: Name = Field(description="its public name")
+    path: str = Field(description="folder with adapter_config.json, relative to SAGEHOLD_MODELS_DIR, or absolute")
+    description: str = Field(default="", description="one line for people, shown by /v1/models")
+    price: Price | None = Field(default=None, description="overrides the model's own price where set, field by field")
+
+
+class VllmModel(GpuModel):
+    """A chat model served by vLLM, in this process tree."""
+
+    engine: Literal["vllm"]
+    defaults: ChatDefaults = ChatDefaults()
+    quality: ChatQuality = ChatQuality()
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description="auto: bfloat16 on CUDA and on processors with AVX512-BF16 or AMX, else float32",
+    )
+    eager: bool | None = Field(
+        default=None, description="true: no torch.compile and no CUDA graphs; null: true on a processor, false on CUDA"
+    )
+    max_model_len: int | None = Field(
+        default=None, ge=16, description="context length in tokens; null: the model's own"
+    )
+    max_num_seqs: int | None = Field(
+        default=None, ge=1, description="sequences in one continuous batch; null: vLLM's default"
+    )
+    kv_cache: ByteSize = Field(
+        default=ByteSize(1 << 30),
+        ge=1 << 26,
+        description="memory for the KV cache: on a processor exactly this, on a GPU at least this",
+    )
+    kv_cache_dtype: str | None = Field(
+        default=None, description="type of the KV cache: fp8, fp8_e4m3 …; null: the model's own"
+    )
+    max_num_batched_tokens: int | None = Field(
+        default=None, ge=1, description="tokens in one step of the batch; null: vLLM's default"
+    )
+    tensor_parallel_size: int = Field(default=1, ge=1, description="GPUs that share each layer")
+    pipeline_parallel_size: int = Field(default=1, ge=1, description="groups of GPUs that share the layers out")
+    data_parallel_size: int = Field(default=1, ge=1, description="copies of the model, each on GPUs of its own")
+    cpu_offload: ByteSize = Field(
+        default=ByteSize(0), ge=0, description="bytes of weights kept in host memory, for each GPU"
+    )
+    gpu_memory_utilization: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="share of the GPU for weights and KV cache; null: what the memory ledger grants",
+    )
+    quantization: str | None = Field(default=None, description="vLLM's --quantization")
+    tool_parser: str | None = Field(
+        default=None, description="vLLM tool parser, such as hermes; null: forced calls only"
+    )
+    reasoning_parser: str | None = Field(default=None, description="vLLM reasoning parser, such as qwen3")
+    chat_template: str | None = Field(
+        default=None, description="Jinja file beside the configs, for models whose own template lacks tools"
+    )
+    images: bool = Field(default=False, description="whether the model sees image_url parts")
+    adapters: tuple[Adapter, ...] = Field(default=(), description="LoRA adapters, each a public name of its own")
+    speculative_config: dict[str, Any] | None = Field(
+        default=None, description="vLLM's --speculative-config, such as {method: ngram, num_speculative_tokens: 4}"
+    )
+    hf_overrides: dict[str, Any] = Field(
+        default_factory=dict, description="replaces entries of the model's config.json, as vLLM's --hf-overrides"
+    )
+    tokenizer_mode: str | None = Field(default=None, description="vLLM's --tokenizer-mode: auto, hf, mistral …")
+    load_format: str | None = Field(
+        default=None,
+        description="vLLM's --load-format; instanttensor and runai_streamer need their package to be installed",
+    )
+    extra: dict[str, Any] = Field(
+        default_factory=dict,
+        description="further AsyncEngineArgs by their own names, passed as they are; those that have a field here are "
+        "refused",
+    )
+
+    @field_validator("extra")
+    @classmethod
+    def _fields_are_used(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        if wrong := [f"{name}: {refused}" for name in extra if (refused := refusal(name))]:
+            raise ValueError("; ".join(wrong))
+        return extra
+
+    @model_validator(mode="after")
+    def _adapters_are_told_apart(self) -> Self:
+        names = [self.name, *(adapter.name for adapter in self.adapters)]
+        if len(set(names)) != len(names):
+            raise ValueError("adapters: a name is taken twice")
+        return self
+
+    def adapted(self, adapter: Adapter) -> "AdaptedModel":
+        """The model as its adapter makes it: the same engine and slot, with the adapter's price."""
+        own = {name: getattr(self, name) for name in VllmModel.model_fields}
+        changes = (
+            {unit: getattr(adapter.price, unit) for unit in adapter.price.model_fields_set} if adapter.price else {}
+        )
+        return AdaptedModel.model_construct(
+            **own | {"price": self.price.model_copy(update=changes)}, adapter=adapter.name
+        )
+
+    @property
+    def gpus_needed(self) -> int:
+        return self.tensor_parallel_size * self.pipeline_parallel_size * self.data_parallel_size
+
+    @property
+    def task(self) -> Task:
+        return Task.CHAT
+
+    @property
+    def parallel(self) -> int:
+        return self.max_num_seqs or 256
+
+
+class AdaptedModel(VllmModel):
+    """What an adapter's public name stands for. Made by `VllmModel.adapted`; no config is one."""
+
+    adapter: Name

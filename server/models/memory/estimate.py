@@ -1,0 +1,184 @@
+"""How much memory a model will take, before it is loaded: from its config, else from its files.
+
+The host's amounts are what was measured on Linux x86-64 on a processor (docs/performance.md), with a margin; those of
+GPUs follow from vLLM's and diffusers' sources and have not been measured. An estimate has to be good enough to refuse
+what cannot fit and to leave alone what need not give way: after the load the ledger keeps what the machine reports.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from server.models.config import weights
+from server.models.config.spec import (
+    DiffusersModel,
+    FakeModel,
+    GpuModel,
+    ModelSpec,
+    PiperModel,
+    VllmModel,
+    WhisperModel,
+)
+from server.models.memory import working
+from server.models.memory.machine import Machine
+from server.models.memory.need import Need
+
+MIB = 2**20
+GIB = 2**30
+
+FRONT_END = 128 * MIB
+FRONT_END_WITH_VLLM = 1024 * MIB
+"""Measured: 530 MiB of the front end itself once vLLM is imported, 435 MiB of the fork server."""
+VLLM_HOST = 384 * MIB
+"""Engine core and worker without weights, KV cache and activations. Measured: 251 MiB; the rest of their imports is the
+fork server's, which counts with the front end."""
+VLLM_HOST_CUDA = 2 * GIB
+"""The core on a GPU machine; each worker has half as much again, since CUDA's libraries have their own pages."""
+VLLM_WORKER_HOST_CUDA = 3 * GIB
+CUDA_CONTEXT = 600 * MIB
+LINKS = 512 * MIB
+"""Buffers of the links between GPUs (NCCL), on each of them."""
+
+TORCH_HOST = 512 * MIB
+"""A worker with torch and diffusers. Measured: 390 MiB."""
+TORCH_HOST_CUDA = int(1.5 * GIB)
+WHISPER_HOST = 160 * MIB
+"""Measured: 93 MiB, and the weights as they lie on the disk."""
+WHISPER_WORK = 224 * MIB
+"""Measured: 142 MiB, for five minutes heard at once with one beam."""
+PIPER_HOST = 192 * MIB
+"""Measured: 145 MiB, and the voice once."""
+PIPER_WORK = 128 * MIB
+"""For each of two texts at once. Measured: 184 MiB for both."""
+PIXEL = 2048
+"""Bytes of activations for each pixel drawn at once, in two-byte floats: the decoder's widest layer rules."""
+
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+def front_end(models: Iterable[ModelSpec]) -> int:
+    """Bytes of host memory that this process and its helpers will have taken once each of `models` was loaded."""
+    return FRONT_END_WITH_VLLM if any(isinstance(spec, VllmModel) for spec in models) else FRONT_END
+
+
+def estimate(spec: ModelSpec, models_dir: Path, machine: Machine) -> Need:
+    """What `spec` needs to be loaded on `machine`. Reads sizes and headers of its files: blocking."""
+    need = _from_files(spec, models_dir, machine)
+    if isinstance(spec, GpuModel):
+        need = replace(need, gpus=spec.gpus_needed, among=spec.gpus)
+    if spec.host_memory is not None:
+        need = replace(need, host=int(spec.host_memory))
+    if spec.gpu_memory is not None and need.gpu_share is None:
+        need = replace(need, gpu=int(spec.gpu_memory), elastic=False)
+    return need
+
+
+def _from_files(spec: ModelSpec, models_dir: Path, machine: Machine) -> Need:
+    match spec:
+        case FakeModel():
+            return Need()
+        case VllmModel():
+            return _vllm_on_gpus(spec, models_dir, machine) if machine.gpus else _vllm(spec, models_dir)
+        case WhisperModel():
+            loaded = weights.stored(spec, models_dir).as_loaded(None)
+            if _on_gpu(spec.device, machine):
+                work = loaded // 2 + WHISPER_WORK
+                gpu = CUDA_CONTEXT + loaded + work
+                return Need(host=TORCH_HOST_CUDA, gpu=gpu, loading=loaded, gpu_at_work=work)
+            return Need(host=WHISPER_HOST + loaded + WHISPER_WORK, at_work=WHISPER_WORK)
+        case PiperModel():
+            loaded = weights.stored(spec, models_dir).as_loaded(None)
+            work = PIPER_WORK * spec.parallel
+            return Need(host=PIPER_HOST + loaded + work, at_work=work)
+        case DiffusersModel():
+            return _diffusers(spec, models_dir, gpu=_on_gpu(spec.device, machine))
+
+
+def _vllm(spec: VllmModel, models_dir: Path) -> Need:
+    """On a processor: every worker in host memory."""
+    # `auto` may mean bfloat16 on some processors; float32 is the safe side of not knowing.
+    width = WIDTHS.get(spec.dtype, 4)
+    config = working.read_config(weights.location(spec, models_dir))
+    once = _beside(spec, models_dir, width) + weights.stored(spec, models_dir).as_loaded(width) + spec.kv_cache
+    work = working.activations(spec, config, gpu_total=0, width=width) * spec.gpus_needed
+    return Need(host=VLLM_HOST * spec.gpus_needed + once * spec.data_parallel_size + work, at_work=work)
+
+
+def _vllm_on_gpus(spec: VllmModel, models_dir: Path, machine: Machine) -> Need:
+    parts = spec.tensor_parallel_size * spec.pipeline_parallel_size
+    width = WIDTHS.get(spec.dtype, 2)
+    loaded = -(-weights.stored(spec, models_dir).as_loaded(width) // parts)
+    offloaded = min(int(spec.cpu_offload), loaded)
+    loaded += _beside(spec, models_dir, width) - offloaded
+    host = VLLM_HOST_CUDA * spec.data_parallel_size + (VLLM_WORKER_HOST_CUDA + offloaded) * spec.gpus_needed
+    outside = CUDA_CONTEXT + (LINKS if parts > 1 else 0)
+    total = max(gpu.total for gpu in machine.gpus)
+    captured = working.graphs(spec, loaded)
+    config = working.read_config(weights.location(spec, models_dir))
+    # They are allocated while the weights are loaded, and go where these go (vllm/v1/worker/gpu_worker.py, load_model).
+    counts = working.counts(spec, config, gpu_total=total)
+    asleep = (loaded + counts) * spec.gpus_needed
+    # Graphs would move with sleep_mode_offload_cudagraph only (vllm/config/vllm.py, use_cumem_cudagraph_pool).
+    staying = outside + captured
+    if spec.gpu_memory_utilization is not None:
+        share = spec.gpu_memory_utilization
+        # vLLM itself fills the share. Pinned host memory, where offloaded weights lie, may not show in a report.
+        return Need(
+            host=host,
+            gpu_share=share,
+            at_work=offloaded * spec.gpus_needed,
+            gpu_at_work=total,
+            outside=outside,
+            asleep=asleep,
+            staying=staying,
+        )
+    fixed = loaded + counts + captured + outside + working.activations(spec, config, gpu_total=total, width=width)
+    gpu = fixed + spec.kv_cache // parts
+    return Need(
+        host=host,
+        gpu=gpu,
+        at_work=offloaded * spec.gpus_needed,
+        # The KV cache is made as large as the grant allows: nothing of that is to be given away.
+        gpu_at_work=total,
+        fixed=fixed,
+        outside=outside,
+        asleep=asleep,
+        staying=staying,
+        elastic=True,
+    )
+
+
+def _beside(spec: VllmModel, models_dir: Path, width: int) -> int:
+    """Bytes of adapters and of a drafting model: each worker has them whole, to be on the safe side."""
+    folders = [models_dir / adapter.path for adapter in spec.adapters]
+    if spec.speculative_config is not None and isinstance(draft := spec.speculative_config.get("model"), str):
+        folders.append(models_dir / draft)
+    return sum(weights.in_folder(folder.resolve()).as_loaded(width) for folder in folders)
+
+
+def _diffusers(spec: DiffusersModel, models_dir: Path, *, gpu: bool) -> Need:
+    width = WIDTHS.get(spec.dtype, 2 if gpu else 4)
+    parts = [part.as_loaded(width) for part in weights.parts(spec, models_dir).values()]
+    scorer = 0 if spec.scorer is None else weights.in_folder((models_dir / spec.scorer).resolve()).as_loaded(width)
+    whole = sum(parts) + scorer
+    # A picture is decoded whole, whatever waits elsewhere; in tiles of a quarter of the model's own size otherwise.
+    pixels = spec.size[0] * spec.size[1] * spec.max_batch
+    work = (pixels // 4 if spec.tiling else pixels) * PIXEL * width // 2
+    if not gpu:
+        return Need(host=TORCH_HOST + whole + work, at_work=work)
+    if spec.offload == "none":
+        # File by file, the weights pass through host memory.
+        passing = weights.largest(spec, models_dir)
+        return Need(host=TORCH_HOST_CUDA, gpu=CUDA_CONTEXT + whole + work, loading=passing, gpu_at_work=work)
+    largest = max(parts, default=0)
+    there = largest if spec.offload == "model" else min(largest, GIB)
+    return Need(
+        host=TORCH_HOST_CUDA + sum(parts),
+        gpu=CUDA_CONTEXT + there + scorer + work,
+        loading=scorer,
+        gpu_at_work=there + work,
+    )
+
+
+def _on_gpu(device: str, machine: Machine) -> bool:
+    return device == "cuda" or (device == "auto" and bool(machine.gpus))

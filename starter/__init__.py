@@ -1,0 +1,1 @@
+"""The starter models: small, free, and enough for everything to answer."""

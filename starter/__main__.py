@@ -1,0 +1,7 @@
+"""`python -m starter`, which scripts/models runs."""
+
+import sys
+
+from starter.installer import main
+
+sys.exit(main())

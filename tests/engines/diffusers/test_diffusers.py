@@ -1,0 +1,382 @@
+"""Images by diffusers: sizes, previews and encodings as functions, and a tiny real pipeline through the handler."""
+
+import importlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from server.core import Accepted, ChatJob, Picture, Usage
+from server.engines.diffusers.denoising import Denoising, Step
+from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from server.media.image_encode import encoded, from_pixels, is_picture, resized
+from server.media.image_sizes import ImageSizes, Size, parse
+from tests.tiny_drawing import job, load, pictures, pixels
+
+# ---------------------------------------------------------------- sizes
+
+
+def sizes(**changes: Any) -> ImageSizes:
+    facts: dict[str, Any] = {"own": (64, 64), "declared": (), "resampled": False, "factor": 8, "flexible": True}
+    return ImageSizes(**facts | changes)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [((None, None), (64, 64)), ((64, 64), (64, 64)), ((128, 64), (128, 64)), ((128, None), (128, 64))],
+)
+def test_a_pipeline_draws_what_its_factor_divides(asked: tuple[int | None, int | None], given: Size) -> None:
+    assert sizes().choose(*asked) == (given, given)
+
+
+@pytest.mark.parametrize("asked", [(60, 64), (64, 63), (256, 128), (99_999, 99_999)])
+def test_a_size_that_cannot_be_drawn_is_refused_with_the_rule(asked: Size) -> None:
+    with pytest.raises(InvalidRequest, match="64x64, or any multiples of 8 up to 16384 pixels") as refused:
+        sizes().choose(*asked)
+    assert refused.value.param == "size"
+
+
+def test_declared_sizes_are_the_only_ones_and_are_listed() -> None:
+    some = sizes(declared=((64, 64), (128, 64)))
+    assert some.choose(128, 64) == ((128, 64), (128, 64))
+    with pytest.raises(InvalidRequest, match=r"can't give 64x128. Sizes it can give: 64x64, 128x64\."):
+        some.choose(64, 128)
+
+
+def test_resampled_sizes_are_drawn_at_the_own_size() -> None:
+    assert sizes(declared=((1000, 1000),), resampled=True).choose(1000, 1000) == ((1000, 1000), (64, 64))
+    with pytest.raises(InvalidRequest, match=r"Sizes it can give: 64x64\."):
+        sizes(resampled=True).choose(128, 128)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"declared": ((100, 100),)}, {"own": (63, 63)}, {"flexible": False, "declared": ((128, 128),)}]
+)
+def test_a_config_with_undrawable_sizes_does_not_load(changes: Mapping[str, Any]) -> None:
+    with pytest.raises(ModelUnavailable, match="can't draw"):
+        sizes(**changes)
+
+
+@pytest.mark.parametrize("text", ["auto", "64", "64x", "x64", "64X64", "64x64x64", "0x64", "-1x2", "1e3x5", "٦x٦", ""])
+def test_what_is_no_size(text: str) -> None:
+    assert parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("drawn", "times", "given"),
+    [
+        ((64, 64), 1.0, (64, 64)),
+        ((64, 64), 1.5, (96, 96)),
+        ((64, 32), 1.3, (80, 40)),  # 83 by 41, as far as the factor allows
+        ((64, 64), 4.0, (128, 128)),  # no more than four times the own size's pixels
+        ((128, 128), 1.5, (128, 128)),
+        ((60, 60), 1.05, (60, 60)),  # never smaller
+    ],
+)
+def test_a_redrawing_is_enlarged_as_far_as_it_may(drawn: Size, times: float, given: Size) -> None:
+    assert sizes().enlarged(drawn, times) == given
+
+
+def test_a_pipeline_that_takes_no_size_enlarges_nothing() -> None:
+    assert sizes(flexible=False).enlarged((64, 64), 2.0) == (64, 64)
+
+
+# ---------------------------------------------------------------- encoding
+
+
+@pytest.fixture
+def gradient() -> NDArray[np.float32]:
+    """32 by 16 pixels, red grows to the right, green downwards, half transparent."""
+    pixels = np.full((16, 32, 4), 0.5, np.float32)
+    pixels[..., 0] = np.linspace(0, 1, 32)
+    pixels[..., 1] = np.linspace(0, 1, 16)[:, None]
+    return pixels
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_transparency_is_kept_where_the_format_has_it(gradient: NDArray[np.float32], kind: Any) -> None:
+    image = Image.open(BytesIO(encoded(from_pixels(gradient), kind, 100)))
+    assert (image.format, image.mode, image.size) == (kind.upper(), "RGBA", (32, 16))
+    assert image.getpixel((0, 0))[3] == 128  # type: ignore[index]
+
+
+def test_jpeg_puts_transparency_on_white(gradient: NDArray[np.float32]) -> None:
+    image = Image.open(BytesIO(encoded(from_pixels(gradient), "jpeg", 100)))
+    assert (image.format, image.mode) == ("JPEG", "RGB")
+    pixel = image.getpixel((0, 0))
+    assert pixel == pytest.approx((127, 127, 191), abs=6)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_lower_quality_makes_smaller_files(kind: Any) -> None:
+    noise = from_pixels(np.random.default_rng(0).random((64, 64, 3)))
+    lengths = [len(encoded(noise, kind, quality)) for quality in (0, 50, 100)]
+    assert lengths == sorted(set(lengths))
+
+
+def test_grey_pictures_are_grey() -> None:
+    assert from_pixels(np.zeros((4, 4, 1))).mode == "L"
+
+
+def test_another_shape_is_cut_not_stretched() -> None:
+    image = Image.new("RGB", (64, 64), "red")
+    image.paste("blue", (0, 16, 64, 48))
+    wide = resized(image, (128, 64), "nearest")
+    assert wide.size == (128, 64)
+    assert wide.getcolors() == [(128 * 64, (0, 0, 255))]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_none_make_no_picture(value: float) -> None:
+    pixels = np.zeros((2, 2, 3))
+    assert is_picture(pixels)
+    pixels[1, 1, 1] = value
+    assert not is_picture(pixels)
+
+
+# ---------------------------------------------------------------- the loop
+
+
+class Scheduler:
+    """As a diffusers scheduler: `step` returns what it is told to."""
+
+    config = SimpleNamespace()
+
+    def __init__(self, *answer: Any) -> None:
+        self.timesteps = range(3)
+        self.answer = answer
+
+    def step(self, model_output: Any, timestep: Any, sample: Any, eta: float = 0.0, return_dict: bool = True) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize(("answer", "clean"), [(("noisy", "clean"), "clean"), (("noisy",), "noisy")])
+def test_the_predicted_clean_sample_is_preferred(answer: tuple[str, ...], clean: str) -> None:
+    scheduler = Scheduler(*answer)
+    heard: list[Step] = []
+    with Denoising(scheduler).heard_by(heard.append):
+        assert scheduler.step("output", 1, "sample", return_dict=False) == answer
+        scheduler.step("output", 0, "sample", return_dict=False)
+    assert heard == [Step(1, 3, clean), Step(2, 3, clean)]
+    scheduler.step("output", 0, "sample")
+    assert len(heard) == 2
+
+
+def test_pipelines_still_see_what_a_step_takes() -> None:
+    inspect = importlib.import_module("inspect")
+    scheduler = Scheduler()
+    Denoising(scheduler)
+    assert "eta" in inspect.signature(scheduler.step).parameters
+
+
+# ---------------------------------------------------------------- a real pipeline, tiny
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Any:
+    """The builder; importing it imports torch."""
+    return importlib.import_module("tests.tiny_pipeline")
+
+
+@pytest.fixture(scope="module")
+def folder(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    built: Path = tiny.build(tmp_path_factory.mktemp("tiny") / "pipeline")
+    return built
+
+
+@pytest.fixture(scope="module")
+def handler(folder: Path) -> Any:
+    return load(folder)
+
+
+def test_a_job_begins_accepted_and_ends_with_its_usage(handler: Any) -> None:
+    first, *middle, last = [event for event in handler.handle(job(n=2, seed=5)) if event is not None]
+    assert first == Accepted(prompt_tokens=11)  # nine letters and two marks
+    assert [(event.index, event.seed, event.partial, event.width, event.height) for event in middle] == [
+        (0, 5, None, 32, 32),
+        (1, 6, None, 32, 32),
+    ]
+    assert last == Usage(prompt_tokens=11, images=2, details={"steps": 4, "seed": 5, "size": "32x32"})
+    assert pixels(middle[0]).shape == (32, 32, 3)
+    assert pixels(middle[0]).std() > 1
+
+
+def test_a_seed_names_its_picture_whatever_the_batch(handler: Any, folder: Path) -> None:
+    together = pictures(handler, n=3, seed=7)
+    again = pictures(handler, n=3, seed=7)
+    assert [one.data for one in together] == [one.data for one in again]
+    alone = pictures(handler, seed=9)[0]
+    in_turns = pictures(load(folder, max_batch=1), n=3, seed=7)
+    for one, other in [(alone, together[2]), *zip(in_turns, together, strict=True)]:
+        # Sums of other batch sizes are ordered otherwise: the last bit of a colour may differ.
+        assert np.abs(pixels(one) - pixels(other)).max() <= 1
+    assert np.abs(pixels(together[0]) - pixels(together[1])).max() > 10
+
+
+def test_without_a_seed_every_job_differs(handler: Any) -> None:
+    first, second = pictures(handler)[0], pictures(handler)[0]
+    assert first.seed != second.seed
+    assert first.data != second.data
+
+
+def test_seeds_wrap_round_at_their_end(handler: Any) -> None:
+    assert [one.seed for one in pictures(handler, n=2, seed=2**63 - 1, steps=1)] == [2**63 - 1, 0]
+
+
+def test_more_than_a_batch_is_drawn_in_turns(folder: Path) -> None:
+    drawn = pictures(load(folder, max_batch=2), n=5, seed=1, steps=1)
+    assert [one.index for one in drawn] == [0, 1, 2, 3, 4]
+    assert [one.seed for one in drawn] == [1, 2, 3, 4, 5]
+
+
+def test_guidance_negative_prompts_and_steps_change_the_picture(handler: Any) -> None:
+    plain = pictures(handler, seed=1)[0]
+    for change in ({"guidance": 1.0}, {"guidance": 0.0}, {"negative_prompt": "blue"}, {"steps": 7}, {"width": 64}):
+        assert pictures(handler, seed=1, **change)[0].data != plain.data
+
+
+def test_previews_approach_the_picture(handler: Any) -> None:
+    drawn = pictures(handler, seed=1, steps=20, partial_images=3, format="webp", n=2)
+    assert [(one.index, one.partial) for one in drawn] == [
+        *[(index, partial) for partial in range(3) for index in range(2)],
+        *[(0, None), (1, None)],
+    ]
+    final = pixels(drawn[-2])
+    distances = [float(np.abs(pixels(one) - final).mean()) for one in drawn[:6:2]]
+    assert distances == sorted(distances, reverse=True)
+    assert {Image.open(BytesIO(one.data)).format for one in drawn} == {"WEBP"}
+
+
+@pytest.mark.parametrize(("steps", "previews"), [(1, 0), (2, 1), (3, 2), (4, 3)])
+def test_few_steps_give_few_previews(handler: Any, steps: int, previews: int) -> None:
+    drawn = pictures(handler, steps=steps, partial_images=3)
+    assert [one.partial for one in drawn] == [*range(previews), None]
+
+
+def test_other_sizes_are_drawn_or_resampled(handler: Any, folder: Path) -> None:
+    drawn = pictures(handler, width=48, height=32, seed=1)[0]
+    assert (drawn.width, drawn.height) == (48, 32)
+    assert pixels(drawn).shape == (32, 48, 3)
+    nearest = load(folder, sizes=("32x32", "64x64"), resample="nearest")
+    small, large = pictures(nearest, seed=1)[0], pictures(nearest, seed=1, width=64, height=64)[0]
+    assert np.array_equal(pixels(large)[::2, ::2], pixels(small))
+    with pytest.raises(InvalidRequest, match="32x32, 64x64"):
+        next(nearest.handle(job(width=48, height=48)))
+
+
+@pytest.mark.parametrize(("fields", "param"), [({"steps": 1001}, "steps"), ({"width": 33, "height": 33}, "size")])
+def test_what_the_model_cannot_do_is_refused_before_the_work(handler: Any, fields: Any, param: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        next(handler.handle(job(**fields)))
+    assert refused.value.param == param
+
+
+def test_a_chat_job_is_refused(handler: Any) -> None:
+    with pytest.raises(InvalidRequest):
+        next(handler.handle(ChatJob(model="tiny", messages=())))
+
+
+def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -> None:
+    taken: list[int] = []
+    scheduler = handler._drawing.pipeline.scheduler
+    take_step = scheduler.step
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        taken.append(1)
+        return take_step(*args, **kwargs)
+
+    events: Iterator[Any] = handler.handle(job(steps=1000))
+    assert isinstance(next(events), Accepted)
+    scheduler.step = counted
+    try:
+        while not taken:
+            assert next(events) is None
+        events.close()  # type: ignore[attr-defined]
+        stopped = len(taken)
+    finally:
+        scheduler.step = take_step
+    assert stopped < 1000
+    assert len(pictures(handler, steps=1)) == 1
+    assert len(taken) == stopped
+
+
+def test_a_job_that_waits_for_another_can_be_closed(handler: Any) -> None:
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        go_on.wait(10)
+
+    occupied = handler._painter.submit(hold)
+    assert held.wait(10)
+    events = handler.handle(job())
+    assert isinstance(next(events), Accepted)
+    assert next(events) is None
+    events.close()
+    assert not occupied.done()
+    go_on.set()
+    occupied.result(10)
+    assert len(pictures(handler, steps=1)) == 1
+
+
+def test_transparency_survives_a_pipeline_that_draws_it(tiny: Any, tmp_path: Path) -> None:
+    clear = load(tiny.build(tmp_path / "clear", channels=4, scheduler="euler"))
+    drawn = pictures(clear, seed=1, partial_images=1)
+    assert [pixels(one).shape for one in drawn] == [(32, 32, 4), (32, 32, 4)]
+    assert pixels(pictures(clear, seed=1, format="jpeg")[0]).shape == (32, 32, 3)
+
+
+def test_broken_arithmetic_is_an_error_not_a_black_picture(tiny: Any, tmp_path: Path) -> None:
+    broken = load(tiny.build(tmp_path / "broken", broken=True))
+    drawn = []
+    with pytest.raises(EngineFailed):
+        drawn += list(broken.handle(job(partial_images=3)))
+    assert not [event for event in drawn if isinstance(event, Picture)]
+
+
+def test_the_flow_estimate_recovers_the_clean_sample(tiny: Any) -> None:
+    import torch
+
+    scheduler = tiny.flow_scheduler()
+    clean, noise = torch.full((1, 4, 2, 2), 3.0), torch.randn(1, 4, 2, 2)
+    heard: list[Step] = []
+    with Denoising(scheduler).heard_by(heard.append):
+        for number in (0, 1):
+            sigma = scheduler.sigmas[number]
+            sample = (1 - sigma) * clean + sigma * noise
+            scheduler.step(noise - clean, scheduler.timesteps[number], sample, return_dict=False)
+    for step in heard:
+        torch.testing.assert_close(step.latents, clean)
+
+
+# ---------------------------------------------------------------- folders that don't load
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"holds no model_index\.json"):
+        load(tmp_path)
+
+
+def test_pickled_weights_are_refused_without_a_path_in_the_message(tiny: Any, tmp_path: Path) -> None:
+    folder = tiny.build(tmp_path / "pickled", safetensors=True)
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").rename(folder / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(ModelUnavailable, match="safetensors") as refused:
+        load(folder)
+    assert str(tmp_path) not in refused.value.message
+
+
+def test_a_folder_with_code_of_its_own_is_refused(folder: Path, tmp_path: Path) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    index["_class_name"] = ["mine", "MyPipeline"]
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    (tmp_path / "mine.py").write_text("raise SystemExit('this code must not run')")
+    with pytest.raises(ModelUnavailable, match="code of its own"):
+        load(tmp_path)

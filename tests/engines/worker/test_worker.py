@@ -1,0 +1,174 @@
+"""The worker process: events, errors, cancellation, death. Real processes around a small handler."""
+
+import os
+import signal
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.core import Accepted, AudioChunk, Event, Job, SpeechJob, Usage
+from server.engines.worker.engine import WorkerEngine
+from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+
+pytestmark = pytest.mark.anyio
+HERE = "test_worker"
+
+
+class Scripted:
+    """Does what the job's text says."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+
+    def handle(self, job: Job) -> Iterator[Event]:
+        assert isinstance(job, SpeechJob)
+        if job.text == "bad":
+            raise InvalidRequest("no good", param="input")
+        yield Accepted()
+        match job.text:
+            case "unreadable":
+                yield Usage(details={"x": Unreadable()})
+            case "bug":
+                raise ZeroDivisionError
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "forever":
+                try:
+                    while True:
+                        yield AudioChunk(b"tick")
+                        time.sleep(0.01)
+                finally:
+                    Path(self.options["marker"]).write_text("closed")
+            case text:
+                yield AudioChunk(text.encode())
+        yield Usage(characters=len(job.text))
+
+
+def create(options: Mapping[str, Any]) -> Scripted:
+    if reason := options.get("refuse"):
+        raise ModelUnavailable(reason)
+    if path := options.get("path"):
+        raise OSError(f"Error no file named model.bin found in directory {path}.\nMaybe /opt/other?")
+    if options.get("crash"):
+        os._exit(3)
+    return Scripted(options)
+
+
+def engine(**options: Any) -> WorkerEngine:
+    beside = {"PYTHONPATH": str(Path(__file__).parent)}
+    return WorkerEngine(f"{HERE}:create", options, name="scripted", environment=beside)
+
+
+@pytest.fixture
+async def worker(tmp_path: Path) -> AsyncGenerator[WorkerEngine, None]:
+    made = engine(marker=str(tmp_path / "marker"))
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def say(text: str) -> SpeechJob:
+    return SpeechJob(model="m", text=text)
+
+
+async def collect(worker: WorkerEngine, text: str) -> list[Event]:
+    return [event async for event in worker.run(say(text))]
+
+
+async def test_a_failed_load_tells_its_cause_without_the_paths(tmp_path: Path) -> None:
+    broken = engine(path=str(tmp_path / "our models" / "x"))
+    with pytest.raises(ModelUnavailable) as raised:
+        await broken.start()
+    assert raised.value.message == (
+        "The model could not be loaded: OSError: Error no file named model.bin found in directory x. Maybe other?"
+    )
+
+
+async def test_events_come_in_order_and_whole(worker: WorkerEngine) -> None:
+    text = "x" * 3_000_000  # larger than any socket buffer
+    assert await collect(worker, text) == [Accepted(), AudioChunk(text.encode()), Usage(characters=3_000_000)]
+    assert worker.running == 0
+
+
+async def test_an_error_of_the_request_keeps_its_kind_and_param(worker: WorkerEngine) -> None:
+    with pytest.raises(InvalidRequest, match="no good") as raised:
+        await collect(worker, "bad")
+    assert raised.value.param == "input"
+    assert worker.alive
+    assert worker.running == 0
+
+
+async def test_a_bug_in_the_handler_fails_its_own_job_only(worker: WorkerEngine) -> None:
+    with pytest.raises(EngineFailed):
+        await collect(worker, "bug")
+    assert (await collect(worker, "fine"))[1] == AudioChunk(b"fine")
+
+
+async def test_closing_the_stream_closes_the_handlers_generator(worker: WorkerEngine, tmp_path: Path) -> None:
+    events = worker.run(say("forever"))
+    assert await anext(events) == Accepted()
+    assert await anext(events) == AudioChunk(b"tick")
+    assert worker.running == 1
+    await events.aclose()
+    # One thread works: the next job's end proves that the first has stopped.
+    await collect(worker, "after")
+    assert worker.running == 0
+    assert (tmp_path / "marker").read_text() == "closed"
+
+
+async def test_a_killed_worker_fails_what_is_in_flight_and_says_so_afterwards(worker: WorkerEngine) -> None:
+    events = worker.run(say("forever"))
+    await anext(events)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(EngineFailed):
+        async for _ in events:
+            pass
+    assert not worker.alive
+    with pytest.raises(EngineFailed):
+        await collect(worker, "again")
+
+
+async def test_a_worker_that_dies_on_a_job_fails_it(worker: WorkerEngine) -> None:
+    with pytest.raises(EngineFailed):
+        await collect(worker, "die")
+    assert not worker.alive
+
+
+async def test_a_reason_not_to_load_reaches_the_caller() -> None:
+    with pytest.raises(ModelUnavailable, match="weights are missing"):
+        await engine(refuse="The weights are missing.").start()
+
+
+async def test_a_crash_while_loading_is_told_as_such() -> None:
+    with pytest.raises(ModelUnavailable, match="ended while it loaded"):
+        await engine(crash=True).start()
+
+
+async def test_stop_ends_the_process(worker: WorkerEngine) -> None:
+    pid = worker.pid
+    assert pid is not None
+    await worker.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    await worker.stop()
+
+
+class Unreadable(Exception):
+    """Pickles, and can't be unpickled."""
+
+    def __reduce__(self) -> Any:
+        return (_explode, ())
+
+
+def _explode() -> None:
+    raise RuntimeError("not to be read")
+
+
+async def test_a_message_that_can_not_be_read_ends_the_worker(worker: WorkerEngine) -> None:
+    with pytest.raises(EngineFailed):
+        await collect(worker, "unreadable")
+    assert not worker.alive

@@ -1,0 +1,112 @@
+"""Texts in one spelling, and how far they are from each other."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.english.spelling import distance, in_one_spelling, word_error_rate
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("42", "forty-two"),
+        ("the 42nd", "the forty second"),
+        ("1,234", "one thousand two hundred and thirty-four"),
+        ("100 times", "a hundred times"),
+        ("120,000", "a hundred and twenty thousand"),
+        ("1,000,001", "one million and one"),
+        ("3.5%", "three point five percent"),
+        ("0.25", "zero point two five"),
+        ("1.2 billion", "one point two billion"),
+        ("12,000,000", "twelve million"),
+        ("$42.50", "forty-two dollars and fifty cents"),
+        ("$1", "one dollar"),
+        ("$3.5 million", "three point five million dollars"),
+        ("£3", "three pounds"),
+        ("1984", "nineteen eighty-four"),
+        ("in the 1980s", "in the nineteen eighties"),
+        ("2005", "two thousand and five"),
+        ("2005", "twenty oh five"),
+        ("2024", "twenty twenty-four"),
+        ("July 4th", "July four"),
+        ("555-0123", "five five five, oh one two three"),
+        ("5:30 p.m.", "five thirty PM"),
+        ("5:00", "five o'clock"),
+        ("-5°", "minus five degrees"),
+        ("#7", "number seven"),
+        ("No. 7", "number seven"),
+        ("No, 7", "no seven"),
+        ("60 mph", "sixty miles per hour"),
+        ("5km", "five kilometers"),
+        ("5-10 km", "five to ten kilometers"),
+        ("$5–10, $5-$10", "five to ten dollars, five to ten dollars"),
+        ("the 737-800 of 9-11", "the seven hundred thirty seven eight hundred of nine eleven"),
+        ("736-5000", "seven three six five zero zero zero"),
+        ("Dr. Smith", "doctor Smith"),
+        ("St. John's St.", "Saint Johns Street"),
+        ("U.S.A.", "USA"),
+        ("the U S A", "the USA"),
+        ("It’s", "it is"),
+        ("I can't", "I cannot"),
+        ("they won't, we'll", "they will not we will"),
+        ("salt & pepper", "Salt and pepper!"),
+        ("Straße", "STRASSE"),
+    ],
+)
+def test_one_spelling(written: str, said: str) -> None:
+    assert in_one_spelling(written) == in_one_spelling(said)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("14", "forty"),
+        ("1984", "1985"),
+        ("$42.50", "$4,250"),
+        ("twenty to three", "twenty-three"),
+        ("15", "fifty"),
+        ("two hundred", "200,000"),
+        ("$5", "£5"),
+        ("5 million", "5 billion"),
+    ],
+)
+def test_what_is_not_the_same(one: str, other: str) -> None:
+    assert in_one_spelling(one) != in_one_spelling(other)
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "rate"),
+    [
+        ("The cat sat.", "the cat sat", 0.0),
+        ("The cat sat.", "The hat sat.", 1 / 3),
+        ("The cat sat.", "The cat.", 1 / 3),
+        ("The cat sat.", "The cat sat down.", 1 / 3),
+        ("yes", "no way", 2.0),
+        ("The cat sat.", "", 1.0),
+        ("...", "", 0.0),
+        ("...", "Thank you.", 1.0),
+    ],
+)
+def test_the_word_error_rate(said: str, heard: str, rate: float) -> None:
+    assert word_error_rate(said, heard) == pytest.approx(rate)
+
+
+words = st.lists(st.sampled_from("abcd"), max_size=9)
+
+
+@given(words, words)
+def test_the_distance_is_levenshtein_s(a: list[str], b: list[str]) -> None:
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        above = row
+        row = [i]
+        for j, y in enumerate(b, 1):
+            row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (x != y)))
+    assert distance(a, b) == row[-1]
+
+
+@given(st.text(alphabet="0123456789.,:$%-'aot hundredmilionpcs", max_size=40))
+def test_any_text_has_a_spelling_that_stays(text: str) -> None:
+    """Nothing in it fails, and a text is always itself."""
+    assert word_error_rate(text, text) == 0.0
