@@ -18,7 +18,7 @@ from server.accounts.ledger.ledger import Ledger
 from server.accounts.ledger.terms import Balance, CloseStep, Hold, Line, Settlement, Use
 from server.accounts.ratelimit import RateLimiter
 from server.accounts.reports.usage import By, Reports
-from server.core import Limits, Task
+from server.core import Claim, Limits, Task
 from server.errors import Overloaded, StorageFull, Unavailable
 from server.models.config.spec import ModelSpec, Price
 from server.pipeline.admission import Free
@@ -141,7 +141,7 @@ async def test_who_hangs_up_pays_for_what_was_generated(settings: Settings) -> N
         engine = bank.server.engines[Task.CHAT]
         engine.gate.close()
         async with bank.asking(stream=True, max_tokens=50) as exchange:
-            engine.gate.let(4)  # Accepted and three tokens
+            engine.gate.let(4)  # Facts and three tokens
             await engine.gate.until_waiting()
             exchange.hang_up()
         assert engine.cut_short == 1
@@ -189,14 +189,14 @@ async def test_a_crowd_that_can_not_pay_is_402_even_where_there_is_no_room(
     async with bank_with(settings, 12) as bank:
         registry, lease, room = bank.server.registry, bank.server.registry.lease, 2
 
-        def crowded(spec: ModelSpec) -> Any:
+        def crowded(spec: ModelSpec, claim: Claim) -> Any:
             if registry.leases >= room:
                 raise Overloaded
-            return lease(spec)
+            return lease(spec, claim)
 
         monkeypatch.setattr(registry, "lease", crowded)
         engine = bank.server.engines[Task.CHAT]
-        engine.gate.close()  # before Accepted: the two that have room have no hold yet
+        engine.gate.close()  # before Facts: the two that have room have no hold yet
         asked = [asyncio.create_task(bank.ask(max_tokens=5)) for _ in range(2)]
         await engine.gate.until_waiting(2)
         refused = await bank.ask(max_tokens=5)
@@ -272,7 +272,7 @@ async def test_who_hangs_up_before_anything_came_pays_nothing(settings: Settings
         engine = bank.server.engines[Task.CHAT]
         engine.gate.close()
         async with bank.asking(stream=stream, max_tokens=50):
-            engine.gate.let(1)  # Accepted
+            engine.gate.let(1)  # Facts
             while not (await bank.balance()).held:
                 await asyncio.sleep(0)
             await engine.gate.until_waiting()
@@ -286,7 +286,7 @@ async def test_who_hangs_up_pays_for_every_choice(settings: Settings, stream: bo
         engine = bank.server.engines[Task.CHAT]
         engine.gate.close()
         async with bank.asking(stream=stream, max_tokens=5, n=3):
-            engine.gate.let(5)  # Accepted, a token for each of the three, and one more
+            engine.gate.let(5)  # Facts, a token for each of the three, and one more
             await engine.gate.until_waiting()
             while engine.gate._passes:
                 await asyncio.sleep(0)
@@ -332,7 +332,7 @@ async def test_a_request_that_the_server_cancels_is_free_and_waited_for(settings
         engine, pipeline = bank.server.engines[Task.CHAT], bank.server.services.pipeline
         engine.gate.close()
         async with bank.asking(stream=stream, max_tokens=50) as exchange:
-            engine.gate.let(3)  # Accepted and two tokens
+            engine.gate.let(3)  # Facts and two tokens
             await engine.gate.until_waiting()
             while engine.gate._passes:
                 await asyncio.sleep(0)

@@ -9,25 +9,26 @@ from typing import Any
 
 import pytest
 
-from server.core import Accepted, AudioChunk, Event, Job, SpeechJob, Usage
+from server.core import AudioChunk, Event, Facts, Job, SpeechJob, Usage
 from server.engines.worker.engine import WorkerEngine
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from tests.reading import Handles, ran
 
 pytestmark = pytest.mark.anyio
 HERE = "test_worker"
 
 
-class Scripted:
+class Scripted(Handles):
     """Does what the job's text says."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
 
-    def handle(self, job: Job) -> Iterator[Event]:
+    def handle(self, job: Job) -> Iterator[Facts | Event]:
         assert isinstance(job, SpeechJob)
         if job.text == "bad":
             raise InvalidRequest("no good", param="input")
-        yield Accepted()
+        yield Facts()
         match job.text:
             case "unreadable":
                 yield Usage(details={"x": Unreadable()})
@@ -71,11 +72,11 @@ async def worker(tmp_path: Path) -> AsyncGenerator[WorkerEngine, None]:
 
 
 def say(text: str) -> SpeechJob:
-    return SpeechJob(model="m", text=text)
+    return SpeechJob(text=text)
 
 
-async def collect(worker: WorkerEngine, text: str) -> list[Event]:
-    return [event async for event in worker.run(say(text))]
+async def collect(worker: WorkerEngine, text: str) -> list[Facts | Event]:
+    return [event async for event in ran(worker, say(text))]
 
 
 async def test_a_failed_load_tells_its_cause_without_the_paths(tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ async def test_a_failed_load_tells_its_cause_without_the_paths(tmp_path: Path) -
 
 async def test_events_come_in_order_and_whole(worker: WorkerEngine) -> None:
     text = "x" * 3_000_000  # larger than any socket buffer
-    assert await collect(worker, text) == [Accepted(), AudioChunk(text.encode()), Usage(characters=3_000_000)]
+    assert await collect(worker, text) == [Facts(), AudioChunk(text.encode()), Usage(characters=3_000_000)]
     assert worker.running == 0
 
 
@@ -108,8 +109,8 @@ async def test_a_bug_in_the_handler_fails_its_own_job_only(worker: WorkerEngine)
 
 
 async def test_closing_the_stream_closes_the_handlers_generator(worker: WorkerEngine, tmp_path: Path) -> None:
-    events = worker.run(say("forever"))
-    assert await anext(events) == Accepted()
+    events = ran(worker, say("forever"))
+    assert await anext(events) == Facts()
     assert await anext(events) == AudioChunk(b"tick")
     assert worker.running == 1
     await events.aclose()
@@ -120,7 +121,7 @@ async def test_closing_the_stream_closes_the_handlers_generator(worker: WorkerEn
 
 
 async def test_a_killed_worker_fails_what_is_in_flight_and_says_so_afterwards(worker: WorkerEngine) -> None:
-    events = worker.run(say("forever"))
+    events = ran(worker, say("forever"))
     await anext(events)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
