@@ -212,6 +212,52 @@ async def test_a_crowd_that_can_not_pay_is_402_even_where_there_is_no_room(
         assert (await bank.ask(max_tokens=1)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hello there"}]}),
+        ("/v1/audio/speech", {"input": "One two."}),
+        ("/v1/images/generations", {"prompt": "a heart"}),
+    ],
+)
+async def test_who_can_not_pay_at_all_makes_nothing_be_loaded_or_read(
+    settings: Settings, path: str, body: dict[str, Any]
+) -> None:
+    async with bank_with(settings, 0) as bank:
+        bank.server.registry.loaded.clear()  # a lease would wait for the load for ever
+        answer = await bank.client.post(path, json={"model": "everything", **body})
+        assert answer.status_code == 402
+        assert answer.json()["error"]["code"] == "insufficient_credits"
+        assert [engine.started for engine in bank.server.engines.values()] == [0, 0, 0, 0]
+        assert await bank.lines() == []
+
+
+async def test_audio_of_unknown_length_needs_some_credit(settings: Settings) -> None:
+    async with bank_with(settings, 0) as bank:
+        bank.server.registry.loaded.clear()
+        files = {"file": ("a.wav", b"x")}
+        answer = await bank.client.post("/v1/audio/transcriptions", data={"model": "everything"}, files=files)
+        assert answer.status_code == 402
+        assert bank.server.engines[Task.TRANSCRIPTION].started == 0
+
+
+async def test_work_that_could_not_be_paid_is_not_begun(settings: Settings) -> None:
+    async with bank_with(settings, 1, duration=2.5) as bank:
+        files = {"file": ("a.wav", b"x")}
+        answer = await bank.client.post("/v1/audio/transcriptions", data={"model": "everything"}, files=files)
+        assert answer.status_code == 402
+        engine = bank.server.engines[Task.TRANSCRIPTION]
+        assert (engine.started, engine.finished, engine.running) == (1, 0, 0)
+        assert await bank.lines() == [("grant", Decimal(1))]
+
+
+async def test_the_requests_id_is_the_ledgers_reference(settings: Settings) -> None:
+    async with bank_with(settings, 100) as bank:
+        answer = await bank.ask(max_tokens=50)
+        entries = [entry async for entry in bank.ledger.entries(bank.account_id) if entry.kind != "grant"]
+        assert {entry.reference for entry in entries} == {answer.headers["x-request-id"]}
+
+
 async def test_limits_are_told_on_every_answer_and_enforced(settings: Settings) -> None:
     limits = Limits(requests_per_minute=2, tokens_per_minute=1000)
     async with bank_with(settings, 100, limits=limits) as bank:

@@ -216,7 +216,7 @@ class TestVariation:
     def test_a_voice_that_varies_speaks_as_it_was_asked(self) -> None:
         assert self.job(Case([], []), 2) == Case([], []).plan.job
         still = Case([], [], noise_scale=0.0, model={"noise_w": 0.3})
-        assert self.job(still, 2) == still.work.plan.job
+        assert self.job(still, 2) == still.plan.job
 
     def test_a_voice_that_does_not_is_varied_more_and_more(self) -> None:
         still = Case([], [], noise_w=0.0, model={"noise_scale": 0.0})
