@@ -34,7 +34,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """A piece of choice `index`'s reasoning, for models whose reasoning is told apart from the answer."""
+    """A piece of choice `index`'s reasoning, for models that keep it apart from the answer."""
 
     index: int
     text: str

@@ -78,7 +78,7 @@ class TranscriptionJob:
     temperature: None lets the engine fall back over its own ladder; a number fixes it; `fallback` False is 0 alone.
     beam_size, vad: None for the model's own. spans: hear these stretches only, each with its own context; the segments
     then come with the number of their span. tempo: spans are slowed to this share of their speed before they are heard;
-    the times that are told are those of the recording.
+    times stay those of the recording.
     """
 
     task: ClassVar[Task] = Task.TRANSCRIPTION

@@ -1,7 +1,7 @@
 """Engines without models, for tests of the whole API and for benchmarks of the front end.
 
 A fake answers by a script (`script.py`), counts what runs and what was cut short, and fails on demand. Nothing
-sleeps unless it is told to `pause`: a test that wants a slow engine closes its `gate`.
+sleeps unless its options say `pause`: a test that wants a slow engine closes its `gate`.
 """
 
 import asyncio

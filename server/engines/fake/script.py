@@ -37,7 +37,7 @@ class FakeOptions:
     echo: answer a chat with its last user message instead.
     replies: what a chat answers instead where its last user message holds the key; of a list, choice i gets entry i.
     tokens: repeat the answer up to this many tokens, for benchmarks.
-    reasoning: text told as reasoning before a chat's answer.
+    reasoning: text that comes as reasoning before a chat's answer.
     call: {"name", "arguments"} that a chat with tools ends in, unless the job forces another tool.
     context: the context length in tokens; longer prompts are refused.
     language, duration: of transcribed audio; duration in seconds.

@@ -117,7 +117,7 @@ class WorkerEngine:
 
     @property
     def running(self) -> int:
-        """Jobs that the child has not told the end of, cancelled ones included until they have really stopped."""
+        """Jobs whose end the child has not reported, cancelled ones included until they have really stopped."""
         return len(self._jobs)
 
     @property

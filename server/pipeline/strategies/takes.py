@@ -99,7 +99,7 @@ class Takes(Strategy):
 
 
 def take_job(job: SpeechJob, spec: ModelSpec, number: int) -> SpeechJob:
-    """The job of take `number`, from 0. A voice that varies speaks each take anew; one that does not has to be told."""
+    """The job of take `number`, from 0. A voice that varies speaks each take anew; the others need variation set."""
     scale, width = job.noise_scale, job.noise_w
     if isinstance(spec, PiperModel):
         scale = spec.noise_scale if scale is None else scale
