@@ -13,7 +13,6 @@ from server.core import (
     Usage,
 )
 
-
 OF_TOKENS = (TextDelta, ReasoningDelta, ToolCallDelta, Finish)
 
 

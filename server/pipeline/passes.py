@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from typing import Any, Self, TypeVar
 
-from server.core import ChatJob, Event, Facts, Job, Usage
+from server.core import Event, Facts, Job, Usage
 from server.engines.base import Engine, Reading
 from server.errors import SageholdError
 from server.models.config.spec import ModelSpec
@@ -90,20 +90,14 @@ class Work:
         place = self.plan.passes.index(planned)
         self.place = max(self.place, place)
         async with (
-            aclosing(await (engine or self._engine).read(self._shortened(job))) as reading,
-            aclosing(_counted(reading.run(), self._metered(place, reading.facts))) as events,
+            aclosing(await (engine or self._engine).read(job)) as reading,
+            aclosing(_counted(reading.run(self.limit), self._metered(place, reading.facts))) as events,
         ):
             yield events
 
     def other(self, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
         """Another model's engine, for the length of the block. Raises Overloaded, ModelUnavailable."""
         return self._lease(spec)
-
-    def _shortened(self, job: Job) -> Job:
-        """With the limit that the balance sets: what it affords is known with the first pass only."""
-        if self.limit is None or not isinstance(job, ChatJob):
-            return job
-        return replace(job, max_tokens=min(job.max_tokens or self.limit, self.limit))
 
     def _metered(self, place: int, facts: Facts) -> Meter:
         meter = Meter(facts)

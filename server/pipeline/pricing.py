@@ -5,7 +5,7 @@ How is each task's own, in server/pipeline/tasks/.
 
 from decimal import Decimal
 
-from server.core import ChatJob, Facts, Usage
+from server.core import Facts, Usage
 from server.pipeline.plan import Plan, PlannedPass
 from server.pipeline.tasks import TASKS
 from server.pipeline.tasks.base import Bound
@@ -18,8 +18,7 @@ def bound(plan: Plan, facts: Facts) -> Bound:
 
 def foreseen(plan: Plan) -> Bound:
     """What the plan will ask for as far as the job alone tells: without its prompt, and without an audio's length."""
-    tokens = plan.job.max_tokens if isinstance(plan.job, ChatJob) else None
-    return bound(plan, Facts(room=tokens or 1))
+    return TASKS[plan.job.task].foreseen(plan)
 
 
 def least(plan: Plan) -> Decimal:

@@ -90,6 +90,10 @@ class TaskRules(ABC, Generic[J]):
     def bound(self, plan: Plan, facts: Facts) -> Bound:
         """What the plan's passes may cost."""
 
+    def foreseen(self, plan: Plan) -> Bound:
+        """As `bound`, by the job alone: without its prompt, and without an audio's length."""
+        return self.bound(plan, Facts())
+
     def least(self, plan: Plan) -> Decimal:
         """What the smallest answer costs that could come of the plan, by the job alone."""
         return self.bound(plan, Facts()).least

@@ -115,6 +115,10 @@ class ChatRules(TaskRules[ChatJob]):
         most = fixed + (facts.room or 0) * token
         return Bound(most, most if plan.limited else fixed + token)
 
+    def foreseen(self, plan: Plan) -> Bound:
+        assert isinstance(plan.job, ChatJob)
+        return self.bound(plan, Facts(room=plan.job.max_tokens or 1))
+
     def least(self, plan: Plan) -> Decimal:
         fixed, token = self._price(plan, Facts())
         return fixed + token
