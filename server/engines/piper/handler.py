@@ -20,7 +20,7 @@ from piper.voice import PiperVoice
 from server.core import Accepted, AudioChunk, Event, Job, SpeechJob, Usage
 from server.engines.piper.text import LONGEST, OPENING, is_speakable, pieces, spoken_text
 from server.engines.piper.voices import resolve
-from server.english.spoken import spoken_english
+from server.english.read_aloud.text import spoken_english
 from server.errors import InvalidRequest, ModelUnavailable
 from server.media.audio_encode import AudioEncoder
 
