@@ -94,7 +94,9 @@ class _Number:
     def _multiply(self, scale: int) -> None:
         if self._point:
             self._point = False
-            self._current, self._done = Decimal(self._done), ""
+            # "three point five million" is one number; the "six million" of "3.5.6 million" is none.
+            if _WITH_POINT.fullmatch(self._done):
+                self._current, self._done = Decimal(self._done), ""
         self._written = ""
         if scale == SCALES[HUNDRED]:
             self._current = (Decimal(1) if self._current is None else self._current) * scale

@@ -1,6 +1,8 @@
 """Texts in one spelling: what is the same however it is written, and what is not."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.english.word_errors.spelling import in_one_spelling
 
@@ -71,3 +73,31 @@ def test_one_spelling(written: str, said: str) -> None:
 )
 def test_what_is_not_the_same(one: str, other: str) -> None:
     assert in_one_spelling(one) != in_one_spelling(other)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        # No single number stands before the scale.
+        ("one point 3.5 million", ["1.3.51000000"]),
+        ("three point five point six thousand", ["3.5.61000"]),
+        ("two point five nineties hundred", ["2.590s100"]),
+        ("the 1980s point five million", ["the", "1980s.51000000"]),
+        # One number does.
+        ("three point five million", ["3500000"]),
+        ("one point hundred", ["100"]),
+        # More digits than Python makes an int of.
+        ("㊿" * 3000 + "s", ["50" * 3000 + "s"]),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_odd_numbers_are_compared_too(said: str, words: list[str]) -> None:
+    assert in_one_spelling(said) == words
+
+
+NUMBER_WORDS = ("five", "twenty", "third", "nineties", "hundred", "million", "point", "oh", "a", "and", "3.5", "80s")
+
+
+@given(st.lists(st.sampled_from(NUMBER_WORDS), max_size=9))
+def test_any_run_of_number_words_has_a_spelling(said: list[str]) -> None:
+    assert bool(in_one_spelling(" ".join(said))) == bool(said)
