@@ -92,14 +92,14 @@ class PiperHandler:
     def handle(self, job: Job) -> Iterator[Event | None]:
         """Accepted, then AudioChunks, then Usage. Raises InvalidRequest for an unknown voice or a blank text.
 
-        Usage counts the characters of the text as sent; `details` tell the voice, the phonemes it read and the
-        seconds of audio it made.
+        Usage counts the characters of the text as sent. Its `details` are the id of the voice that spoke, the number of
+        phonemes that it read, and the seconds of audio that it made.
         """
         if not isinstance(job, SpeechJob):
             raise TypeError(f"not a speech job: {type(job).__name__}")
-        asked = resolve(job.voice, self._names)
-        instead = job.instead.get(asked, asked)
-        voice = instead if instead in self._speakers else asked
+        named = resolve(job.voice, self._names)
+        instead = job.instead.get(named, named)
+        voice = instead if instead in self._speakers else named
         speaker = self._speakers[voice].varied(job)
         text = spoken_text(spoken_english(job.text) if speaker.english else job.text)
         if not text:
@@ -108,19 +108,20 @@ class PiperHandler:
         rate = speaker.voice.config.sample_rate
         sentences = [sentence for sentence in speaker.voice.phonemize(text) if is_speakable(sentence)]
         total = sum(map(len, sentences))
-        phonemes = samples = told = 0
+        phonemes = samples = billed = 0
         with AudioEncoder(job.format, rate) as encoder:
             for step, audio in self._spoken(speaker, sentences, job.speed):
                 phonemes += step
                 samples += audio.size
-                # The text's characters, shared out over its phonemes: what a cut-off job is billed by.
+                # A job that is cut off pays for its part of the text, by phonemes: for 50 characters of 100 after
+                # 30 phonemes of 60.
                 characters = len(job.text) * phonemes // total if total else len(job.text)
                 if data := encoder.feed(audio):
-                    yield AudioChunk(data, characters - told)
-                    told = characters
+                    yield AudioChunk(data, characters - billed)
+                    billed = characters
                 else:
                     yield None
-            yield AudioChunk(encoder.finish(), len(job.text) - told)
+            yield AudioChunk(encoder.finish(), len(job.text) - billed)
         yield Usage(
             characters=len(job.text),
             details={"voice": voice, "phonemes": phonemes, "seconds": round(samples / rate, 3)},
