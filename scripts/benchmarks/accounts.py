@@ -191,14 +191,14 @@ def _side(folder: Path, auth: str, load: Load) -> Side:
 
 async def _payer(data: Path) -> str:
     """A metered and limited key, with more credits than the load can spend."""
-    from server.accounts.books import Books
+    from server.accounts.administration import Administration
     from server.core import Limits
     from server.settings import Settings
 
     limits = Limits(requests_per_minute=NEVER, tokens_per_minute=NEVER, concurrent_requests=NEVER)
-    async with Books.open(Settings(data_dir=data)) as books:
-        account, _ = await books.create_account("payer", credits=Decimal(10**6), limits=limits)
-        return (await books.accounts.create_key(account=account.id, limits=limits)).key
+    async with Administration.open(Settings(data_dir=data)) as administration:
+        account, _ = await administration.create_account("payer", credits=Decimal(10**6), limits=limits)
+        return (await administration.accounts.create_key(account=account.id, limits=limits)).key
 
 
 async def _drive(url: str, key: str, arrivals: Sequence[float], pause: float) -> tuple[list[float], list[float]]:

@@ -154,8 +154,8 @@ def _upgrade(connection: Connection, revision: str) -> None:
     command.upgrade(config, revision)
     reached = set(MigrationContext.configure(connection).get_current_heads())
     if reached != present:
-        logger.info("upgraded the database from %s to %s", _told(present), _told(reached))
+        logger.info("upgraded the database from %s to %s", _described(present), _described(reached))
 
 
-def _told(revisions: set[str]) -> str:
+def _described(revisions: set[str]) -> str:
     return f"schema {', '.join(sorted(revisions))}" if revisions else "empty"

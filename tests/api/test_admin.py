@@ -95,7 +95,7 @@ async def test_wrong_grants_change_nothing(office: "Office") -> None:
     for body, param in WRONG_GRANTS:
         error = refused(await office.admin.post("/admin/v1/accounts/team/credits", content=body))
         assert (error["type"], error["param"]) == ("invalid_request_error", param), body[:40]
-    assert [entry async for entry in office.books.ledger.entries()] == []
+    assert [entry async for entry in office.administration.ledger.entries()] == []
 
 
 WRONG_ACCOUNTS: list[tuple[dict[str, Any], str]] = [
@@ -112,7 +112,7 @@ WRONG_ACCOUNTS: list[tuple[dict[str, Any], str]] = [
 async def test_wrong_accounts_are_not_made(office: "Office") -> None:
     for body, param in WRONG_ACCOUNTS:
         assert refused(await office.admin.post("/admin/v1/accounts", json=body))["param"] == param
-    assert [account.name for account in await office.books.accounts.list_accounts()] == ["default"]
+    assert [account.name for account in await office.administration.accounts.list_accounts()] == ["default"]
 
 
 async def test_an_account_changes_and_its_keys_with_it(office: "Office") -> None:
@@ -170,7 +170,7 @@ WRONG_KEYS: list[tuple[dict[str, Any], str]] = [
 async def test_wrong_keys_are_not_made(office: "Office") -> None:
     for body, param in WRONG_KEYS:
         assert refused(await office.admin.post("/admin/v1/keys", json=body))["param"] == param
-    assert len(await office.books.accounts.list_keys()) == 1
+    assert len(await office.administration.accounts.list_keys()) == 1
 
 
 async def test_what_is_not_there_is_404(office: "Office") -> None:
@@ -190,13 +190,13 @@ async def test_what_is_not_there_is_404(office: "Office") -> None:
 
 async def work(office: "Office", account: str, key_name: str, *, times: int = 1) -> None:
     """Requests of 30 + 5 tokens that cost 0.35 each."""
-    new = await office.books.accounts.create_key(account=account, name=key_name)
-    caller = await office.books.accounts.authenticate(new.key)
+    new = await office.administration.accounts.create_key(account=account, name=key_name)
+    caller = await office.administration.accounts.authenticate(new.key)
     assert caller is not None
     for number in range(times):
-        hold = await office.books.ledger.hold(caller, f"{new.record.id}-{number}", Decimal(1))
+        hold = await office.administration.ledger.hold(caller, f"{new.record.id}-{number}", Decimal(1))
         use = Use("gpt-4o", "tiny", "chat", Usage(prompt_tokens=30, completion_tokens=5))
-        await office.books.ledger.settle(hold, [Line("answer", Decimal("0.35"))], use)
+        await office.administration.ledger.settle(hold, [Line("answer", Decimal("0.35"))], use)
 
 
 async def test_usage_is_summed_and_filtered(office: "Office") -> None:
@@ -260,14 +260,14 @@ async def test_the_ledger_is_exported_whole_and_onwards(office: "Office") -> Non
 
 
 async def test_a_long_ledger_is_streamed(office: "Office") -> None:
-    account, _ = await office.books.create_account("team")
-    await office.books.ledger.grant(account.id, Decimal(PAGE))
-    new = await office.books.accounts.create_key(account="team")
-    caller = await office.books.accounts.authenticate(new.key)
+    account, _ = await office.administration.create_account("team")
+    await office.administration.ledger.grant(account.id, Decimal(PAGE))
+    new = await office.administration.accounts.create_key(account="team")
+    caller = await office.administration.accounts.authenticate(new.key)
     assert caller is not None
     async with create_task_group() as tasks:
         for number in range(PAGE):
-            tasks.start_soon(office.books.ledger.hold, caller, f"req_{number}", Decimal(1))
+            tasks.start_soon(office.administration.ledger.hold, caller, f"req_{number}", Decimal(1))
     authorization = office.admin.headers["authorization"]
     async with office.fake.exchange("GET", "/admin/v1/ledger", headers={"authorization": authorization}) as exchange:
         assert await exchange.start() == 200

@@ -14,7 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from server.__main__ import build
-from server.accounts.books import Books
+from server.accounts.administration import Administration
 from server.accounts.ledger.terms import Line, Use
 from server.core import Usage
 from server.settings import Settings
@@ -40,14 +40,16 @@ def test_a_script_makes_an_account_and_a_key(call: Call, tmp_path: Path) -> None
     key = told(call("keys", "create", "--account", account["id"], "--json", "--requests-per-minute", "7"))
 
     async def use() -> None:
-        async with Books.open(Settings(data_dir=tmp_path / "data")) as books:
-            caller = await books.accounts.authenticate(key["key"])
+        async with Administration.open(Settings(data_dir=tmp_path / "data")) as administration:
+            caller = await administration.accounts.authenticate(key["key"])
             assert caller is not None
             assert (caller.key_id, caller.account_id, caller.metered) == (key["id"], account["id"], True)
             assert caller.limits.requests_per_minute == 7
-            hold = await books.ledger.hold(caller, "req_1", Decimal(2))
+            hold = await administration.ledger.hold(caller, "req_1", Decimal(2))
             usage = Usage(prompt_tokens=30, completion_tokens=5)
-            await books.ledger.settle(hold, [Line("answer", Decimal("0.35"))], Use("gpt-4o", "tiny", "chat", usage))
+            await administration.ledger.settle(
+                hold, [Line("answer", Decimal("0.35"))], Use("gpt-4o", "tiny", "chat", usage)
+            )
 
     anyio.run(use)
     assert told(call("accounts", "show", "team", "--json"))["balance"] == Decimal("11.650000001")

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from server.accounts.books import Books
+from server.accounts.administration import Administration
 from server.accounts.keys.identity import NO_LIMITS
 from server.core import Limits
 from server.settings import Settings
@@ -154,16 +154,16 @@ async def payer(
     settings: Settings, name: str, granted: Decimal | int, *, limits: Limits = NO_LIMITS, metered: bool = True
 ) -> Payer:
     """A new account with credits and a key, as `sagehold accounts` and `sagehold keys` make them."""
-    async with Books.open(settings) as books:
-        account, _ = await books.create_account(name, credits=Decimal(granted), metered=metered)
-        return Payer(account.id, (await books.accounts.create_key(account=account.id, limits=limits)).key)
+    async with Administration.open(settings) as administration:
+        account, _ = await administration.create_account(name, credits=Decimal(granted), metered=metered)
+        return Payer(account.id, (await administration.accounts.create_key(account=account.id, limits=limits)).key)
 
 
 async def lines(settings: Settings, account: str) -> list[tuple[str, Decimal]]:
     """The account's ledger as it lies in the database: kinds and amounts. Fails unless it sums up."""
-    async with Books.open(settings) as books:
-        assert await books.ledger.discrepancies() == []
-        told = [(entry.kind, entry.amount) async for entry in books.ledger.entries(account)]
+    async with Administration.open(settings) as administration:
+        assert await administration.ledger.discrepancies() == []
+        told = [(entry.kind, entry.amount) async for entry in administration.ledger.entries(account)]
     total = Decimal(0)
     for _, amount in told:
         total += amount
