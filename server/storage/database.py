@@ -91,6 +91,11 @@ class Database:
             await session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
     @property
+    def engine(self) -> Engine:
+        """For who watches statements and connections by SQLAlchemy's events."""
+        return self._engine.sync_engine
+
+    @property
     def dialect(self) -> str:
         return self._url.get_backend_name()
 

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import event
 
 from server.accounts.keys import credentials
-from server.accounts.keys.service import VERIFIED_LIFETIME, Accounts
+from server.accounts.keys.authentication import VERIFIED_LIFETIME
+from server.accounts.keys.service import Accounts
 from server.errors import InvalidRequest, NotFound
 from server.settings import Settings
 
@@ -25,8 +26,7 @@ pytestmark = pytest.mark.anyio
 def count_statements(accounts: Accounts) -> list[str]:
     """Statements that reach the database from now on."""
     seen: list[str] = []
-    engine = accounts._database._engine.sync_engine
-    event.listen(engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    event.listen(accounts.database.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
     return seen
 
 
@@ -60,7 +60,7 @@ async def test_what_is_not_a_key_of_ours_is_nobody(accounts: Accounts) -> None:
     assert await accounts.authenticate(key) is not None
 
 
-async def test_what_a_key_may_do_is_told_with_the_caller(accounts: Accounts) -> None:
+async def test_what_a_key_may_do_comes_with_the_caller(accounts: Accounts) -> None:
     account = await accounts.create_account("team")
     new = await accounts.create_key(account="team", scopes={"usage", "admin"}, models={"gpt-4o", "org/model:ultra"})
     caller = await accounts.authenticate(new.key)
