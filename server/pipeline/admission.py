@@ -31,7 +31,7 @@ class Bank(Protocol):
 
 
 class Pass(Protocol):
-    """A request that the limits let in; see server/accounts/ratelimit.py."""
+    """A request that the limits let in; see server/accounts/limits/limiter.py."""
 
     @property
     def headers(self) -> dict[str, str]: ...

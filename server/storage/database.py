@@ -95,10 +95,6 @@ class Database:
         """For who watches statements and connections by SQLAlchemy's events."""
         return self._engine.sync_engine
 
-    @property
-    def dialect(self) -> str:
-        return self._url.get_backend_name()
-
     async def migrate(self, revision: str = "head") -> None:
         """Bring the database to `revision`, from empty or from any older one, in one transaction.
 
