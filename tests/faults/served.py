@@ -38,9 +38,12 @@ price: {prompt_token: 0.1, completion_token: 1}
 """Answers with one token and then works for an hour."""
 BEGIN = """
 import sys
+from datetime import timedelta
+from server.accounts.ledger import instances
 from server.cli import serve
 from server.__main__ import main
 serve.GRACE = float(sys.argv.pop(1))
+instances.SILENCE = timedelta(seconds=float(sys.argv.pop(1)))
 main()
 """
 
@@ -54,14 +57,30 @@ def settings_in(folder: Path, database_url: str) -> Settings:
 
 
 @contextmanager
-def begun(folder: Path, database_url: str, *, grace: float = 10, auth: str = "keys") -> Iterator[subprocess.Popen[str]]:
-    """A server that was just started. grace: seconds that answers get after SIGTERM. Its log is `folder`/log."""
+def begun(
+    folder: Path, database_url: str, *, grace: float = 10, silence: float = 90, auth: str = "keys"
+) -> Iterator[subprocess.Popen[str]]:
+    """A server that was just started. Its log is `folder`/log.
+
+    grace: seconds that answers get after SIGTERM. silence: seconds after which a server that does not beat is dead.
+    """
     configs = folder / "configs"
     configs.mkdir(exist_ok=True)
     for task in ("chat", "speech", "transcription", "image"):
         (configs / f"{task}.yaml").write_text(MODELS.format(task=task))
     (configs / "stuck.yaml").write_text(STUCK)
-    command = [sys.executable, "-c", BEGIN, str(grace), "serve", "--port", "0", "--model-configs", str(configs)]
+    command = [
+        sys.executable,
+        "-c",
+        BEGIN,
+        str(grace),
+        str(silence),
+        "serve",
+        "--port",
+        "0",
+        "--model-configs",
+        str(configs),
+    ]
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(
             [*command, "--data-dir", str(folder / "data"), "--auth", auth],

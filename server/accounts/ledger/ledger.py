@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from server.accounts.ledger.instances import BEAT, Instance
 from server.accounts.ledger.journal import journal_on
@@ -47,6 +47,12 @@ BALANCES = select(
     AccountRow.metered,
     select(func.sum(HoldRow.amount)).where(HoldRow.account_id == BalanceRow.account_id).scalar_subquery().label("held"),
 ).join(AccountRow, AccountRow.id == BalanceRow.account_id)
+# Open holds of processes that are not at work, with the keys that are in their entries.
+ORPHANS = (
+    select(HoldRow.reference, HoldRow.account_id, HoldRow.amount, EntryRow.key_id)
+    .join(EntryRow, (EntryRow.reference == HoldRow.reference) & (EntryRow.kind == "hold"))
+    .where(HoldRow.instance_id.not_in(select(InstanceRow.id)))
+)
 Answer = TypeVar("Answer")
 
 
@@ -62,7 +68,7 @@ class Ledger:
     ) -> None:
         self._database = database
         self._now = now
-        self._instance = instance or Instance(now)
+        self._instance = instance or Instance()
         self._steps: GroupCommit[Step, Outcome | SageholdError] = GroupCommit(self._post, NO_ANSWER)
         self._heart: asyncio.Task[None] | None = None
         self._unwritten: list[CloseStep] = []
@@ -198,26 +204,21 @@ class Ledger:
     # ------------------------------------------------------------ life
 
     async def start(self) -> int:
-        """Join those at work on this database and give back the holds of those that died. Returns their number."""
+        """Join those at work on this database and give back the holds of those that died. Returns how many.
+
+        One that died less than SILENCE ago still counts as at work; a later beat gives its holds back.
+        """
         released = await self.reconcile()
         self._heart = asyncio.create_task(self._beat())
         return released
 
     async def reconcile(self) -> int:
-        """Release the holds of processes that are no more: what they were for was never finished."""
+        """Release the holds of processes that are no more: what they were for was never finished. Returns how many."""
         async with self._database.write() as session:
             await self._instance.beat(session)
-            alive = await self._instance.others_alive(session)
-            await session.execute(delete(InstanceRow).where(InstanceRow.id.not_in(alive)))
-            orphans = list(await session.scalars(select(HoldRow).where(HoldRow.instance_id.not_in(alive))))
-            holders = await session.execute(
-                select(EntryRow.reference, EntryRow.key_id)
-                .join(HoldRow, HoldRow.reference == EntryRow.reference)
-                .where(HoldRow.instance_id.not_in(alive), EntryRow.kind == "hold")
-            )
-            keys = {row.reference: row.key_id for row in holders}
+            orphans = (await session.execute(ORPHANS)).all()
         for row in orphans:
-            hold = Hold(row.reference, row.account_id, keys[row.reference], row.amount)
+            hold = Hold(row.reference, row.account_id, row.key_id, row.amount)
             await self.release(hold, "reconciled: the server died")
         if orphans:
             logger.warning("gave back %d holds of server processes that died", len(orphans))

@@ -53,5 +53,5 @@ class Windows(Protocol):
 
 
 def window_of(limit: Limit, used: int, reset: float) -> Window:
-    """reset: seconds until it ends. A limit of 0 has no first use that could begin a minute, so that is always one off."""
+    """reset: seconds until it ends. A limit of 0 has no first use that could begin its minute: it is a whole one."""
     return Window(limit.most, max(0, limit.most - used), reset if limit.most else MINUTE)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use
 from server.accounts.reports.usage import By, Reports
 from server.core import Caller, Usage
 from server.errors import InsufficientCredits, InvalidRequest, NotFound, Unavailable
+from server.storage.clock import utc_now
 
 if TYPE_CHECKING:
     from tests.accounts.conftest import Clock
@@ -24,11 +25,12 @@ pytestmark = pytest.mark.anyio
 
 Customer = Callable[[str], Awaitable[Caller]]
 D = Decimal
+NO_PROCESS = 2**31 - 1
 
 
 @pytest.fixture
 async def ledger(accounts: Accounts, clock: "Clock") -> AsyncIterator[Ledger]:
-    opened = Ledger(accounts.database, now=clock)
+    opened = Ledger(accounts.database, clock, Instance(clock.by_database))
     await opened.start()
     yield opened
     assert await opened.discrepancies() == []
@@ -236,12 +238,14 @@ async def test_the_holds_of_a_server_that_died_are_given_back_at_the_next_start(
     accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
 ) -> None:
     caller = await customer("1")
-    here = Process.current()
-    dead = Ledger(accounts.database, clock, Instance(clock, Process(here.host, here.pid, here.started - 1000)))
+    dead = Ledger(accounts.database, clock, Instance(clock.by_database))
     await dead.reconcile()
     lost = await dead.hold(caller, "req_lost", D("0.4"))
     kept = await ledger.hold(caller, "req_kept", D("0.1"))
-    fresh = Ledger(accounts.database, clock)
+    clock.forward(seconds=60)
+    await ledger.reconcile()
+    clock.forward(seconds=30)
+    fresh = Ledger(accounts.database, clock, Instance(clock.by_database))
     assert await fresh.start() == 1
     assert await ledger.balance(caller.account_id) == Balance(D("0.9"), D("0.1"), metered=True)
     assert await fresh.reconcile() == 0
@@ -256,7 +260,7 @@ async def test_a_server_on_another_host_is_dead_after_a_long_silence(
     accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
 ) -> None:
     caller = await customer("1")
-    far = Ledger(accounts.database, clock, Instance(clock, Process("elsewhere", 1, 0.0)))
+    far = Ledger(accounts.database, clock, Instance(clock.by_database, Process("elsewhere", 1, 0.0)))
     await far.reconcile()
     await far.hold(caller, "req_far", D("0.4"))
     clock.forward(seconds=89)
@@ -265,6 +269,50 @@ async def test_a_server_on_another_host_is_dead_after_a_long_silence(
     assert await ledger.reconcile() == 1
     assert (await ledger.balance(caller.account_id)).held == 0
     await far.aclose()
+
+
+async def test_a_neighbour_with_the_same_host_name_and_no_process_here_keeps_its_holds(
+    accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
+) -> None:
+    """Two containers on host networking: the number of a process in one means nothing in the other."""
+    caller = await customer("1")
+    elsewhere = Process(Process.current().host, NO_PROCESS, 0.0)
+    beside = Ledger(accounts.database, clock, Instance(clock.by_database, elsewhere))
+    await beside.start()
+    hold = await beside.hold(caller, "req_1", D("0.4"))
+    assert await ledger.reconcile() == 0
+    assert (await beside.settle(hold, [Line("pass", D("0.3"))])).charged == D("0.3")
+    await beside.aclose()
+
+
+async def test_servers_whose_clocks_differ_agree_on_who_is_at_work(accounts: Accounts, customer: Customer) -> None:
+    caller = await customer("1")
+    late = Ledger(accounts.database, lambda: utc_now() - timedelta(hours=1))
+    early = Ledger(accounts.database, lambda: utc_now() + timedelta(hours=1))
+    for one in (late, early):
+        await one.start()
+        await one.hold(caller, f"req_{id(one)}", D("0.1"))
+    assert [await one.reconcile() for one in (early, late)] == [0, 0]
+    assert (await late.balance(caller.account_id)).held == D("0.2")
+    for one in (late, early):
+        await one.aclose()
+
+
+async def test_a_server_that_was_silent_for_too_long_joins_again(
+    accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
+) -> None:
+    caller = await customer("1")
+    slow = Ledger(accounts.database, clock, Instance(clock.by_database))
+    await slow.reconcile()
+    lost = await slow.hold(caller, "req_1", D("0.4"))
+    clock.forward(seconds=90)
+    assert await ledger.reconcile() == 1
+    assert await slow.reconcile() == 0
+    assert (await slow.settle(lost, [Line("pass", D("0.4"))])).charged == 0
+    hold = await slow.hold(caller, "req_2", D("0.4"))
+    assert await ledger.reconcile() == 0
+    assert (await slow.settle(hold, [Line("pass", D("0.4"))])).charged == D("0.4")
+    await slow.aclose()
 
 
 async def test_usage_by_key_model_and_day(
@@ -324,7 +372,7 @@ async def test_every_act_of_administration_is_in_the_audit_log(accounts: Account
     assert new.key not in str(acts)
 
 
-async def test_a_database_that_can_not_write_is_told_as_an_outage(
+async def test_a_database_that_can_not_write_is_an_outage(
     ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caller = await customer("10")
