@@ -91,11 +91,14 @@ class SqliteFile:
                 self._slow_until = self._clock() + PATIENCE
                 logger.warning("the accounts database is slow: for %g s it is written to by a thread", PATIENCE)
         else:
-            done = loop.run_in_executor(self._thread, self._run_patiently, work)
-            try:
-                result = await asyncio.shield(done)
-            finally:  # who is cancelled must not leave the connection to the next before the thread has
-                await asyncio.wait([done])
+            # Who is cancelled must not leave the connection to the next before the thread has. The scope keeps anyio's
+            # cancellation off, which comes again and again; the wait keeps a task's own off.
+            with anyio.CancelScope(shield=True):
+                done = loop.run_in_executor(self._thread, self._run_patiently, work)
+                try:
+                    result = await asyncio.shield(done)
+                finally:
+                    await asyncio.wait([done])
         self._commits += 1
         if self._commits % CHECKPOINT_EVERY == 0:
             loop.run_in_executor(self._thread, self._checkpoint)
