@@ -1,6 +1,7 @@
 """GET /v1/credits and /v1/usage: what a caller may know of itself."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,8 @@ async def test_credits_tell_balance_and_what_is_held(office: "Office") -> None:
 
 async def test_an_unmetered_account_says_so(office: "Office") -> None:
     async with office.fake.client(key=await office.key("inference")) as client:
-        told = await get(client, "/v1/credits")
-        assert (told["balance"], told["held"], told["metered"]) == (0, 0, False)
+        row = await get(client, "/v1/credits")
+        assert (row["balance"], row["held"], row["metered"]) == (0, 0, False)
 
 
 async def test_a_key_sees_its_own_usage_and_a_usage_key_its_accounts(office: "Office") -> None:
@@ -66,8 +67,7 @@ async def test_a_key_sees_its_own_usage_and_a_usage_key_its_accounts(office: "Of
 
 async def test_without_auth_nobody_pays(settings: Settings, office: "Office") -> None:
     async with FakeServer(settings.model_copy(update={"auth": "off"})) as fake:
-        fake.app.state.services = office.fake.app.state.services
-        object.__setattr__(fake.app.state.services, "settings", fake.services.settings)
+        fake.app.state.services = replace(office.fake.app.state.services, settings=fake.services.settings)
         async with fake.client(key=None) as client:
             assert (await get(client, "/v1/credits"))["metered"] is False
             assert (await get(client, "/v1/usage"))["data"] == []

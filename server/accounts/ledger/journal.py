@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Dialect, Executable, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -34,6 +34,13 @@ class Known:
     account_id: str
 
 
+class OpenHold(NamedTuple):
+    """A hold that is neither settled nor released."""
+
+    account_id: str
+    amount: Decimal
+
+
 class Journal(Protocol):
     """Inside a transaction that the caller commits. A row has all of a table's columns, but for a number of its own."""
 
@@ -41,8 +48,8 @@ class Journal(Protocol):
         """What is available to these accounts, which nobody else may change until the transaction ends."""
         ...
 
-    def holds(self, references: Collection[str]) -> dict[str, Decimal]:
-        """The amounts of those that are open."""
+    def holds(self, references: Collection[str]) -> dict[str, OpenHold]:
+        """Those that are open, by their reference."""
         ...
 
     def entries(self, reference: str) -> Sequence[Known]: ...
@@ -96,9 +103,9 @@ class SqlJournal:
         rows = self._connection.execute(SELECT_BALANCES, {"ids": sorted(accounts)})
         return {row.account_id: row.available for row in rows}
 
-    def holds(self, references: Collection[str]) -> dict[str, Decimal]:
+    def holds(self, references: Collection[str]) -> dict[str, OpenHold]:
         rows = self._connection.execute(SELECT_HOLDS, {"references": list(references)})
-        return {row.reference: row.amount for row in rows}
+        return {row.reference: OpenHold(row.account_id, row.amount) for row in rows}
 
     def entries(self, reference: str) -> Sequence[Known]:
         rows = self._connection.execute(SELECT_ENTRIES, {"reference": reference})
@@ -112,8 +119,8 @@ class SqlJournal:
 
 
 def _instant(value: datetime) -> str:
-    """As SQLAlchemy stores an instant in SQLite."""
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    """As SQLAlchemy stores an instant in SQLite: 2026-11-21 12:00:00.000000, in UTC and without saying so."""
+    return value.astimezone(UTC).isoformat(" ", "microseconds").removesuffix("+00:00")
 
 
 class Prepared:
@@ -174,19 +181,17 @@ class SqliteJournal:
         self._connection = connection
 
     def balances(self, accounts: Collection[str]) -> dict[str, Decimal]:
-        return self._amounts("SELECT available FROM balances WHERE account_id = ?", accounts)
+        rows = self._look_up("SELECT available FROM balances WHERE account_id = ?", accounts)
+        return {account: from_nano(available) for account, (available,) in rows}
 
-    def holds(self, references: Collection[str]) -> dict[str, Decimal]:
-        return self._amounts("SELECT amount FROM holds WHERE reference = ?", references)
+    def holds(self, references: Collection[str]) -> dict[str, OpenHold]:
+        rows = self._look_up("SELECT account_id, amount FROM holds WHERE reference = ?", references)
+        return {reference: OpenHold(account_id, from_nano(amount)) for reference, (account_id, amount) in rows}
 
-    def _amounts(self, question: str, names: Collection[str]) -> dict[str, Decimal]:
-        # One by one: a look-up by its key takes two microseconds, a list of names as long to be written and read.
-        amounts = {}
-        for name in names:
-            row = self._connection.execute(question, (name,)).fetchone()
-            if row is not None:
-                amounts[name] = from_nano(row[0])
-        return amounts
+    def _look_up(self, question: str, names: Collection[str]) -> list[tuple[str, Any]]:
+        # One by one: a row is found by its key sooner than a list of keys is written and read.
+        rows = ((name, self._connection.execute(question, (name,)).fetchone()) for name in names)
+        return [(name, row) for name, row in rows if row is not None]
 
     def entries(self, reference: str) -> Sequence[Known]:
         question = "SELECT kind, amount, account_id FROM ledger_entries WHERE reference = ?"

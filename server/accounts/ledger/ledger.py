@@ -76,10 +76,14 @@ class Ledger:
     # ------------------------------------------------------------ a request's steps
 
     async def hold(self, caller: Caller, reference: str, most: Decimal, least: Decimal | None = None) -> Hold:
-        """Set aside what a request may cost: `most`, or as much of it as there is, but `least` or more of it.
+        """Set aside what a request may cost: all of `most`, or what the account has, if that is `least` or more.
 
-        Without `least` it is all of `most` or nothing. `Hold.amount` is what was set aside. Callers without meter
-        are never asked. Raises InsufficientCredits, with the cost and what is left in the message.
+        An account has 3 credits. With most=5 and least=2 the hold's `amount` is 3. With least=4, or without `least`,
+        which is then `most`, it raises InsufficientCredits, with the cost and what is left in its message. From a
+        caller without meter nothing is held, and it is never refused.
+
+        reference: the request's own id, up to 64 characters, no two requests alike. Under one reference one hold is
+        made: the second time, the answer is the first one. Raises InternalError where another account has it.
         """
         most = bound_of(most)
         least = most if least is None else min(bound_of(least), most)
@@ -99,8 +103,9 @@ class Ledger:
     async def settle(self, hold: Hold, lines: Sequence[Line], use: Use | None = None) -> Settlement:
         """Turn a hold into what the work costs, a line for each pass, and note what was used.
 
-        No more than the hold is charged. The second time, and after a release, nothing happens and what was
-        charged before is told. Call it before the last byte of the answer: a crash after it costs nothing.
+        No more than the hold is charged: of 0.8 credits under a hold of 0.5, 0.5 are. The second time, and after a
+        release, nothing happens, and the answer is what was charged before. Call it before the last byte of the
+        answer leaves: a crash after it costs nothing.
         """
         exact = tuple(Line(line.name, cost_of(line.amount)) for line in lines)
         if any(line.amount < 0 for line in exact):
@@ -209,7 +214,7 @@ class Ledger:
         One that died less than SILENCE ago still counts as at work; a later beat gives its holds back.
         """
         released = await self.reconcile()
-        self._heart = asyncio.create_task(self._beat())
+        self._heart = asyncio.create_task(self._go_on_beating())
         return released
 
     async def reconcile(self) -> int:
@@ -224,14 +229,18 @@ class Ledger:
             logger.warning("gave back %d holds of server processes that died", len(orphans))
         return len(orphans)
 
-    async def _beat(self) -> None:
+    async def beat(self) -> None:
+        """What is done every BEAT: reconcile, and write the bills that could not be written before."""
+        try:
+            await self.reconcile()
+            await self._post_unwritten()
+        except (*OUTAGE, Unavailable) as error:
+            logger.warning("the accounts database does not answer: %s", error)
+
+    async def _go_on_beating(self) -> None:
         while True:
             await asyncio.sleep(BEAT.total_seconds())
-            try:
-                await self.reconcile()
-                await self._post_unwritten()
-            except (*OUTAGE, Unavailable) as error:
-                logger.warning("the accounts database does not answer: %s", error)
+            await self.beat()
 
     async def aclose(self) -> None:
         """Write what is under way and leave. The database stays open: it is not the ledger's own."""

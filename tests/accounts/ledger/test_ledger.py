@@ -15,7 +15,7 @@ from server.accounts.ledger.ledger import Ledger
 from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use
 from server.accounts.reports.usage import By, Reports
 from server.core import Caller, Usage
-from server.errors import InsufficientCredits, InvalidRequest, NotFound, Unavailable
+from server.errors import InsufficientCredits, InternalError, InvalidRequest, NotFound, Unavailable
 from server.storage.clock import utc_now
 
 if TYPE_CHECKING:
@@ -115,6 +115,25 @@ async def test_a_reference_whose_hold_is_closed_can_not_be_held_again(ledger: Le
     # the one bad step of a shared transaction did not take the others with it
     assert all(isinstance(hold, Hold) for hold in held)
     assert await ledger.balance(caller.account_id) == Balance(D("0.7"), D("0.3"), metered=True)
+
+
+async def test_a_reference_belongs_to_the_account_that_held_under_it(ledger: Ledger, customer: Customer) -> None:
+    """A request's id is its reference. Were two alike, one account would be given back what another had set aside."""
+    one, two = await customer("1"), await customer("1")
+    hold = await ledger.hold(one, "req_1", D("0.5"))
+    with pytest.raises(InternalError):
+        await ledger.hold(two, "req_1", D("0.5"))
+    assert (await ledger.balance(two.account_id)).available == 1
+    await ledger.release(hold)
+    assert (await ledger.balance(one.account_id)).available == 1
+
+
+async def test_a_reference_of_any_form_will_do(ledger: Ledger, customer: Customer) -> None:
+    caller = await customer("1")
+    for reference in ("req_" + "0123456789abcdef" * 2, "é", "x" * 64):
+        await ledger.settle(await ledger.hold(caller, reference, D("0.5")), [Line("pass", D("0.1"))], use())
+    references = [reference for reference, kind, _ in await lines_of(ledger, caller.account_id) if kind == "charge"]
+    assert references == ["req_" + "0123456789abcdef" * 2, "é", "x" * 64]
 
 
 async def test_a_released_hold_costs_nothing_even_if_it_is_settled_later(ledger: Ledger, customer: Customer) -> None:
@@ -373,7 +392,7 @@ async def test_every_act_of_administration_is_in_the_audit_log(accounts: Account
 
 
 async def test_a_database_that_can_not_write_is_an_outage(
-    ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch
+    accounts: Accounts, ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caller = await customer("10")
 
@@ -381,7 +400,7 @@ async def test_a_database_that_can_not_write_is_an_outage(
         raise OperationalError("insert", None, Exception("database or disk is full"))
 
     with monkeypatch.context() as broken:
-        broken.setattr(ledger._database, "run", full)
+        broken.setattr(accounts.database, "run", full)
         with pytest.raises(Unavailable, match="can't be written") as raised:
             await ledger.hold(caller, "one", D("1"))
     assert "disk" not in raised.value.message
@@ -390,7 +409,7 @@ async def test_a_database_that_can_not_write_is_an_outage(
 
 @pytest.mark.parametrize("failure", [OperationalError("insert", None, Exception("locked")), ConnectionRefusedError()])
 async def test_a_bill_waits_for_a_database_that_is_down(
-    ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch, failure: Exception
+    accounts: Accounts, ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     caller = await customer("10")
     holds = [await ledger.hold(caller, name, D("2")) for name in ("one", "two", "three")]
@@ -402,12 +421,12 @@ async def test_a_bill_waits_for_a_database_that_is_down(
         raise failure
 
     with monkeypatch.context() as broken:
-        broken.setattr(ledger._database, "run", down)
+        broken.setattr(accounts.database, "run", down)
         closing = [ledger.settle(hold, [Line("pass", D("0.5"))]) for hold in holds[:2]] + [ledger.release(holds[2])]
         outcomes = await asyncio.gather(*closing, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == 3 * [Unavailable]
         assert tries == 1  # an outage concerns all: each for itself would only wait as long again
-        await ledger._post_unwritten()
+        await ledger.beat()
     assert (await ledger.balance(caller.account_id)).held == 6
     await ledger.aclose()  # the last chance
     assert await ledger.balance(caller.account_id) == Balance(D("9"), D("0"), metered=True)
