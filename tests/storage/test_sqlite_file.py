@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 from server.storage.sqlite_file import PATIENCE, SLOW, SqliteFile, into_wal
@@ -105,6 +106,22 @@ async def test_who_is_cancelled_while_it_waits_leaves_no_transaction_behind(file
     other.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    await file.run(adding(2))
+    assert numbers(path) == [0, 1, 2]
+
+
+async def test_a_scope_that_is_cancelled_while_it_waits_lets_the_work_end(file: SqliteFile, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with anyio.create_task_group() as group:
+        group.start_soon(file.run, adding(1))
+        await asyncio.sleep(0)
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            for _ in range(10):  # anyio cancels anew each time
+                await asyncio.sleep(0)
+            other.execute("COMMIT")
+    other.close()
     await file.run(adding(2))
     assert numbers(path) == [0, 1, 2]
 

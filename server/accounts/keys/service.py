@@ -33,7 +33,7 @@ LOCAL = "local"
 class Accounts:
     """Accounts and their keys. Build it with `open`, close it with `aclose` or `async with`.
 
-    Changes are made one at a time over all processes that share the database, and each is in the audit log.
+    Changes are made one at a time over all processes that share the database.
     """
 
     def __init__(self, database: Database, secret: bytes, now: Callable[[], datetime] = utc_now) -> None:

@@ -1,8 +1,6 @@
 """The ledger, on SQLite and on PostgreSQL: exact, idempotent, never overspent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -10,51 +8,16 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from server.accounts.keys.service import Accounts
-from server.accounts.ledger.instances import Instance, Process
 from server.accounts.ledger.ledger import Ledger
-from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use
-from server.accounts.reports.usage import By, Reports
-from server.core import Caller, Usage
+from server.accounts.ledger.terms import Balance, Hold, Line, Settlement
+from server.accounts.reports.usage import Reports
 from server.errors import InsufficientCredits, InternalError, InvalidRequest, NotFound, Unavailable
-from server.storage.clock import utc_now
+from tests.accounts.ledger.customers import Customer, D, use
 
 if TYPE_CHECKING:
     from tests.accounts.conftest import Clock
 
 pytestmark = pytest.mark.anyio
-
-Customer = Callable[[str], Awaitable[Caller]]
-D = Decimal
-NO_PROCESS = 2**31 - 1
-
-
-@pytest.fixture
-async def ledger(accounts: Accounts, clock: "Clock") -> AsyncIterator[Ledger]:
-    opened = Ledger(accounts.database, clock, Instance(clock.by_database))
-    await opened.start()
-    yield opened
-    assert await opened.discrepancies() == []
-    await opened.aclose()
-
-
-@pytest.fixture
-def customer(accounts: Accounts, ledger: Ledger) -> Customer:
-    """A caller whose metered account was granted so many credits."""
-
-    async def create(granted: str) -> Caller:
-        account = await accounts.create_account(f"customer {len(await accounts.list_accounts())}")
-        if D(granted):
-            await ledger.grant(account.id, D(granted), "for a test")
-        caller = await accounts.authenticate((await accounts.create_key(account=account.id)).key)
-        assert caller is not None
-        assert caller.metered
-        return caller
-
-    return create
-
-
-def use(prompt: int = 10, completion: int = 25, model: str = "gpt-4o") -> Use:
-    return Use(model, "smollm2", "chat", Usage(prompt_tokens=prompt, completion_tokens=completion))
 
 
 async def lines_of(ledger: Ledger, account_id: str) -> list[tuple[str, str, Decimal]]:
@@ -251,144 +214,6 @@ async def test_credits_can_be_taken_back_but_not_below_zero(ledger: Ledger, cust
         await ledger.grant("acct_0", D(1))
     with pytest.raises(NotFound):
         await ledger.balance("acct_0")
-
-
-async def test_the_holds_of_a_server_that_died_are_given_back_at_the_next_start(
-    accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
-) -> None:
-    caller = await customer("1")
-    dead = Ledger(accounts.database, clock, Instance(clock.by_database))
-    await dead.reconcile()
-    lost = await dead.hold(caller, "req_lost", D("0.4"))
-    kept = await ledger.hold(caller, "req_kept", D("0.1"))
-    clock.forward(seconds=60)
-    await ledger.reconcile()
-    clock.forward(seconds=30)
-    fresh = Ledger(accounts.database, clock, Instance(clock.by_database))
-    assert await fresh.start() == 1
-    assert await ledger.balance(caller.account_id) == Balance(D("0.9"), D("0.1"), metered=True)
-    assert await fresh.reconcile() == 0
-    # one that was wrongly taken for dead can't charge what was given back
-    assert (await dead.settle(lost, [Line("pass", D("0.4"))])).charged == 0
-    assert (await ledger.settle(kept, [Line("pass", D("0.1"))])).charged == D("0.1")
-    await fresh.aclose()
-    await dead.aclose()
-
-
-async def test_a_server_on_another_host_is_dead_after_a_long_silence(
-    accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
-) -> None:
-    caller = await customer("1")
-    far = Ledger(accounts.database, clock, Instance(clock.by_database, Process("elsewhere", 1, 0.0)))
-    await far.reconcile()
-    await far.hold(caller, "req_far", D("0.4"))
-    clock.forward(seconds=89)
-    assert await ledger.reconcile() == 0
-    clock.forward(seconds=1)
-    assert await ledger.reconcile() == 1
-    assert (await ledger.balance(caller.account_id)).held == 0
-    await far.aclose()
-
-
-async def test_a_neighbour_with_the_same_host_name_and_no_process_here_keeps_its_holds(
-    accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
-) -> None:
-    """Two containers on host networking: the number of a process in one means nothing in the other."""
-    caller = await customer("1")
-    elsewhere = Process(Process.current().host, NO_PROCESS, 0.0)
-    beside = Ledger(accounts.database, clock, Instance(clock.by_database, elsewhere))
-    await beside.start()
-    hold = await beside.hold(caller, "req_1", D("0.4"))
-    assert await ledger.reconcile() == 0
-    assert (await beside.settle(hold, [Line("pass", D("0.3"))])).charged == D("0.3")
-    await beside.aclose()
-
-
-async def test_servers_whose_clocks_differ_agree_on_who_is_at_work(accounts: Accounts, customer: Customer) -> None:
-    caller = await customer("1")
-    late = Ledger(accounts.database, lambda: utc_now() - timedelta(hours=1))
-    early = Ledger(accounts.database, lambda: utc_now() + timedelta(hours=1))
-    for one in (late, early):
-        await one.start()
-        await one.hold(caller, f"req_{id(one)}", D("0.1"))
-    assert [await one.reconcile() for one in (early, late)] == [0, 0]
-    assert (await late.balance(caller.account_id)).held == D("0.2")
-    for one in (late, early):
-        await one.aclose()
-
-
-async def test_a_server_that_was_silent_for_too_long_joins_again(
-    accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
-) -> None:
-    caller = await customer("1")
-    slow = Ledger(accounts.database, clock, Instance(clock.by_database))
-    await slow.reconcile()
-    lost = await slow.hold(caller, "req_1", D("0.4"))
-    clock.forward(seconds=90)
-    assert await ledger.reconcile() == 1
-    assert await slow.reconcile() == 0
-    assert (await slow.settle(lost, [Line("pass", D("0.4"))])).charged == 0
-    hold = await slow.hold(caller, "req_2", D("0.4"))
-    assert await ledger.reconcile() == 0
-    assert (await slow.settle(hold, [Line("pass", D("0.4"))])).charged == D("0.4")
-    await slow.aclose()
-
-
-async def test_usage_by_key_model_and_day(
-    accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
-) -> None:
-    one, two = await customer("10"), await customer("10")
-    for number, (caller, model) in enumerate([(one, "gpt-4o"), (one, "gpt-4o"), (one, "o3-mini"), (two, "gpt-4o")]):
-        hold = await ledger.hold(caller, f"req_{number}", D(1))
-        await ledger.settle(hold, [Line("pass", D("0.1"))], use(model=model))
-        clock.forward(hours=8)
-    reports = Reports(accounts.database)
-    by_model = await reports.usage([By.MODEL])
-    assert [(line.group[By.MODEL], line.requests, line.cost) for line in by_model] == [
-        ("gpt-4o", 3, D("0.3")),
-        ("o3-mini", 1, D("0.1")),
-    ]
-    by_day = await reports.usage([By.DAY], account_id=one.account_id)
-    assert [(line.group[By.DAY], line.requests) for line in by_day] == [("2026-11-21", 2), ("2026-11-22", 1)]
-    by_key = await reports.usage([By.KEY, By.MODEL], since=date(2026, 11, 22))
-    assert {(line.group[By.KEY], line.group[By.MODEL]) for line in by_key} == {
-        (one.key_id, "o3-mini"),
-        (two.key_id, "gpt-4o"),
-    }
-    [everything] = await reports.usage()
-    assert (everything.requests, everything.prompt_tokens, everything.completion_tokens) == (4, 40, 100)
-    [nothing] = await reports.usage(until=date(2020, 1, 1))
-    assert (nothing.requests, nothing.prompt_tokens, nothing.cost) == (0, 0, D(0))
-
-
-async def test_media_are_counted_in_their_own_units(accounts: Accounts, ledger: Ledger, customer: Customer) -> None:
-    caller = await customer("10")
-    hold = await ledger.hold(caller, "req_1", D(1))
-    spoken = Usage(audio_seconds=1.2345, characters=120, images=2)
-    await ledger.settle(hold, [Line("pass", D("0.1"))], Use("tts-1", "piper", "speech", spoken))
-    [line] = await Reports(accounts.database).usage([By.TASK, By.SERVED_BY])
-    assert line.group == {By.TASK: "speech", By.SERVED_BY: "piper"}
-    assert (line.audio_seconds, line.characters, line.images) == (1.234, 120, 2)
-
-
-async def test_every_act_of_administration_is_in_the_audit_log(accounts: Accounts, ledger: Ledger) -> None:
-    account = await accounts.create_account("team", actor="key_admin")
-    new = await accounts.create_key(account="team", name="laptop", scopes={"usage", "inference"})
-    await ledger.grant(account.id, D("2.50"), "welcome", actor="key_admin")
-    await accounts.revoke_key(new.record.id)
-    reports = Reports(accounts.database)
-    acts = await reports.acts()
-    assert [(act.actor, act.action, act.target) for act in acts] == [
-        ("local", "key.revoke", new.record.id),
-        ("key_admin", "credits.grant", account.id),
-        ("local", "key.create", new.record.id),
-        ("key_admin", "account.create", account.id),
-    ]
-    assert acts[1].details["credits"] == "2.5"
-    assert acts[1].details["note"] == "welcome"
-    assert acts[2].details == {"account": account.id, "name": "laptop", "scopes": ["inference", "usage"]}
-    assert [act.action for act in await reports.acts(limit=1, before=acts[0].id)] == ["credits.grant"]
-    assert new.key not in str(acts)
 
 
 async def test_a_database_that_can_not_write_is_an_outage(
