@@ -16,6 +16,7 @@ from server.errors import Unavailable
 async def get_administration(services: ServicesDep) -> Administration:
     """Raises Unavailable on a server that was put together without accounts."""
     accounts, ledger, reports = services.accounts, services.ledger, services.reports
+    # Whoever only authenticates, as the accounts of a test's server do, has nothing to administer.
     if not isinstance(accounts, Accounts) or ledger is None or reports is None:
         raise Unavailable("This server keeps no accounts.")
     return Administration(accounts, ledger, reports)
