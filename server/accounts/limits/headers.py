@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from server.accounts.limits.windows import Kind, Limit, Window
 
-NO_LIMIT = 2**31 - 1
+MOST_SHOWN = 2**31 - 1
 """Shown as limit and remainder of a kind without limit. Clients read headers as numbers, most into 32 bits."""
-ENDLESS = Window(NO_LIMIT, NO_LIMIT, 0.0)
+ENDLESS = Window(MOST_SHOWN, MOST_SHOWN, 0.0)
 
 
 def rate_headers(limits: Sequence[Limit], windows: Sequence[Window]) -> dict[str, str]:

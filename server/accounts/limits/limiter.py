@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from server.accounts.keys.identity import NO_LIMITS
 from server.accounts.limits.headers import duration, rate_headers, retry_after
 from server.accounts.limits.memory_windows import MemoryWindows
 from server.accounts.limits.windows import Limit, Whose, Window, Windows
 from server.core import Caller, Limits
 from server.errors import RateLimited
-
-UNLIMITED = Limits()
 
 
 class Ticket:
@@ -57,7 +56,7 @@ class RateLimiter:
 
         Raises RateLimited, which says when to come again, and Unavailable where the counts can't be read.
         """
-        if caller.limits == UNLIMITED and caller.account_limits == UNLIMITED:
+        if caller.limits == NO_LIMITS and caller.account_limits == NO_LIMITS:
             yield Ticket()
             return
         limits = _limits(caller)
