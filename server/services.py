@@ -11,7 +11,7 @@ import anyio
 
 from server.accounts.keys.service import Accounts
 from server.accounts.ledger.ledger import Ledger
-from server.accounts.ratelimit import RateLimiter
+from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import Reports
 from server.api.deps import Services
 from server.api.openai.image_store import ImageStore

@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 from fastapi import FastAPI
 
-from server.accounts.ratelimit import RateLimiter
+from server.accounts.limits.limiter import RateLimiter
 from server.api.deps import Authenticator, Services
 from server.api.failed_keys import FailedKeys
 from server.api.openai.image_store import ImageStore

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from server.accounts.keys.service import Accounts
 from server.accounts.ledger.ledger import Ledger
 from server.accounts.ledger.terms import Line, Use
-from server.accounts.ratelimit import RateLimiter
+from server.accounts.limits.limiter import RateLimiter
 from server.core import Limits, Usage
 from server.settings import Settings
 

@@ -32,7 +32,7 @@ WARM_UP = 200
 """Requests of each server before the first round."""
 MODEL = "fake"
 NAMES = (("without accounts", "off"), ("with accounts", "keys"))
-TOLD = {"first": "answer begun", "whole": "answer done, less the model's time"}
+WHAT = {"first": "answer begun", "whole": "answer done, less the model's time"}
 NEVER = 10**9
 """Limits that count every request and refuse none."""
 
@@ -66,14 +66,14 @@ def accounts(
         of = {auth: [Times.of(getattr(one, what)) for one in measured[auth]] for _, auth in NAMES}
         for name, auth in NAMES:
             taken = [*chain.from_iterable(getattr(one, what) for one in measured[auth])]
-            figures[f"{TOLD[what]}, {name}"] = Times.of(taken)
-            table.add_row(f"{TOLD[what]}, {name}", *figures[f"{TOLD[what]}, {name}"].told())
+            figures[f"{WHAT[what]}, {name}"] = Times.of(taken)
+            table.add_row(f"{WHAT[what]}, {name}", *figures[f"{WHAT[what]}, {name}"].told())
         gains = [(b.median - a.median, b.p99 - a.p99) for b, a in zip(of["keys"], of["off"], strict=True)]
         added = [Spread.of(column).told(2) for column in zip(*gains, strict=True)]
-        table.add_row(f"{TOLD[what]}, added", *added, end_section=True)
-    told = {name: Times.of([sample[name] for sample in steps]) for name in STEPS}
-    told["before the work, together"] = Times.of([s["authenticate"] + s["limit"] + s["hold"] for s in steps])
-    for name, times in told.items():
+        table.add_row(f"{WHAT[what]}, added", *added, end_section=True)
+    by_step = {name: Times.of([sample[name] for sample in steps]) for name in STEPS}
+    by_step["before the work, together"] = Times.of([s["authenticate"] + s["limit"] + s["hold"] for s in steps])
+    for name, times in by_step.items():
         table.add_row(f"in process, {name}", *times.told())
     console.print(table)
     work = {name: 1000 * median(one.processor for one in measured[auth]) for name, auth in NAMES}
@@ -82,7 +82,7 @@ def accounts(
     console.print(f"others took {median(others):.0%} of the machine ({min(others):.0%}–{max(others):.0%})")
     facts: dict[str, Any] = {"load": asdict(load), "rounds": rounds, "others": others, "work_ms": work}
     facts["samples"] = {name: [asdict(one) for one in measured[auth]] for name, auth in NAMES}
-    keep(output, "accounts", {**facts, "times": {name: asdict(times) for name, times in (figures | told).items()}})
+    keep(output, "accounts", {**facts, "times": {name: asdict(times) for name, times in (figures | by_step).items()}})
     console.print(f"figures in {output}")
 
 
@@ -191,14 +191,14 @@ def _side(folder: Path, auth: str, load: Load) -> Side:
 
 async def _payer(data: Path) -> str:
     """A metered and limited key, with more credits than the load can spend."""
-    from server.accounts.books import Books
+    from server.accounts.administration import Administration
     from server.core import Limits
     from server.settings import Settings
 
     limits = Limits(requests_per_minute=NEVER, tokens_per_minute=NEVER, concurrent_requests=NEVER)
-    async with Books.open(Settings(data_dir=data)) as books:
-        account, _ = await books.create_account("payer", credits=Decimal(10**6), limits=limits)
-        return (await books.accounts.create_key(account=account.id, limits=limits)).key
+    async with Administration.open(Settings(data_dir=data)) as administration:
+        account, _ = await administration.create_account("payer", credits=Decimal(10**6), limits=limits)
+        return (await administration.accounts.create_key(account=account.id, limits=limits)).key
 
 
 async def _drive(url: str, key: str, arrivals: Sequence[float], pause: float) -> tuple[list[float], list[float]]:

@@ -51,9 +51,9 @@ def measured(models: Sequence[str], models_dir: Path, configs: Path, folder: Pat
 
 async def _payer(data: Path) -> str:
     """The key of a metered account without limits."""
-    from server.accounts.books import Books
+    from server.accounts.administration import Administration
     from server.settings import Settings
 
-    async with Books.open(Settings(data_dir=data)) as books:
-        account, _ = await books.create_account("measured", credits=CREDITS)
-        return (await books.accounts.create_key(account=account.id)).key
+    async with Administration.open(Settings(data_dir=data)) as administration:
+        account, _ = await administration.create_account("measured", credits=CREDITS)
+        return (await administration.accounts.create_key(account=account.id)).key

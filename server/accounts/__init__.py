@@ -1,1 +1,1 @@
-"""Who may call: accounts, API keys and where they are kept. `service.Accounts` is the way in."""
+"""Who may call (keys), what they pay (ledger), how fast they may go (limits), and what they used (reports)."""

@@ -148,7 +148,10 @@ class AuditRow(Base):
 
 
 class InstanceRow(Base):
-    """A running server process, so that the holds of one that has died can be told from those of one that works."""
+    """A server process at work, and when it last said so. Whose holds have no row here, has died.
+
+    host, pid and started are for people, and for servers of older versions that share the database; see `instances.py`.
+    """
 
     __tablename__ = "instances"
 

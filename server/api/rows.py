@@ -1,4 +1,4 @@
-"""The books as routes ask for them, and the answers that are made of rows."""
+"""Administration as a dependency of routes, and the answers that are made of rows."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Annotated, Any, Literal
@@ -6,22 +6,23 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query
 from starlette.responses import Response, StreamingResponse
 
-from server.accounts.books import Books
+from server.accounts.administration import Administration
 from server.accounts.keys.service import Accounts
 from server.accounts.reports.export import Row, csv_lines, json_array, to_json
 from server.api.deps import ServicesDep
 from server.errors import Unavailable
 
 
-async def get_books(services: ServicesDep) -> Books:
+async def get_administration(services: ServicesDep) -> Administration:
     """Raises Unavailable on a server that was put together without accounts."""
     accounts, ledger, reports = services.accounts, services.ledger, services.reports
+    # Whoever only authenticates, as the accounts of a test's server do, has nothing to administer.
     if not isinstance(accounts, Accounts) or ledger is None or reports is None:
         raise Unavailable("This server keeps no accounts.")
-    return Books(accounts, ledger, reports)
+    return Administration(accounts, ledger, reports)
 
 
-BooksDep = Annotated[Books, Depends(get_books)]
+AdministrationDep = Annotated[Administration, Depends(get_administration)]
 Format = Annotated[Literal["json", "csv"], Query()]
 
 

@@ -5,21 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from server.cli.database import (
-    AsJson,
-    Concurrent,
-    PerMinute,
-    TokensPerMinute,
-    amount_of,
-    limits_of,
-    print_json,
-    print_table,
-    shown,
-    with_books,
-)
+from server.cli.administration import Concurrent, PerMinute, TokensPerMinute, administer, amount_of, limits_of
+from server.cli.output import AsJson, print_json, print_table, shown
 
 if TYPE_CHECKING:
-    from server.accounts.books import Books
+    from server.accounts.administration import Administration
 
 app = typer.Typer(help="Create and list accounts, and grant them credits.", no_args_is_help=True)
 
@@ -43,8 +33,8 @@ def create(
 
     limits = limits_of(requests_per_minute, tokens_per_minute, concurrent)
     amount = None if credits is None else amount_of(credits) or None
-    account, balance = with_books(
-        lambda books: books.create_account(name, credits=amount, metered=not unmetered, limits=limits)
+    account, balance = administer(
+        lambda administration: administration.create_account(name, credits=amount, metered=not unmetered, limits=limits)
     )
     if as_json:
         print_json(account_row(account, balance))
@@ -55,7 +45,7 @@ def create(
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List accounts, the oldest first."""
-    rows = with_books(_rows)
+    rows = administer(_rows)
     if as_json:
         print_json(rows)
         return
@@ -69,7 +59,7 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def show(account: Named, as_json: AsJson = False) -> None:
     """Show one account: what it has, what is held, its limits."""
-    row = with_books(lambda books: _row(books, account))
+    row = administer(lambda administration: _row(administration, account))
     if as_json:
         print_json(row)
         return
@@ -94,12 +84,12 @@ def grant(
     """Give an account credits."""
     amount = amount_of(credits)
 
-    async def act(books: "Books") -> dict[str, Any]:
-        found = await books.accounts.find_account(account)
-        await books.ledger.grant(found.id, amount, note, reference=reference)
-        return await _row(books, found.id)
+    async def act(administration: "Administration") -> dict[str, Any]:
+        found = await administration.accounts.find_account(account)
+        await administration.ledger.grant(found.id, amount, note, reference=reference)
+        return await _row(administration, found.id)
 
-    row = with_books(act)
+    row = administer(act)
     if as_json:
         print_json(row)
     else:
@@ -121,29 +111,29 @@ def change(
     """Change what is given; a running server follows within seconds."""
     from dataclasses import asdict
 
-    told = asdict(limits_of(requests_per_minute, tokens_per_minute, concurrent))
-    limits = {name: limit for name, limit in told.items() if no_limits or limit is not None}
+    given = asdict(limits_of(requests_per_minute, tokens_per_minute, concurrent))
+    limits = {name: limit for name, limit in given.items() if no_limits or limit is not None}
 
-    async def act(books: "Books") -> dict[str, Any]:
-        changed = await books.accounts.change_account(account, metered=metered, limits=limits)
-        return await _row(books, changed.id)
+    async def act(administration: "Administration") -> dict[str, Any]:
+        changed = await administration.accounts.change_account(account, metered=metered, limits=limits)
+        return await _row(administration, changed.id)
 
-    row = with_books(act)
+    row = administer(act)
     if as_json:
         print_json(row)
     else:
         typer.echo(f"Changed {row['name']} ({row['id']}).")
 
 
-async def _rows(books: "Books") -> list[dict[str, Any]]:
+async def _rows(administration: "Administration") -> list[dict[str, Any]]:
     from server.accounts.reports.rows import account_row
 
-    balances = await books.ledger.balances()
-    return [account_row(account, balances[account.id]) for account in await books.accounts.list_accounts()]
+    balances = await administration.ledger.balances()
+    return [account_row(account, balances[account.id]) for account in await administration.accounts.list_accounts()]
 
 
-async def _row(books: "Books", id_or_name: str) -> dict[str, Any]:
+async def _row(administration: "Administration", id_or_name: str) -> dict[str, Any]:
     from server.accounts.reports.rows import account_row
 
-    account = await books.accounts.find_account(id_or_name)
-    return account_row(account, await books.ledger.balance(account.id))
+    account = await administration.accounts.find_account(id_or_name)
+    return account_row(account, await administration.ledger.balance(account.id))

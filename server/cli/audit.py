@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from server.cli.database import AsJson, print_json, print_table, shown, with_books
+from server.cli.administration import administer
+from server.cli.output import AsJson, print_json, print_table, shown
 
 
 def command(
@@ -17,7 +18,7 @@ def command(
     """List the latest acts of administration, the newest first. The actor is a key's id, or local for this command."""
     from server.accounts.reports.rows import act_row
 
-    rows = [act_row(act) for act in with_books(lambda books: books.reports.acts(limit, before))]
+    rows = [act_row(act) for act in administer(lambda administration: administration.reports.acts(limit, before))]
     if as_json:
         print_json(rows)
         return

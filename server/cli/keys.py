@@ -7,16 +7,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from server.cli.database import (
-    AsJson,
-    Concurrent,
-    PerMinute,
-    TokensPerMinute,
-    limits_of,
-    print_json,
-    print_table,
-    with_books,
-)
+from server.cli.administration import Concurrent, PerMinute, TokensPerMinute, administer, limits_of
+from server.cli.output import AsJson, print_json, print_table
 
 app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 
@@ -53,8 +45,8 @@ def create(
     expires_at = None if expires is None else _instant(expires)
     from server.accounts.reports.rows import key_row
 
-    new = with_books(
-        lambda books: books.accounts.create_key(
+    new = administer(
+        lambda administration: administration.accounts.create_key(
             account=account,
             name=name,
             scopes=_split(scopes),
@@ -79,7 +71,7 @@ def list_(
     from server.accounts.reports.rows import key_row
 
     now = datetime.now(UTC)
-    rows = [key_row(key, now) for key in with_books(lambda books: books.accounts.list_keys(account))]
+    rows = [key_row(key, now) for key in administer(lambda administration: administration.accounts.list_keys(account))]
     if as_json:
         print_json(rows)
         return
@@ -106,7 +98,7 @@ def revoke(
     """End a key for good. A running server refuses it within seconds."""
     from server.accounts.reports.rows import key_row
 
-    revoked = with_books(lambda books: books.accounts.revoke_key(key))
+    revoked = administer(lambda administration: administration.accounts.revoke_key(key))
     if as_json:
         print_json(key_row(revoked, datetime.now(UTC)))
     else:

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from server.cli.database import AsCsv, AsJson, print_pieces, with_books
+from server.cli.administration import administer
+from server.cli.output import AsCsv, AsJson, print_pieces
 
 if TYPE_CHECKING:
-    from server.accounts.books import Books
+    from server.accounts.administration import Administration
 
 app = typer.Typer(help="Export the ledger of credits, and check it.", no_args_is_help=True)
 
@@ -26,20 +27,20 @@ def export(
     if as_csv and as_json:
         raise typer.BadParameter("choose one of --csv and --json")
 
-    async def act(books: "Books") -> None:
-        account_id = None if account is None else (await books.accounts.find_account(account)).id
-        rows = books.entries(account_id, after)
+    async def act(administration: "Administration") -> None:
+        account_id = None if account is None else (await administration.accounts.find_account(account)).id
+        rows = administration.entries(account_id, after)
         await print_pieces(json_array(rows) if as_json else csv_lines(LEDGER_COLUMNS, rows))
         if as_json:
             typer.echo()
 
-    with_books(act)
+    administer(act)
 
 
 @app.command()
 def check() -> None:
     """Sum up every account's entries and compare with its balance. Ends with 1 if one differs."""
-    wrong = with_books(lambda books: books.ledger.discrepancies())
+    wrong = administer(lambda administration: administration.ledger.discrepancies())
     for account in wrong:
         typer.echo(f"{account}: the balance is not the sum of the entries", err=True)
     if wrong:

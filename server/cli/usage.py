@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from server.cli.database import AsCsv, AsJson, day_of, print_json, print_pieces, print_table, shown, with_books
+from server.cli.administration import administer, day_of
+from server.cli.output import AsCsv, AsJson, print_json, print_pieces, print_table, shown
 
 if TYPE_CHECKING:
-    from server.accounts.books import Books
+    from server.accounts.administration import Administration
 
 SELDOM = ("cached_tokens", "reasoning_tokens", "audio_seconds", "characters", "images")
 """Columns that a table leaves out where they are all zero."""
@@ -31,19 +32,19 @@ def command(
     first = None if since is None else day_of(since)
     last = None if until is None else day_of(until)
 
-    async def act(books: "Books") -> tuple[list[str], list[dict[str, Any]]]:
+    async def act(administration: "Administration") -> tuple[list[str], list[dict[str, Any]]]:
         groups = grouping(by)
-        rows = await books.usage(groups, account=account, key=key, model=model, since=first, until=last)
+        rows = await administration.usage(groups, account=account, key=key, model=model, since=first, until=last)
         if as_csv:
             await print_pieces(csv_lines(usage_columns(groups), each(rows)))
         return usage_columns(groups), rows
 
-    columns, rows = with_books(act)
+    columns, rows = administer(act)
     if as_json:
         print_json(rows)
     elif not as_csv:
-        told = [column for column in columns if column not in SELDOM or any(row[column] for row in rows)]
-        table = Table(*(column.replace("_", " ") for column in told))
+        kept = [column for column in columns if column not in SELDOM or any(row[column] for row in rows)]
+        table = Table(*(column.replace("_", " ") for column in kept))
         for row in rows:
-            table.add_row(*(shown(row[column]) for column in told))
+            table.add_row(*(shown(row[column]) for column in kept))
         print_table(table)

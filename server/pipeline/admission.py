@@ -31,7 +31,7 @@ class Bank(Protocol):
 
 
 class Ticket(Protocol):
-    """A request that the limits let in; see server/accounts/ratelimit.py."""
+    """A request that the limits let in; see server/accounts/limits/limiter.py."""
 
     @property
     def headers(self) -> dict[str, str]: ...
@@ -171,5 +171,5 @@ class Admission:
             try:
                 await charge.release()
             except SageholdError as error:
-                # The hold stays open and is given back when the server starts again.
+                # The hold stays open, and is given back by a beat once this server has ended.
                 log.error("a hold could not be released: %s", error)

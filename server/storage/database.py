@@ -1,5 +1,6 @@
 """The database: connections, units of work, migrations. SQLite by default, PostgreSQL by its URL."""
 
+import asyncio
 import logging
 import os
 import sqlite3
@@ -57,7 +58,7 @@ class Database:
         self._read = async_sessionmaker(self._engine, expire_on_commit=False)
         self._write = async_sessionmaker(self._writer, expire_on_commit=False)
         # SQLite has one writer at a time and others poll for their turn; inside one process they queue instead.
-        self._turn = anyio.Lock(fast_acquire=True) if self.sqlite else None
+        self._turn = asyncio.Lock() if self.sqlite else None
         self._file = SqliteFile(self._url.database or "") if self.sqlite else None
 
     @asynccontextmanager
@@ -76,13 +77,13 @@ class Database:
 
     async def run(self, work: Callable[[Connection | sqlite3.Connection], Result]) -> Result:
         """A short unit of work written as plain blocking code, on a bare connection where it is SQLite's."""
+        if self._turn is not None and self._file is not None:
+            # Not shielded here: in the event loop nothing waits, and where the file waits, it shields that itself.
+            async with self._turn:
+                return await self._file.run(work)
         with anyio.CancelScope(shield=True):
-            if self._turn is None or self._file is None:
-                async with self._writer.begin() as connection:
-                    result = await connection.run_sync(work)
-            else:
-                async with self._turn:
-                    result = await self._file.run(work)
+            async with self._writer.begin() as connection:
+                result = await connection.run_sync(work)
         return result
 
     async def lock(self, session: AsyncSession, number: int) -> None:
@@ -91,8 +92,9 @@ class Database:
             await session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
     @property
-    def dialect(self) -> str:
-        return self._url.get_backend_name()
+    def engine(self) -> Engine:
+        """For who watches statements and connections by SQLAlchemy's events."""
+        return self._engine.sync_engine
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring the database to `revision`, from empty or from any older one, in one transaction.
@@ -154,8 +156,8 @@ def _upgrade(connection: Connection, revision: str) -> None:
     command.upgrade(config, revision)
     reached = set(MigrationContext.configure(connection).get_current_heads())
     if reached != present:
-        logger.info("upgraded the database from %s to %s", _told(present), _told(reached))
+        logger.info("upgraded the database from %s to %s", _described(present), _described(reached))
 
 
-def _told(revisions: set[str]) -> str:
+def _described(revisions: set[str]) -> str:
     return f"schema {', '.join(sorted(revisions))}" if revisions else "empty"

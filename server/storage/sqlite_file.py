@@ -39,8 +39,8 @@ CHECKPOINT_EVERY = 500
 def into_wal(path: Path, pause: Callable[[float], None] = time.sleep) -> None:
     """Put the database into WAL mode, which lasts; from then on, `PRAGMA journal_mode=WAL` only looks.
 
-    Two connections that change a new file at once may each hold what the other waits for. SQLite then tells one of
-    them that it is locked, without waiting (sqlite3_busy_handler: "could result in a deadlock"): of two servers that
+    Two connections that change a new file at once may each hold what the other waits for. SQLite then refuses one of
+    them as locked, without waiting (sqlite3_busy_handler: "could result in a deadlock"): of two servers that
     start together one would end. Raises sqlite3.OperationalError when it is locked for longer than BUSY_TIMEOUT.
     """
     until = time.monotonic() + BUSY_TIMEOUT
@@ -70,9 +70,13 @@ class SqliteFile:
     for another process that writes, a disk that was slow just now, and checkpoints.
     """
 
-    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: str, clock: Callable[[], float] = time.monotonic, checkpoint_every: int = CHECKPOINT_EVERY
+    ) -> None:
+        """clock: seconds. checkpoint_every: in commits."""
         self._path = path
         self._clock = clock
+        self._checkpoint_every = checkpoint_every
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, "accounts")
         self._slow_run = 0
@@ -91,13 +95,16 @@ class SqliteFile:
                 self._slow_until = self._clock() + PATIENCE
                 logger.warning("the accounts database is slow: for %g s it is written to by a thread", PATIENCE)
         else:
-            done = loop.run_in_executor(self._thread, self._run_patiently, work)
-            try:
-                result = await asyncio.shield(done)
-            finally:  # who is cancelled must not leave the connection to the next before the thread has
-                await asyncio.wait([done])
+            # Who is cancelled must not leave the connection to the next before the thread has. The scope keeps anyio's
+            # cancellation off, which comes again and again; the wait keeps a task's own off.
+            with anyio.CancelScope(shield=True):
+                done = loop.run_in_executor(self._thread, self._run_patiently, work)
+                try:
+                    result = await asyncio.shield(done)
+                finally:
+                    await asyncio.wait([done])
         self._commits += 1
-        if self._commits % CHECKPOINT_EVERY == 0:
+        if self._commits % self._checkpoint_every == 0:
             loop.run_in_executor(self._thread, self._checkpoint)
         return result
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import httpx
 import pytest
 
-from server.accounts.books import Books
+from server.accounts.administration import Administration
 from server.settings import Settings
 from server.testing import FakeServer
 
@@ -16,19 +16,22 @@ class Office:
     """admin: a client with an admin key, which is `admin_id`."""
 
     fake: FakeServer
-    books: Books
+    administration: Administration
     admin: httpx.AsyncClient
     admin_id: str
 
     async def key(self, *scopes: str, account: str | None = None) -> str:
         """The text of a new key."""
-        return (await self.books.accounts.create_key(account=account, scopes=scopes)).key
+        return (await self.administration.accounts.create_key(account=account, scopes=scopes)).key
 
 
 @pytest.fixture
 async def office(settings: Settings) -> AsyncIterator[Office]:
-    async with Books.open(settings) as books, FakeServer(settings, accounts=books.accounts, bank=books.ledger) as fake:
-        fake.app.state.services = replace(fake.services, ledger=books.ledger, reports=books.reports)
-        admin = await books.accounts.create_key(name="admin", scopes=["admin"])
+    async with (
+        Administration.open(settings) as administration,
+        FakeServer(settings, accounts=administration.accounts, bank=administration.ledger) as fake,
+    ):
+        fake.app.state.services = replace(fake.services, ledger=administration.ledger, reports=administration.reports)
+        admin = await administration.accounts.create_key(name="admin", scopes=["admin"])
         async with fake.client(key=admin.key) as client:
-            yield Office(fake, books, client, admin.record.id)
+            yield Office(fake, administration, client, admin.record.id)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-def told(answer: httpx.Response) -> Any:
+def answered(answer: httpx.Response) -> Any:
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     return json.loads(answer.content, parse_float=Decimal)
@@ -37,34 +37,34 @@ def refused(answer: httpx.Response, status: int = 400) -> Any:
 async def test_an_account_is_made_found_and_listed(office: "Office") -> None:
     limits = {"requests_per_minute": 60, "concurrent_requests": 4}
     body = {"name": "team", "credits": "12.000000001", "limits": limits}
-    made = told(await office.admin.post("/admin/v1/accounts", json=body))
+    made = answered(await office.admin.post("/admin/v1/accounts", json=body))
     assert made["id"].startswith("acct_")
     assert (made["name"], made["metered"], made["held"]) == ("team", True, 0)
     assert made["balance"] == made["available"] == Decimal("12.000000001")
     assert made["limits"] == {**limits, "tokens_per_minute": None}
     for name in (made["id"], "team"):
-        assert told(await office.admin.get(f"/admin/v1/accounts/{name}")) == made
-    listing = told(await office.admin.get("/admin/v1/accounts"))
+        assert answered(await office.admin.get(f"/admin/v1/accounts/{name}")) == made
+    listing = answered(await office.admin.get("/admin/v1/accounts"))
     assert listing["object"] == "list"
     assert [account["name"] for account in listing["data"]] == ["default", "team"]
     assert listing["data"][1] == made
 
 
 async def test_credits_are_exact_as_number_and_as_string(office: "Office") -> None:
-    account = told(await office.admin.post("/admin/v1/accounts", json={"name": "team"}))
+    account = answered(await office.admin.post("/admin/v1/accounts", json={"name": "team"}))
     url = f"/admin/v1/accounts/{account['id']}/credits"
     # A double can't hold this many digits.
     answer = await office.admin.post(url, content=b'{"credits": 900000000.123456789, "note": "May"}')
     assert answer.content.startswith(b'{"account":"' + account["id"].encode() + b'","balance":900000000.123456789,')
-    balance = told(await office.admin.post(url, json={"credits": "-900000000.123456788"}))["balance"]
+    balance = answered(await office.admin.post(url, json={"credits": "-900000000.123456788"}))["balance"]
     assert balance == Decimal("0.000000001")
 
 
 async def test_a_grant_with_a_reference_counts_once(office: "Office") -> None:
-    told(await office.admin.post("/admin/v1/accounts", json={"name": "team"}))
+    answered(await office.admin.post("/admin/v1/accounts", json={"name": "team"}))
     grant = {"credits": 5, "note": "May", "reference": "invoice-7"}
     for _ in range(3):
-        assert told(await office.admin.post("/admin/v1/accounts/team/credits", json=grant))["balance"] == 5
+        assert answered(await office.admin.post("/admin/v1/accounts/team/credits", json=grant))["balance"] == 5
     again = await office.admin.post("/admin/v1/accounts/team/credits", json={**grant, "credits": 6})
     assert refused(again)["param"] == "reference"
 
@@ -91,11 +91,11 @@ WRONG_GRANTS: list[tuple[bytes, str | None]] = [
 
 
 async def test_wrong_grants_change_nothing(office: "Office") -> None:
-    told(await office.admin.post("/admin/v1/accounts", json={"name": "team"}))
+    answered(await office.admin.post("/admin/v1/accounts", json={"name": "team"}))
     for body, param in WRONG_GRANTS:
         error = refused(await office.admin.post("/admin/v1/accounts/team/credits", content=body))
         assert (error["type"], error["param"]) == ("invalid_request_error", param), body[:40]
-    assert [entry async for entry in office.books.ledger.entries()] == []
+    assert [entry async for entry in office.administration.ledger.entries()] == []
 
 
 WRONG_ACCOUNTS: list[tuple[dict[str, Any], str]] = [
@@ -112,21 +112,21 @@ WRONG_ACCOUNTS: list[tuple[dict[str, Any], str]] = [
 async def test_wrong_accounts_are_not_made(office: "Office") -> None:
     for body, param in WRONG_ACCOUNTS:
         assert refused(await office.admin.post("/admin/v1/accounts", json=body))["param"] == param
-    assert [account.name for account in await office.books.accounts.list_accounts()] == ["default"]
+    assert [account.name for account in await office.administration.accounts.list_accounts()] == ["default"]
 
 
 async def test_an_account_changes_and_its_keys_with_it(office: "Office") -> None:
-    told(await office.admin.post("/admin/v1/accounts", json={"name": "team", "limits": {"requests_per_minute": 5}}))
+    answered(await office.admin.post("/admin/v1/accounts", json={"name": "team", "limits": {"requests_per_minute": 5}}))
     key = await office.key("inference", account="team")
     async with office.fake.client(key=key) as client:
-        assert told(await client.get("/v1/credits"))["metered"]
+        assert answered(await client.get("/v1/credits"))["metered"]
         change = {"metered": False, "limits": {"tokens_per_minute": 9}}
-        changed = told(await office.admin.patch("/admin/v1/accounts/team", json=change))
+        changed = answered(await office.admin.patch("/admin/v1/accounts/team", json=change))
         assert not changed["metered"]
         assert changed["limits"] == {"requests_per_minute": 5, "tokens_per_minute": 9, "concurrent_requests": None}
-        assert not told(await client.get("/v1/credits"))["metered"]
+        assert not answered(await client.get("/v1/credits"))["metered"]
     lifted = await office.admin.patch("/admin/v1/accounts/team", json={"limits": {"requests_per_minute": None}})
-    assert told(lifted)["limits"]["requests_per_minute"] is None
+    assert answered(lifted)["limits"]["requests_per_minute"] is None
     assert refused(await office.admin.patch("/admin/v1/accounts/nobody", json={}), 404)
 
 
@@ -134,7 +134,7 @@ async def test_an_account_changes_and_its_keys_with_it(office: "Office") -> None
 
 
 async def test_a_key_is_shown_once_works_and_ends_at_once(office: "Office") -> None:
-    told(await office.admin.post("/admin/v1/accounts", json={"name": "team"}))
+    answered(await office.admin.post("/admin/v1/accounts", json={"name": "team"}))
     body = {
         "account": "team",
         "name": "laptop",
@@ -142,18 +142,18 @@ async def test_a_key_is_shown_once_works_and_ends_at_once(office: "Office") -> N
         "expires_at": "2999-01-31T00:00:00Z",
         "limits": {"requests_per_minute": 7},
     }
-    made = told(await office.admin.post("/admin/v1/keys", json=body))
+    made = answered(await office.admin.post("/admin/v1/keys", json=body))
     assert made["key"].startswith(made["prefix"])
     assert (made["scopes"], made["state"], made["limits"]["requests_per_minute"]) == (["inference"], "active", 7)
-    listed = told(await office.admin.get("/admin/v1/keys", params={"account": "team"}))["data"]
+    listed = answered(await office.admin.get("/admin/v1/keys", params={"account": "team"}))["data"]
     assert listed == [{name: value for name, value in made.items() if name != "key"}]
     async with office.fake.client(key=made["key"]) as client:
         models = (await client.get("/v1/models")).json()["data"]
         assert [model["id"] for model in models] == ["fake-chat"]
-        revoked = told(await office.admin.delete(f"/admin/v1/keys/{made['id']}"))
+        revoked = answered(await office.admin.delete(f"/admin/v1/keys/{made['id']}"))
         assert revoked["state"] == "revoked"
         assert (await client.get("/v1/models")).status_code == 401
-    assert len(told(await office.admin.get("/admin/v1/keys"))["data"]) == 2
+    assert len(answered(await office.admin.get("/admin/v1/keys"))["data"]) == 2
 
 
 WRONG_KEYS: list[tuple[dict[str, Any], str]] = [
@@ -170,7 +170,7 @@ WRONG_KEYS: list[tuple[dict[str, Any], str]] = [
 async def test_wrong_keys_are_not_made(office: "Office") -> None:
     for body, param in WRONG_KEYS:
         assert refused(await office.admin.post("/admin/v1/keys", json=body))["param"] == param
-    assert len(await office.books.accounts.list_keys()) == 1
+    assert len(await office.administration.accounts.list_keys()) == 1
 
 
 async def test_what_is_not_there_is_404(office: "Office") -> None:
@@ -190,29 +190,29 @@ async def test_what_is_not_there_is_404(office: "Office") -> None:
 
 async def work(office: "Office", account: str, key_name: str, *, times: int = 1) -> None:
     """Requests of 30 + 5 tokens that cost 0.35 each."""
-    new = await office.books.accounts.create_key(account=account, name=key_name)
-    caller = await office.books.accounts.authenticate(new.key)
+    new = await office.administration.accounts.create_key(account=account, name=key_name)
+    caller = await office.administration.accounts.authenticate(new.key)
     assert caller is not None
     for number in range(times):
-        hold = await office.books.ledger.hold(caller, f"{new.record.id}-{number}", Decimal(1))
+        hold = await office.administration.ledger.hold(caller, f"{new.record.id}-{number}", Decimal(1))
         use = Use("gpt-4o", "tiny", "chat", Usage(prompt_tokens=30, completion_tokens=5))
-        await office.books.ledger.settle(hold, [Line("answer", Decimal("0.35"))], use)
+        await office.administration.ledger.settle(hold, [Line("answer", Decimal("0.35"))], use)
 
 
 async def test_usage_is_summed_and_filtered(office: "Office") -> None:
     for name in ("red", "blue"):
-        told(await office.admin.post("/admin/v1/accounts", json={"name": name, "credits": 10}))
+        answered(await office.admin.post("/admin/v1/accounts", json={"name": name, "credits": 10}))
     await work(office, "red", "one", times=2)
     await work(office, "blue", "=two")
     usage = "/admin/v1/usage"
-    [total] = told(await office.admin.get(usage))["data"]
+    [total] = answered(await office.admin.get(usage))["data"]
     assert (total["requests"], total["prompt_tokens"], total["cost"]) == (3, 90, Decimal("1.05"))
-    by_account = told(await office.admin.get(usage, params={"by": "account,day"}))["data"]
+    by_account = answered(await office.admin.get(usage, params={"by": "account,day"}))["data"]
     assert {row["account_name"]: row["cost"] for row in by_account} == {"red": Decimal("0.7"), "blue": Decimal("0.35")}
     day = by_account[0]["day"]
-    [blue] = told(await office.admin.get(usage, params={"account": "blue", "since": day, "until": day}))["data"]
+    [blue] = answered(await office.admin.get(usage, params={"account": "blue", "since": day, "until": day}))["data"]
     assert blue["requests"] == 1
-    assert told(await office.admin.get(usage, params={"by": "model", "until": "2000-01-01"}))["data"] == []
+    assert answered(await office.admin.get(usage, params={"by": "model", "until": "2000-01-01"}))["data"] == []
     table = await office.admin.get(usage, params={"by": "key,model", "format": "csv"})
     assert table.headers["content-type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(table.text)))
@@ -241,7 +241,7 @@ async def test_wrong_questions_are_400_with_param(office: "Office") -> None:
 
 async def test_the_ledger_is_exported_whole_and_onwards(office: "Office") -> None:
     for name in ("red", "blue"):
-        told(await office.admin.post("/admin/v1/accounts", json={"name": name, "credits": 10}))
+        answered(await office.admin.post("/admin/v1/accounts", json={"name": name, "credits": 10}))
     await work(office, "red", "one")
     exported = await office.admin.get("/admin/v1/ledger", params={"account": "red", "format": "csv"})
     rows = list(csv.DictReader(io.StringIO(exported.text)))
@@ -251,23 +251,23 @@ async def test_the_ledger_is_exported_whole_and_onwards(office: "Office") -> Non
         ("release", "1", "settled"),
         ("charge", "-0.35", "answer"),
     ]
-    everything = told(await office.admin.get("/admin/v1/ledger"))["data"]
+    everything = answered(await office.admin.get("/admin/v1/ledger"))["data"]
     assert len(everything) == 5
     assert sum(row["amount"] for row in everything) == Decimal("19.65")
-    rest = told(await office.admin.get("/admin/v1/ledger", params={"after": everything[2]["id"]}))["data"]
+    rest = answered(await office.admin.get("/admin/v1/ledger", params={"after": everything[2]["id"]}))["data"]
     assert rest == everything[3:]
-    assert told(await office.admin.get("/admin/v1/ledger", params={"after": everything[-1]["id"]}))["data"] == []
+    assert answered(await office.admin.get("/admin/v1/ledger", params={"after": everything[-1]["id"]}))["data"] == []
 
 
 async def test_a_long_ledger_is_streamed(office: "Office") -> None:
-    account, _ = await office.books.create_account("team")
-    await office.books.ledger.grant(account.id, Decimal(PAGE))
-    new = await office.books.accounts.create_key(account="team")
-    caller = await office.books.accounts.authenticate(new.key)
+    account, _ = await office.administration.create_account("team")
+    await office.administration.ledger.grant(account.id, Decimal(PAGE))
+    new = await office.administration.accounts.create_key(account="team")
+    caller = await office.administration.accounts.authenticate(new.key)
     assert caller is not None
     async with create_task_group() as tasks:
         for number in range(PAGE):
-            tasks.start_soon(office.books.ledger.hold, caller, f"req_{number}", Decimal(1))
+            tasks.start_soon(office.administration.ledger.hold, caller, f"req_{number}", Decimal(1))
     authorization = office.admin.headers["authorization"]
     async with office.fake.exchange("GET", "/admin/v1/ledger", headers={"authorization": authorization}) as exchange:
         assert await exchange.start() == 200
@@ -279,14 +279,14 @@ async def test_a_long_ledger_is_streamed(office: "Office") -> None:
 
 
 async def test_every_act_is_written_down_with_its_actor(office: "Office") -> None:
-    told(await office.admin.post("/admin/v1/accounts", json={"name": "team", "credits": 1}))
-    told(await office.admin.patch("/admin/v1/accounts/team", json={"metered": False}))
-    told(await office.admin.post("/admin/v1/accounts/team/credits", json={"credits": 2, "note": "May"}))
-    key = told(await office.admin.post("/admin/v1/keys", json={"account": "team"}))
-    told(await office.admin.delete(f"/admin/v1/keys/{key['id']}"))
-    page = told(await office.admin.get("/admin/v1/audit", params={"limit": 4}))
+    answered(await office.admin.post("/admin/v1/accounts", json={"name": "team", "credits": 1}))
+    answered(await office.admin.patch("/admin/v1/accounts/team", json={"metered": False}))
+    answered(await office.admin.post("/admin/v1/accounts/team/credits", json={"credits": 2, "note": "May"}))
+    key = answered(await office.admin.post("/admin/v1/keys", json={"account": "team"}))
+    answered(await office.admin.delete(f"/admin/v1/keys/{key['id']}"))
+    page = answered(await office.admin.get("/admin/v1/audit", params={"limit": 4}))
     assert page["has_more"]
-    rest = told(await office.admin.get("/admin/v1/audit", params={"before": page["data"][-1]["id"]}))
+    rest = answered(await office.admin.get("/admin/v1/audit", params={"before": page["data"][-1]["id"]}))
     assert not rest["has_more"]
     acts = page["data"] + rest["data"]
     assert [act["action"] for act in acts] == [

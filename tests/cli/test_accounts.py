@@ -14,7 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from server.__main__ import build
-from server.accounts.books import Books
+from server.accounts.administration import Administration
 from server.accounts.ledger.terms import Line, Use
 from server.core import Usage
 from server.settings import Settings
@@ -28,64 +28,66 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     return lambda *words: CliRunner().invoke(build(words[0]), list(words))
 
 
-def told(result: Result) -> Any:
+def printed(result: Result) -> Any:
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout, parse_float=Decimal)
 
 
 def test_a_script_makes_an_account_and_a_key(call: Call, tmp_path: Path) -> None:
-    account = told(call("accounts", "create", "team", "--credits", "12.000000001", "--json"))
+    account = printed(call("accounts", "create", "team", "--credits", "12.000000001", "--json"))
     assert account["balance"] == Decimal("12.000000001")
     assert (account["held"], account["metered"]) == (0, True)
-    key = told(call("keys", "create", "--account", account["id"], "--json", "--requests-per-minute", "7"))
+    key = printed(call("keys", "create", "--account", account["id"], "--json", "--requests-per-minute", "7"))
 
     async def use() -> None:
-        async with Books.open(Settings(data_dir=tmp_path / "data")) as books:
-            caller = await books.accounts.authenticate(key["key"])
+        async with Administration.open(Settings(data_dir=tmp_path / "data")) as administration:
+            caller = await administration.accounts.authenticate(key["key"])
             assert caller is not None
             assert (caller.key_id, caller.account_id, caller.metered) == (key["id"], account["id"], True)
             assert caller.limits.requests_per_minute == 7
-            hold = await books.ledger.hold(caller, "req_1", Decimal(2))
+            hold = await administration.ledger.hold(caller, "req_1", Decimal(2))
             usage = Usage(prompt_tokens=30, completion_tokens=5)
-            await books.ledger.settle(hold, [Line("answer", Decimal("0.35"))], Use("gpt-4o", "tiny", "chat", usage))
+            await administration.ledger.settle(
+                hold, [Line("answer", Decimal("0.35"))], Use("gpt-4o", "tiny", "chat", usage)
+            )
 
     anyio.run(use)
-    assert told(call("accounts", "show", "team", "--json"))["balance"] == Decimal("11.650000001")
-    [row] = told(call("usage", "--by", "key,model", "--json"))
+    assert printed(call("accounts", "show", "team", "--json"))["balance"] == Decimal("11.650000001")
+    [row] = printed(call("usage", "--by", "key,model", "--json"))
     assert (row["key"], row["model"], row["prompt_tokens"], row["cost"]) == (key["id"], "gpt-4o", 30, Decimal("0.35"))
     assert call("usage", "--until", "2000-01-01", "--by", "day", "--csv").stdout.splitlines()[1:] == []
     assert "gpt-4o" in call("usage", "--by", "model").stdout
     entries = list(csv.DictReader(io.StringIO(call("ledger", "export", "--csv").stdout)))
     assert [entry["kind"] for entry in entries] == ["grant", "hold", "release", "charge"]
     assert sum(Decimal(entry["amount"]) for entry in entries) == Decimal("11.650000001")
-    assert told(call("ledger", "export", "--json", "--after", entries[2]["id"]))[0]["amount"] == Decimal("-0.35")
+    assert printed(call("ledger", "export", "--json", "--after", entries[2]["id"]))[0]["amount"] == Decimal("-0.35")
     assert call("ledger", "check").exit_code == 0
 
 
 def test_credits_are_granted_once_for_a_reference_and_taken_back(call: Call) -> None:
-    told(call("accounts", "create", "team", "--json"))
+    printed(call("accounts", "create", "team", "--json"))
     for _ in range(2):
-        row = told(call("accounts", "grant", "team", "10", "--note", "May", "--reference", "may", "--json"))
+        row = printed(call("accounts", "grant", "team", "10", "--note", "May", "--reference", "may", "--json"))
         assert row["balance"] == 10
-    assert told(call("accounts", "grant", "team", "-2.5", "--json"))["balance"] == Decimal("7.5")
+    assert printed(call("accounts", "grant", "team", "-2.5", "--json"))["balance"] == Decimal("7.5")
     refused = call("accounts", "grant", "team", "-8")
     assert refused.exit_code == 1
     assert "-0.5" in refused.stderr
-    acts = told(call("audit", "--json"))
+    acts = printed(call("audit", "--json"))
     assert [(act["action"], act["actor"]) for act in acts[:2]] == [("credits.grant", "local")] * 2
     assert acts[1]["details"] == {"credits": "10", "note": "May", "reference": "may"}
     assert "credits.grant" in call("audit").stdout
 
 
 def test_an_account_changes(call: Call) -> None:
-    told(call("accounts", "create", "team", "--unmetered", "--requests-per-minute", "5", "--json"))
-    row = told(call("accounts", "change", "team", "--metered", "--concurrent", "2", "--json"))
+    printed(call("accounts", "create", "team", "--unmetered", "--requests-per-minute", "5", "--json"))
+    row = printed(call("accounts", "change", "team", "--metered", "--concurrent", "2", "--json"))
     assert row["metered"]
     assert row["limits"] == {"requests_per_minute": 5, "tokens_per_minute": None, "concurrent_requests": 2}
-    row = told(call("accounts", "change", "team", "--no-limits", "--tokens-per-minute", "9", "--json"))
+    row = printed(call("accounts", "change", "team", "--no-limits", "--tokens-per-minute", "9", "--json"))
     assert row["limits"] == {"requests_per_minute": None, "tokens_per_minute": 9, "concurrent_requests": None}
     assert "9" in call("accounts", "show", "team").stdout
-    assert [row["name"] for row in told(call("accounts", "list", "--json"))] == ["team"]
+    assert [row["name"] for row in printed(call("accounts", "list", "--json"))] == ["team"]
 
 
 def test_names_are_text_and_not_markup(call: Call) -> None:
@@ -107,7 +109,7 @@ def test_names_are_text_and_not_markup(call: Call) -> None:
         (("ledger", "export", "--csv", "--json"), 2, "one of"),
     ],
 )
-def test_mistakes_are_told(call: Call, words: tuple[str, ...], status: int, message: str) -> None:
+def test_mistakes_are_explained(call: Call, words: tuple[str, ...], status: int, message: str) -> None:
     result = call(*words)
     assert (result.exit_code, result.stdout) == (status, "")
     assert message in result.stderr

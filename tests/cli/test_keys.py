@@ -71,7 +71,7 @@ def test_revoke_ends_a_key(keys: Keys, tmp_path: Path) -> None:
     assert json.loads(keys("list", "--json").stdout)[0]["state"] == "revoked"
 
 
-def test_mistakes_are_told_in_a_line(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_are_explained_in_a_line(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     unknown = keys("revoke", "key_0000")
     assert (unknown.exit_code, unknown.stdout) == (1, "")
     assert unknown.stderr == "There is no key key_0000.\n"

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from server.accounts.books import Books
+from server.accounts.administration import Administration
 from server.accounts.keys.identity import NO_LIMITS
 from server.core import Limits
 from server.settings import Settings
@@ -38,9 +38,12 @@ price: {prompt_token: 0.1, completion_token: 1}
 """Answers with one token and then works for an hour."""
 BEGIN = """
 import sys
+from datetime import timedelta
+from server.accounts.ledger import instances
 from server.cli import serve
 from server.__main__ import main
 serve.GRACE = float(sys.argv.pop(1))
+instances.SILENCE = timedelta(seconds=float(sys.argv.pop(1)))
 main()
 """
 
@@ -54,14 +57,30 @@ def settings_in(folder: Path, database_url: str) -> Settings:
 
 
 @contextmanager
-def begun(folder: Path, database_url: str, *, grace: float = 10, auth: str = "keys") -> Iterator[subprocess.Popen[str]]:
-    """A server that was just started. grace: seconds that answers get after SIGTERM. Its log is `folder`/log."""
+def begun(
+    folder: Path, database_url: str, *, grace: float = 10, silence: float = 90, auth: str = "keys"
+) -> Iterator[subprocess.Popen[str]]:
+    """A server that was just started. Its log is `folder`/log.
+
+    grace: seconds that answers get after SIGTERM. silence: seconds after which a server that does not beat is dead.
+    """
     configs = folder / "configs"
     configs.mkdir(exist_ok=True)
     for task in ("chat", "speech", "transcription", "image"):
         (configs / f"{task}.yaml").write_text(MODELS.format(task=task))
     (configs / "stuck.yaml").write_text(STUCK)
-    command = [sys.executable, "-c", BEGIN, str(grace), "serve", "--port", "0", "--model-configs", str(configs)]
+    command = [
+        sys.executable,
+        "-c",
+        BEGIN,
+        str(grace),
+        str(silence),
+        "serve",
+        "--port",
+        "0",
+        "--model-configs",
+        str(configs),
+    ]
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(
             [*command, "--data-dir", str(folder / "data"), "--auth", auth],
@@ -154,16 +173,16 @@ async def payer(
     settings: Settings, name: str, granted: Decimal | int, *, limits: Limits = NO_LIMITS, metered: bool = True
 ) -> Payer:
     """A new account with credits and a key, as `sagehold accounts` and `sagehold keys` make them."""
-    async with Books.open(settings) as books:
-        account, _ = await books.create_account(name, credits=Decimal(granted), metered=metered)
-        return Payer(account.id, (await books.accounts.create_key(account=account.id, limits=limits)).key)
+    async with Administration.open(settings) as administration:
+        account, _ = await administration.create_account(name, credits=Decimal(granted), metered=metered)
+        return Payer(account.id, (await administration.accounts.create_key(account=account.id, limits=limits)).key)
 
 
 async def lines(settings: Settings, account: str) -> list[tuple[str, Decimal]]:
     """The account's ledger as it lies in the database: kinds and amounts. Fails unless it sums up."""
-    async with Books.open(settings) as books:
-        assert await books.ledger.discrepancies() == []
-        told = [(entry.kind, entry.amount) async for entry in books.ledger.entries(account)]
+    async with Administration.open(settings) as administration:
+        assert await administration.ledger.discrepancies() == []
+        told = [(entry.kind, entry.amount) async for entry in administration.ledger.entries(account)]
     total = Decimal(0)
     for _, amount in told:
         total += amount

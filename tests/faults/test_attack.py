@@ -90,7 +90,8 @@ async def test_killed_in_the_midst_and_started_again(tmp_path: Path, database_ur
                 first = await attack(served, one.key)
     assert first[0] > 0, "nothing was in flight when it died"
     available = sum(amount for _, amount in await lines(settings, one.account))
-    with serving(tmp_path, database_url) as served:
+    # As if it came when the dead one had been silent for long enough.
+    with serving(tmp_path, database_url, silence=0) as served:
         left = await credits_of(served, one.key)
         paid = charged(await lines(settings, one.account))
         assert left == {"balance": GRANTED - sum(paid), "held": 0}

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from server.accounts.keys.service import Accounts
 from server.accounts.ledger.ledger import Ledger
 from server.accounts.ledger.terms import Balance, CloseStep, Hold, Line, Settlement, Use
-from server.accounts.ratelimit import RateLimiter
+from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import By, Reports
 from server.core import Claim, Limits, Task
 from server.errors import Overloaded, StorageFull, Unavailable

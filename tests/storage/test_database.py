@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from server.accounts.keys.identity import Account
 from server.accounts.keys.repository import AccountRepository
-from server.accounts.tables import Base
 from server.storage.database import Database, DatabaseError
+from server.storage.tables import Base
 
 pytestmark = pytest.mark.anyio
 

@@ -7,9 +7,9 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
-from server.storage import sqlite_file
 from server.storage.sqlite_file import PATIENCE, SLOW, SqliteFile, into_wal
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +110,22 @@ async def test_who_is_cancelled_while_it_waits_leaves_no_transaction_behind(file
     assert numbers(path) == [0, 1, 2]
 
 
+async def test_a_scope_that_is_cancelled_while_it_waits_lets_the_work_end(file: SqliteFile, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with anyio.create_task_group() as group:
+        group.start_soon(file.run, adding(1))
+        await asyncio.sleep(0)
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            for _ in range(10):  # anyio cancels anew each time
+                await asyncio.sleep(0)
+            other.execute("COMMIT")
+    other.close()
+    await file.run(adding(2))
+    assert numbers(path) == [0, 1, 2]
+
+
 async def test_a_slow_disk_is_left_to_the_thread_for_a_while(file: SqliteFile, watch: Watch) -> None:
     def slow(connection: sqlite3.Connection) -> int:
         watch.time += SLOW + 0.01
@@ -123,19 +139,24 @@ async def test_a_slow_disk_is_left_to_the_thread_for_a_while(file: SqliteFile, w
     assert await file.run(adding(4)) == threading.get_ident()
 
 
-async def test_the_log_is_moved_into_the_database(
-    file: SqliteFile, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite_file, "CHECKPOINT_EVERY", 3)
-    for n in (1, 2):
+async def test_the_log_is_moved_into_the_database(path: Path, tmp_path: Path) -> None:
+    file = SqliteFile(str(path), checkpoint_every=3)
+    for n in (0, 1, 2):
         await file.run(adding(n))
-    await asyncio.get_running_loop().run_in_executor(file._thread, lambda: None)  # behind the checkpoint
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    behind = asyncio.create_task(file.run(adding(3)))  # in the thread, behind the checkpoint
+    await asyncio.sleep(0)
+    other.execute("COMMIT")
+    other.close()
+    await behind
     shutil.copy(path, tmp_path / "without-log.db")
     assert numbers(tmp_path / "without-log.db") == [0, 1, 2]
+    await file.aclose()
 
 
 def test_who_comes_to_a_new_file_while_another_reads_it_waits(path: Path) -> None:
-    """Of two first starts at once, SQLite told one that the file was locked."""
+    """Of two first starts at once, SQLite refused one as locked."""
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM numbers").fetchall()

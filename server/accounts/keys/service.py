@@ -1,53 +1,46 @@
-"""Accounts and keys: authenticate callers; create, list and revoke."""
+"""Accounts and keys: create, change, list and revoke."""
 
-import asyncio
-import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import anyio
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts.audit import AuditLog
 from server.accounts.keys import credentials
+from server.accounts.keys.authentication import Authentication
 from server.accounts.keys.identity import DEFAULT_SCOPES, NO_LIMITS, SCOPES, Account, ApiKey, NewKey
 from server.accounts.keys.repository import AccountRepository, KeyRepository
 from server.accounts.keys.secret import load_secret
-from server.accounts.keys.verified import Verified, VerifiedKeys
 from server.core import Caller, Limits
 from server.errors import InvalidRequest, NotFound
 from server.settings import Settings
 from server.storage.clock import utc_now
 from server.storage.database import Database
 
-logger = logging.getLogger(__name__)
-
 DEFAULT_ACCOUNT = "default"
 NAME_LENGTH = 64
-# How long another process's revocation may go unnoticed here.
-VERIFIED_LIFETIME = timedelta(seconds=3)
-# `last_used_at` is for people; writing it at every request would cost more than it tells.
-TOUCH_INTERVAL = timedelta(minutes=1)
 CHANGE_LOCK = 0x5A6E_0002
 # Who acts, where nobody called: a person at the command line of this machine.
 LOCAL = "local"
 
 
 class Accounts:
-    """The way into the accounts database. Build it with `open`, close it with `aclose` or `async with`."""
+    """Accounts and their keys. Build it with `open`, close it with `aclose` or `async with`.
+
+    Changes are made one at a time over all processes that share the database.
+    """
 
     def __init__(self, database: Database, secret: bytes, now: Callable[[], datetime] = utc_now) -> None:
         self._database = database
         self._secret = secret
         self._now = now
-        self._verified = VerifiedKeys(VERIFIED_LIFETIME)
-        self._lookups: dict[tuple[int, bytes], asyncio.Task[Caller | None]] = {}
-        self._touches: set[asyncio.Task[None]] = set()
+        self._authentication = Authentication(database, secret, now)
 
     @classmethod
     async def open(cls, settings: Settings, now: Callable[[], datetime] = utc_now) -> Self:
@@ -61,56 +54,9 @@ class Accounts:
             raise
         return cls(database, secret, now)
 
-    # ------------------------------------------------------------ who is calling
-
-    async def authenticate(self, key: str) -> Caller | None:
-        """The caller that a key stands for, or None for one that is unknown, revoked or expired.
-
-        An answer is remembered for VERIFIED_LIFETIME; a change made through this object counts at once.
-        """
-        if not credentials.plausible(key):
-            return None
-        fingerprint = credentials.fingerprint(key, self._secret)
-        caller = self._verified.get(fingerprint, self._now())
-        if caller is not None:
-            return caller
-        # Requests that arrive together with the same key share one look-up, but none that began before a change.
-        # It is a task of its own, because the request that began it may be cancelled while the others still wait.
-        sharing = (self._verified.generation, fingerprint)
-        lookup = self._lookups.get(sharing)
-        if lookup is None:
-            lookup = asyncio.create_task(self._look_up(credentials.lookup_prefix(key), fingerprint))
-            self._lookups[sharing] = lookup
-            lookup.add_done_callback(lambda _: self._lookups.pop(sharing, None))
-        return await asyncio.shield(lookup)
-
-    async def _look_up(self, prefix: str, fingerprint: bytes) -> Caller | None:
-        generation = self._verified.generation
-        now = self._now()
-        async with self._database.read() as session:
-            candidates = await KeyRepository(session).with_prefix(prefix)
-        for record, known, account in candidates:
-            if credentials.matches(known, fingerprint) and record.usable(now):
-                caller = Caller(
-                    key_id=record.id,
-                    account_id=account.id,
-                    scopes=record.scopes,
-                    models=record.models,
-                    metered=account.metered,
-                    limits=record.limits,
-                    account_limits=account.limits,
-                )
-                self._verified.add(fingerprint, Verified(caller, now, record.expires_at), generation)
-                if record.last_used_at is None or now - record.last_used_at >= TOUCH_INTERVAL:
-                    touch = asyncio.create_task(self._touch(record.id, now))
-                    self._touches.add(touch)
-                    touch.add_done_callback(self._touches.discard)
-                return caller
-        return None
-
-    async def _touch(self, key_id: str, at: datetime) -> None:
-        async with self._database.write() as session:
-            await KeyRepository(session).touch(key_id, at)
+    def authenticate(self, key: str) -> Coroutine[Any, Any, Caller | None]:
+        """The caller that a key stands for, or None; see `Authentication`. A change made here counts at once."""
+        return self._authentication.authenticate(key)
 
     # ------------------------------------------------------------ keys
 
@@ -257,8 +203,8 @@ class Accounts:
             _check_limits(changed.limits)
             if changed != account:
                 await AccountRepository(session).change(changed)
-                told: dict[str, object] = {"metered": changed.metered, "limits": asdict(changed.limits)}
-                await self._note(session, actor, "account.change", account.id, told)
+                details: dict[str, object] = {"metered": changed.metered, "limits": asdict(changed.limits)}
+                await self._note(session, actor, "account.change", account.id, details)
             return changed
 
     async def find_account(self, id_or_name: str) -> Account:
@@ -307,19 +253,15 @@ class Accounts:
 
     @asynccontextmanager
     async def _changing(self) -> AsyncGenerator[AsyncSession, None]:
-        """A unit of work on accounts and keys, one at a time over all processes; verified keys are asked anew."""
+        """A unit of work on accounts and keys, one at a time over all processes; afterwards keys are looked up anew."""
         async with self._database.write() as session:
             await self._database.lock(session, CHANGE_LOCK)
             yield session
-        self._verified.forget()
+        self._authentication.forget()
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):
-            pending = (*self._lookups.values(), *self._touches)
-            results = await asyncio.gather(*pending, return_exceptions=True)
-            for failure in results:
-                if isinstance(failure, BaseException):
-                    logger.warning("the accounts database failed while closing: %s", failure)
+            await self._authentication.aclose()
             await self._database.aclose()
 
     async def __aenter__(self) -> Self:

@@ -1,26 +1,38 @@
-"""Which server processes are at work on this database: the holds of one that has died must be given back."""
+"""Which server processes are at work on this database: the holds of one that has died must be given back.
+
+A process says that it is at work by a beat, and is taken for dead after a silence. Nothing else counts. The number of a
+process means nothing in another container, even where containers share the name of their host. Who asked the system for
+it would give back the holds of a neighbour that works.
+"""
 
 import os
 import platform
 import secrets
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import psutil
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts.tables import InstanceRow
+from server.storage.clock import DatabaseClock, database_time
 
-# A process of another host that was not seen for so long is dead; one of this host is asked for directly.
-SILENCE = timedelta(seconds=90)
 BEAT = timedelta(seconds=15)
+SILENCE = timedelta(seconds=90)
+"""After so long without a beat a process is taken for dead. Six beats may be lost to a busy machine or database.
+
+One that is taken for dead and is not gives its work away: it can't charge what was given back. If the database's clock
+is set forward by more than this, that happens to every process but the first to beat after it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process by its host, its number and the time it began, since numbers are used again."""
+    """A process by its host, its number and the time it began: for people who look at the table.
+
+    Nothing here decides by it. Servers of older versions that share the database do, so it has to be true.
+    """
 
     host: str
     pid: int
@@ -30,26 +42,19 @@ class Process:
     def current(cls) -> "Process":
         return cls(platform.node(), os.getpid(), psutil.Process().create_time())
 
-    def alive(self) -> bool:
-        """Only meaningful on the process's own host."""
-        try:
-            process = psutil.Process(self.pid)
-            return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.started) < 1
-        except psutil.NoSuchProcess:
-            return False
-
 
 class Instance:
     """This process among those at work."""
 
-    def __init__(self, now: Callable[[], datetime], process: Process | None = None) -> None:
+    def __init__(self, time: DatabaseClock = database_time, process: Process | None = None) -> None:
+        """time: one for all processes, since one compares it with what another has written."""
         self.id = f"inst_{secrets.token_hex(8)}"
-        self._now = now
+        self._time = time
         self._process = process or Process.current()
 
     async def beat(self, session: AsyncSession) -> None:
-        """Tell the others that this one is alive."""
-        now = self._now()
+        """Say that this process is at work, and strike those out that have been silent for SILENCE."""
+        now = await self._time(session)
         known = await session.execute(update(InstanceRow).where(InstanceRow.id == self.id).values(seen_at=now))
         if known.rowcount == 0:  # type: ignore[attr-defined]
             process = self._process
@@ -58,16 +63,9 @@ class Instance:
                     id=self.id, host=process.host, pid=process.pid, started=process.started, seen_at=now
                 )
             )
-
-    async def others_alive(self, session: AsyncSession) -> Sequence[str]:
-        """Ids of the instances at work, this one first."""
-        rows = await session.scalars(select(InstanceRow).where(InstanceRow.id != self.id))
-        return [self.id, *(row.id for row in rows if self._believed_alive(row))]
+        # One statement, so that a process that beats at this very moment is not struck out for its beat before.
+        silent = (InstanceRow.id != self.id) & (InstanceRow.seen_at <= now - SILENCE)
+        await session.execute(delete(InstanceRow).where(silent))
 
     async def leave(self, session: AsyncSession) -> None:
         await session.execute(delete(InstanceRow).where(InstanceRow.id == self.id))
-
-    def _believed_alive(self, row: InstanceRow) -> bool:
-        if row.host == self._process.host:
-            return Process(row.host, row.pid, row.started).alive()
-        return self._now() - row.seen_at < SILENCE

@@ -1,22 +1,25 @@
 """What posting reads and writes, on either kind of connection: SQLAlchemy's for PostgreSQL, a bare one for SQLite.
 
 SQLite answers a statement in microseconds; SQLAlchemy's way to it takes ten times as long, at every step of every
-request. So its statements are compiled once here, and run as they are.
+request. So its statements are compiled once, when this module is imported, and run as they are.
 """
 
-import json
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
-from sqlalchemy import Connection, Executable, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Dialect, Executable, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 from server.accounts.tables import AuditRow, BalanceRow, EntryRow, HoldRow, UsageRow
-from server.core.money import from_nano
+from server.core.money import from_nano, to_nano
+from server.storage.columns import Credits, UtcDateTime
 
 Row = Mapping[str, Any]
 Kind = Literal["entries", "holds", "closed", "balances", "usage", "audit"]
@@ -31,15 +34,22 @@ class Known:
     account_id: str
 
 
+class OpenHold(NamedTuple):
+    """A hold that is neither settled nor released."""
+
+    account_id: str
+    amount: Decimal
+
+
 class Journal(Protocol):
-    """Inside a transaction that the caller commits."""
+    """Inside a transaction that the caller commits. A row has all of a table's columns, but for a number of its own."""
 
     def balances(self, accounts: Collection[str]) -> dict[str, Decimal]:
         """What is available to these accounts, which nobody else may change until the transaction ends."""
         ...
 
-    def holds(self, references: Collection[str]) -> dict[str, Decimal]:
-        """The amounts of those that are open."""
+    def holds(self, references: Collection[str]) -> dict[str, OpenHold]:
+        """Those that are open, by their reference."""
         ...
 
     def entries(self, reference: str) -> Sequence[Known]: ...
@@ -70,7 +80,7 @@ SELECT_HOLDS = select(HOLDS).where(HOLDS.c.reference.in_(bindparam("references",
 SELECT_ENTRIES = select(ENTRIES.c.kind, ENTRIES.c.amount, ENTRIES.c.account_id).where(
     ENTRIES.c.reference == bindparam("reference")
 )
-WRITES: dict[Kind, Executable] = {
+WRITES: Mapping[Kind, Executable] = {
     "entries": insert(ENTRIES),
     "holds": insert(HOLDS),
     "closed": delete(HOLDS).where(HOLDS.c.reference == bindparam("closed")),
@@ -93,9 +103,9 @@ class SqlJournal:
         rows = self._connection.execute(SELECT_BALANCES, {"ids": sorted(accounts)})
         return {row.account_id: row.available for row in rows}
 
-    def holds(self, references: Collection[str]) -> dict[str, Decimal]:
+    def holds(self, references: Collection[str]) -> dict[str, OpenHold]:
         rows = self._connection.execute(SELECT_HOLDS, {"references": list(references)})
-        return {row.reference: row.amount for row in rows}
+        return {row.reference: OpenHold(row.account_id, row.amount) for row in rows}
 
     def entries(self, reference: str) -> Sequence[Known]:
         rows = self._connection.execute(SELECT_ENTRIES, {"reference": reference})
@@ -107,50 +117,81 @@ class SqlJournal:
 
 # ---------------------------------------------------------------- SQLite
 
-IN_SQLITE: dict[Kind, Executable] = {
-    **WRITES,
-    "usage": sqlite.insert(USAGE).on_conflict_do_nothing(index_elements=["reference"]),
-}
+
+def _instant(value: datetime) -> str:
+    """As SQLAlchemy stores an instant in SQLite: 2026-11-21 12:00:00.000000, in UTC and without saying so."""
+    return value.astimezone(UTC).isoformat(" ", "microseconds").removesuffix("+00:00")
 
 
-class _Prepared:
-    """A statement as SQLite's own text, and how each of its values is stored."""
+class Prepared:
+    """A statement as SQLite's own text, and how a row becomes its values. Never changed once it is made."""
 
-    def __init__(self, statement: Executable, fields: Collection[str]) -> None:
+    def __init__(self, statement: Executable, columns: Collection[str] = ()) -> None:
+        """columns: of an insert, all that a row gives; a statement with values of its own needs none."""
         dialect = sqlite.dialect()
-        compiled = statement.compile(dialect=dialect, column_keys=list(fields))  # type: ignore[attr-defined]
+        compiled = statement.compile(dialect=dialect, column_keys=list(columns) or None)  # type: ignore[attr-defined]
         assert isinstance(compiled, SQLCompiler)
         self.sql = str(compiled)
-        self._fields: list[tuple[str, Callable[[Any], Any] | None]] = [
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
-            for name in compiled.positiontup or ()
-        ]
+        self.names: Final = tuple(compiled.positiontup or ())
+        self._converters: Final = tuple(
+            (place, convert)
+            for place, name in enumerate(self.names)
+            if (convert := _converter(compiled.binds[name].type, dialect)) is not None
+        )
 
-    def stored(self, row: Row) -> list[Any]:
-        return [row[name] if process is None else process(row[name]) for name, process in self._fields]
+    def values(self, row: Row) -> list[Any]:
+        values = [row[name] for name in self.names]
+        for place, convert in self._converters:
+            values[place] = convert(values[place])
+        return values
+
+
+def _converter(type_: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    # SQLAlchemy's own converters of these two do the same in five times the time, for eight values of each request.
+    match type_:
+        case Credits():
+            return to_nano
+        case UtcDateTime():
+            return _instant
+        case _:
+            return type_.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _given(table: Table) -> list[str]:
+    """The columns of a new row, but for the number that SQLite gives it."""
+    return [column.name for column in table.columns if column is not table.autoincrement_column]
+
+
+PREPARED: Mapping[Kind, Prepared] = MappingProxyType(
+    {
+        "entries": Prepared(insert(ENTRIES), _given(ENTRIES)),
+        "holds": Prepared(insert(HOLDS), _given(HOLDS)),
+        "closed": Prepared(WRITES["closed"]),
+        "balances": Prepared(WRITES["balances"]),
+        "usage": Prepared(sqlite.insert(USAGE).on_conflict_do_nothing(index_elements=["reference"]), _given(USAGE)),
+        "audit": Prepared(insert(AUDIT), _given(AUDIT)),
+    }
+)
 
 
 class SqliteJournal:
     """By the driver alone. The transaction must have begun as a writing one."""
 
-    _prepared: dict[Kind, _Prepared] = {}  # noqa: RUF012 - statements never change
-
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def balances(self, accounts: Collection[str]) -> dict[str, Decimal]:
-        return self._amounts(
-            "SELECT account_id, available FROM balances WHERE account_id IN (SELECT value FROM json_each(?))", accounts
-        )
+        rows = self._look_up("SELECT available FROM balances WHERE account_id = ?", accounts)
+        return {account: from_nano(available) for account, (available,) in rows}
 
-    def holds(self, references: Collection[str]) -> dict[str, Decimal]:
-        return self._amounts(
-            "SELECT reference, amount FROM holds WHERE reference IN (SELECT value FROM json_each(?))", references
-        )
+    def holds(self, references: Collection[str]) -> dict[str, OpenHold]:
+        rows = self._look_up("SELECT account_id, amount FROM holds WHERE reference = ?", references)
+        return {reference: OpenHold(account_id, from_nano(amount)) for reference, (account_id, amount) in rows}
 
-    def _amounts(self, question: str, names: Collection[str]) -> dict[str, Decimal]:
-        rows = self._connection.execute(question, (json.dumps(list(names)),)).fetchall()
-        return {name: from_nano(nano) for name, nano in rows}
+    def _look_up(self, question: str, names: Collection[str]) -> list[tuple[str, Any]]:
+        # One by one: a row is found by its key sooner than a list of keys is written and read.
+        rows = ((name, self._connection.execute(question, (name,)).fetchone()) for name in names)
+        return [(name, row) for name, row in rows if row is not None]
 
     def entries(self, reference: str) -> Sequence[Known]:
         question = "SELECT kind, amount, account_id FROM ledger_entries WHERE reference = ?"
@@ -158,8 +199,5 @@ class SqliteJournal:
         return [Known(kind, from_nano(nano), account_id) for kind, nano, account_id in rows]
 
     def write(self, kind: Kind, rows: Sequence[Row]) -> None:
-        prepared = self._prepared.get(kind)
-        if prepared is None:
-            fields = () if kind in ("closed", "balances") else rows[0].keys()
-            prepared = self._prepared[kind] = _Prepared(IN_SQLITE[kind], fields)
-        self._connection.executemany(prepared.sql, map(prepared.stored, rows))
+        prepared = PREPARED[kind]
+        self._connection.executemany(prepared.sql, map(prepared.values, rows))

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from server.accounts.ledger.instances import BEAT, Instance
 from server.accounts.ledger.journal import journal_on
@@ -47,6 +47,12 @@ BALANCES = select(
     AccountRow.metered,
     select(func.sum(HoldRow.amount)).where(HoldRow.account_id == BalanceRow.account_id).scalar_subquery().label("held"),
 ).join(AccountRow, AccountRow.id == BalanceRow.account_id)
+# Open holds of processes that are not at work, with the keys that are in their entries.
+ORPHANS = (
+    select(HoldRow.reference, HoldRow.account_id, HoldRow.amount, EntryRow.key_id)
+    .join(EntryRow, (EntryRow.reference == HoldRow.reference) & (EntryRow.kind == "hold"))
+    .where(HoldRow.instance_id.not_in(select(InstanceRow.id)))
+)
 Answer = TypeVar("Answer")
 
 
@@ -62,7 +68,7 @@ class Ledger:
     ) -> None:
         self._database = database
         self._now = now
-        self._instance = instance or Instance(now)
+        self._instance = instance or Instance()
         self._steps: GroupCommit[Step, Outcome | SageholdError] = GroupCommit(self._post, NO_ANSWER)
         self._heart: asyncio.Task[None] | None = None
         self._unwritten: list[CloseStep] = []
@@ -70,10 +76,14 @@ class Ledger:
     # ------------------------------------------------------------ a request's steps
 
     async def hold(self, caller: Caller, reference: str, most: Decimal, least: Decimal | None = None) -> Hold:
-        """Set aside what a request may cost: `most`, or as much of it as there is, but `least` or more of it.
+        """Set aside what a request may cost: all of `most`, or what the account has, if that is `least` or more.
 
-        Without `least` it is all of `most` or nothing. `Hold.amount` is what was set aside. Callers without meter
-        are never asked. Raises InsufficientCredits, with the cost and what is left in the message.
+        An account has 3 credits. With most=5 and least=2 the hold's `amount` is 3. With least=4, or without `least`,
+        which is then `most`, it raises InsufficientCredits, with the cost and what is left in its message. From a
+        caller without meter nothing is held, and it is never refused.
+
+        reference: the request's own id, up to 64 characters, no two requests alike. Under one reference one hold is
+        made: the second time, the answer is the first one. Raises InternalError where another account has it.
         """
         most = bound_of(most)
         least = most if least is None else min(bound_of(least), most)
@@ -93,8 +103,9 @@ class Ledger:
     async def settle(self, hold: Hold, lines: Sequence[Line], use: Use | None = None) -> Settlement:
         """Turn a hold into what the work costs, a line for each pass, and note what was used.
 
-        No more than the hold is charged. The second time, and after a release, nothing happens and what was
-        charged before is told. Call it before the last byte of the answer: a crash after it costs nothing.
+        No more than the hold is charged: of 0.8 credits under a hold of 0.5, 0.5 are. The second time, and after a
+        release, nothing happens, and the answer is what was charged before. Call it before the last byte of the
+        answer leaves: a crash after it costs nothing.
         """
         exact = tuple(Line(line.name, cost_of(line.amount)) for line in lines)
         if any(line.amount < 0 for line in exact):
@@ -198,39 +209,38 @@ class Ledger:
     # ------------------------------------------------------------ life
 
     async def start(self) -> int:
-        """Join those at work on this database and give back the holds of those that died. Returns their number."""
+        """Join those at work on this database and give back the holds of those that died. Returns how many.
+
+        One that died less than SILENCE ago still counts as at work; a later beat gives its holds back.
+        """
         released = await self.reconcile()
-        self._heart = asyncio.create_task(self._beat())
+        self._heart = asyncio.create_task(self._go_on_beating())
         return released
 
     async def reconcile(self) -> int:
-        """Release the holds of processes that are no more: what they were for was never finished."""
+        """Release the holds of processes that are no more: what they were for was never finished. Returns how many."""
         async with self._database.write() as session:
             await self._instance.beat(session)
-            alive = await self._instance.others_alive(session)
-            await session.execute(delete(InstanceRow).where(InstanceRow.id.not_in(alive)))
-            orphans = list(await session.scalars(select(HoldRow).where(HoldRow.instance_id.not_in(alive))))
-            holders = await session.execute(
-                select(EntryRow.reference, EntryRow.key_id)
-                .join(HoldRow, HoldRow.reference == EntryRow.reference)
-                .where(HoldRow.instance_id.not_in(alive), EntryRow.kind == "hold")
-            )
-            keys = {row.reference: row.key_id for row in holders}
+            orphans = (await session.execute(ORPHANS)).all()
         for row in orphans:
-            hold = Hold(row.reference, row.account_id, keys[row.reference], row.amount)
+            hold = Hold(row.reference, row.account_id, row.key_id, row.amount)
             await self.release(hold, "reconciled: the server died")
         if orphans:
             logger.warning("gave back %d holds of server processes that died", len(orphans))
         return len(orphans)
 
-    async def _beat(self) -> None:
+    async def beat(self) -> None:
+        """What is done every BEAT: reconcile, and write the bills that could not be written before."""
+        try:
+            await self.reconcile()
+            await self._post_unwritten()
+        except (*OUTAGE, Unavailable) as error:
+            logger.warning("the accounts database does not answer: %s", error)
+
+    async def _go_on_beating(self) -> None:
         while True:
             await asyncio.sleep(BEAT.total_seconds())
-            try:
-                await self.reconcile()
-                await self._post_unwritten()
-            except (*OUTAGE, Unavailable) as error:
-                logger.warning("the accounts database does not answer: %s", error)
+            await self.beat()
 
     async def aclose(self) -> None:
         """Write what is under way and leave. The database stays open: it is not the ledger's own."""

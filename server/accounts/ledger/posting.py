@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from server.accounts.ledger.journal import Journal, Kind, Known
+from server.accounts.ledger.journal import Journal, Kind, Known, OpenHold
 from server.accounts.ledger.terms import CloseStep, GrantStep, Hold, HoldStep, Outcome, Settlement, Step, insufficient
 from server.core.money import MOST, ZERO, show
-from server.errors import InvalidRequest, NotFound, SageholdError
+from server.errors import InternalError, InvalidRequest, NotFound, SageholdError
 
 
 class Posting:
@@ -23,7 +23,7 @@ class Posting:
         self._now = now
         self._available: dict[str, Decimal] = {}
         self._changed: set[str] = set()
-        self._open: dict[str, Decimal] = {}
+        self._open: dict[str, OpenHold] = {}
         self._opened: dict[str, dict[str, Any]] = {}
         self._closed: list[str] = []
         self._entries: list[dict[str, Any]] = []
@@ -52,8 +52,8 @@ class Posting:
                 return self._grant(step)
 
     def _hold(self, step: HoldStep) -> Hold | SageholdError:
-        amount = self._open.get(step.reference)
-        if amount is None:
+        hold = self._open.get(step.reference)
+        if hold is None:
             available = self._available.get(step.account_id)
             if available is None:
                 return NotFound(f"There is no account {step.account_id}.")
@@ -61,7 +61,7 @@ class Posting:
                 return insufficient(step.least, available)
             amount = min(step.most, available)
             self._enter(step.account_id, step.key_id, step.reference, "hold", 0, -amount, "")
-            self._open[step.reference] = amount
+            hold = self._open[step.reference] = OpenHold(step.account_id, amount)
             self._opened[step.reference] = {
                 "reference": step.reference,
                 "account_id": step.account_id,
@@ -69,7 +69,10 @@ class Posting:
                 "instance_id": step.instance_id,
                 "created_at": self._now,
             }
-        return Hold(step.reference, step.account_id, step.key_id, amount)
+        elif hold.account_id != step.account_id:
+            # Two requests with one id are the server's own mistake. One account must not get what another set aside.
+            return InternalError(f"The reference {step.reference} belongs to another hold.")
+        return Hold(step.reference, step.account_id, step.key_id, hold.amount)
 
     def _close(self, step: CloseStep) -> Settlement | SageholdError:
         hold = step.hold
@@ -77,20 +80,20 @@ class Posting:
         if not hold.metered:
             self._note_use(step, cost)
             return Settlement(cost, ZERO)
-        amount = self._open.pop(hold.reference, None)
-        if amount is None:
+        open_hold = self._open.pop(hold.reference, None)
+        if open_hold is None:
             entries = self._journal.entries(hold.reference)
             return Settlement(cost, -sum((entry.amount for entry in entries if entry.kind == "charge"), ZERO))
         if self._opened.pop(hold.reference, None) is None:
             self._closed.append(hold.reference)
-        self._enter(hold.account_id, hold.key_id, hold.reference, "release", 0, amount, step.note)
-        left = amount
+        self._enter(hold.account_id, hold.key_id, hold.reference, "release", 0, open_hold.amount, step.note)
+        left = open_hold.amount
         for number, line in enumerate(step.lines):
             charge = min(line.amount, left)
             left -= charge
             self._enter(hold.account_id, hold.key_id, hold.reference, "charge", number, -charge, line.name)
         self._note_use(step, cost)
-        return Settlement(cost, amount - left)
+        return Settlement(cost, open_hold.amount - left)
 
     def _grant(self, step: GrantStep) -> SageholdError | None:
         available = self._available.get(step.account_id)

@@ -1,4 +1,4 @@
-"""The words of the ledger: what is asked of it and what it answers. Amounts are credits."""
+"""The words of the ledger: its questions and its answers. Amounts are credits."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -115,5 +115,5 @@ class GrantStep:
 
 
 Step = HoldStep | CloseStep | GrantStep
-# A grant has nothing to tell but that it is done.
+# None: a grant is done.
 Outcome = Hold | Settlement | None

@@ -11,7 +11,7 @@ from server.accounts.reports.rows import account_row, balance_row
 from server.api.admin.limits import LimitsBody
 from server.api.body import read_json
 from server.api.deps import KeyedDep
-from server.api.rows import BooksDep, answer, listing
+from server.api.rows import AdministrationDep, answer, listing
 
 router = APIRouter()
 MOST_BODY = 64 * 1024
@@ -46,9 +46,9 @@ class Grant(BaseModel):
 
 
 @router.post("/accounts")
-async def create_account(request: Request, caller: KeyedDep, books: BooksDep) -> Response:
+async def create_account(request: Request, caller: KeyedDep, administration: AdministrationDep) -> Response:
     body = await read_json(request, NewAccount, limit=MOST_BODY, exact=True)
-    account, balance = await books.create_account(
+    account, balance = await administration.create_account(
         body.name,
         credits=body.credits or None,
         metered=body.metered,
@@ -59,31 +59,39 @@ async def create_account(request: Request, caller: KeyedDep, books: BooksDep) ->
 
 
 @router.get("/accounts")
-async def list_accounts(books: BooksDep) -> Response:
-    accounts = await books.accounts.list_accounts()
-    balances = await books.ledger.balances()
+async def list_accounts(administration: AdministrationDep) -> Response:
+    accounts = await administration.accounts.list_accounts()
+    balances = await administration.ledger.balances()
     return listing([account_row(account, balances[account.id]) for account in accounts])
 
 
 @router.get("/accounts/{account}")
-async def retrieve_account(account: str, books: BooksDep) -> Response:
+async def retrieve_account(account: str, administration: AdministrationDep) -> Response:
     """By id or name."""
-    found = await books.accounts.find_account(account)
-    return answer(account_row(found, await books.ledger.balance(found.id)))
+    found = await administration.accounts.find_account(account)
+    return answer(account_row(found, await administration.ledger.balance(found.id)))
 
 
 @router.patch("/accounts/{account}")
-async def change_account(account: str, request: Request, caller: KeyedDep, books: BooksDep) -> Response:
+async def change_account(
+    account: str, request: Request, caller: KeyedDep, administration: AdministrationDep
+) -> Response:
     body = await read_json(request, AccountChange, limit=MOST_BODY)
-    limits = None if body.limits is None else body.limits.told()
-    changed = await books.accounts.change_account(account, metered=body.metered, limits=limits, actor=caller.key_id)
-    return answer(account_row(changed, await books.ledger.balance(changed.id)))
+    limits = None if body.limits is None else body.limits.named()
+    changed = await administration.accounts.change_account(
+        account, metered=body.metered, limits=limits, actor=caller.key_id
+    )
+    return answer(account_row(changed, await administration.ledger.balance(changed.id)))
 
 
 @router.post("/accounts/{account}/credits")
-async def grant_credits(account: str, request: Request, caller: KeyedDep, books: BooksDep) -> Response:
+async def grant_credits(
+    account: str, request: Request, caller: KeyedDep, administration: AdministrationDep
+) -> Response:
     """Give or take credits; the answer is the balance after it."""
     body = await read_json(request, Grant, limit=MOST_BODY, exact=True)
-    found = await books.accounts.find_account(account)
-    balance = await books.ledger.grant(found.id, body.credits, body.note, actor=caller.key_id, reference=body.reference)
+    found = await administration.accounts.find_account(account)
+    balance = await administration.ledger.grant(
+        found.id, body.credits, body.note, actor=caller.key_id, reference=body.reference
+    )
     return answer({"account": found.id, **balance_row(balance)})

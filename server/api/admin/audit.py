@@ -6,14 +6,14 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from server.accounts.reports.rows import act_row
-from server.api.rows import BooksDep, listing
+from server.api.rows import AdministrationDep, listing
 
 router = APIRouter()
 
 
 @router.get("/audit")
 async def acts(
-    books: BooksDep,
+    administration: AdministrationDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> Response:
@@ -21,5 +21,5 @@ async def acts(
 
     An actor is the id of the key that acted, or `local` for the command line.
     """
-    found = await books.reports.acts(limit + 1, before)
+    found = await administration.reports.acts(limit + 1, before)
     return listing([act_row(act) for act in found[:limit]], has_more=len(found) > limit)

@@ -13,7 +13,7 @@ from server.api.admin.accounts import MOST_BODY
 from server.api.admin.limits import LimitsBody
 from server.api.body import read_json
 from server.api.deps import KeyedDep
-from server.api.rows import BooksDep, answer, listing
+from server.api.rows import AdministrationDep, answer, listing
 from server.errors import NotFound
 
 router = APIRouter()
@@ -33,9 +33,9 @@ class NewKey(BaseModel):
 
 
 @router.post("/keys")
-async def create_key(request: Request, caller: KeyedDep, books: BooksDep) -> Response:
+async def create_key(request: Request, caller: KeyedDep, administration: AdministrationDep) -> Response:
     body = await read_json(request, NewKey, limit=MOST_BODY)
-    new = await books.accounts.create_key(
+    new = await administration.accounts.create_key(
         account=body.account,
         name=body.name,
         scopes=body.scopes,
@@ -48,15 +48,15 @@ async def create_key(request: Request, caller: KeyedDep, books: BooksDep) -> Res
 
 
 @router.get("/keys")
-async def list_keys(books: BooksDep, account: str | None = None) -> Response:
+async def list_keys(administration: AdministrationDep, account: str | None = None) -> Response:
     """The oldest first. account: id or name."""
     now = datetime.now(UTC)
-    return listing([key_row(key, now) for key in await books.accounts.list_keys(account)])
+    return listing([key_row(key, now) for key in await administration.accounts.list_keys(account)])
 
 
 @router.delete("/keys/{key_id}")
-async def revoke_key(key_id: str, caller: KeyedDep, books: BooksDep) -> Response:
+async def revoke_key(key_id: str, caller: KeyedDep, administration: AdministrationDep) -> Response:
     """End a key for good, at once. By its id only: a key's text has no place in a URL."""
     if not key_id.startswith("key_"):
         raise NotFound("There is no key with this id.", param="key_id")
-    return answer(key_row(await books.accounts.revoke_key(key_id, actor=caller.key_id), datetime.now(UTC)))
+    return answer(key_row(await administration.accounts.revoke_key(key_id, actor=caller.key_id), datetime.now(UTC)))

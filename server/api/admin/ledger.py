@@ -6,18 +6,18 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from server.accounts.reports.rows import LEDGER_COLUMNS
-from server.api.rows import BooksDep, Format, export
+from server.api.rows import AdministrationDep, Format, export
 
 router = APIRouter()
 
 
 @router.get("/ledger")
 async def entries(
-    books: BooksDep,
+    administration: AdministrationDep,
     account: str | None = None,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     format: Format = "json",  # noqa: A002 - the parameter's name on the wire
 ) -> Response:
     """In the order they were made. account: id or name; after: the id of the last entry that is known already."""
-    account_id = None if account is None else (await books.accounts.find_account(account)).id
-    return export("ledger", LEDGER_COLUMNS, books.entries(account_id, after), format)
+    account_id = None if account is None else (await administration.accounts.find_account(account)).id
+    return export("ledger", LEDGER_COLUMNS, administration.entries(account_id, after), format)

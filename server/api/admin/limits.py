@@ -21,6 +21,6 @@ class LimitsBody(BaseModel):
     def all(self) -> Limits:
         return Limits(**self.model_dump())
 
-    def told(self) -> dict[str, int | None]:
-        """Those that the client named."""
+    def named(self) -> dict[str, int | None]:
+        """Only the limits that the client named."""
         return self.model_dump(exclude_unset=True)

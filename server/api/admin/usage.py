@@ -7,14 +7,14 @@ from starlette.responses import Response
 
 from server.accounts.reports.export import each
 from server.accounts.reports.rows import grouping, usage_columns
-from server.api.rows import BooksDep, Format, export
+from server.api.rows import AdministrationDep, Format, export
 
 router = APIRouter()
 
 
 @router.get("/usage")
 async def usage(
-    books: BooksDep,
+    administration: AdministrationDep,
     by: str = "",
     account: str | None = None,
     key: str | None = None,
@@ -25,5 +25,5 @@ async def usage(
 ) -> Response:
     """Days are UTC, both included. account: id or name; key: id; model: the public name that was asked for."""
     groups = grouping(by)
-    rows = await books.usage(groups, account=account, key=key, model=model, since=since, until=until)
+    rows = await administration.usage(groups, account=account, key=key, model=model, since=since, until=until)
     return export("usage", usage_columns(groups), each(rows), format)

@@ -9,7 +9,7 @@ from server.accounts.ledger.terms import Balance
 from server.accounts.reports.export import each
 from server.accounts.reports.rows import balance_row, grouping, usage_columns
 from server.api.deps import ANYONE, CallerDep, effective_scopes
-from server.api.rows import BooksDep, Format, answer, export
+from server.api.rows import AdministrationDep, Format, answer, export
 from server.core.money import ZERO
 from server.errors import PermissionDenied
 
@@ -17,20 +17,20 @@ router = APIRouter()
 
 
 @router.get("/credits")
-async def credits_left(caller: CallerDep, books: BooksDep) -> Response:
+async def credits_left(caller: CallerDep, administration: AdministrationDep) -> Response:
     """balance: what the account owns; held: the part of it set aside for requests in flight; metered: whether it pays.
 
     Amounts are JSON numbers written in full, up to nine places.
     """
     if caller is ANYONE:
         return answer({"account": None, **balance_row(Balance(ZERO, ZERO, metered=False))})
-    return answer({"account": caller.account_id, **balance_row(await books.ledger.balance(caller.account_id))})
+    return answer({"account": caller.account_id, **balance_row(await administration.ledger.balance(caller.account_id))})
 
 
 @router.get("/usage")
 async def usage(
     caller: CallerDep,
-    books: BooksDep,
+    administration: AdministrationDep,
     by: str = "",
     key: str | None = None,
     model: str | None = None,
@@ -47,5 +47,7 @@ async def usage(
             if key not in (None, caller.key_id):
                 raise PermissionDenied("This key may see its own usage only.", param="key")
             key = caller.key_id
-        rows = await books.usage(groups, account=caller.account_id, key=key, model=model, since=since, until=until)
+        rows = await administration.usage(
+            groups, account=caller.account_id, key=key, model=model, since=since, until=until
+        )
     return export("usage", usage_columns(groups), each(rows), format)

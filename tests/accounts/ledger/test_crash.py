@@ -3,15 +3,19 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts.keys.service import Accounts
+from server.accounts.ledger.instances import Instance
 from server.accounts.ledger.ledger import Ledger
 from server.accounts.ledger.terms import Balance
 from server.settings import Settings
+from server.storage.clock import database_time
 
 pytestmark = pytest.mark.anyio
 
@@ -41,10 +45,15 @@ asyncio.run(main())
 """
 
 
+async def in_two_minutes(session: AsyncSession) -> datetime:
+    """As if the survivor came when the victim had been silent for so long."""
+    return await database_time(session) + timedelta(minutes=2)
+
+
 async def test_a_killed_server_leaves_an_exact_ledger(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
     settings = make_settings()
     async with await Accounts.open(settings) as accounts:
-        ledger = Ledger(accounts.database)
+        ledger = Ledger(accounts.database, instance=Instance(in_two_minutes))
         account = await accounts.create_account("team")
         await ledger.grant(account.id, Decimal(20))
         key = (await accounts.create_key(account="team")).key

@@ -1,8 +1,6 @@
 """The ledger, on SQLite and on PostgreSQL: exact, idempotent, never overspent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -10,49 +8,16 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from server.accounts.keys.service import Accounts
-from server.accounts.ledger.instances import Instance, Process
 from server.accounts.ledger.ledger import Ledger
-from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use
-from server.accounts.reports.usage import By, Reports
-from server.core import Caller, Usage
-from server.errors import InsufficientCredits, InvalidRequest, NotFound, Unavailable
+from server.accounts.ledger.terms import Balance, Hold, Line, Settlement
+from server.accounts.reports.usage import Reports
+from server.errors import InsufficientCredits, InternalError, InvalidRequest, NotFound, Unavailable
+from tests.accounts.ledger.customers import Customer, D, use
 
 if TYPE_CHECKING:
     from tests.accounts.conftest import Clock
 
 pytestmark = pytest.mark.anyio
-
-Customer = Callable[[str], Awaitable[Caller]]
-D = Decimal
-
-
-@pytest.fixture
-async def ledger(accounts: Accounts, clock: "Clock") -> AsyncIterator[Ledger]:
-    opened = Ledger(accounts.database, now=clock)
-    await opened.start()
-    yield opened
-    assert await opened.discrepancies() == []
-    await opened.aclose()
-
-
-@pytest.fixture
-def customer(accounts: Accounts, ledger: Ledger) -> Customer:
-    """A caller whose metered account was granted so many credits."""
-
-    async def create(granted: str) -> Caller:
-        account = await accounts.create_account(f"customer {len(await accounts.list_accounts())}")
-        if D(granted):
-            await ledger.grant(account.id, D(granted), "for a test")
-        caller = await accounts.authenticate((await accounts.create_key(account=account.id)).key)
-        assert caller is not None
-        assert caller.metered
-        return caller
-
-    return create
-
-
-def use(prompt: int = 10, completion: int = 25, model: str = "gpt-4o") -> Use:
-    return Use(model, "smollm2", "chat", Usage(prompt_tokens=prompt, completion_tokens=completion))
 
 
 async def lines_of(ledger: Ledger, account_id: str) -> list[tuple[str, str, Decimal]]:
@@ -113,6 +78,25 @@ async def test_a_reference_whose_hold_is_closed_can_not_be_held_again(ledger: Le
     # the one bad step of a shared transaction did not take the others with it
     assert all(isinstance(hold, Hold) for hold in held)
     assert await ledger.balance(caller.account_id) == Balance(D("0.7"), D("0.3"), metered=True)
+
+
+async def test_a_reference_belongs_to_the_account_that_held_under_it(ledger: Ledger, customer: Customer) -> None:
+    """A request's id is its reference. Were two alike, one account would be given back what another had set aside."""
+    one, two = await customer("1"), await customer("1")
+    hold = await ledger.hold(one, "req_1", D("0.5"))
+    with pytest.raises(InternalError):
+        await ledger.hold(two, "req_1", D("0.5"))
+    assert (await ledger.balance(two.account_id)).available == 1
+    await ledger.release(hold)
+    assert (await ledger.balance(one.account_id)).available == 1
+
+
+async def test_a_reference_of_any_form_will_do(ledger: Ledger, customer: Customer) -> None:
+    caller = await customer("1")
+    for reference in ("req_" + "0123456789abcdef" * 2, "é", "x" * 64):
+        await ledger.settle(await ledger.hold(caller, reference, D("0.5")), [Line("pass", D("0.1"))], use())
+    references = [reference for reference, kind, _ in await lines_of(ledger, caller.account_id) if kind == "charge"]
+    assert references == ["req_" + "0123456789abcdef" * 2, "é", "x" * 64]
 
 
 async def test_a_released_hold_costs_nothing_even_if_it_is_settled_later(ledger: Ledger, customer: Customer) -> None:
@@ -232,100 +216,8 @@ async def test_credits_can_be_taken_back_but_not_below_zero(ledger: Ledger, cust
         await ledger.balance("acct_0")
 
 
-async def test_the_holds_of_a_server_that_died_are_given_back_at_the_next_start(
-    accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
-) -> None:
-    caller = await customer("1")
-    here = Process.current()
-    dead = Ledger(accounts.database, clock, Instance(clock, Process(here.host, here.pid, here.started - 1000)))
-    await dead.reconcile()
-    lost = await dead.hold(caller, "req_lost", D("0.4"))
-    kept = await ledger.hold(caller, "req_kept", D("0.1"))
-    fresh = Ledger(accounts.database, clock)
-    assert await fresh.start() == 1
-    assert await ledger.balance(caller.account_id) == Balance(D("0.9"), D("0.1"), metered=True)
-    assert await fresh.reconcile() == 0
-    # one that was wrongly taken for dead can't charge what was given back
-    assert (await dead.settle(lost, [Line("pass", D("0.4"))])).charged == 0
-    assert (await ledger.settle(kept, [Line("pass", D("0.1"))])).charged == D("0.1")
-    await fresh.aclose()
-    await dead.aclose()
-
-
-async def test_a_server_on_another_host_is_dead_after_a_long_silence(
-    accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
-) -> None:
-    caller = await customer("1")
-    far = Ledger(accounts.database, clock, Instance(clock, Process("elsewhere", 1, 0.0)))
-    await far.reconcile()
-    await far.hold(caller, "req_far", D("0.4"))
-    clock.forward(seconds=89)
-    assert await ledger.reconcile() == 0
-    clock.forward(seconds=1)
-    assert await ledger.reconcile() == 1
-    assert (await ledger.balance(caller.account_id)).held == 0
-    await far.aclose()
-
-
-async def test_usage_by_key_model_and_day(
-    accounts: Accounts, ledger: Ledger, customer: Customer, clock: "Clock"
-) -> None:
-    one, two = await customer("10"), await customer("10")
-    for number, (caller, model) in enumerate([(one, "gpt-4o"), (one, "gpt-4o"), (one, "o3-mini"), (two, "gpt-4o")]):
-        hold = await ledger.hold(caller, f"req_{number}", D(1))
-        await ledger.settle(hold, [Line("pass", D("0.1"))], use(model=model))
-        clock.forward(hours=8)
-    reports = Reports(accounts.database)
-    by_model = await reports.usage([By.MODEL])
-    assert [(line.group[By.MODEL], line.requests, line.cost) for line in by_model] == [
-        ("gpt-4o", 3, D("0.3")),
-        ("o3-mini", 1, D("0.1")),
-    ]
-    by_day = await reports.usage([By.DAY], account_id=one.account_id)
-    assert [(line.group[By.DAY], line.requests) for line in by_day] == [("2026-11-21", 2), ("2026-11-22", 1)]
-    by_key = await reports.usage([By.KEY, By.MODEL], since=date(2026, 11, 22))
-    assert {(line.group[By.KEY], line.group[By.MODEL]) for line in by_key} == {
-        (one.key_id, "o3-mini"),
-        (two.key_id, "gpt-4o"),
-    }
-    [everything] = await reports.usage()
-    assert (everything.requests, everything.prompt_tokens, everything.completion_tokens) == (4, 40, 100)
-    [nothing] = await reports.usage(until=date(2020, 1, 1))
-    assert (nothing.requests, nothing.prompt_tokens, nothing.cost) == (0, 0, D(0))
-
-
-async def test_media_are_counted_in_their_own_units(accounts: Accounts, ledger: Ledger, customer: Customer) -> None:
-    caller = await customer("10")
-    hold = await ledger.hold(caller, "req_1", D(1))
-    spoken = Usage(audio_seconds=1.2345, characters=120, images=2)
-    await ledger.settle(hold, [Line("pass", D("0.1"))], Use("tts-1", "piper", "speech", spoken))
-    [line] = await Reports(accounts.database).usage([By.TASK, By.SERVED_BY])
-    assert line.group == {By.TASK: "speech", By.SERVED_BY: "piper"}
-    assert (line.audio_seconds, line.characters, line.images) == (1.234, 120, 2)
-
-
-async def test_every_act_of_administration_is_in_the_audit_log(accounts: Accounts, ledger: Ledger) -> None:
-    account = await accounts.create_account("team", actor="key_admin")
-    new = await accounts.create_key(account="team", name="laptop", scopes={"usage", "inference"})
-    await ledger.grant(account.id, D("2.50"), "welcome", actor="key_admin")
-    await accounts.revoke_key(new.record.id)
-    reports = Reports(accounts.database)
-    acts = await reports.acts()
-    assert [(act.actor, act.action, act.target) for act in acts] == [
-        ("local", "key.revoke", new.record.id),
-        ("key_admin", "credits.grant", account.id),
-        ("local", "key.create", new.record.id),
-        ("key_admin", "account.create", account.id),
-    ]
-    assert acts[1].details["credits"] == "2.5"
-    assert acts[1].details["note"] == "welcome"
-    assert acts[2].details == {"account": account.id, "name": "laptop", "scopes": ["inference", "usage"]}
-    assert [act.action for act in await reports.acts(limit=1, before=acts[0].id)] == ["credits.grant"]
-    assert new.key not in str(acts)
-
-
-async def test_a_database_that_can_not_write_is_told_as_an_outage(
-    ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch
+async def test_a_database_that_can_not_write_is_an_outage(
+    accounts: Accounts, ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caller = await customer("10")
 
@@ -333,7 +225,7 @@ async def test_a_database_that_can_not_write_is_told_as_an_outage(
         raise OperationalError("insert", None, Exception("database or disk is full"))
 
     with monkeypatch.context() as broken:
-        broken.setattr(ledger._database, "run", full)
+        broken.setattr(accounts.database, "run", full)
         with pytest.raises(Unavailable, match="can't be written") as raised:
             await ledger.hold(caller, "one", D("1"))
     assert "disk" not in raised.value.message
@@ -342,7 +234,7 @@ async def test_a_database_that_can_not_write_is_told_as_an_outage(
 
 @pytest.mark.parametrize("failure", [OperationalError("insert", None, Exception("locked")), ConnectionRefusedError()])
 async def test_a_bill_waits_for_a_database_that_is_down(
-    ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch, failure: Exception
+    accounts: Accounts, ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     caller = await customer("10")
     holds = [await ledger.hold(caller, name, D("2")) for name in ("one", "two", "three")]
@@ -354,12 +246,12 @@ async def test_a_bill_waits_for_a_database_that_is_down(
         raise failure
 
     with monkeypatch.context() as broken:
-        broken.setattr(ledger._database, "run", down)
+        broken.setattr(accounts.database, "run", down)
         closing = [ledger.settle(hold, [Line("pass", D("0.5"))]) for hold in holds[:2]] + [ledger.release(holds[2])]
         outcomes = await asyncio.gather(*closing, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == 3 * [Unavailable]
         assert tries == 1  # an outage concerns all: each for itself would only wait as long again
-        await ledger._post_unwritten()
+        await ledger.beat()
     assert (await ledger.balance(caller.account_id)).held == 6
     await ledger.aclose()  # the last chance
     assert await ledger.balance(caller.account_id) == Balance(D("9"), D("0"), metered=True)

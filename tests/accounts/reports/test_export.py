@@ -19,11 +19,11 @@ async def whole(pieces: AsyncIterator[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("amount", "told"),
+    ("amount", "written"),
     [("1E-9", "0.000000001"), ("1000000000.123456789", "1000000000.123456789"), ("2E+3", "2000"), ("-0.50", "-0.5")],
 )
-async def test_amounts_are_json_numbers_with_all_their_digits(amount: str, told: str) -> None:
-    assert to_json({"amount": Decimal(amount)}) == b'{"amount":' + told.encode() + b"}"
+async def test_amounts_are_json_numbers_with_all_their_digits(amount: str, written: str) -> None:
+    assert to_json({"amount": Decimal(amount)}) == b'{"amount":' + written.encode() + b"}"
     assert json.loads(to_json([Decimal(amount)]), parse_float=Decimal) == [Decimal(amount)]
 
 

@@ -1,4 +1,4 @@
-"""Everything that administration needs of the accounts database, opened and closed together."""
+"""Accounts, keys, credits and reports, opened and closed together: what the admin API and the commands work with."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,8 +19,8 @@ from server.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
-    """Accounts, what they own, and what they used."""
+class Administration:
+    """Accounts, what they own, and what they used. The admin API and the commands act through it."""
 
     accounts: Accounts
     ledger: Ledger
@@ -28,7 +28,7 @@ class Books:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> "AsyncGenerator[Books, None]":
+    async def open(cls, settings: Settings) -> "AsyncGenerator[Administration, None]":
         """For a process that serves nobody. Raises DatabaseError or SecretError, worded for the operator."""
         async with await Accounts.open(settings) as accounts:
             ledger = Ledger(accounts.database)

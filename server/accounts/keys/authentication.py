@@ -1,0 +1,92 @@
+"""Who is calling: a key's text becomes a Caller."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from server.accounts.keys import credentials
+from server.accounts.keys.repository import KeyRepository
+from server.accounts.keys.verified import Verified, VerifiedKeys
+from server.core import Caller
+from server.storage.database import Database
+
+logger = logging.getLogger(__name__)
+
+# How long another process's revocation may go unnoticed here.
+VERIFIED_LIFETIME = timedelta(seconds=3)
+# `last_used_at` is for people; writing it at every request would cost more than it is worth.
+TOUCH_INTERVAL = timedelta(minutes=1)
+
+
+class Authentication:
+    """Looks keys up in the database, and remembers the answer for VERIFIED_LIFETIME.
+
+    Invariant: once `forget` has returned, no answer is remembered that was read from the database before it.
+    """
+
+    def __init__(self, database: Database, secret: bytes, now: Callable[[], datetime]) -> None:
+        """secret: 32 bytes, under which keys are fingerprinted."""
+        self._database = database
+        self._secret = secret
+        self._now = now
+        self._verified = VerifiedKeys(VERIFIED_LIFETIME)
+        self._lookups: dict[tuple[int, bytes], asyncio.Task[Caller | None]] = {}
+        self._touches: set[asyncio.Task[None]] = set()
+
+    async def authenticate(self, key: str) -> Caller | None:
+        """The caller that a key stands for, or None for a key that is unknown, revoked or expired."""
+        if not credentials.plausible(key):
+            return None
+        fingerprint = credentials.fingerprint(key, self._secret)
+        caller = self._verified.get(fingerprint, self._now())
+        if caller is not None:
+            return caller
+        # Requests that arrive together with the same key share one look-up, but none that began before a change.
+        # It is a task of its own, because the request that began it may be cancelled while the others still wait.
+        sharing = (self._verified.generation, fingerprint)
+        lookup = self._lookups.get(sharing)
+        if lookup is None:
+            lookup = asyncio.create_task(self._look_up(credentials.lookup_prefix(key), fingerprint))
+            self._lookups[sharing] = lookup
+            lookup.add_done_callback(lambda _: self._lookups.pop(sharing, None))
+        return await asyncio.shield(lookup)
+
+    def forget(self) -> None:
+        """To be called after every change of accounts or keys: the next request reads them anew."""
+        self._verified.forget()
+
+    async def aclose(self) -> None:
+        """Wait for the look-ups and writes under way. The database stays open."""
+        pending = (*self._lookups.values(), *self._touches)
+        for outcome in await asyncio.gather(*pending, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                logger.warning("the accounts database failed while closing: %s", outcome)
+
+    async def _look_up(self, prefix: str, fingerprint: bytes) -> Caller | None:
+        generation = self._verified.generation
+        now = self._now()
+        async with self._database.read() as session:
+            candidates = await KeyRepository(session).with_prefix(prefix)
+        for record, known, account in candidates:
+            if credentials.matches(known, fingerprint) and record.usable(now):
+                caller = Caller(
+                    key_id=record.id,
+                    account_id=account.id,
+                    scopes=record.scopes,
+                    models=record.models,
+                    metered=account.metered,
+                    limits=record.limits,
+                    account_limits=account.limits,
+                )
+                self._verified.add(fingerprint, Verified(caller, now, record.expires_at), generation)
+                if record.last_used_at is None or now - record.last_used_at >= TOUCH_INTERVAL:
+                    touch = asyncio.create_task(self._touch(record.id, now))
+                    self._touches.add(touch)
+                    touch.add_done_callback(self._touches.discard)
+                return caller
+        return None
+
+    async def _touch(self, key_id: str, at: datetime) -> None:
+        async with self._database.write() as session:
+            await KeyRepository(session).touch(key_id, at)

@@ -1,0 +1,1 @@
+"""Rate limits of keys and accounts. `limiter.RateLimiter` is the way in."""

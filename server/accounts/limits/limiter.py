@@ -1,0 +1,123 @@
+"""Requests and tokens a minute and requests at once, for a key and for its account: in memory, or in Redis."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from server.accounts.keys.identity import NO_LIMITS
+from server.accounts.limits.headers import duration, rate_headers, retry_after
+from server.accounts.limits.memory_windows import MemoryWindows
+from server.accounts.limits.windows import Limit, Whose, Window, Windows
+from server.core import Caller, Limits
+from server.errors import RateLimited
+
+
+class Ticket:
+    """A request that was let in. Say with `used` how many tokens it took, once that is known, on every path."""
+
+    def __init__(self, limits: Sequence[Limit] = (), windows: Sequence[Window] | None = None) -> None:
+        """windows: None for a caller without any limit."""
+        self._limits = limits
+        self._windows = windows
+        self.tokens = 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """All six `x-ratelimit-*` of the OpenAI API; none for a caller without any limit."""
+        return {} if self._windows is None else rate_headers(self._limits, self._windows)
+
+    def used(self, tokens: int) -> None:
+        self.tokens = tokens
+
+
+class RateLimiter:
+    """Each minute begins with its first request and is counted whole (a fixed window).
+
+    A request counts for its key and for its account, or, where either refuses it, for neither. Tokens are those used,
+    known only afterwards: a request is let in while any are left, and what it then uses beyond the limit is gone from
+    this minute. Requests at once are counted in this process.
+    """
+
+    def __init__(self, url: str = "memory://", clock: Callable[[], float] = time.monotonic) -> None:
+        """url: memory:// or one for Redis, see `RedisWindows`. clock: for memory://, seconds that never go back."""
+        self._windows: Windows
+        if url.startswith("memory:"):
+            self._windows = MemoryWindows(clock)
+        else:
+            from server.accounts.limits.redis_windows import RedisWindows
+
+            self._windows = RedisWindows(url)
+        self._running: Counter[tuple[Whose, str]] = Counter()
+
+    @asynccontextmanager
+    async def admit(self, caller: Caller) -> AsyncGenerator[Ticket, None]:
+        """Let a request in for the length of the block.
+
+        Raises RateLimited, which says when to come again, and Unavailable where the counts can't be read.
+        """
+        if caller.limits == NO_LIMITS and caller.account_limits == NO_LIMITS:
+            yield Ticket()
+            return
+        limits = _limits(caller)
+        places = _places(caller)
+        for place, most in places.items():
+            if self._running[place] >= most:
+                windows = await self._windows.look(limits) if limits else ()
+                raise RateLimited(
+                    f"Rate limit reached: this {place[0]} may have {most} requests in flight.",
+                    headers={**rate_headers(limits, windows), **retry_after(1.0)},
+                )
+        for place in places:
+            self._running[place] += 1
+        try:
+            ticket = Ticket(limits, await self._take(limits) if limits else ())
+            try:
+                yield ticket
+            finally:
+                if ticket.tokens > 0 and (spent := [limit for limit in limits if limit.kind == "tokens"]):
+                    await self._windows.add(spent, ticket.tokens)
+        finally:
+            for place in places:
+                self._running[place] -= 1
+                if not self._running[place]:
+                    del self._running[place]
+
+    async def aclose(self) -> None:
+        await self._windows.aclose()
+
+    async def _take(self, limits: Sequence[Limit]) -> Sequence[Window]:
+        free, windows = await self._windows.take(limits)
+        if free:
+            return windows
+        full = [(limit, window) for limit, window in zip(limits, windows, strict=True) if window.remaining == 0]
+        limit, window = max(full, key=lambda one: one[1].reset)
+        raise RateLimited(
+            f"Rate limit reached: this {limit.whose} may use {limit.most} {limit.kind} per minute. "
+            f"Please try again in {duration(window.reset)}.",
+            headers={**rate_headers(limits, windows), **retry_after(window.reset)},
+        )
+
+
+def _limits(caller: Caller) -> list[Limit]:
+    """The limits of requests and tokens a minute that hold for a caller: its key's and its account's."""
+    limits = []
+    for whose, owner, given in _owners(caller):
+        if given.requests_per_minute is not None:
+            limits.append(Limit(whose, owner, "requests", given.requests_per_minute))
+        if given.tokens_per_minute is not None:
+            limits.append(Limit(whose, owner, "tokens", given.tokens_per_minute))
+    return limits
+
+
+def _places(caller: Caller) -> dict[tuple[Whose, str], int]:
+    """Whose requests at once are limited, and how many may be in flight."""
+    return {
+        (whose, owner): given.concurrent_requests
+        for whose, owner, given in _owners(caller)
+        if given.concurrent_requests is not None
+    }
+
+
+def _owners(caller: Caller) -> tuple[tuple[Whose, str, Limits], ...]:
+    return ("key", caller.key_id, caller.limits), ("account", caller.account_id, caller.account_limits)
