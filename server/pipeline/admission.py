@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 class Bank(Protocol):
     """The part of the ledger that a request needs; see server/accounts/ledger/ledger.py."""
 
+    async def demand(self, caller: Caller, least: Decimal) -> None: ...
+
     async def hold(self, caller: Caller, reference: str, most: Decimal, least: Decimal | None = None) -> Hold: ...
 
     async def settle(self, hold: Hold, lines: Sequence[Line], use: Use | None = None) -> Settlement: ...
@@ -85,6 +87,9 @@ class Charge:
 class Free:
     """The bank of a server without accounts: everything is free, and nothing is written down."""
 
+    async def demand(self, caller: Caller, least: Decimal) -> None:
+        pass
+
     async def hold(self, caller: Caller, reference: str, most: Decimal, least: Decimal | None = None) -> Hold:  # noqa: ARG002
         return Hold(reference, caller.account_id, caller.key_id, ZERO, metered=False)
 
@@ -120,10 +125,8 @@ class Admission:
         if caller.models is not None and plan.model not in caller.models:
             raise ModelNotFound.named(plan.model)
         async with self._limiter.admit(caller) as ticket:
-            if caller.metered and (smallest := least(plan)) > ZERO:
-                available = (await self._bank.balance(caller.account_id)).available
-                if available < smallest:
-                    raise insufficient(smallest, max(ZERO, available))
+            if caller.metered:
+                await self._bank.demand(caller, least(plan))
             yield ticket
 
     @asynccontextmanager

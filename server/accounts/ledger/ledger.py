@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from server.accounts.ledger.instances import BEAT, Instance
 from server.accounts.ledger.journal import journal_on
@@ -27,6 +28,7 @@ from server.accounts.ledger.terms import (
     Settlement,
     Step,
     Use,
+    insufficient,
 )
 from server.accounts.tables import AccountRow, BalanceRow, EntryRow, HoldRow, InstanceRow
 from server.core import Caller
@@ -72,8 +74,21 @@ class Ledger:
         self._steps: GroupCommit[Step, Outcome | SageholdError] = GroupCommit(self._post, NO_ANSWER)
         self._heart: asyncio.Task[None] | None = None
         self._unwritten: list[CloseStep] = []
+        self._seen: dict[str, Decimal] = {}  # what accounts had when a step of theirs was last posted here
 
     # ------------------------------------------------------------ a request's steps
+
+    async def demand(self, caller: Caller, least: Decimal) -> None:
+        """Raises InsufficientCredits where the account could not pay `least`. Nothing is locked, and nothing held.
+
+        Who had enough when last seen is believed: another server may have spent it, and the hold then says so. Who had
+        not is looked up, since there may have been a grant.
+        """
+        if not caller.metered or least <= 0 or self._seen.get(caller.account_id, ZERO) >= least:
+            return
+        available = self._seen[caller.account_id] = (await self.balance(caller.account_id)).available
+        if available < least:
+            raise insufficient(least, available)
 
     async def hold(self, caller: Caller, reference: str, most: Decimal, least: Decimal | None = None) -> Hold:
         """Set aside what a request may cost: all of `most`, or what the account has, if that is `least` or more.
@@ -255,7 +270,13 @@ class Ledger:
                     await self._instance.leave(session)
 
     async def _post(self, steps: Sequence[Step]) -> Sequence[Outcome | SageholdError]:
-        return await self._database.run(lambda connection: Posting(journal_on(connection), self._now()).apply(steps))
+        def post(connection: Connection | sqlite3.Connection) -> tuple[list[Outcome | SageholdError], Posting]:
+            posting = Posting(journal_on(connection), self._now())
+            return posting.apply(steps), posting
+
+        outcomes, posting = await self._database.run(post)
+        self._seen.update(posting.available)
+        return outcomes
 
 
 def check_grant(amount: Decimal) -> None:

@@ -1,7 +1,7 @@
 """Steps of the ledger, many in one transaction: decided in memory under the accounts' row locks, then written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -29,6 +29,11 @@ class Posting:
         self._entries: list[dict[str, Any]] = []
         self._usage: list[dict[str, Any]] = []
         self._audit: list[dict[str, Any]] = []
+
+    @property
+    def available(self) -> Mapping[str, Decimal]:
+        """What the accounts of the batch have left."""
+        return self._available
 
     def apply(self, steps: Sequence[Step]) -> list[Outcome | SageholdError]:
         self._load(steps)

@@ -39,6 +39,29 @@ async def test_a_request_is_held_then_charged_what_it_used(ledger: Ledger, custo
     ]
 
 
+async def test_who_could_not_pay_at_all_is_refused_without_a_hold(ledger: Ledger, customer: Customer) -> None:
+    caller = await customer("1")
+    await ledger.demand(caller, D(1))
+    with pytest.raises(InsufficientCredits, match=r"may cost 1\.1 credits, but 1 are left"):
+        await ledger.demand(caller, D("1.1"))
+    hold = await ledger.hold(caller, "req_1", D("0.7"))
+    with pytest.raises(InsufficientCredits):
+        await ledger.demand(caller, D("0.5"))  # what is held is not available
+    await ledger.release(hold)
+    await ledger.demand(caller, D("0.5"))
+    assert [kind for _, kind, _ in await lines_of(ledger, caller.account_id)] == ["grant", "hold", "release"]
+
+
+async def test_a_grant_by_another_process_counts_at_once(
+    ledger: Ledger, accounts: Accounts, customer: Customer
+) -> None:
+    caller = await customer("1")
+    with pytest.raises(InsufficientCredits):
+        await ledger.demand(caller, D(2))
+    await Ledger(accounts.database).grant(caller.account_id, D(1))
+    await ledger.demand(caller, D(2))
+
+
 async def test_work_in_passes_is_one_hold_with_a_line_for_each(ledger: Ledger, customer: Customer) -> None:
     caller = await customer("1")
     hold = await ledger.hold(caller, "req_1", D("0.3"))
