@@ -10,16 +10,18 @@ import time
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from server.core import Task
-from server.engines.base import Caching, Engine, Footprint, PrefixCache, Spawning
+from server.engines.base import Engine, Footprint, PrefixCache
 from server.errors import SageholdError
 from server.models.changes import Changes
 from server.models.config.spec import ModelSpec
 from server.models.loader import MakeEngine, ModelLoader
+from server.models.memory.asking import Asking
 from server.models.memory.estimate import front_end as front_end_plan
 from server.models.memory.ledger import FRONT_END, MemoryLedger
 from server.models.slot import Slot, State
@@ -71,6 +73,7 @@ class Registry:
         watch_interval: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         front_end: FrontEnd | None = None,
+        asking: Asking | None = None,
     ) -> None:
         self._ledger = ledger
         self._queue_timeout = queue_timeout
@@ -88,6 +91,7 @@ class Registry:
             models_dir=models_dir,
             queue_timeout=queue_timeout,
             load_timeout=load_timeout,
+            asking=asking,
         )
         self._booking = self._loader.booking
         self._looked: float | None = None
@@ -128,7 +132,7 @@ class Registry:
                 waiting=slot.waiting,
                 held=self._ledger.held.get(name, Footprint()),
                 reported=self._booking.reported.get(name, Footprint()),
-                prefix_cache=slot.engine.prefix_cache() if isinstance(slot.engine, Caching) else None,
+                prefix_cache=slot.engine.prefix_cache() if slot.engine else None,
             )
             for name, slot in self._slots.items()
         }
@@ -241,10 +245,11 @@ class Registry:
         self._looked = self._clock()
         engines = {slot.spec.name: slot.engine for slot in slots if slot.engine is not None}
         if self._front_end is not None:
-            pids = {pid for engine in engines.values() if isinstance(engine, Spawning) for pid in engine.pids}
-            self._front_end_reported = measured = await asyncio.to_thread(self._front_end, pids)
+            pids = {pid for engine in engines.values() for pid in engine.pids}
+            measured = partial(self._front_end, pids)
+            self._front_end_reported = await self._loader.asking.ask(measured, self._front_end_reported)
             # What chat models need imported is imported with the first of them.
-            host = max(measured, self._front_end_plan)
+            host = max(self._front_end_reported or 0, self._front_end_plan)
             self._ledger.hold(FRONT_END, Footprint(host), instead_of=self._ledger.held.get(FRONT_END))
         for name, engine in engines.items():
             await self._booking.look_again(name, engine)

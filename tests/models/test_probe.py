@@ -28,7 +28,7 @@ from server.core import (
     TranscriptionJob,
     Usage,
 )
-from server.engines.base import Footprint
+from server.engines.base import Engine, Footprint
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from server.models.config.spec import FakeModel, ModelSpec, Probe
 from server.models.probe import check, smallest_job
@@ -36,7 +36,7 @@ from server.models.probe import check, smallest_job
 pytestmark = pytest.mark.anyio
 
 
-class Answers:
+class Answers(Engine):
     """An engine that answers every job by the same events, and keeps the job."""
 
     alive = True

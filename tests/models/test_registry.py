@@ -23,14 +23,15 @@ from tests.models.devices import machine
 pytestmark = pytest.mark.anyio
 
 
-class Stub:
+class Stub(Engine):
     """An engine that answers `says`, and reports that it holds `holds`."""
+
+    alive = False
+    running = 0
 
     def __init__(self, spec: ModelSpec, grant: Grant) -> None:
         self.name = spec.name
         self.grant = grant
-        self.alive = False
-        self.running = 0
         self.stopped = 0
         self.says = "Tokyo"
         self.holds = Footprint()
@@ -57,6 +58,7 @@ class Stub:
 class Sleepy(Stub):
     """An engine that gives its GPU memory back while it sleeps."""
 
+    sleeps = True
     slept = 0
     after_sleep = "Tokyo"
 

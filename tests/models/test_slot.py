@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 SPEC = FakeModel(name="m", engine="fake", serves=Task.CHAT, max_queue=2)
 
 
-class Stub:
+class Stub(Engine):
     """An engine that only lives and dies."""
 
     alive = True

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from server.core import Accepted, ChatJob, Event, Job, SpeechJob, Task, TranscriptionJob
-from server.engines.base import Footprint
+from server.engines.base import Engine, Footprint
 from server.engines.fake.gate import Gate
 from server.engines.fake.script import FakeOptions, events_of, prompt_tokens
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
@@ -27,7 +27,7 @@ class _Room:
         self.tokens = min(self.tokens, most)
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     """An Engine (server/engines/base.py) for any one task. `started`, `finished` and `cut_short` count its jobs.
 
     script: events to answer the next jobs with, in place of those made up; for tasks other than chat.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from server.core import Accepted, ChatJob, Event, Job, Usage
-from server.engines.base import Footprint, PrefixCache
+from server.engines.base import Engine, Footprint, PrefixCache
 from server.engines.devices import footprint
 from server.engines.vllm import (
     adapters,
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class VllmEngine:
+class VllmEngine(Engine):
     """One chat model. vLLM's core is a process of its own; a death there ends this engine and nothing else."""
+
+    sleeps = True
 
     def __init__(self, options: VllmOptions) -> None:
         self._options = options

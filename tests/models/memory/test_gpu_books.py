@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -298,22 +299,21 @@ async def test_the_driver_is_never_asked_in_the_event_loop(tmp_path: Path) -> No
     assert loop not in asked
 
 
-async def test_files_are_never_read_in_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from server.models import loader as module
-
-    loop, read = threading.get_ident(), []
-    real = module.estimate
-
-    def estimate(*arguments: object) -> object:
-        read.append(threading.get_ident())
-        return real(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "estimate", estimate)
+async def test_files_are_never_read_in_the_event_loop(tmp_path: Path) -> None:
     bench = Bench(machine(64 * GIB, 40 * GIB), tmp_path)
     specs = [chat(tmp_path, name, load="eager") for name in ("one", "two", "three")]
+    loop, read = threading.get_ident(), []
+    watching = True
+
+    def opened(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event == "open" and str(arguments[0]).startswith(str(tmp_path)):
+            read.append(threading.get_ident())
+
+    sys.addaudithook(opened)  # there is no way to take it off again
     registry = bench.registry(*specs)
     async with registry:
         await until(lambda: registry.ready)
+    watching = False
     assert len(read) >= 3
     assert loop not in read
 
@@ -501,7 +501,9 @@ async def test_the_front_end_is_in_the_books_and_never_gives_way(
         return amounts[len(seen) > 1]
 
     class Spawned(Stub):
-        pids = (4711,)
+        @property
+        def pids(self) -> list[int]:
+            return [4711]
 
     bench.kind = Spawned
     a, b = model("a", host=60), model("b", host=61)
