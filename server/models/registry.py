@@ -7,8 +7,8 @@ Each model has a slot (`slot.py`) that decides about its state, and has it done 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -103,16 +103,14 @@ class Registry:
 
     # ------------------------------------------------------------ for requests
 
-    @asynccontextmanager
-    async def lease(self, spec: ModelSpec) -> AsyncGenerator[Engine, None]:
+    def lease(self, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
         """The model's engine, loaded, awake and kept so for the length of the block.
 
         Raises Overloaded (too many wait, or the wait is over) or ModelUnavailable (it can't be loaded).
         """
         # A load that is under way ends by itself: it gets its room within the one time, and is up within the other.
         load_wait = self._queue_timeout + self._load_timeout
-        async with self._slots[spec.name].lease(self._queue_timeout, load_wait) as engine:
-            yield engine
+        return self._slots[spec.name].lease(self._queue_timeout, load_wait)
 
     def busy(self, spec: ModelSpec) -> float:
         """Requests that have the model or wait for it, as a share of those that it works on at once."""
