@@ -63,7 +63,15 @@ def list_(as_json: AsJson = False) -> None:
             )
         size = readable(row.size) if row.size else ""
         price = "\n".join(f"{amount} per {UNITS[unit]}" for unit, amount in _price(row.spec.price).items())
-        table.add_row(row.spec.name, row.spec.task, row.spec.engine, files, size, price or "free", ", ".join(row.names))
+        table.add_row(
+            row.spec.name,
+            ", ".join(row.spec.tasks),
+            row.spec.engine,
+            files,
+            size,
+            price or "free",
+            ", ".join(row.names),
+        )
     # A table that goes to a file or a pipe has nobody to fold its lines for.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -176,10 +184,10 @@ def _rows(settings: Settings, catalog: "Catalog") -> list[Row]:
     from server.models.config import weights
 
     called: dict[str, list[str]] = {}
-    for entry in catalog.entries():
-        for spec in entry.tasks.values():
-            if entry.id != spec.name:
-                called.setdefault(spec.name, []).append(entry.id)
+    for public in catalog.public_models():
+        for spec in public.tasks.values():
+            if public.id != spec.name and public.id not in called.get(spec.name, ()):
+                called.setdefault(spec.name, []).append(public.id)
     root = settings.models_dir.resolve()
     installed = [
         Row(spec, (), weights.size(spec, settings.models_dir), tuple(called.get(spec.name, ())))
@@ -200,7 +208,7 @@ def _rows(settings: Settings, catalog: "Catalog") -> list[Row]:
 def _facts(row: Row) -> dict[str, Any]:
     return {
         "id": row.spec.name,
-        "task": row.spec.task.value,
+        "task": ", ".join(row.spec.tasks),
         "engine": row.spec.engine,
         "installed": not row.missing,
         "missing": list(row.missing),

@@ -36,7 +36,7 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
         case FakeModel():
             from server.engines.fake.engine import FakeEngine
 
-            return FakeEngine(spec.task, spec.options)
+            return FakeEngine(spec.tasks, spec.options)
         case _:
             from server.engines.worker.engine import WorkerEngine
 
@@ -51,7 +51,7 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
 
 def worker_options(spec: ModelSpec, models_dir: Path) -> dict[str, Any]:
     """What a worker's `create` gets: the config's fields of that kind of model, `name`, and its paths, absolute."""
-    fields = spec.model_dump(mode="json", exclude={*ModelBase.model_fields, "engine", "quality"})
+    fields = spec.model_dump(mode="json", exclude={*ModelBase.model_fields, "engine"})
     if isinstance(spec, DiffusersModel) and spec.scorer is not None:
         fields["scorer"] = str((models_dir / spec.scorer).resolve())
     return {**fields, "name": spec.name, "path": str(weights.location(spec, models_dir))}

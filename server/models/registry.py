@@ -176,8 +176,8 @@ class Registry:
         Chat begins first, since it takes longest; the others load one after another beside it.
         """
         eager = [slot for slot in self._slots.values() if slot.spec.load == "eager"]
-        chat = [slot for slot in eager if slot.spec.task is Task.CHAT]
-        others = [slot for slot in eager if slot.spec.task is not Task.CHAT]
+        chat = [slot for slot in eager if Task.CHAT in slot.spec.tasks]
+        others = [slot for slot in eager if Task.CHAT not in slot.spec.tasks]
         await self._look_again()
         self._spawn(self._load_all(chat, others), "load models")
         self._spawn(self._watch(), "watch models")

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob
-from server.models.config.quality import RANKS, Auto, Mode
+from server.models.config.quality import RANKS, Auto, ChosenQuality
 
 LOOKED_AT = 20_000
 """Characters of the last user message that the rules read; patterns over a whole upload would not be free."""
@@ -28,7 +28,7 @@ _COUNTING = re.compile(
 )
 
 
-def choose(job: Job, auto: Auto, load: float) -> tuple[Mode, str]:
+def choose(job: Job, auto: Auto, load: float) -> tuple[ChosenQuality, str]:
     """The mode and its reason. load: share of the model's places that are taken, 0 for an idle one."""
     wanted, reason = _wanted(job, auto)
     lowest, highest = RANKS.index(auto.lowest), RANKS.index(auto.highest)
@@ -40,7 +40,7 @@ def choose(job: Job, auto: Auto, load: float) -> tuple[Mode, str]:
     return RANKS[rank], reason
 
 
-def _wanted(job: Job, auto: Auto) -> tuple[Mode, str]:
+def _wanted(job: Job, auto: Auto) -> tuple[ChosenQuality, str]:
     match job:
         case ChatJob():
             return _chat(job, auto)
@@ -52,7 +52,7 @@ def _wanted(job: Job, auto: Auto) -> tuple[Mode, str]:
             return Quality.MEDIUM, "nothing asks for more"
 
 
-def _chat(job: ChatJob, auto: Auto) -> tuple[Mode, str]:
+def _chat(job: ChatJob, auto: Auto) -> tuple[ChosenQuality, str]:
     # Whoever fixes how tokens are drawn, or works on the answer by program, wants the model as it is.
     if fixed := _fixed(job):
         return Quality.MEDIUM, f"the request sets {fixed}"

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from server.core import QUALITY_WORDS, ChatJob, ImageJob, Job, Quality, SpeechJob, Task, TranscriptionJob
 from server.errors import InvalidRequest, ModelNotFound
 from server.models.config.quality import (
+    QUALITY_OF,
     CandidatesMode,
     ChatMode,
     ChatQuality,
@@ -51,8 +52,11 @@ def plan_for(job: Job, catalog: Resolver, load: Callable[[ModelSpec], float] = i
     """
     job, spec, price = named(job, catalog)
     asked = job.quality or Quality.AUTO
-    quality = spec.quality
-    if asked is Quality.AUTO:
+    quality = spec.quality_for(job.task)
+    if quality is None:
+        quality = QUALITY_OF[job.task]()
+        chosen, reason = Quality.MEDIUM, "this model does it in one way only"
+    elif asked is Quality.AUTO:
         chosen, reason = auto.choose(job, quality.auto, load(spec))
     else:
         chosen, reason = asked, "asked for"
@@ -161,7 +165,7 @@ def _refined(plan: Plan, job: ChatJob, mode: RefinedMode) -> Plan:
         return _noted(_single(plan, job.n), f"one pass for the {job.n} answers asked for")
     if mode.drafts == 1 or job.temperature == 0:
         plan = plan if mode.drafts == 1 else _noted(plan, "one draft, since at temperature 0 all are alike")
-        quality = plan.spec.quality
+        quality = plan.spec.quality_for(job.task)
         assert isinstance(quality, ChatQuality)
         return _checked(plan, job) if quality.high.check else _single(plan)
     drafts = PlannedPass("drafts", answers=mode.drafts)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from pydantic import ByteSize
 
-from server.core import Task
+from server.core import AudioChunk, ChatJob, ImageJob, SpeechJob, Task, TextDelta
 from server.engines.devices.gpus import Gpu
 from server.engines.fake.engine import FakeEngine
 from server.engines.vllm.options import VllmOptions
 from server.engines.worker.engine import WorkerEngine
+from server.errors import InvalidRequest
 from server.models.config.spec import DiffusersModel, FakeModel, PiperModel, PiperVoice, VllmModel, WhisperModel
 from server.models.factory import WORKERS, make_engine, worker_options
 from server.models.memory.grant import Grant
@@ -65,6 +66,19 @@ def test_each_config_gets_its_engine(tmp_path: Path) -> None:
         assert engine.alive is False
     fake = FakeModel(name="f", engine="fake", serves=Task.SPEECH)
     assert isinstance(make_engine(fake, models_dir=tmp_path, grant=Grant()), FakeEngine)
+
+
+@pytest.mark.anyio
+async def test_a_model_may_serve_several_tasks(tmp_path: Path) -> None:
+    spec = FakeModel(name="f", engine="fake", serves=(Task.SPEECH, Task.CHAT), options={"tokens": 3})
+    engine = make_engine(spec, models_dir=tmp_path, grant=Grant())
+    await engine.start()
+    speech = [event async for event in engine.run(SpeechJob(model="f", text="Hello."))]
+    chat = [event async for event in engine.run(ChatJob(model="f", messages=({"role": "user", "content": "Hi"},)))]
+    assert any(isinstance(event, AudioChunk) for event in speech)
+    assert sum(event.tokens for event in chat if isinstance(event, TextDelta)) == 3
+    with pytest.raises(InvalidRequest, match="This model does speech and chat, not image"):
+        await anext(engine.run(ImageJob(model="f", prompt="a boat")))
 
 
 def test_a_worker_sees_the_gpu_it_was_placed_on_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ sleeps unless it is told to `pause`: a test that wants a slow engine closes its 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,13 +28,13 @@ class _Room:
 
 
 class FakeEngine(Engine):
-    """An Engine (server/engines/base.py) for any one task. `started`, `finished` and `cut_short` count its jobs.
+    """An Engine (server/engines/base.py) for any tasks. `started`, `finished` and `cut_short` count its jobs.
 
     script: events to answer the next jobs with, in place of those made up; for tasks other than chat.
     """
 
-    def __init__(self, task: Task, options: Mapping[str, Any] | None = None) -> None:
-        self._task = task
+    def __init__(self, tasks: Task | Collection[Task], options: Mapping[str, Any] | None = None) -> None:
+        self._tasks: Collection[Task] = (tasks,) if isinstance(tasks, Task) else tasks
         self.options = FakeOptions(**(options or {}))
         self.gate = Gate()
         self.jobs: list[Job] = []
@@ -114,8 +114,8 @@ class FakeEngine(Engine):
                 self._idle.set()
 
     def _check(self, job: Job) -> None:
-        if job.task is not self._task:
-            raise InvalidRequest(f"This model does {self._task}, not {job.task}.", param="model")
+        if job.task not in self._tasks:
+            raise InvalidRequest(f"This model does {' and '.join(self._tasks)}, not {job.task}.", param="model")
         if self.options.refuse is not None:
             raise InvalidRequest(self.options.refuse)
         if isinstance(job, ChatJob) and prompt_tokens(job) > self.options.context:

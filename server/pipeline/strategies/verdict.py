@@ -43,7 +43,7 @@ def asking(job: ChatJob, messages: Sequence[Mapping[str, object]], **changes: ob
 async def judged(work: Work, name: str, job: ChatJob, answers: Sequence[str]) -> list[float]:
     """The probability, 0–1, that each answer is right, by the model. All are asked about at once."""
 
-    switch = getattr(work.plan.spec.quality, "reasoning_switch", None)
+    switch = getattr(work.plan.spec.quality_for(job.task), "reasoning_switch", None)
 
     async def one(answer: str) -> float:
         async with work.opened(name, verdict_job(job, answer, switch)) as opened:

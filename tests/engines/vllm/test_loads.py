@@ -190,7 +190,7 @@ async def test_adapters_are_names_of_their_own_on_one_engine(model: Path, tmp_pa
         "  - {name: poet, path: poet}\n"
     )
     catalog = Catalog.load(configs, model.parent, None)
-    assert [(entry.id, entry.parent) for entry in catalog.entries()] == [
+    assert [(entry.id, entry.parent) for entry in catalog.public_models()] == [
         ("chat", None),
         ("pirate", "chat"),
         ("poet", "chat"),

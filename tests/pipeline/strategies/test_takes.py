@@ -87,7 +87,7 @@ class Case:
         self.work = Work(plan_for(job, self), self.voice, self.lease, lambda: self.now)
 
     def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
-        if name not in self.specs or self.specs[name].task is not task:
+        if name not in self.specs or task not in self.specs[name].tasks:
             raise ModelNotFound.named(name)
         return self.specs[name], Price()
 
