@@ -100,7 +100,7 @@ def check(
             result |= {"load_seconds": round(seconds, 1)} if reason is None else {"problems": [reason]}
         results.append(result)
         if not as_json:
-            _tell(result)
+            _print(result)
     if as_json:
         typer.echo(json.dumps(results))
     elif not results:
@@ -109,7 +109,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _tell(result: dict[str, Any]) -> None:
+def _print(result: dict[str, Any]) -> None:
     console = Console()
     if result["problems"]:
         console.print(f"[red]✗[/] {result['id']}")
@@ -149,7 +149,7 @@ async def _load(spec: "ModelSpec", settings: Settings) -> tuple[str | None, floa
     ledger = MemoryLedger(Machine.detect(), host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
     registry = Registry(
         [spec],
-        lambda spec, grant: make_engine(spec, models_dir=settings.models_dir, grant=grant),
+        lambda spec, allotment: make_engine(spec, models_dir=settings.models_dir, allotment=allotment),
         ledger,
         models_dir=settings.models_dir,
         load_timeout=settings.load_timeout,

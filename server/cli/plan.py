@@ -1,4 +1,4 @@
-"""`sagehold plan`: what a quality mode would do with a request, without doing it."""
+"""`sagehold plan`: what would be done for a request, without doing it."""
 
 import json
 from decimal import Decimal
@@ -47,7 +47,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Tell what would be done for a request: the mode and why, its parameters, its passes, and what they may cost."""
+    """Show what would be done for a request: the quality and why, its parameters, its passes, what they may cost."""
     from server.models.config.catalog import Catalog
     from server.models.config.files import CatalogError
     from server.pipeline.modes import plan_for
@@ -152,19 +152,19 @@ def _most(plan: "Plan", planned: "PlannedPass", accepted: Accepted) -> Decimal:
 
 def _print(plan: "Plan", accepted: Accepted) -> None:
     facts = _facts(plan, accepted)
-    told = Table.grid(padding=(0, 2))
-    told.add_row("model", plan.spec.name)
-    told.add_row("quality", f"[bold]{plan.quality}[/] ({plan.reason})")
-    told.add_row("parameters", ", ".join(f"{name} {value}" for name, value in facts["parameters"].items()) or "-")
+    summary = Table.grid(padding=(0, 2))
+    summary.add_row("model", plan.spec.name)
+    summary.add_row("quality", f"[bold]{plan.quality}[/] ({plan.reason})")
+    summary.add_row("parameters", ", ".join(f"{name} {value}" for name, value in facts["parameters"].items()) or "-")
     if plan.budget is not None:
-        told.add_row("time budget", f"{plan.budget:g} s; then the best so far is the answer")
+        summary.add_row("time budget", f"{plan.budget:g} s; then the best so far is the answer")
     passes = Table("pass", "answers", "most credits", title=f"strategy: {plan.strategy}", title_justify="left")
     for number, one in enumerate(facts["passes"], 1):
         passes.add_row(f"{number} {one['pass']}", str(one["answers"]), f"{one['most_credits']:g}")
     passes.add_section()
     passes.add_row("all, which is what is held", "", f"{facts['most_credits']:g}")
     console = Console()
-    console.print(told)
+    console.print(summary)
     console.print(passes)
     if isinstance(plan.job, ChatJob):
         console.print(f"with a prompt of about {accepted.prompt_tokens} tokens and answers of {accepted.room or '?'}")

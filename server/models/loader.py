@@ -12,9 +12,9 @@ from server.models import probe
 from server.models.changes import Change, Changes
 from server.models.config import weights
 from server.models.config.spec import ModelSpec
+from server.models.memory.allotment import Allotment
 from server.models.memory.asking import Asking
 from server.models.memory.booking import Booking
-from server.models.memory.grant import Grant
 from server.models.memory.ledger import MemoryLedger
 from server.models.memory.need import Need
 from server.models.memory.needs import Needs
@@ -24,7 +24,7 @@ from server.models.slot import Slot
 
 log = logging.getLogger(__name__)
 
-MakeEngine = Callable[[ModelSpec, Grant], Engine]
+MakeEngine = Callable[[ModelSpec, Allotment], Engine]
 
 
 class ModelLoader:
@@ -63,23 +63,23 @@ class ModelLoader:
         if need.elastic:
             # It takes what is left of the GPUs, once those that belong there from the start have their part.
             await self._needs.look_at(slot.spec for slot in self._slots.values() if slot.spec.load == "eager")
-        grant = await self.room.reserve(spec.name, need, wait=self._queue_timeout)
+        allotment = await self.room.reserve(spec.name, need, wait=self._queue_timeout)
         try:
-            async with self._turns.take(grant.numbers):
+            async with self._turns.take(allotment.numbers):
                 with self.changes.timed(Change.LOAD, spec.name):
-                    return await self._start(spec, need, grant)
+                    return await self._start(spec, need, allotment)
         except BaseException:
             self.booking.gone(spec.name)
             raise
 
-    async def _start(self, spec: ModelSpec, need: Need, grant: Grant) -> Engine:
+    async def _start(self, spec: ModelSpec, need: Need, allotment: Allotment) -> Engine:
         reserved = self._ledger.held[spec.name]
         planned = Footprint(reserved.host - need.loading, reserved.gpus)
-        before = await self.booking.look(grant.numbers)
+        before = await self.booking.look(allotment.numbers)
         engine: Engine | None = None
         try:
             # Importing an engine's library takes seconds.
-            engine = await asyncio.to_thread(self._make_engine, spec, grant)
+            engine = await asyncio.to_thread(self._make_engine, spec, allotment)
             await self._bring_up(spec, engine, engine.start)
             await self.booking.loaded(spec.name, engine, need, planned, before)
         except BaseException:

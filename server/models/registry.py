@@ -22,6 +22,7 @@ from server.models.changes import Changes
 from server.models.config.spec import ModelSpec
 from server.models.loader import MakeEngine, ModelLoader
 from server.models.memory.asking import Asking
+from server.models.memory.books import MemoryBooks
 from server.models.memory.estimate import front_end as front_end_plan
 from server.models.memory.ledger import FRONT_END, MemoryLedger
 from server.models.slot import Slot, State
@@ -36,26 +37,21 @@ FrontEnd = Callable[[Collection[int]], int]
 
 
 @dataclass(frozen=True, slots=True)
-class ModelState:
-    """What /v1/models, /ready and the metrics tell of a model. `reason` says why it failed."""
+class Standing:
+    """Where a model stands, for /v1/models, /ready and the metrics.
+
+    reason: why it failed. held: by the ledger; reported: by the machine, a while ago. prefix_cache: None where the
+    engine has none, or is not loaded.
+    """
 
     state: State
     reason: str | None
     eager: bool
     running: int
     waiting: int
-    held: Footprint  # by the ledger
-    reported: Footprint  # by the machine, a while ago
-    prefix_cache: PrefixCache | None  # None where the engine has none, or isn't loaded
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryState:
-    """budget: what all may hold. held, reported: by the models' names, and the front end's."""
-
-    budget: Footprint
-    held: Mapping[str, Footprint]
-    reported: Mapping[str, Footprint]
+    held: Footprint
+    reported: Footprint
+    prefix_cache: PrefixCache | None
 
 
 class Registry:
@@ -119,10 +115,10 @@ class Registry:
 
     # ------------------------------------------------------------ for people
 
-    def states(self) -> Mapping[str, ModelState]:
+    def states(self) -> Mapping[str, Standing]:
         """Every model by its own name, in the order of the configs."""
         return {
-            name: ModelState(
+            name: Standing(
                 state=slot.state,
                 reason=slot.reason,
                 eager=slot.spec.load == "eager",
@@ -140,12 +136,12 @@ class Registry:
         """Loads, wakes and evictions so far, for the metrics."""
         return self._loader.changes
 
-    def memory(self) -> MemoryState:
+    def memory(self) -> MemoryBooks:
         """The books, as they are now."""
         reported = dict(self._booking.reported)
         if self._front_end_reported is not None:
             reported[FRONT_END] = Footprint(self._front_end_reported)
-        return MemoryState(self._ledger.budget, dict(self._ledger.held), reported)
+        return MemoryBooks(self._ledger.budget, dict(self._ledger.held), reported)
 
     @property
     def ready(self) -> bool:

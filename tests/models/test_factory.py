@@ -15,7 +15,7 @@ from server.engines.worker.engine import WorkerEngine
 from server.errors import InvalidRequest
 from server.models.config.spec import DiffusersModel, FakeModel, PiperModel, PiperVoice, VllmModel, WhisperModel
 from server.models.factory import WORKERS, make_engine, worker_options
-from server.models.memory.grant import Grant
+from server.models.memory.allotment import Allotment
 
 EARS = WhisperModel(name="ears", engine="whisper", path="w", beam_size=3)
 VOICE = PiperModel(
@@ -61,17 +61,17 @@ def test_every_worker_names_a_file_that_exists() -> None:
 
 def test_each_config_gets_its_engine(tmp_path: Path) -> None:
     for spec in (EARS, VOICE, BRUSH):
-        engine = make_engine(spec, models_dir=tmp_path, grant=Grant())
+        engine = make_engine(spec, models_dir=tmp_path, allotment=Allotment())
         assert isinstance(engine, WorkerEngine)
         assert engine.alive is False
     fake = FakeModel(name="f", engine="fake", serves=Task.SPEECH)
-    assert isinstance(make_engine(fake, models_dir=tmp_path, grant=Grant()), FakeEngine)
+    assert isinstance(make_engine(fake, models_dir=tmp_path, allotment=Allotment()), FakeEngine)
 
 
 @pytest.mark.anyio
 async def test_a_model_may_serve_several_tasks(tmp_path: Path) -> None:
     spec = FakeModel(name="f", engine="fake", serves=(Task.SPEECH, Task.CHAT), options={"tokens": 3})
-    engine = make_engine(spec, models_dir=tmp_path, grant=Grant())
+    engine = make_engine(spec, models_dir=tmp_path, allotment=Allotment())
     await engine.start()
     speech = [event async for event in engine.run(SpeechJob(model="f", text="Hello."))]
     chat = [event async for event in engine.run(ChatJob(model="f", messages=({"role": "user", "content": "Hi"},)))]
@@ -84,8 +84,8 @@ async def test_a_model_may_serve_several_tasks(tmp_path: Path) -> None:
 def test_a_worker_sees_the_gpu_it_was_placed_on_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[dict[str, Any]] = []
     monkeypatch.setattr("server.engines.worker.engine.WorkerEngine", lambda *_, **options: made.append(options))
-    make_engine(EARS, models_dir=tmp_path, grant=Grant(1, 5, (Gpu(1, "GPU-b", 10),)))
-    make_engine(VOICE, models_dir=tmp_path, grant=Grant(1))
+    make_engine(EARS, models_dir=tmp_path, allotment=Allotment(1, 5, (Gpu(1, "GPU-b", 10),)))
+    make_engine(VOICE, models_dir=tmp_path, allotment=Allotment(1))
     assert [options["environment"].get("CUDA_VISIBLE_DEVICES") for options in made] == ["GPU-b", ""]
 
 
@@ -94,6 +94,6 @@ def test_vllm_hears_of_its_gpus_and_its_cache(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("server.engines.vllm.engine.VllmEngine", made.append)
     spec = VllmModel(name="chat", engine="vllm", path="chat", kv_cache=ByteSize(1 << 30))
     gpus = (Gpu(1, "3", 100), Gpu(2, "5", 100))
-    make_engine(spec, models_dir=tmp_path, grant=Grant(1, 50, gpus, kv_cache=7 << 30, gpu_share=0.4))
-    make_engine(spec, models_dir=tmp_path, grant=Grant(1))
+    make_engine(spec, models_dir=tmp_path, allotment=Allotment(1, 50, gpus, kv_cache=7 << 30, gpu_share=0.4))
+    make_engine(spec, models_dir=tmp_path, allotment=Allotment(1))
     assert [(one.gpus, one.kv_cache, one.gpu_share) for one in made] == [((1, 2), 7 << 30, 0.4), ((), 1 << 30, None)]

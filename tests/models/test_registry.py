@@ -13,7 +13,7 @@ from server.core import Accepted, Event, Job, Task, TextDelta, Usage
 from server.engines.base import Engine, Footprint
 from server.errors import EngineFailed, ModelUnavailable, Overloaded
 from server.models.config.spec import FakeModel, ModelSpec, Probe, WhisperModel
-from server.models.memory.grant import Grant
+from server.models.memory.allotment import Allotment
 from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
 from server.models.registry import Registry
@@ -29,7 +29,7 @@ class Stub(Engine):
     alive = False
     running = 0
 
-    def __init__(self, spec: ModelSpec, grant: Grant) -> None:
+    def __init__(self, spec: ModelSpec, grant: Allotment) -> None:
         self.name = spec.name
         self.grant = grant
         self.stopped = 0
@@ -83,7 +83,7 @@ class Bench:
         self.now = 1000.0
         self.kind: type[Stub] = Stub
 
-    def make(self, spec: ModelSpec, grant: Grant) -> Engine:
+    def make(self, spec: ModelSpec, grant: Allotment) -> Engine:
         stub = self.kind(spec, grant)
         self.prepare(stub)
         self.made.append(stub)

@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What some GPUs had free at one moment (those that the driver tells), and how often models had left them."""
+    """Some GPUs at one moment. free: bytes on each, where the driver says so. departures: how often a model has given
+    back memory there."""
 
     free: Mapping[int, int]
     departures: int

@@ -65,7 +65,7 @@ def place(
 def elastic_share(
     need: Need, taken: Collection[int], gpus: Collection[Gpu], *, free: Mapping[int, int], coming: Sequence[Need]
 ) -> int:
-    """Bytes of each GPU in `taken` to grant a model that can use more than its need.
+    """Bytes of each GPU in `taken` to allot to a model that can use more than its need.
 
     free: bytes that it could get of each GPU. coming: what models yet to be loaded need; each is put where most would
     be left for it. On each GPU those that can use more share what then remains alike. Never less than the need.

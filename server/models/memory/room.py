@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from server.engines.base import Footprint
 from server.errors import ModelUnavailable, Overloaded
 from server.models.changes import Changes
+from server.models.memory.allotment import Allotment, allotted
 from server.models.memory.asking import Asking
 from server.models.memory.eviction import Candidate, Eviction, How
-from server.models.memory.grant import Grant, granted
 from server.models.memory.ledger import MemoryLedger, describe, readable
 from server.models.memory.need import Need
 from server.models.memory.placement import Placement, able, elastic_share, place
@@ -54,7 +54,7 @@ class Room:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def reserve(self, name: str, need: Need, *, wait: float) -> Grant:
+    async def reserve(self, name: str, need: Need, *, wait: float) -> Allotment:
         """Memory for `name`, on GPUs that are chosen here. Waits up to `wait` seconds for busy models to become idle.
 
         Raises ModelUnavailable when it could not fit even then, Overloaded when the wait is over.
@@ -67,7 +67,7 @@ class Room:
                     async with self._lock:
                         placement = await self._attempt(name, need, free)
                     if placement is not None:
-                        return await self._grant(name, need, placement)
+                        return await self._allot(name, need, placement)
                     await changed.wait()
         except TimeoutError:
             raise Overloaded(
@@ -103,7 +103,7 @@ class Room:
         ledger.reserve(name, placement.holds)
         return placement
 
-    async def _grant(self, name: str, need: Need, placement: Placement) -> Grant:
+    async def _allot(self, name: str, need: Need, placement: Placement) -> Allotment:
         """What has been reserved; for a model that can use more, all that it may have of its GPUs."""
         ledger = self._ledger
         amount = max(placement.holds.gpus.values(), default=0)
@@ -117,7 +117,7 @@ class Room:
             except BaseException:
                 ledger.release(name)
                 raise
-        return granted(need, amount, tuple(gpu for gpu in ledger.machine.gpus if gpu.number in placement.gpus))
+        return allotted(need, amount, tuple(gpu for gpu in ledger.machine.gpus if gpu.number in placement.gpus))
 
     def _check_cache(self, name: str, need: Need, amount: int) -> None:
         if need.fixed is not None and amount - need.fixed < LEAST_KV_CACHE:
@@ -157,7 +157,7 @@ class Room:
         return f"{text} and {gpu} " + ("of a GPU" if need.gpus == 1 else f"on each of {need.gpus} GPUs")
 
     def _share(self, name: str, need: Need, placement: Placement, free: Mapping[int, int]) -> int:
-        """Bytes to grant of each GPU to a model that can use more than its need."""
+        """Bytes of each GPU to allot to a model that can use more than its need."""
         gpus, room = self._ledger.machine.gpus, self._ledger.room_for(name)
         held = placement.holds.gpus
         could = {

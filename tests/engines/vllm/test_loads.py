@@ -20,7 +20,7 @@ from server.engines.vllm.options import VllmOptions
 from server.errors import InvalidRequest, ModelUnavailable
 from server.models.config.catalog import Catalog
 from server.models.factory import make_engine
-from server.models.memory.grant import Grant
+from server.models.memory.allotment import Allotment
 from server.pipeline.modes import plan_for
 from server.settings import load_settings
 
@@ -196,7 +196,7 @@ async def test_adapters_are_names_of_their_own_on_one_engine(model: Path, tmp_pa
         ("poet", "chat"),
     ]
     (spec,) = catalog.models
-    engine = make_engine(spec, models_dir=model.parent, grant=Grant())
+    engine = make_engine(spec, models_dir=model.parent, allotment=Allotment())
     try:
         await engine.start()
         told = {}

@@ -7,7 +7,7 @@ from server.models.memory.need import Need
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class Allotment:
     """host: bytes. gpus: where it is placed; gpu: bytes of each. kv_cache: of `gpu`, for an engine that has one.
 
     gpu_share: share of each GPU's memory that must be free once the engine's processes have begun; None without GPUs.
@@ -24,11 +24,11 @@ class Grant:
         return tuple(gpu.number for gpu in self.gpus)
 
 
-def granted(need: Need, gpu: int, gpus: tuple[Gpu, ...]) -> Grant:
+def allotted(need: Need, gpu: int, gpus: tuple[Gpu, ...]) -> Allotment:
     """`gpu` bytes of each of `gpus`, put as the engine needs to hear it."""
     if not gpus:
-        return Grant(need.host)
+        return Allotment(need.host)
     # vLLM refuses to start with less, after contexts are made: a tenth is left to what they take more than planned.
     # By the largest GPU, where they differ: that share of each is there.
     share = 0.9 * max(1, gpu - need.outside) / max(one.total for one in gpus)
-    return Grant(need.host, gpu, gpus, None if need.fixed is None else gpu - need.fixed, share)
+    return Allotment(need.host, gpu, gpus, None if need.fixed is None else gpu - need.fixed, share)
