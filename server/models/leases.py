@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from server.core import Claim
 from server.engines.base import Engine
 from server.errors import Overloaded
 from server.models.config.spec import ModelSpec
@@ -61,18 +62,18 @@ class Leases:
         self._place = place
         self._clock = clock
         self._on_idle = on_idle
-        self.waiting = 0
-        """Requests that wait for the model to become ready."""
+        self.waiting: list[Claim] = []
+        """Those who wait for the model to become ready, in the order of their arrival."""
         self.last_used = clock()
         """When a lease last began or ended."""
 
     @asynccontextmanager
-    async def lease(self, wait: float, load_wait: float) -> AsyncGenerator[Engine, None]:
+    async def lease(self, claim: Claim, wait: float, load_wait: float) -> AsyncGenerator[Engine, None]:
         """See Slot.lease."""
         spec = self._spec
-        if self.waiting + max(0, self._place.leases - spec.parallel) >= spec.max_queue:
+        if len(self.waiting) + max(0, self._place.leases - spec.parallel) >= spec.max_queue:
             raise Overloaded(f"Too many requests are waiting for the model `{spec.name}`. Please try again shortly.")
-        loaded = self._place.at_hand or await self._wait(wait, load_wait)
+        loaded = self._place.at_hand or await self._wait(claim, wait, load_wait)
         # No await since it was seen to be ready: it cannot have been put away in between.
         loaded.leases += 1
         loaded.free.clear()
@@ -86,15 +87,15 @@ class Leases:
                 loaded.free.set()
                 self._on_idle()
 
-    async def _wait(self, wait: float, load_wait: float) -> Loaded:
-        self.waiting += 1
+    async def _wait(self, claim: Claim, wait: float, load_wait: float) -> Loaded:
+        self.waiting.append(claim)
         try:
             async with asyncio.timeout(wait) as bound:
                 return await self._place.ensure_ready(lambda: bound.reschedule(_from_now(load_wait)))
         except TimeoutError:
             raise Overloaded(f"The model `{self._spec.name}` is not ready yet. Please try again shortly.") from None
         finally:
-            self.waiting -= 1
+            self.waiting.remove(claim)
 
 
 def _from_now(seconds: float) -> float:

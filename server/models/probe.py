@@ -29,7 +29,7 @@ from server.core import (
     TextDelta,
     TranscriptionJob,
 )
-from server.engines.base import Engine
+from server.engines.base import Engine, answer
 from server.errors import InvalidRequest, ModelUnavailable, SageholdError
 from server.media.wav import as_wav
 from server.models.config.spec import DiffusersModel, FakeModel, ModelSpec, Probe
@@ -60,7 +60,7 @@ async def check(spec: ModelSpec, engine: Engine, path: Path) -> None:
     try:
         with anyio.fail_after(timeout):
             if spec.probe is not None:
-                await _probe(spec, spec.probe, engine, path)
+                await _probe(spec.tasks[0], spec.probe, engine, path)
             for task in spec.tasks if spec.probe is None else spec.tasks[1:]:
                 await _computes(spec, task, engine)
     except TimeoutError:
@@ -74,17 +74,16 @@ async def check(spec: ModelSpec, engine: Engine, path: Path) -> None:
 # ---------------------------------------------------------------- without a probe in the config
 
 
-def smallest_job(spec: ModelSpec, task: Task) -> Job:
-    """A job that asks the model for as little as there is: a token, a word, a second of noise, a step."""
+def smallest_job(task: Task) -> Job:
+    """A job that asks for as little as there is: a token, a word, a second of noise, a step."""
     match task:
         case Task.CHAT:
             hello = {"role": "user", "content": "Hello"}
-            return ChatJob(model=spec.name, messages=(hello,), max_tokens=1, temperature=0.0, top_logprobs=0)
+            return ChatJob(messages=(hello,), max_tokens=1, temperature=0.0, top_logprobs=0)
         case Task.TRANSCRIPTION:
             # Quiet noise, and no detection of voices, which would leave the model nothing to hear.
             noise = np.random.default_rng(0).integers(-30, 30, 16_000, dtype="<i2")
             return TranscriptionJob(
-                model=spec.name,
                 audio=as_wav(noise.tobytes(), 16_000),
                 filename="noise.wav",
                 vad=False,
@@ -92,9 +91,9 @@ def smallest_job(spec: ModelSpec, task: Task) -> Job:
                 fallback=False,
             )
         case Task.SPEECH:
-            return SpeechJob(model=spec.name, text="Hello.", format="pcm")
+            return SpeechJob(text="Hello.", format="pcm")
         case Task.IMAGE:
-            return ImageJob(model=spec.name, prompt="a red apple", steps=1, seed=0)
+            return ImageJob(prompt="a red apple", steps=1, seed=0)
 
 
 def _bound(spec: ModelSpec) -> float:
@@ -108,7 +107,7 @@ async def _computes(spec: ModelSpec, task: Task, engine: Engine) -> None:
     if isinstance(spec, FakeModel):
         return  # its answers are written down beforehand
     try:
-        async with aclosing(engine.run(smallest_job(spec, task))) as events:
+        async with aclosing(answer(engine, smallest_job(task))) as events:
             async for event in events:
                 _demand_numbers(event)
     except InvalidRequest as error:
@@ -126,44 +125,43 @@ def _demand_numbers(event: Event) -> None:
 # ---------------------------------------------------------------- with one
 
 
-async def _probe(spec: ModelSpec, probe: Probe, engine: Engine, path: Path) -> None:
-    match spec.tasks[0]:
+async def _probe(task: Task, probe: Probe, engine: Engine, path: Path) -> None:
+    match task:
         case Task.CHAT:
-            await _chat(spec, probe, engine)
+            await _chat(probe, engine)
         case Task.TRANSCRIPTION:
-            await _transcription(spec, probe, engine, path)
+            await _transcription(probe, engine, path)
         case Task.SPEECH:
-            await _speech(spec, probe, engine)
+            await _speech(probe, engine)
         case Task.IMAGE:
-            await _image(spec, probe, engine)
+            await _image(probe, engine)
 
 
-async def _chat(spec: ModelSpec, probe: Probe, engine: Engine) -> None:
+async def _chat(probe: Probe, engine: Engine) -> None:
     job = ChatJob(
-        model=spec.name,
         messages=({"role": "user", "content": probe.prompt},),
         max_tokens=probe.max_tokens,
         temperature=0.0,
     )
-    answer = ""
-    async with aclosing(engine.run(job)) as events:
+    text = ""
+    async with aclosing(answer(engine, job)) as events:
         async for event in events:
             if isinstance(event, TextDelta | ReasoningDelta):
-                answer += event.text
-    if probe.expect.casefold() not in answer.casefold():
+                text += event.text
+    if probe.expect.casefold() not in text.casefold():
         raise ModelUnavailable(
-            f"The model's probe failed: asked {probe.prompt!r} it said {answer[:200]!r}, without {probe.expect!r}."
+            f"The model's probe failed: asked {probe.prompt!r} it said {text[:200]!r}, without {probe.expect!r}."
         )
 
 
-async def _transcription(spec: ModelSpec, probe: Probe, engine: Engine, path: Path) -> None:
+async def _transcription(probe: Probe, engine: Engine, path: Path) -> None:
     file = anyio.Path(path) / probe.prompt
     try:
         audio = await file.read_bytes()
     except OSError as error:
         raise ModelUnavailable("The model's probe failed: its audio file cannot be read.") from error
     text = ""
-    async with aclosing(engine.run(TranscriptionJob(model=spec.name, audio=audio, filename=file.name))) as events:
+    async with aclosing(answer(engine, TranscriptionJob(audio=audio, filename=file.name))) as events:
         async for event in events:
             if isinstance(event, Segment):
                 text += event.text
@@ -173,9 +171,9 @@ async def _transcription(spec: ModelSpec, probe: Probe, engine: Engine, path: Pa
         )
 
 
-async def _speech(spec: ModelSpec, probe: Probe, engine: Engine) -> None:
+async def _speech(probe: Probe, engine: Engine) -> None:
     spoken = bytearray()
-    async with aclosing(engine.run(SpeechJob(model=spec.name, text=probe.prompt, format="pcm"))) as events:
+    async with aclosing(answer(engine, SpeechJob(text=probe.prompt, format="pcm"))) as events:
         async for event in events:
             if isinstance(event, AudioChunk):
                 spoken += event.data
@@ -191,9 +189,9 @@ async def _speech(spec: ModelSpec, probe: Probe, engine: Engine) -> None:
         raise ModelUnavailable(f"The model's probe failed: the speech is silent (RMS {loudness:.4f} of full scale).")
 
 
-async def _image(spec: ModelSpec, probe: Probe, engine: Engine) -> None:
+async def _image(probe: Probe, engine: Engine) -> None:
     picture: Picture | None = None
-    async with aclosing(engine.run(ImageJob(model=spec.name, prompt=probe.prompt, seed=0))) as events:
+    async with aclosing(answer(engine, ImageJob(prompt=probe.prompt, seed=0))) as events:
         async for event in events:
             if isinstance(event, Picture) and event.partial is None:
                 picture = event

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from server.core import Task
+from server.core import Claim, Task
 from server.engines.base import Engine, Footprint, PrefixCache
 from server.errors import SageholdError
 from server.models.changes import Changes
@@ -99,14 +99,14 @@ class Registry:
 
     # ------------------------------------------------------------ for requests
 
-    def lease(self, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
+    def lease(self, spec: ModelSpec, claim: Claim) -> AbstractAsyncContextManager[Engine]:
         """The model's engine, loaded, awake and kept so for the length of the block.
 
         Raises Overloaded (too many wait, or the wait is over) or ModelUnavailable (it can't be loaded).
         """
         # A load that is under way ends by itself: it gets its room within the one time, and is up within the other.
         load_wait = self._queue_timeout + self._load_timeout
-        return self._slots[spec.name].lease(self._queue_timeout, load_wait)
+        return self._slots[spec.name].lease(claim, self._queue_timeout, load_wait)
 
     def busy(self, spec: ModelSpec) -> float:
         """Requests that have the model or wait for it, as a share of those that it works on at once."""

@@ -18,6 +18,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Protocol
 
+from server.core import Claim
 from server.engines.base import Engine
 from server.errors import ModelUnavailable, Overloaded, SageholdError
 from server.models.backoff import Backoff
@@ -108,7 +109,7 @@ class Slot:
     @property
     def waiting(self) -> int:
         """Requests that wait for the model to become ready."""
-        return self._leases.waiting
+        return len(self._leases.waiting)
 
     @property
     def busy(self) -> bool:
@@ -145,14 +146,14 @@ class Slot:
 
     # ------------------------------------------------------------ use
 
-    def lease(self, wait: float, load_wait: float | None = None) -> AbstractAsyncContextManager[Engine]:
+    def lease(self, claim: Claim, wait: float, load_wait: float | None = None) -> AbstractAsyncContextManager[Engine]:
         """The engine, ready, kept where it is for the length of the block.
 
-        wait: longest wait in seconds; load_wait: longest wait for a load or wake that is under way, from when this
-        caller began to wait for it; as `wait` if not given.
+        claim: who asks, and for how much work. wait: longest wait in seconds; load_wait: longest wait for a load or
+        wake that is under way, from when this caller began to wait for it; as `wait` if not given.
         Raises Overloaded when too many wait already or the wait is over, ModelUnavailable when loading failed.
         """
-        return self._leases.lease(wait, wait if load_wait is None else load_wait)
+        return self._leases.lease(claim, wait, wait if load_wait is None else load_wait)
 
     @property
     def at_hand(self) -> Loaded | None:

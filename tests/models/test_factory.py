@@ -8,6 +8,7 @@ import pytest
 from pydantic import ByteSize
 
 from server.core import AudioChunk, ChatJob, ImageJob, SpeechJob, Task, TextDelta
+from server.engines.base import answer
 from server.engines.devices.gpus import Gpu
 from server.engines.fake.engine import FakeEngine
 from server.engines.vllm.options import VllmOptions
@@ -73,12 +74,12 @@ async def test_a_model_may_serve_several_tasks(tmp_path: Path) -> None:
     spec = FakeModel(name="f", engine="fake", serves=(Task.SPEECH, Task.CHAT), options={"tokens": 3})
     engine = make_engine(spec, models_dir=tmp_path, allotment=Allotment())
     await engine.start()
-    speech = [event async for event in engine.run(SpeechJob(model="f", text="Hello."))]
-    chat = [event async for event in engine.run(ChatJob(model="f", messages=({"role": "user", "content": "Hi"},)))]
+    speech = [event async for event in answer(engine, SpeechJob(text="Hello."))]
+    chat = [event async for event in answer(engine, ChatJob(messages=({"role": "user", "content": "Hi"},)))]
     assert any(isinstance(event, AudioChunk) for event in speech)
     assert sum(event.tokens for event in chat if isinstance(event, TextDelta)) == 3
     with pytest.raises(InvalidRequest, match="This model does speech and chat, not image"):
-        await anext(engine.run(ImageJob(model="f", prompt="a boat")))
+        await engine.read(ImageJob(prompt="a boat"))
 
 
 def test_a_worker_sees_the_gpu_it_was_placed_on_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

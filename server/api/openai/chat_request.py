@@ -133,7 +133,6 @@ class ChatRequest(BaseModel):
         self._check()
         tools, choice = self._tools()
         return ChatJob(
-            model=self.model,
             messages=tuple(_messages(self.messages)),
             max_tokens=self.max_completion_tokens or self.max_tokens,
             temperature=self.temperature,
@@ -156,7 +155,6 @@ class ChatRequest(BaseModel):
             min_tokens=self.min_tokens,
             ignore_eos=self.ignore_eos,
             chat_template_kwargs=self.chat_template_kwargs,
-            streamed=self.stream,
         )
 
     def _check(self) -> None:
