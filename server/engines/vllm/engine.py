@@ -110,7 +110,7 @@ class VllmEngine(Engine):
             from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            from server.engines.vllm import output, prompt, releases  # noqa: F401 - the first request needs them
+            from server.engines.vllm import output, prompt, reading, releases  # noqa: F401 - the first request needs them
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
