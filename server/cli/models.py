@@ -147,7 +147,8 @@ async def _load(spec: "ModelSpec", settings: Settings) -> tuple[str | None, floa
     from server.models.memory.machine import Machine
     from server.models.registry import Registry
 
-    ledger = MemoryLedger(Machine.detect(), host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
+    machine = await anyio.to_thread.run_sync(Machine.detect)
+    ledger = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
     registry = Registry(
         [spec],
         lambda spec, allotment: make_engine(spec, models_dir=settings.models_dir, allotment=allotment),

@@ -28,7 +28,7 @@ MakeEngine = Callable[[ModelSpec, Allotment], Engine]
 
 
 class ModelLoader:
-    """A slot.Loader. slots: those of all models, filled in after this is made."""
+    """The Loader of all slots. slots: by the models' names; they are added after this is made."""
 
     def __init__(
         self,

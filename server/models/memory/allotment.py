@@ -8,8 +8,9 @@ from server.models.memory.need import Need
 
 @dataclass(frozen=True, slots=True)
 class Allotment:
-    """host: bytes. gpus: where it is placed; gpu: bytes of each. kv_cache: of `gpu`, for an engine that has one.
+    """host: bytes of the host. gpus: where the model is placed. gpu: bytes of each of them.
 
+    kv_cache: the part of `gpu` that is for the KV cache; None for an engine without one.
     gpu_share: share of each GPU's memory that must be free once the engine's processes have begun; None without GPUs.
     """
 
@@ -25,7 +26,7 @@ class Allotment:
 
 
 def allotted(need: Need, gpu: int, gpus: tuple[Gpu, ...]) -> Allotment:
-    """`gpu` bytes of each of `gpus`, put as the engine needs to hear it."""
+    """`gpu` bytes of each of `gpus`, in the terms that engines are started with."""
     if not gpus:
         return Allotment(need.host)
     # vLLM refuses to start with less, after contexts are made: a tenth is left to what they take more than planned.

@@ -23,10 +23,10 @@ class Look:
 
 
 class Booking:
-    """Where the driver hides what a process holds, the books go by how much the GPU has less than before.
+    """Where the driver hides what a process holds, the books go by how much less the GPU has free than before.
 
-    That works since loads on a GPU come one at a time (`Turns`), and is not tried where a model left it meanwhile.
-    Where the driver does not answer, the books keep what was planned.
+    That works since loads on a GPU come one at a time (`Turns`). Where another model left the GPU meanwhile, or where
+    the driver does not answer, the books keep what was planned.
     """
 
     def __init__(self, ledger: MemoryLedger, turns: Turns, asking: Asking) -> None:
@@ -50,9 +50,10 @@ class Booking:
     async def loaded(
         self, name: str, engine: Engine, need: Need, planned: Footprint, before: Look, slept: Footprint | None = None
     ) -> None:
-        """After a load for which `planned` was reserved, without what only the load took.
+        """Correct the ledger after a load or a wake.
 
-        slept: after a wake, what it held of the GPUs while it slept.
+        planned: what was reserved, without what only the load itself takes. before: the GPUs before it began.
+        slept: after a wake, what the model held while it slept.
         """
         reported = await self._report(name, engine)
         after = await self.look(planned.gpus)
@@ -65,7 +66,7 @@ class Booking:
         self._ledger.correct(name, settled(planned, Footprint(reported.host, gpus), work))
 
     async def slept(self, name: str, engine: Engine, held: Footprint, asleep: Footprint, before: Look) -> None:
-        """After a sleep. held: before it; asleep: what was expected, which is reserved of the host."""
+        """Correct the ledger after a sleep. held: before it. asleep: what was expected; of the host it is reserved."""
         reported = await self._report(name, engine)
         after = await self.look(held.gpus)
         gpus: dict[int, int] = {}
