@@ -20,8 +20,8 @@ from server.engines.devices.footprint import of_front_end
 from server.models.config.catalog import Catalog
 from server.models.config.spec import ModelSpec
 from server.models.factory import make_engine
+from server.models.memory.allotment import Allotment
 from server.models.memory.gauges import MemoryGauges
-from server.models.memory.grant import Grant
 from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
 from server.models.registry import Registry
@@ -53,8 +53,8 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
     machine = await anyio.to_thread.run_sync(Machine.detect)
     memory = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
 
-    def engine_for(spec: ModelSpec, grant: Grant) -> Engine:
-        return make_engine(spec, models_dir=settings.models_dir, grant=grant)
+    def engine_for(spec: ModelSpec, allotment: Allotment) -> Engine:
+        return make_engine(spec, models_dir=settings.models_dir, allotment=allotment)
 
     async with AsyncExitStack() as stack:
         accounts = await stack.enter_async_context(await Accounts.open(settings))

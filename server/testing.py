@@ -28,7 +28,7 @@ CALLER = Caller(key_id="key_test", account_id="acct_test")
 
 
 @dataclass(frozen=True, slots=True)
-class FakeEntry:
+class FakePublicModel:
     """A public name of the fake catalog."""
 
     id: str
@@ -54,10 +54,10 @@ class FakeCatalog:
     """Public names: `everything` does all four tasks, and each task has a model named after it."""
 
     def __init__(self, models: Mapping[Task, FakeModel], price: Price) -> None:
-        self.listed = [FakeEntry("everything", dict(models), price)]
-        self.listed += [FakeEntry(model.name, {task: model}, price) for task, model in models.items()]
+        self.listed = [FakePublicModel("everything", dict(models), price)]
+        self.listed += [FakePublicModel(model.name, {task: model}, price) for task, model in models.items()]
 
-    def entries(self) -> Sequence[FakeEntry]:
+    def public_models(self) -> Sequence[FakePublicModel]:
         return self.listed
 
     def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:

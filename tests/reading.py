@@ -65,7 +65,7 @@ class BlockingScript:
         getattr(self._stream, "close", lambda: None)()
 
 
-class Streams:
+class Streams(Engine):
     """For a test's engine: its `stream` yields a job's facts, then its events."""
 
     async def read(self, job: Job) -> Script:

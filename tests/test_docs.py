@@ -19,7 +19,7 @@ from starlette.routing import Route
 from server.core import Task
 from server.models.config.spec import ModelSpec
 from server.settings import PREFIX, Settings
-from server.testing import KEY, FakeEntry, FakeServer
+from server.testing import KEY, FakePublicModel, FakeServer
 from tests.readme import README, ROOT, TABLE, settings_table, snippet
 
 DOCUMENTS = sorted([README, ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")])
@@ -72,15 +72,15 @@ def _shape(path: str) -> str:
 def test_the_least_model_config_of_the_readme_is_valid() -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
     spec: ModelSpec = TypeAdapter(ModelSpec).validate_python(yaml.safe_load(block))
-    assert spec.task is Task.CHAT
+    assert spec.tasks == (Task.CHAT,)
 
 
 @asynccontextmanager
 async def listening(server: FakeServer) -> AsyncGenerator[str, None]:
     """The fake server on a socket, with the public names that the README uses; its base URL."""
-    by_task = dict(server.catalog.entries()[0].tasks)
+    by_task = dict(server.catalog.public_models()[0].tasks)
     for name, task in (("gpt-4o-mini", Task.CHAT), ("tts-1", Task.SPEECH), ("whisper-1", Task.TRANSCRIPTION)):
-        server.catalog.listed.append(FakeEntry(name, {task: by_task[task]}))
+        server.catalog.listed.append(FakePublicModel(name, {task: by_task[task]}))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         web = uvicorn.Server(uvicorn.Config(server.app, lifespan="off", log_config=None, ws="none"))
         serving = asyncio.create_task(web.serve(sockets=[listener]))

@@ -19,7 +19,7 @@ from server.engines.vllm.malloc import SETTINGS
 from server.models.config.catalog import Catalog
 from server.models.config.spec import VllmModel
 from server.models.factory import make_engine
-from server.models.memory.grant import Grant
+from server.models.memory.allotment import Allotment
 from server.offline import SWITCHES
 from server.settings import PREFIX
 
@@ -78,7 +78,7 @@ def vllm(
 
 def engine_arguments(spec: VllmModel, models_dir: Path) -> Mapping[str, Any]:
     """The arguments that our engine gives to vLLM for this model."""
-    engine = make_engine(spec, models_dir=models_dir, grant=Grant())
+    engine = make_engine(spec, models_dir=models_dir, allotment=Allotment())
     assert isinstance(engine, VllmEngine)
     return engine.arguments()
 

@@ -32,8 +32,8 @@ class Authenticator(Protocol):
         ...
 
 
-class Entry(Protocol):
-    """A public name: what /v1/models tells of it."""
+class PublicModel(Protocol):
+    """A public name: what /v1/models shows of it."""
 
     @property
     def id(self) -> str: ...
@@ -54,7 +54,7 @@ class Entry(Protocol):
 class Listing(Protocol):
     """The part of the catalog that routes read."""
 
-    def entries(self) -> Sequence[Entry]: ...
+    def public_models(self) -> Sequence[PublicModel]: ...
 
 
 class Amount(Protocol):

@@ -63,7 +63,15 @@ def list_(as_json: AsJson = False) -> None:
             )
         size = readable(row.size) if row.size else ""
         price = "\n".join(f"{amount} per {UNITS[unit]}" for unit, amount in _price(row.spec.price).items())
-        table.add_row(row.spec.name, row.spec.task, row.spec.engine, files, size, price or "free", ", ".join(row.names))
+        table.add_row(
+            row.spec.name,
+            ", ".join(row.spec.tasks),
+            row.spec.engine,
+            files,
+            size,
+            price or "free",
+            ", ".join(row.names),
+        )
     # A table that goes to a file or a pipe has nobody to fold its lines for.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -92,7 +100,7 @@ def check(
             result |= {"load_seconds": round(seconds, 1)} if reason is None else {"problems": [reason]}
         results.append(result)
         if not as_json:
-            _tell(result)
+            _print(result)
     if as_json:
         typer.echo(json.dumps(results))
     elif not results:
@@ -101,7 +109,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _tell(result: dict[str, Any]) -> None:
+def _print(result: dict[str, Any]) -> None:
     console = Console()
     if result["problems"]:
         console.print(f"[red]✗[/] {result['id']}")
@@ -139,10 +147,11 @@ async def _load(spec: "ModelSpec", settings: Settings) -> tuple[str | None, floa
     from server.models.memory.machine import Machine
     from server.models.registry import Registry
 
-    ledger = MemoryLedger(Machine.detect(), host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
+    machine = await anyio.to_thread.run_sync(Machine.detect)
+    ledger = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
     registry = Registry(
         [spec],
-        lambda spec, grant: make_engine(spec, models_dir=settings.models_dir, grant=grant),
+        lambda spec, allotment: make_engine(spec, models_dir=settings.models_dir, allotment=allotment),
         ledger,
         models_dir=settings.models_dir,
         load_timeout=settings.load_timeout,
@@ -177,10 +186,10 @@ def _rows(settings: Settings, catalog: "Catalog") -> list[Row]:
     from server.models.config import weights
 
     called: dict[str, list[str]] = {}
-    for entry in catalog.entries():
-        for spec in entry.tasks.values():
-            if entry.id != spec.name:
-                called.setdefault(spec.name, []).append(entry.id)
+    for public in catalog.public_models():
+        for spec in public.tasks.values():
+            if public.id != spec.name and public.id not in called.get(spec.name, ()):
+                called.setdefault(spec.name, []).append(public.id)
     root = settings.models_dir.resolve()
     installed = [
         Row(spec, (), weights.size(spec, settings.models_dir), tuple(called.get(spec.name, ())))
@@ -201,7 +210,7 @@ def _rows(settings: Settings, catalog: "Catalog") -> list[Row]:
 def _facts(row: Row) -> dict[str, Any]:
     return {
         "id": row.spec.name,
-        "task": row.spec.task.value,
+        "task": ", ".join(row.spec.tasks),
         "engine": row.spec.engine,
         "installed": not row.missing,
         "missing": list(row.missing),

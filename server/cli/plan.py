@@ -63,7 +63,7 @@ def command(
         catalog = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models)
     except CatalogError as error:
         fail(error)
-    name = model or next((entry.id for entry in catalog.entries() if task in entry.tasks), None)
+    name = model or next((public.id for public in catalog.public_models() if task in public.tasks), None)
     if name is None:
         fail(f"No model for {task} is installed; see `sagehold models list`.")
     job = _job(task, prompt, n=n, max_tokens=max_tokens, temperature=temperature, tools=tools)

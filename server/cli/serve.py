@@ -202,7 +202,7 @@ def _curl(services: "Services", url: str) -> str:
 
     key = services.first_key or "$OPENAI_API_KEY"
     header = "" if services.settings.auth == "off" else f' -H "Authorization: Bearer {key}"'
-    chats = [entry for entry in services.catalog.entries() if Task.CHAT in entry.tasks]
+    chats = [entry for entry in services.catalog.public_models() if Task.CHAT in entry.tasks]
     if not chats:
         return f"curl {url}/v1/models{header}"
     broadest = max(chats, key=lambda entry: len(entry.tasks))

@@ -1,9 +1,10 @@
 """What the rest of the server may ask of an engine."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol
 
 from server.core import Event, Facts, Job
 
@@ -61,68 +62,6 @@ class Reading(Protocol):
     async def aclose(self) -> None: ...
 
 
-class Engine(Protocol):
-    """A model, loaded somewhere, that answers jobs. Started once, stopped once, never restarted.
-
-    A job is read, then run. Both may cross a process border.
-    """
-
-    async def start(self) -> None:
-        """Load the model. Raises ModelUnavailable with a reason a person can act on."""
-        ...
-
-    async def stop(self) -> None:
-        """End the engine and wait until its processes are gone. Safe to call twice."""
-        ...
-
-    @property
-    def alive(self) -> bool:
-        """False once the engine's process has died; it then never comes back."""
-        ...
-
-    @property
-    def running(self) -> int:
-        """Jobs in flight inside the engine, by the engine's own count."""
-        ...
-
-    def footprint(self) -> Footprint:
-        """Bytes held now, as the operating system and the driver report them; blocking.
-
-        A GPU that is missing holds nothing, or the driver hides what these processes hold there.
-        """
-        ...
-
-    async def read(self, job: Job) -> Reading:
-        """Look at all of the job that could be wrong. Raises InvalidRequest, EngineFailed."""
-        ...
-
-
-async def answer(engine: Engine, job: Job) -> AsyncGenerator[Event, None]:
-    """A job's events without a look at its facts: for what nobody pays for, such as a probe."""
-    async with aclosing(await engine.read(job)) as reading, aclosing(reading.run()) as events:
-        async for event in events:
-            yield event
-
-
-@runtime_checkable
-class Spawning(Protocol):
-    """An engine with processes of its own."""
-
-    @property
-    def pids(self) -> list[int]:
-        """Their ids, without their descendants; empty before they run and when they are gone."""
-        ...
-
-
-@runtime_checkable
-class Sleeper(Protocol):
-    """An engine that can give its GPU memory back and take it again without a reload."""
-
-    async def sleep(self) -> None: ...
-
-    async def wake(self) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class PrefixCache:
     """Prompt tokens looked up in the cache of what was read before, and found there, since the engine started."""
@@ -131,11 +70,70 @@ class PrefixCache:
     found: int = 0
 
 
-@runtime_checkable
-class Caching(Protocol):
-    """An engine that does not read twice what two prompts begin with."""
+class Engine(ABC):
+    """A model, loaded somewhere, that answers jobs. Started once, stopped once, never restarted.
 
-    def prefix_cache(self) -> PrefixCache: ...
+    A job is read, then run. Both may cross a process border.
+
+    sleeps: whether it can give its GPU memory back and take it again without a reload, by `sleep` and `wake`.
+    """
+
+    sleeps: ClassVar[bool] = False
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Load the model. Raises ModelUnavailable with a reason a person can act on."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """End the engine and wait until its processes are gone. Safe to call twice."""
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool:
+        """False once the engine's process has died; it then never comes back."""
+
+    @property
+    @abstractmethod
+    def running(self) -> int:
+        """Jobs in flight inside the engine, by the engine's own count."""
+
+    @abstractmethod
+    def footprint(self) -> Footprint:
+        """Bytes held now, as the operating system and the driver report them; blocking.
+
+        A GPU that is missing holds nothing, or the driver hides what these processes hold there.
+        """
+
+    @abstractmethod
+    async def read(self, job: Job) -> Reading:
+        """Look at all of the job that could be wrong. Raises InvalidRequest, EngineFailed."""
+
+    # ------------------------------------------------------------ what not every engine has
+
+    @property
+    def pids(self) -> list[int]:
+        """Its processes, without their descendants; empty while none runs, and for an engine that has none."""
+        return []
+
+    async def sleep(self) -> None:
+        """Give the GPU's memory back. Only where `sleeps`."""
+        raise NotImplementedError
+
+    async def wake(self) -> None:
+        """Take the GPU's memory again. Only where `sleeps`."""
+        raise NotImplementedError
+
+    def prefix_cache(self) -> PrefixCache | None:
+        """Counts of the cache by which a beginning that two prompts share is read once; None where there is none."""
+        return None
+
+
+async def answer(engine: Engine, job: Job) -> AsyncGenerator[Event, None]:
+    """A job's events without a look at its facts: for what nobody pays for, such as a probe."""
+    async with aclosing(await engine.read(job)) as reading, aclosing(reading.run()) as events:
+        async for event in events:
+            yield event
 
 
 class BlockingReading(Protocol):

@@ -60,7 +60,8 @@ class Changes(Collector):
 
     @contextmanager
     def evicting(self, model: str) -> Generator[Callable[[str], None], None, None]:
-        """Time the block as an eviction; it counts once the block has called what it gets, with sleep or stop."""
+        """Time the block as an eviction. It counts once the block has called the function that it gets, with `sleep` or
+        `stop`."""
         begun = self._clock()
 
         def done(how: str) -> None:

@@ -19,7 +19,7 @@ from server.models.config.spec import (
     VllmModel,
     WhisperModel,
 )
-from server.models.memory.grant import Grant
+from server.models.memory.allotment import Allotment
 
 WORKERS: Mapping[type[ModelBase], str] = {
     WhisperModel: "server.engines.whisper.handler:create",
@@ -28,15 +28,15 @@ WORKERS: Mapping[type[ModelBase], str] = {
 }
 
 
-def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
+def make_engine(spec: ModelSpec, *, models_dir: Path, allotment: Allotment) -> Engine:
     """An engine for `spec`, not started yet."""
     match spec:
         case VllmModel():
-            return _vllm(spec, models_dir, grant)
+            return _vllm(spec, models_dir, allotment)
         case FakeModel():
             from server.engines.fake.engine import FakeEngine
 
-            return FakeEngine(spec.task, spec.options)
+            return FakeEngine(spec.tasks, spec.options)
         case _:
             from server.engines.worker.engine import WorkerEngine
 
@@ -45,19 +45,19 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, grant: Grant) -> Engine:
                 worker_options(spec, models_dir),
                 name=spec.name,
                 concurrency=spec.parallel,
-                environment=gpus.environment(grant.gpus),
+                environment=gpus.environment(allotment.gpus),
             )
 
 
 def worker_options(spec: ModelSpec, models_dir: Path) -> dict[str, Any]:
     """What a worker's `create` gets: the config's fields of that kind of model, `name`, and its paths, absolute."""
-    fields = spec.model_dump(mode="json", exclude={*ModelBase.model_fields, "engine", "quality"})
+    fields = spec.model_dump(mode="json", exclude={*ModelBase.model_fields, "engine"})
     if isinstance(spec, DiffusersModel) and spec.scorer is not None:
         fields["scorer"] = str((models_dir / spec.scorer).resolve())
     return {**fields, "name": spec.name, "path": str(weights.location(spec, models_dir))}
 
 
-def _vllm(spec: VllmModel, models_dir: Path, grant: Grant) -> Engine:
+def _vllm(spec: VllmModel, models_dir: Path, allotment: Allotment) -> Engine:
     from server.engines.vllm.engine import VllmEngine
     from server.engines.vllm.options import VllmOptions
 
@@ -69,15 +69,15 @@ def _vllm(spec: VllmModel, models_dir: Path, grant: Grant) -> Engine:
             eager=spec.eager,
             max_model_len=spec.max_model_len,
             max_num_seqs=spec.max_num_seqs,
-            kv_cache=int(spec.kv_cache) if grant.kv_cache is None else grant.kv_cache,
+            kv_cache=int(spec.kv_cache) if allotment.kv_cache is None else allotment.kv_cache,
             kv_cache_dtype=spec.kv_cache_dtype,
             max_num_batched_tokens=spec.max_num_batched_tokens,
             tensor_parallel_size=spec.tensor_parallel_size,
             pipeline_parallel_size=spec.pipeline_parallel_size,
             data_parallel_size=spec.data_parallel_size,
             cpu_offload=int(spec.cpu_offload),
-            gpus=grant.numbers,
-            gpu_share=grant.gpu_share,
+            gpus=allotment.numbers,
+            gpu_share=allotment.gpu_share,
             gpu_memory_utilization=spec.gpu_memory_utilization,
             quantization=spec.quantization,
             tool_parser=spec.tool_parser,

@@ -2,32 +2,33 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from server.engines.base import Engine, Footprint, Sleeper
+from server.engines.base import Engine, Footprint
 from server.errors import ModelUnavailable
 from server.models import probe
 from server.models.changes import Change, Changes
 from server.models.config import weights
 from server.models.config.spec import ModelSpec
+from server.models.memory.allotment import Allotment
+from server.models.memory.asking import Asking
 from server.models.memory.booking import Booking
-from server.models.memory.estimate import estimate
-from server.models.memory.grant import Grant
 from server.models.memory.ledger import MemoryLedger
 from server.models.memory.need import Need
+from server.models.memory.needs import Needs
 from server.models.memory.room import Room, asleep
 from server.models.memory.turns import Turns
 from server.models.slot import Slot
 
 log = logging.getLogger(__name__)
 
-MakeEngine = Callable[[ModelSpec, Grant], Engine]
+MakeEngine = Callable[[ModelSpec, Allotment], Engine]
 
 
 class ModelLoader:
-    """A slot.Loader. slots: those of all models, filled in after this is made."""
+    """The Loader of all slots. slots: by the models' names; they are added after this is made."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class ModelLoader:
         models_dir: Path,
         queue_timeout: float,
         load_timeout: float,
+        asking: Asking | None = None,
     ) -> None:
         self._make_engine = make_engine
         self._ledger = ledger
@@ -45,36 +47,39 @@ class ModelLoader:
         self._models_dir = models_dir
         self._queue_timeout = queue_timeout
         self._load_timeout = load_timeout
-        self._needs: dict[str, Need] = {}
+        self._needs = Needs(models_dir, ledger.machine)
         self._awake: dict[str, Footprint] = {}
         self._turns = Turns()
         self.changes = Changes()
-        self.booking = Booking(ledger, self._turns)
-        self.room = Room(ledger, slots, self._needs, turns=self._turns, changes=self.changes)
+        self.asking = asking or Asking()
+        self.booking = Booking(ledger, self._turns, self.asking)
+        self.room = Room(ledger, slots, self._needs.known, turns=self._turns, changes=self.changes, asking=self.asking)
 
     async def load(self, spec: ModelSpec) -> Engine:
         if gone := await asyncio.to_thread(weights.missing, spec, self._models_dir):
             log.error("model %s: %s is missing; bring it by: %s", spec.name, gone[0], spec.fetch or "(no `fetch`)")
             raise ModelUnavailable(f"The model's file {gone[0].name} is missing.")
-        self._needs.pop(spec.name, None)  # its files may have come, or changed, since they were looked at
-        need = await self._need(spec)
-        grant = await self.room.reserve(spec.name, need, wait=self._queue_timeout)
+        need = await self._needs.read(spec)
+        if need.elastic:
+            # It takes what is left of the GPUs, once those that belong there from the start have their part.
+            await self._needs.look_at(slot.spec for slot in self._slots.values() if slot.spec.load == "eager")
+        allotment = await self.room.reserve(spec.name, need, wait=self._queue_timeout)
         try:
-            async with self._turns.take(grant.numbers):
+            async with self._turns.take(allotment.numbers):
                 with self.changes.timed(Change.LOAD, spec.name):
-                    return await self._start(spec, need, grant)
+                    return await self._start(spec, need, allotment)
         except BaseException:
             self.booking.gone(spec.name)
             raise
 
-    async def _start(self, spec: ModelSpec, need: Need, grant: Grant) -> Engine:
+    async def _start(self, spec: ModelSpec, need: Need, allotment: Allotment) -> Engine:
         reserved = self._ledger.held[spec.name]
         planned = Footprint(reserved.host - need.loading, reserved.gpus)
-        before = await self.booking.look(grant.numbers)
+        before = await self.booking.look(allotment.numbers)
         engine: Engine | None = None
         try:
             # Importing an engine's library takes seconds.
-            engine = await asyncio.to_thread(self._make_engine, spec, grant)
+            engine = await asyncio.to_thread(self._make_engine, spec, allotment)
             await self._bring_up(spec, engine, engine.start)
             await self.booking.loaded(spec.name, engine, need, planned, before)
         except BaseException:
@@ -84,7 +89,6 @@ class ModelLoader:
         return engine
 
     async def wake(self, spec: ModelSpec, engine: Engine) -> None:
-        assert isinstance(engine, Sleeper)
         sleeping, awake = self._ledger.held.get(spec.name, Footprint()), self._awake[spec.name]
         # It comes back as large as it was at first, however little it would need; its weights are still in the host's
         # memory while they are copied.
@@ -97,13 +101,12 @@ class ModelLoader:
                 before = await self.booking.look(awake.gpus)
                 await self._bring_up(spec, engine, engine.wake)
                 planned = Footprint(awake.host, self._ledger.held[spec.name].gpus)
-                need = await self._need(spec)
+                need = self._needs.known[spec.name]
                 await self.booking.loaded(spec.name, engine, need, planned, before, slept=sleeping)
 
     async def sleep(self, spec: ModelSpec, engine: Engine) -> None:
-        assert isinstance(engine, Sleeper)
         held = self._ledger.held.get(spec.name, Footprint())
-        sleeping = asleep(held, await self._need(spec))
+        sleeping = asleep(held, self._needs.known[spec.name])
         both = Footprint(sleeping.host, held.gpus)
         if self._ledger.short(both, of=spec.name).host:
             raise ModelUnavailable("The host has no memory left for its weights.")
@@ -127,32 +130,10 @@ class ModelLoader:
 
     async def _bring_up(self, spec: ModelSpec, engine: Engine, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start or wake, and probe."""
+        folder = await asyncio.to_thread(weights.location, spec, self._models_dir)
         try:
             async with asyncio.timeout(self._load_timeout):
                 await begin()
-                await probe.check(spec, engine, weights.location(spec, self._models_dir))
+                await probe.check(spec, engine, folder)
         except TimeoutError:
             raise ModelUnavailable(f"Loading the model took longer than {self._load_timeout:g} s.") from None
-
-    async def _need(self, spec: ModelSpec) -> Need:
-        """What the model needs. With it, what the eager ones need is found out: they share the GPUs with it."""
-        unknown = [
-            slot.spec
-            for name, slot in self._slots.items()
-            if name not in self._needs and (name == spec.name or slot.spec.load == "eager")
-        ]
-        if unknown:
-            self._needs.update(await asyncio.to_thread(self._estimates, spec, unknown))
-        return self._needs[spec.name]
-
-    def _estimates(self, wanted: ModelSpec, unknown: Iterable[ModelSpec]) -> dict[str, Need]:
-        found: dict[str, Need] = {}
-        for spec in unknown:
-            try:
-                found[spec.name] = estimate(spec, self._models_dir, self._ledger.machine)
-            except Exception:
-                # Files of another model that can't be read are for its own load to tell.
-                if spec.name == wanted.name:
-                    raise
-                log.debug("model %s: what it needs can't be told yet", spec.name, exc_info=True)
-        return found

@@ -50,24 +50,19 @@ FLATTEST = 4.0
 
 
 async def check(spec: ModelSpec, engine: Engine, path: Path) -> None:
-    """Run the model's probe, or the smallest job. `path` is the model's folder, for files that the probe names.
+    """Run the model's probe of its first task, and the smallest job of each task that is not probed so.
+
+    path: the model's folder, for files that the probe names.
 
     Raises ModelUnavailable with what was asked and what came.
     """
     timeout = spec.probe.timeout if spec.probe is not None else _bound(spec)
     try:
         with anyio.fail_after(timeout):
-            match spec.task, spec.probe:
-                case _, None:
-                    await _computes(spec, engine)
-                case Task.CHAT, probe:
-                    await _chat(probe, engine)
-                case Task.TRANSCRIPTION, probe:
-                    await _transcription(probe, engine, path)
-                case Task.SPEECH, probe:
-                    await _speech(probe, engine)
-                case Task.IMAGE, probe:
-                    await _image(probe, engine)
+            if spec.probe is not None:
+                await _probe(spec.tasks[0], spec.probe, engine, path)
+            for task in spec.tasks if spec.probe is None else spec.tasks[1:]:
+                await _computes(spec, task, engine)
     except TimeoutError:
         raise ModelUnavailable(f"The model's probe took longer than {timeout:g} s.") from None
     except ModelUnavailable:
@@ -79,9 +74,9 @@ async def check(spec: ModelSpec, engine: Engine, path: Path) -> None:
 # ---------------------------------------------------------------- without a probe in the config
 
 
-def smallest_job(spec: ModelSpec) -> Job:
-    """A job of the model's task that asks for as little as there is: a token, a word, a second of noise, a step."""
-    match spec.task:
+def smallest_job(task: Task) -> Job:
+    """A job that asks for as little as there is: a token, a word, a second of noise, a step."""
+    match task:
         case Task.CHAT:
             hello = {"role": "user", "content": "Hello"}
             return ChatJob(messages=(hello,), max_tokens=1, temperature=0.0, top_logprobs=0)
@@ -107,12 +102,12 @@ def _bound(spec: ModelSpec) -> float:
     return 5 * timeout if isinstance(spec, DiffusersModel) and spec.compile else timeout
 
 
-async def _computes(spec: ModelSpec, engine: Engine) -> None:
+async def _computes(spec: ModelSpec, task: Task, engine: Engine) -> None:
     """Raises EngineFailed, or ModelUnavailable where what comes is made of no numbers."""
     if isinstance(spec, FakeModel):
         return  # its answers are written down beforehand
     try:
-        async with aclosing(answer(engine, smallest_job(spec))) as events:
+        async with aclosing(answer(engine, smallest_job(task))) as events:
             async for event in events:
                 _demand_numbers(event)
     except InvalidRequest as error:
@@ -121,12 +116,25 @@ async def _computes(spec: ModelSpec, engine: Engine) -> None:
 
 
 def _demand_numbers(event: Event) -> None:
-    """Pictures that are no numbers are told by the engine itself; samples of audio can't be anything else."""
+    """Only log-probabilities are looked at: the engine itself finds pictures that are no numbers, and samples of audio
+    can't be anything else."""
     if isinstance(event, TextDelta) and not all(math.isfinite(token.logprob) for token in event.logprobs or ()):
         raise ModelUnavailable("The model's probe failed: the probability of its first token is no number.")
 
 
 # ---------------------------------------------------------------- with one
+
+
+async def _probe(task: Task, probe: Probe, engine: Engine, path: Path) -> None:
+    match task:
+        case Task.CHAT:
+            await _chat(probe, engine)
+        case Task.TRANSCRIPTION:
+            await _transcription(probe, engine, path)
+        case Task.SPEECH:
+            await _speech(probe, engine)
+        case Task.IMAGE:
+            await _image(probe, engine)
 
 
 async def _chat(probe: Probe, engine: Engine) -> None:
@@ -189,10 +197,15 @@ async def _image(probe: Probe, engine: Engine) -> None:
                 picture = event
     if picture is None:
         raise ModelUnavailable("The model's probe failed: it drew no picture.")
-    with Image.open(io.BytesIO(picture.data)) as image:
-        spread = float(np.asarray(image.convert("RGB"), dtype=np.float64).std())
+    spread = await anyio.to_thread.run_sync(_spread, picture.data)
     if spread < FLATTEST:
         raise ModelUnavailable(f"The model's probe failed: the picture is flat (standard deviation {spread:.1f}).")
+
+
+def _spread(picture: bytes) -> float:
+    """Standard deviation of an image's 0–255 values. It is decoded for that, which takes tens of milliseconds."""
+    with Image.open(io.BytesIO(picture)) as image:
+        return float(np.asarray(image.convert("RGB"), dtype=np.float64).std())
 
 
 def _words(text: str) -> str:

@@ -7,19 +7,22 @@ Each model has a slot (`slot.py`) that decides about its state, and has it done 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from server.core import Claim, Task
-from server.engines.base import Caching, Engine, Footprint, PrefixCache, Spawning
+from server.engines.base import Engine, Footprint, PrefixCache
 from server.errors import SageholdError
 from server.models.changes import Changes
 from server.models.config.spec import ModelSpec
 from server.models.loader import MakeEngine, ModelLoader
+from server.models.memory.asking import Asking
+from server.models.memory.books import MemoryBooks
 from server.models.memory.estimate import front_end as front_end_plan
 from server.models.memory.ledger import FRONT_END, MemoryLedger
 from server.models.slot import Slot, State
@@ -34,26 +37,21 @@ FrontEnd = Callable[[Collection[int]], int]
 
 
 @dataclass(frozen=True, slots=True)
-class ModelState:
-    """What /v1/models, /ready and the metrics tell of a model. `reason` says why it failed."""
+class Standing:
+    """Where a model stands, for /v1/models, /ready and the metrics.
+
+    reason: why it failed. held: by the ledger; reported: by the machine, a while ago. prefix_cache: None where the
+    engine has none, or is not loaded.
+    """
 
     state: State
     reason: str | None
     eager: bool
     running: int
     waiting: int
-    held: Footprint  # by the ledger
-    reported: Footprint  # by the machine, a while ago
-    prefix_cache: PrefixCache | None  # None where the engine has none, or isn't loaded
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryState:
-    """budget: what all may hold. held, reported: by the models' names, and the front end's."""
-
-    budget: Footprint
-    held: Mapping[str, Footprint]
-    reported: Mapping[str, Footprint]
+    held: Footprint
+    reported: Footprint
+    prefix_cache: PrefixCache | None
 
 
 class Registry:
@@ -71,6 +69,7 @@ class Registry:
         watch_interval: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         front_end: FrontEnd | None = None,
+        asking: Asking | None = None,
     ) -> None:
         self._ledger = ledger
         self._queue_timeout = queue_timeout
@@ -88,6 +87,7 @@ class Registry:
             models_dir=models_dir,
             queue_timeout=queue_timeout,
             load_timeout=load_timeout,
+            asking=asking,
         )
         self._booking = self._loader.booking
         self._looked: float | None = None
@@ -99,16 +99,14 @@ class Registry:
 
     # ------------------------------------------------------------ for requests
 
-    @asynccontextmanager
-    async def lease(self, spec: ModelSpec, claim: Claim) -> AsyncGenerator[Engine, None]:
+    def lease(self, spec: ModelSpec, claim: Claim) -> AbstractAsyncContextManager[Engine]:
         """The model's engine, loaded, awake and kept so for the length of the block.
 
         Raises Overloaded (too many wait, or the wait is over) or ModelUnavailable (it can't be loaded).
         """
         # A load that is under way ends by itself: it gets its room within the one time, and is up within the other.
         load_wait = self._queue_timeout + self._load_timeout
-        async with self._slots[spec.name].lease(claim, self._queue_timeout, load_wait) as engine:
-            yield engine
+        return self._slots[spec.name].lease(claim, self._queue_timeout, load_wait)
 
     def busy(self, spec: ModelSpec) -> float:
         """Requests that have the model or wait for it, as a share of those that it works on at once."""
@@ -117,10 +115,10 @@ class Registry:
 
     # ------------------------------------------------------------ for people
 
-    def states(self) -> Mapping[str, ModelState]:
+    def states(self) -> Mapping[str, Standing]:
         """Every model by its own name, in the order of the configs."""
         return {
-            name: ModelState(
+            name: Standing(
                 state=slot.state,
                 reason=slot.reason,
                 eager=slot.spec.load == "eager",
@@ -128,7 +126,7 @@ class Registry:
                 waiting=slot.waiting,
                 held=self._ledger.held.get(name, Footprint()),
                 reported=self._booking.reported.get(name, Footprint()),
-                prefix_cache=slot.engine.prefix_cache() if isinstance(slot.engine, Caching) else None,
+                prefix_cache=slot.engine.prefix_cache() if slot.engine else None,
             )
             for name, slot in self._slots.items()
         }
@@ -138,12 +136,12 @@ class Registry:
         """Loads, wakes and evictions so far, for the metrics."""
         return self._loader.changes
 
-    def memory(self) -> MemoryState:
+    def memory(self) -> MemoryBooks:
         """The books, as they are now."""
         reported = dict(self._booking.reported)
         if self._front_end_reported is not None:
             reported[FRONT_END] = Footprint(self._front_end_reported)
-        return MemoryState(self._ledger.budget, dict(self._ledger.held), reported)
+        return MemoryBooks(self._ledger.budget, dict(self._ledger.held), reported)
 
     @property
     def ready(self) -> bool:
@@ -174,8 +172,8 @@ class Registry:
         Chat begins first, since it takes longest; the others load one after another beside it.
         """
         eager = [slot for slot in self._slots.values() if slot.spec.load == "eager"]
-        chat = [slot for slot in eager if slot.spec.task is Task.CHAT]
-        others = [slot for slot in eager if slot.spec.task is not Task.CHAT]
+        chat = [slot for slot in eager if Task.CHAT in slot.spec.tasks]
+        others = [slot for slot in eager if Task.CHAT not in slot.spec.tasks]
         await self._look_again()
         self._spawn(self._load_all(chat, others), "load models")
         self._spawn(self._watch(), "watch models")
@@ -241,10 +239,11 @@ class Registry:
         self._looked = self._clock()
         engines = {slot.spec.name: slot.engine for slot in slots if slot.engine is not None}
         if self._front_end is not None:
-            pids = {pid for engine in engines.values() if isinstance(engine, Spawning) for pid in engine.pids}
-            self._front_end_reported = measured = await asyncio.to_thread(self._front_end, pids)
+            pids = {pid for engine in engines.values() for pid in engine.pids}
+            measured = partial(self._front_end, pids)
+            self._front_end_reported = await self._loader.asking.ask(measured, self._front_end_reported)
             # What chat models need imported is imported with the first of them.
-            host = max(measured, self._front_end_plan)
+            host = max(self._front_end_reported or 0, self._front_end_plan)
             self._ledger.hold(FRONT_END, Footprint(host), instead_of=self._ledger.held.get(FRONT_END))
         for name, engine in engines.items():
             await self._booking.look_again(name, engine)

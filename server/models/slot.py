@@ -1,4 +1,4 @@
-"""One model's place in memory: the state machine that loads it, wakes it, puts it away and counts who uses it.
+"""One model's place in memory: the state machine that loads it, wakes it and puts it away. Who uses it: `leases.py`.
 
 Callers never read the state to decide on a change of it: they ask for a lease, or for `ensure_ready`, or for `evict`,
 and the slot decides. At most one change is at work at a time; whoever needs its outcome waits for it, and whoever
@@ -12,9 +12,8 @@ gives up waiting leaves it running for the others.
 import asyncio
 import copy
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from functools import partial
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ from server.engines.base import Engine
 from server.errors import ModelUnavailable, Overloaded, SageholdError
 from server.models.backoff import Backoff
 from server.models.config.spec import ModelSpec
+from server.models.leases import Leases, Loaded
 from server.models.memory.eviction import How
 
 log = logging.getLogger(__name__)
@@ -63,18 +63,9 @@ class Loader(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Loaded:
-    """An engine and the leases on it. A replaced engine keeps its own until its last user has noticed."""
-
-    engine: Engine
-    since: float
-    asleep: bool = False
-    leases: int = 0
-
-
 class Slot:
-    """Invariant: `_work` is the one change under way, or None. It ends with an error to tell, or None, never raises."""
+    """Invariant: `_work` is the one change under way, or None. It never raises: its result is the error for those who
+    wait for it, or None."""
 
     def __init__(
         self,
@@ -85,22 +76,21 @@ class Slot:
         on_idle: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec = spec
-        self.last_used = clock()
         self.was_ready = False
+        self._leases = Leases(spec, self, clock, on_idle)
         self._loader = loader
         self._clock = clock
         self._on_idle = on_idle
         self._state = State.UNLOADED
         self._reason: str | None = None
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
         self._work: asyncio.Task[SageholdError | None] | None = None
         self._coming = False  # whether the work is to load or wake, burial of a dead engine before it included
-        self._waiting: list[Claim] = []  # in the order of their arrival
         self._backoff = Backoff(clock)
         self._died = False
         self._closed = False
 
-    # ------------------------------------------------------------ what is told
+    # ------------------------------------------------------------ what is shown
 
     @property
     def state(self) -> State:
@@ -119,12 +109,17 @@ class Slot:
     @property
     def waiting(self) -> int:
         """Requests that wait for the model to become ready."""
-        return len(self._waiting)
+        return len(self._leases.waiting)
 
     @property
     def busy(self) -> bool:
         """Whether anybody uses the model or is about to."""
         return self.leases > 0 or self.waiting > 0
+
+    @property
+    def last_used(self) -> float:
+        """When a lease last began or ended, by the slot's clock."""
+        return self._leases.last_used
 
     @property
     def engine(self) -> Engine | None:
@@ -151,51 +146,34 @@ class Slot:
 
     # ------------------------------------------------------------ use
 
-    @asynccontextmanager
-    async def lease(self, claim: Claim, wait: float, load_wait: float | None = None) -> AsyncGenerator[Engine, None]:
+    def lease(self, claim: Claim, wait: float, load_wait: float | None = None) -> AbstractAsyncContextManager[Engine]:
         """The engine, ready, kept where it is for the length of the block.
 
         claim: who asks, and for how much work. wait: longest wait in seconds; load_wait: longest wait for a load or
         wake that is under way, from when this caller began to wait for it; as `wait` if not given.
         Raises Overloaded when too many wait already or the wait is over, ModelUnavailable when loading failed.
         """
-        name = self.spec.name
-        if self.waiting + max(0, self.leases - self.spec.parallel) >= self.spec.max_queue:
-            raise Overloaded(f"Too many requests are waiting for the model `{name}`. Please try again shortly.")
-        self._waiting.append(claim)
-        try:
-            async with asyncio.timeout(wait) as bound:
-                loaded = await self._ready(
-                    lambda: bound.reschedule(_from_now(wait if load_wait is None else load_wait))
-                )
-        except TimeoutError:
-            raise Overloaded(f"The model `{name}` is not ready yet. Please try again shortly.") from None
-        finally:
-            self._waiting.remove(claim)
-        # No await since `_ready` looked: the engine cannot have been put away in between.
-        loaded.leases += 1
-        self.last_used = self._clock()
-        try:
-            yield loaded.engine
-        finally:
-            loaded.leases -= 1
-            self.last_used = self._clock()
-            if loaded.leases == 0:
-                self._on_idle()
+        return self._leases.lease(claim, wait, wait if load_wait is None else load_wait)
 
-    async def ensure_ready(self) -> None:
-        """Load or wake the model if that is needed. Raises ModelUnavailable, Overloaded."""
-        await self._ready()
+    @property
+    def at_hand(self) -> Loaded | None:
+        """The model, if it can be used at once."""
+        loaded = self._loaded
+        if loaded is None or self._closed or self._work is not None or loaded.asleep or not loaded.engine.alive:
+            return None
+        return loaded
 
-    async def _ready(self, on_loading: Callable[[], None] = lambda: None) -> _Loaded:
-        """on_loading: called when it begins to wait for a load or wake."""
+    async def ensure_ready(self, on_loading: Callable[[], None] = lambda: None) -> Loaded:
+        """Load or wake the model if that is needed. on_loading: called when it begins to wait for a load or a wake.
+
+        Raises ModelUnavailable, Overloaded.
+        """
         while True:
             if self._closed:
                 raise ModelUnavailable(CLOSING)
+            if (loaded := self.at_hand) is not None:
+                return loaded
             if self._work is None:
-                loaded = self._loaded
-                if loaded is not None and not loaded.asleep and loaded.engine.alive:
-                    return loaded
                 self._respect_backoff()
                 self._begin(self._bring_up, State.LOADING)
             if self._coming:
@@ -249,7 +227,7 @@ class Slot:
                 log.info("model %s: loading", name)
                 started = self._clock()
                 engine = await self._loader.load(self.spec)
-                self._loaded = _Loaded(engine, since=self._clock())
+                self._loaded = Loaded(engine, since=self._clock())
                 log.info("model %s: ready after %.1f s", name, self._clock() - started)
             else:
                 await self._loader.wake(self.spec, loaded.engine)
@@ -285,7 +263,7 @@ class Slot:
         if loaded is not None:
             await self._loader.unload(self.spec, loaded.engine)
 
-    async def _bury(self, loaded: _Loaded) -> None:
+    async def _bury(self, loaded: Loaded) -> None:
         """Clean up after an engine that died. Its users learn of it from their own streams."""
         log.error("model %s: its engine died with %d requests in flight", self.spec.name, loaded.leases)
         self._loaded = None
@@ -362,18 +340,9 @@ class Slot:
         await self._loader.unload(self.spec, loaded.engine)
         self._state = State.UNLOADED
 
-    async def _drained(self, loaded: _Loaded, grace: float) -> None:
-        empty = asyncio.Event()
-        told, self._on_idle = self._on_idle, lambda: empty.set() if loaded.leases == 0 else None
+    async def _drained(self, loaded: Loaded, grace: float) -> None:
         try:
             async with asyncio.timeout(grace):
-                await empty.wait()
+                await loaded.free.wait()
         except TimeoutError:
             log.warning("model %s: stopping with %d requests in flight", self.spec.name, loaded.leases)
-        finally:
-            self._on_idle = told
-
-
-def _from_now(seconds: float) -> float:
-    """A moment by the event loop's clock."""
-    return asyncio.get_running_loop().time() + seconds

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from server.core import QUALITY_WORDS, Ask, Job, Quality, Task
 from server.errors import InvalidRequest, ModelNotFound
-from server.models.config.quality import AnyQuality
 from server.models.config.spec import ModelSpec, Price
 from server.pipeline.auto import choose
 from server.pipeline.plan import Plan
@@ -23,20 +22,15 @@ def plan_for(ask: Ask, job: Job, catalog: Resolver, load: Callable[[ModelSpec], 
     """
     model, suffix, (spec, price) = named(ask.model, job.task, catalog)
     asked = ask.quality or suffix or Quality.AUTO
-    modes = _modes(spec)
+    modes = spec.quality_for(job.task)
     if modes is None:
         choice = Choice(ask, model, spec, price, Quality.MEDIUM, "this model has one mode", chosen=True)
     elif asked is Quality.AUTO:
         mode, reason = choose(job, modes.auto, load(spec), streamed=ask.streamed)
-        choice = Choice(ask, model, spec, price, mode, reason, chosen=True)
+        choice = Choice(ask, model, spec, price, mode, reason, chosen=True, modes=modes)
     else:
-        choice = Choice(ask, model, spec, price, asked, "asked for")
+        choice = Choice(ask, model, spec, price, asked, "asked for", modes=modes)
     return TASKS[job.task].plan(choice, job, catalog)
-
-
-def _modes(spec: ModelSpec) -> AnyQuality | None:
-    """A model may have none: its task then knows one way to do a job."""
-    return spec.quality
 
 
 def named(name: str, task: Task, catalog: Resolver) -> tuple[str, Quality | None, tuple[ModelSpec, Price]]:

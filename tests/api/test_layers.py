@@ -108,7 +108,7 @@ async def test_a_bug_is_a_bare_500_and_a_whole_log_entry(
     def broken() -> Any:
         raise RuntimeError("secret /path/to/somewhere")
 
-    fake.catalog.entries = broken  # type: ignore[method-assign]
+    fake.catalog.public_models = broken  # type: ignore[method-assign]
     answer = await client.get("/v1/models")
     assert answer.status_code == 500
     assert answer.json()["error"] == {
@@ -126,7 +126,7 @@ async def test_an_errors_own_headers_are_sent(fake: FakeServer, client: httpx.As
     def poor() -> Any:
         raise InsufficientCredits
 
-    fake.catalog.entries = poor  # type: ignore[method-assign]
+    fake.catalog.public_models = poor  # type: ignore[method-assign]
     answer = await client.get("/v1/models")
     assert answer.status_code == 402
     assert answer.headers["x-should-retry"] == "false"
@@ -206,7 +206,7 @@ async def test_even_a_500_can_be_read_by_the_page(settings: Settings) -> None:
         def broken() -> Any:
             raise RuntimeError
 
-        fake.catalog.entries = broken  # type: ignore[method-assign]
+        fake.catalog.public_models = broken  # type: ignore[method-assign]
         answer = await http.get("/v1/models", headers={"origin": PAGE})
         assert answer.status_code == 500
         assert answer.headers["access-control-allow-origin"] == PAGE

@@ -31,7 +31,7 @@ async def test_every_public_name_is_listed_with_its_abilities(client: httpx.Asyn
     assert everything["models"]["chat"] | {"memory": {}} == {"model": "fake-chat", "state": "ready", "memory": {}}
 
 
-async def test_memory_is_told_by_model_and_device(client: httpx.AsyncClient) -> None:
+async def test_memory_is_shown_by_model_and_device(client: httpx.AsyncClient) -> None:
     listing = (await client.get("/v1/models")).json()
     assert listing["memory"] == {"budget": {"host": 1 << 30, "gpus": {"0": 1 << 30}}}
     assert listing["data"][0]["models"]["speech"]["memory"] == {
@@ -43,11 +43,11 @@ async def test_memory_is_told_by_model_and_device(client: httpx.AsyncClient) -> 
 async def test_a_price_is_a_plain_decimal_string(fake: FakeServer, client: httpx.AsyncClient) -> None:
     price = Price(prompt_token=Decimal("0.00040"), completion_token=Decimal("1E-9"), image=Decimal(20))
     fake.catalog.listed[0] = replace(fake.catalog.listed[0], price=price)
-    told = (await client.get("/v1/models/everything")).json()["price"]
-    assert told["prompt_token"] == "0.0004"
-    assert told["completion_token"] == "0.000000001"
-    assert told["image"] == "20"
-    assert told["character"] == "0"
+    shown = (await client.get("/v1/models/everything")).json()["price"]
+    assert shown["prompt_token"] == "0.0004"
+    assert shown["completion_token"] == "0.000000001"
+    assert shown["image"] == "20"
+    assert shown["character"] == "0"
 
 
 async def test_an_adapter_tells_its_parent(fake: FakeServer, client: httpx.AsyncClient) -> None:

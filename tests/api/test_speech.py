@@ -15,7 +15,7 @@ from server.engines.piper.voices import OPENAI_VOICES
 from server.errors import EngineFailed
 from server.models.config.spec import PiperModel, PiperVoice
 from server.settings import Settings
-from server.testing import KEY, Exchange, FakeEntry, FakeServer
+from server.testing import KEY, Exchange, FakePublicModel, FakeServer
 
 pytestmark = pytest.mark.anyio
 
@@ -198,7 +198,7 @@ async def test_an_engine_that_dies_on_the_way_ends_sse_with_an_error_event(setti
 
 
 async def test_voices_are_listed_with_who_they_are(client: httpx.AsyncClient, fake: FakeServer) -> None:
-    fake.catalog.listed.insert(0, FakeEntry("tts-1", {Task.SPEECH: JOE}))
+    fake.catalog.listed.insert(0, FakePublicModel("tts-1", {Task.SPEECH: JOE}))
     listed = (await client.get("/v1/audio/voices")).json()["voices"]
     assert [voice["id"] for voice in listed] == ["joe", *OPENAI_VOICES, "narrator"]
     about = {"voice": "joe", "language": "en-GB", "description": "A man."}

@@ -26,7 +26,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "model_configs"
 async def test_a_killed_worker_costs_its_own_request_and_nothing_else() -> None:
     models_dir = load_settings().models_dir
     catalog = Catalog.load(CONFIGS, models_dir, None)
-    assert "tts-1" in {entry.id for entry in catalog.entries()}, "scripts/models brings the starter models"
+    assert "tts-1" in {entry.id for entry in catalog.public_models()}, "scripts/models brings the starter models"
     spec, _ = catalog.resolve("tts-1", Task.SPEECH)
     ledger = MemoryLedger(Machine.detect())
     registry = Registry(

@@ -1,4 +1,4 @@
-"""The probes tell working models from broken ones, by what the models say, speak, read and draw."""
+"""The probes find broken models by what the models say, speak, read and draw."""
 
 import io
 from collections.abc import AsyncGenerator
@@ -30,7 +30,7 @@ from server.core import (
 )
 from server.engines.base import Footprint
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
-from server.models.config.spec import FakeModel, ModelSpec, Probe
+from server.models.config.spec import FakeModel, ModelSpec, Probe, VllmModel
 from server.models.probe import check, smallest_job
 from tests.reading import Streams
 
@@ -38,14 +38,18 @@ pytestmark = pytest.mark.anyio
 
 
 class Answers(Streams):
-    """An engine that answers every job by the same events, and keeps the job."""
+    """An engine that answers every job by the same events, and keeps the jobs."""
 
     alive = True
     running = 0
 
     def __init__(self, *events: Event) -> None:
         self.events = events
-        self.job: Job | None = None
+        self.jobs: list[Job] = []
+
+    @property
+    def job(self) -> Job | None:
+        return self.jobs[-1] if self.jobs else None
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
@@ -54,7 +58,7 @@ class Answers(Streams):
         return Footprint()
 
     async def stream(self, job: Job) -> AsyncGenerator[Facts | Event, None]:
-        self.job = job
+        self.jobs.append(job)
         yield Facts()
         for event in self.events:
             yield event
@@ -109,8 +113,27 @@ async def test_without_a_probe_the_smallest_job_must_come_through(task: Task) ->
     assert engine.job.task is task
 
 
+class Both(VllmModel):
+    """A model that chats, and draws as well."""
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return (Task.CHAT, Task.IMAGE)
+
+
+@pytest.mark.parametrize("probe", [None, Probe(prompt="Hi", expect="hello")])
+async def test_each_task_of_a_model_is_tried(probe: Probe | None) -> None:
+    engine = Answers(TextDelta(0, "Hello!"))
+    await check(Both(name="m", engine="vllm", path="m", probe=probe), engine, Path())
+    first, second = engine.jobs
+    assert isinstance(first, ChatJob)
+    assert first.messages[0]["content"] == ("Hello" if probe is None else "Hi")
+    assert isinstance(second, ImageJob)
+    assert second.steps == 1
+
+
 async def test_the_smallest_jobs_are_small() -> None:
-    chat, image, ears = (smallest_job(bare(task)) for task in (Task.CHAT, Task.IMAGE, Task.TRANSCRIPTION))
+    chat, image, ears = (smallest_job(task) for task in (Task.CHAT, Task.IMAGE, Task.TRANSCRIPTION))
     assert isinstance(chat, ChatJob)
     assert (chat.max_tokens, chat.temperature) == (1, 0.0)
     assert isinstance(image, ImageJob)

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.models, pytest.mark.timeout(300)]
 def registry(spec: VllmModel, models_dir: Path) -> Registry:
     return Registry(
         [spec],
-        lambda model, grant: make_engine(model, models_dir=models_dir, grant=grant),
+        lambda model, grant: make_engine(model, models_dir=models_dir, allotment=grant),
         MemoryLedger(Machine.detect()),
         models_dir=models_dir,
     )

@@ -13,7 +13,7 @@ from server.core import Claim, Event, Facts, Job, Task, TextDelta, Usage
 from server.engines.base import Engine, Footprint
 from server.errors import EngineFailed, ModelUnavailable, Overloaded
 from server.models.config.spec import FakeModel, ModelSpec, Probe, WhisperModel
-from server.models.memory.grant import Grant
+from server.models.memory.allotment import Allotment
 from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
 from server.models.registry import Registry
@@ -30,11 +30,12 @@ CLAIM = Claim("account")
 class Stub(Streams):
     """An engine that answers `says`, and reports that it holds `holds`."""
 
-    def __init__(self, spec: ModelSpec, grant: Grant) -> None:
+    alive = False
+    running = 0
+
+    def __init__(self, spec: ModelSpec, grant: Allotment) -> None:
         self.name = spec.name
         self.grant = grant
-        self.alive = False
-        self.running = 0
         self.stopped = 0
         self.says = "Tokyo"
         self.holds = Footprint()
@@ -61,6 +62,7 @@ class Stub(Streams):
 class Sleepy(Stub):
     """An engine that gives its GPU memory back while it sleeps."""
 
+    sleeps = True
     slept = 0
     after_sleep = "Tokyo"
 
@@ -85,7 +87,7 @@ class Bench:
         self.now = 1000.0
         self.kind: type[Stub] = Stub
 
-    def make(self, spec: ModelSpec, grant: Grant) -> Engine:
+    def make(self, spec: ModelSpec, grant: Allotment) -> Engine:
         stub = self.kind(spec, grant)
         self.prepare(stub)
         self.made.append(stub)

@@ -240,7 +240,7 @@ async def use_patiently(slot: Slot) -> Engine:
         return engine
 
 
-async def test_a_failed_load_is_told_to_all_and_tried_again_after_a_back_off(
+async def test_a_failed_load_is_raised_to_all_and_tried_again_after_a_back_off(
     slot: Slot, steps: Steps, clock: Clock
 ) -> None:
     steps.go.clear()
@@ -270,7 +270,7 @@ async def test_a_failed_load_is_told_to_all_and_tried_again_after_a_back_off(
     assert (slot.state, slot.reason) == (State.READY, None)
 
 
-async def test_a_bug_in_an_engine_is_logged_and_not_told(
+async def test_a_bug_in_an_engine_is_logged_and_not_shown(
     slot: Slot, steps: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
     steps.fails = KeyError("/secret/path")
@@ -462,12 +462,12 @@ async def test_closing_in_the_middle_of_a_burial_lets_no_load_follow(
     assert (slot.state, steps.done) == (State.UNLOADED, ["load"])
 
 
-async def test_idleness_is_told(steps: Steps, clock: Clock) -> None:
-    told: list[int] = []
-    slot = Slot(SPEC, steps, clock=clock, on_idle=lambda: told.append(slot.leases))
+async def test_idleness_is_announced(steps: Steps, clock: Clock) -> None:
+    leases: list[int] = []
+    slot = Slot(SPEC, steps, clock=clock, on_idle=lambda: leases.append(slot.leases))
     async with slot.lease(CLAIM, 5):
-        assert told == [0]  # the load is over
-    assert told == [0, 0]
+        assert leases == [0]  # the load is over
+    assert leases == [0, 0]
     clock.now += 1
     async with slot.lease(CLAIM, 5):
         assert slot.last_used == 1001

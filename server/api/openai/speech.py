@@ -89,7 +89,7 @@ async def speak(request: Request, caller: CallerDep, pipeline: PipelineDep, sett
 async def voices(services: ServicesDep, caller: CallerDep, model: str | None = None) -> dict[str, Any]:
     """Every voice name that works, those of `model` only if it is given: `id`, `name`, and which voice it is."""
     listed: dict[str, dict[str, Any]] = {}
-    for entry in services.catalog.entries():
+    for entry in services.catalog.public_models():
         spec = entry.tasks.get(Task.SPEECH)
         if spec is None or model not in (None, entry.id) or not visible(entry, caller):
             continue
@@ -106,7 +106,7 @@ async def voices(services: ServicesDep, caller: CallerDep, model: str | None = N
 async def models(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
     """The public names that can speak, of those that the key may use."""
     speaking = [
-        entry.id for entry in services.catalog.entries() if Task.SPEECH in entry.tasks and visible(entry, caller)
+        entry.id for entry in services.catalog.public_models() if Task.SPEECH in entry.tasks and visible(entry, caller)
     ]
     return {"models": [{"id": name, "name": name} for name in speaking]}
 

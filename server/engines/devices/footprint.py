@@ -11,8 +11,8 @@ from server.engines.devices.gpus import DRIVER, Driver
 def of_processes(roots: Iterable[int], driver: Driver = DRIVER) -> Footprint:
     """Bytes held by these processes and all their descendants; zeros for those that are gone.
 
-    Host memory is the sum of the unique set sizes where the kernel tells them (shared library pages counted
-    once a process would overstate a tree of spawned interpreters), else of resident sizes.
+    Host memory is the sum of the unique set sizes, or of the resident sizes where the kernel shows no others. (Resident
+    sizes overstate a tree of spawned interpreters: pages of shared libraries count once for each process.)
     """
     host = 0
     pids = set()

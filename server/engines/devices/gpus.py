@@ -36,8 +36,8 @@ def environment(gpus: Collection[Gpu]) -> dict[str, str]:
 class Driver:
     """NVML, opened at its first use and left open. Every call blocks: keep it out of the event loop.
 
-    What the driver does not tell (in containers, virtual machines, Windows' Linux, parts of a GPU) is left out of the
-    answers: no method raises for it. nvml: the `pynvml` module, or what stands in for it.
+    What the driver hides (in containers, virtual machines, Windows' Linux, parts of a GPU) is left out of the answers:
+    no method raises for it. nvml: the `pynvml` module, or what stands in for it.
     """
 
     def __init__(self, nvml: Any = pynvml) -> None:
@@ -78,7 +78,7 @@ class Driver:
     def _warn(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
-            log.warning("the GPU's driver does not tell everything: %s", error)
+            log.warning("the GPU's driver hides something: %s", error)
 
     def _handles(self) -> tuple[tuple[Gpu, Any], ...]:
         with self._lock:
@@ -95,7 +95,7 @@ class Driver:
             try:
                 total = int(self._nvml.nvmlDeviceGetMemoryInfo(handle).total)
             except self._nvml.NVMLError as error:
-                log.warning("GPU %d is left alone: its driver does not tell its memory (%s)", number, error)
+                log.warning("GPU %d is left alone: its driver does not say how much memory it has (%s)", number, error)
                 continue
             yield Gpu(number, entry, total), handle
 

@@ -5,25 +5,25 @@ sleeps unless its options say `pause`: a test that wants a slow engine closes it
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 from server.core import ChatJob, Event, Facts, Job, SpeechJob, Task, TranscriptionJob
-from server.engines.base import Footprint
+from server.engines.base import Engine, Footprint
 from server.engines.fake.gate import Gate
 from server.engines.fake.script import FakeOptions, events_of, facts_of, prompt_tokens
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
 
 
-class FakeEngine:
-    """An Engine (server/engines/base.py) for any one task. `started`, `finished` and `cut_short` count its jobs.
+class FakeEngine(Engine):
+    """An Engine (server/engines/base.py) for any tasks. `started`, `finished` and `cut_short` count its jobs.
 
     script: what to answer the next jobs with, in place of what would be made up: Facts, then the events.
     """
 
-    def __init__(self, task: Task, options: Mapping[str, Any] | None = None) -> None:
-        self._task = task
+    def __init__(self, tasks: Task | Collection[Task], options: Mapping[str, Any] | None = None) -> None:
+        self._tasks: Collection[Task] = (tasks,) if isinstance(tasks, Task) else tasks
         self.options = FakeOptions(**(options or {}))
         self.gate = Gate()
         self.jobs: list[Job] = []
@@ -92,8 +92,8 @@ class FakeEngine:
             self._idle.set()
 
     def _check(self, job: Job) -> None:
-        if job.task is not self._task:
-            raise InvalidRequest(f"This model does {self._task}, not {job.task}.", param="model")
+        if job.task not in self._tasks:
+            raise InvalidRequest(f"This model does {' and '.join(self._tasks)}, not {job.task}.", param="model")
         if self.options.refuse is not None:
             raise InvalidRequest(self.options.refuse)
         if isinstance(job, ChatJob) and prompt_tokens(job) > self.options.context:

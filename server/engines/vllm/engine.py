@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from server.core import ChatJob, Job
-from server.engines.base import Footprint, PrefixCache
+from server.engines.base import Engine, Footprint, PrefixCache
 from server.engines.devices import footprint
 from server.engines.vllm import (
     adapters,
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class VllmEngine:
+class VllmEngine(Engine):
     """One chat model. vLLM's core is a process of its own; a death there ends this engine and nothing else."""
+
+    sleeps = True
 
     def __init__(self, options: VllmOptions) -> None:
         self._options = options
@@ -108,7 +110,7 @@ class VllmEngine:
             from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            from server.engines.vllm import output, prompt, releases  # noqa: F401 - the first request needs them
+            from server.engines.vllm import output, prompt, reading, releases  # noqa: F401 - the first request needs them
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options

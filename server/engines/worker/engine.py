@@ -22,7 +22,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from server.core import Event, Facts, Job
-from server.engines.base import Footprint
+from server.engines.base import Engine, Footprint
 from server.engines.devices import footprint
 from server.engines.openmp import patience
 from server.engines.worker import frames
@@ -37,7 +37,7 @@ STOP_GRACE = 5.0
 """Seconds a worker gets to leave by itself before it is killed."""
 
 
-class WorkerEngine:
+class WorkerEngine(Engine):
     """An `Engine` whose handler lives in a child process.
 
     factory: "package.module:function", called in the child with `options`; see `Handler`.

@@ -14,7 +14,7 @@ from server.models.config.files import EXAMPLES, CatalogError, Configs, Configur
 from server.models.config.first_seen import first_seen
 from server.models.config.spec import Adapter, Bundle, BundleName, ModelSpec, Price, VllmModel, WhisperModel
 
-__all__ = ["Catalog", "CatalogError", "Entry", "Missing", "check_configs"]
+__all__ = ["Catalog", "CatalogError", "Missing", "PublicModel", "check_configs"]
 
 PRICED_BY: Mapping[Task, tuple[str, ...]] = MappingProxyType(
     {
@@ -28,8 +28,8 @@ PRICED_BY: Mapping[Task, tuple[str, ...]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One public name. created: Unix seconds.
+class PublicModel:
+    """What clients call a model: one public name. created: Unix seconds.
 
     tasks: the model behind each task, and prices: what each then costs by this name; price: all of it in one.
     parent: the model that a LoRA adapter's own name belongs to.
@@ -56,8 +56,8 @@ class Missing:
 class Catalog:
     """Immutable. Build it by `load`."""
 
-    def __init__(self, entries: Sequence[Entry], models: Sequence[ModelSpec], missing: Sequence[Missing]) -> None:
-        self._entries = {entry.id: entry for entry in entries}
+    def __init__(self, public: Sequence[PublicModel], models: Sequence[ModelSpec], missing: Sequence[Missing]) -> None:
+        self._public = {one.id: one for one in public}
         self.models = tuple(models)
         """The models that are served, by their own name or by a bundle's; the registry loads these."""
         self.missing = tuple(missing)
@@ -76,7 +76,7 @@ class Catalog:
         """Read the configs and see what is installed.
 
         data_dir: where the names' first appearance is remembered; None only looks, and creates nothing.
-        only: models and public names to serve, all when empty. Raises CatalogError, which tells all that is wrong.
+        only: models and public names to serve, all when empty. Raises CatalogError with all that is wrong.
         """
         configs = checked_configs([configs_dir])
         specs = {one.spec.name: one.spec for one in configs.models}
@@ -86,29 +86,29 @@ class Catalog:
         drafts = [draft for draft in drafts if draft.tasks]
         names = [draft.id for draft in drafts]
         created = dict.fromkeys(names, int(now())) if data_dir is None else first_seen(names, data_dir, now)
-        entries = [draft.entry(behind, created[draft.id]) for draft in drafts]
-        used = {spec.name for entry in entries for spec in entry.tasks.values()}
+        public = [draft.public_model(behind, created[draft.id]) for draft in drafts]
+        used = {spec.name for one in public for spec in one.tasks.values()}
         return cls(
-            entries,
+            public,
             [spec for name, spec in specs.items() if name in used],
             [Missing(specs[name], files) for name, files in gone.items() if name in specs],
         )
 
-    def entries(self) -> tuple[Entry, ...]:
+    def public_models(self) -> tuple[PublicModel, ...]:
         """Every public name that is served: models first, then bundles, each in the order of the configs."""
-        return tuple(self._entries.values())
+        return tuple(self._public.values())
 
     def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
         """The model that `name` means for `task`, and what it costs by that name. Raises ModelNotFound."""
-        entry = self._entries.get(name)
-        if entry is None:
+        public = self._public.get(name)
+        if public is None:
             if any(name in _names(one.spec) for one in self.missing):
                 raise ModelNotFound(f"The model `{name}` is configured, but its files are not installed.")
             raise ModelNotFound.named(name)
-        if task not in entry.tasks:
-            having = tuple(other.id for other in self.entries() if task in other.tasks)
+        if task not in public.tasks:
+            having = tuple(other.id for other in self.public_models() if task in other.tasks)
             raise ModelNotFound.named(name, task, having)
-        return entry.tasks[task], entry.prices[task]
+        return public.tasks[task], public.prices[task]
 
 
 def check_configs(configs_dir: Path) -> Configs:
@@ -141,7 +141,7 @@ def _beside(one: Configured[ModelSpec], problems: list[Problem]) -> ModelSpec:
 
 
 def _duplicates(configs: Configs) -> list[Problem]:
-    """Public names, and ids of bundles, must be told apart."""
+    """No two public names may be the same, and no two ids of bundles."""
     problems: list[Problem] = []
     public: dict[str, str] = {}
     bundles: dict[str, str] = {}
@@ -175,12 +175,13 @@ def _lost_models(configs: Configs) -> list[Problem]:
     problems = []
     for bundle in configs.bundles:
         for task, name in bundle.spec.tasks.items():
-            able = [other for other, spec in specs.items() if spec.task is task]
+            able = [other for other, spec in specs.items() if task in spec.tasks]
             if name not in specs:
                 message = f"there is no model {name!r}; models for {task}: {', '.join(able) or 'none'}"
                 problems.append(bundle.source.problem(message, "tasks", task.value))
-            elif specs[name].task is not task:
-                message = f"{name!r} is a model for {specs[name].task}; models for {task}: {', '.join(able) or 'none'}"
+            elif task not in specs[name].tasks:
+                does = " and ".join(specs[name].tasks)
+                message = f"{name!r} is a model for {does}; models for {task}: {', '.join(able) or 'none'}"
                 problems.append(bundle.source.problem(message, "tasks", task.value))
     return problems
 
@@ -223,11 +224,11 @@ class _Draft:
         left = {task: name for task, name in self.tasks.items() if name not in gone}
         return replace(self, tasks=left)
 
-    def entry(self, specs: Mapping[str, ModelSpec], created: int) -> Entry:
+    def public_model(self, specs: Mapping[str, ModelSpec], created: int) -> PublicModel:
         tasks = {task: specs[name] for task, name in self.tasks.items()}
         prices = {task: self._price(spec.price) for task, spec in tasks.items()}
         merged = {unit: getattr(prices[task], unit) for task in tasks for unit in PRICED_BY[task]}
-        return Entry(
+        return PublicModel(
             id=self.id,
             tasks=MappingProxyType(tasks),
             price=Price(**merged),
@@ -249,9 +250,15 @@ def _drafts(configs: Configs) -> list[_Draft]:
     models: list[_Draft] = []
     for one in configs.models:
         spec = one.spec
-        models.append(_Draft(spec.name, {spec.task: spec.name}, spec.owned_by, spec.description))
+        models.append(_Draft(spec.name, dict.fromkeys(spec.tasks, spec.name), spec.owned_by, spec.description))
         models += [
-            _Draft(adapter.name, {spec.task: adapter.name}, spec.owned_by, adapter.description, parent=spec.name)
+            _Draft(
+                adapter.name,
+                dict.fromkeys(spec.tasks, adapter.name),
+                spec.owned_by,
+                adapter.description,
+                parent=spec.name,
+            )
             for adapter in _adapters(spec)
         ]
     return models + [_of_bundle(one.spec, name) for one in configs.bundles for name in one.spec.names]

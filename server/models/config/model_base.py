@@ -5,6 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ByteSize, Field, StringConstraints, field_validator, model_validator
 
+from server.core import Task
+from server.models.config.quality import QUALITY_OF, AnyQuality
 from server.models.config.strict import Strict
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=128)]
@@ -24,7 +26,7 @@ class Price(Strict):
 
 
 class Probe(Strict):
-    """A check after each load: a model that fails it is not served.
+    """A check of the model's first task after each load: a model that fails it is not served.
 
     Choose a prompt with a clear margin: a small model near a tie flips with the arithmetic and nothing is broken.
     """
@@ -43,15 +45,19 @@ class Probe(Strict):
 
 
 class ModelBase(Strict):
-    """What every model's config has."""
+    """What every model's config has.
+
+    quality: None for a model whose tasks are done in one way only.
+    """
 
     name: Name = Field(description="the model's own id, unique over all configs; usable by clients too")
     description: str = Field(default="", description="one line for people, shown by `models list` and /v1/models")
     path: str = Field(description="folder or file of the weights, relative to SAGEHOLD_MODELS_DIR, or absolute")
     owned_by: str = Field("local", description="`owned_by` in /v1/models")
     price: Price = Price()
+    quality: AnyQuality | None = None
     probe: Probe | None = Field(
-        default=None, description="check after load; null: the smallest job of its task must come through"
+        default=None, description="check after load; null: the smallest job of each task must come through"
     )
     load: Literal["eager", "lazy"] = Field(
         default="eager", description="eager: loaded at start, /ready waits for it; lazy: loaded by its first request"
@@ -67,9 +73,19 @@ class ModelBase(Strict):
     max_queue: int = Field(default=64, ge=1, description="requests that may wait for this model before 503 is answered")
     fetch: str | None = Field(
         default=None,
-        description="the command that brings the weights, told when they are missing",
+        description="the command that brings the weights, shown when they are missing",
         examples=["scripts/models"],
     )
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What the model can be asked to do; at least one, each once, and its main task first."""
+        raise NotImplementedError
+
+    def quality_for(self, task: Task) -> AnyQuality | None:
+        """What each quality means for one of the model's tasks; None where the task is done in one way only."""
+        kind = QUALITY_OF.get(task)
+        return self.quality if kind is not None and isinstance(self.quality, kind) else None
 
     @property
     def parallel(self) -> int:

@@ -1,17 +1,20 @@
 """The `quality:` part of a model config: what low, medium, high and ultra mean on this model, and what auto may choose.
 
-What a client says itself always wins over these. `server/pipeline/modes.py` makes a plan of them.
+Each quality is one Mode, which is a group of settings. What a client says itself always wins over these.
+`server/pipeline/` makes a plan of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from server.core import Quality
+from server.core import Quality, Task
 from server.models.config.strict import Strict
 
-Mode = Literal[Quality.LOW, Quality.MEDIUM, Quality.HIGH, Quality.ULTRA]
+ChosenQuality = Literal[Quality.LOW, Quality.MEDIUM, Quality.HIGH, Quality.ULTRA]
+"""A quality that can be worked by: `auto` has been turned into one of these."""
 
 Scheduler = Literal[
     "DDIMScheduler",
@@ -26,15 +29,15 @@ Scheduler = Literal[
 
 
 class Auto(Strict):
-    """The modes that auto may choose between, and when a model counts as busy."""
+    """The qualities that auto may choose between, and when a model counts as busy."""
 
-    lowest: Mode = Quality.LOW
-    highest: Mode = Quality.HIGH
+    lowest: ChosenQuality = Quality.LOW
+    highest: ChosenQuality = Quality.HIGH
     busy: float = Field(
         default=0.5,
         gt=0,
         le=1,
-        description="share of the requests a model works on at once, from which auto takes one mode less",
+        description="share of the requests a model works on at once, from which auto takes one quality less",
     )
     long: int = Field(default=2000, ge=1, description="characters from which a prompt counts as long")
 
@@ -45,8 +48,8 @@ class Auto(Strict):
         return self
 
 
-RANKS: tuple[Mode, ...] = (Quality.LOW, Quality.MEDIUM, Quality.HIGH, Quality.ULTRA)
-"""The modes, least first."""
+RANKS: tuple[ChosenQuality, ...] = (Quality.LOW, Quality.MEDIUM, Quality.HIGH, Quality.ULTRA)
+"""The qualities, least first."""
 
 
 # ---------------------------------------------------------------- chat
@@ -90,7 +93,7 @@ class RefinedMode(ChatMode):
 
 
 class ChatQuality(Strict):
-    """The modes of a chat model."""
+    """What each quality means on a chat model."""
 
     reasoning_switch: str | None = Field(
         default=None,
@@ -128,7 +131,7 @@ class RelistenedMode(TranscriptionMode):
 
 
 class TranscriptionQuality(Strict):
-    """The modes of a transcription model."""
+    """What each quality means on a transcription model."""
 
     low: TranscriptionMode = TranscriptionMode(beam_size=1, fallback=False)
     medium: TranscriptionMode = TranscriptionMode()
@@ -161,7 +164,7 @@ class TakesMode(SpeechMode):
 
 
 class SpeechQuality(Strict):
-    """The modes of a speech model."""
+    """What each quality means on a speech model."""
 
     low: SpeechMode = SpeechMode()
     medium: SpeechMode = SpeechMode()
@@ -170,12 +173,12 @@ class SpeechQuality(Strict):
     auto: Auto = Auto()
 
     def named_voices(self) -> Iterator[tuple[str, str]]:
-        """Each mode's name with each voice that it mentions: all of them must be installed."""
-        for mode in RANKS:
-            settings: SpeechMode = getattr(self, mode)
-            for asked, spoken in settings.voices.items():
-                yield mode, asked
-                yield mode, spoken
+        """Each quality with each voice that its mode mentions: all of them must be installed."""
+        for quality in RANKS:
+            mode: SpeechMode = getattr(self, quality)
+            for asked, spoken in mode.voices.items():
+                yield quality, asked
+                yield quality, spoken
 
 
 # ---------------------------------------------------------------- images
@@ -204,7 +207,7 @@ class CandidatesMode(ImageMode):
 
 
 class ImageQuality(Strict):
-    """The modes of an image model."""
+    """What each quality means on an image model."""
 
     low: ImageMode = ImageMode(effort=0.5)
     medium: ImageMode = ImageMode()
@@ -214,3 +217,13 @@ class ImageQuality(Strict):
 
 
 AnyQuality = ChatQuality | TranscriptionQuality | SpeechQuality | ImageQuality
+
+QUALITY_OF: Mapping[Task, type[AnyQuality]] = MappingProxyType(
+    {
+        Task.CHAT: ChatQuality,
+        Task.TRANSCRIPTION: TranscriptionQuality,
+        Task.SPEECH: SpeechQuality,
+        Task.IMAGE: ImageQuality,
+    }
+)
+"""What `quality` holds for a task. A task that is missing is done in one way only, whatever quality is asked for."""

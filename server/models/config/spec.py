@@ -10,7 +10,13 @@ from pydantic import Field, field_validator, model_validator
 
 from server.core import Task
 from server.models.config.model_base import GpuModel, ModelBase, Name, Price, Probe
-from server.models.config.quality import AnyQuality, ChatQuality, ImageQuality, SpeechQuality, TranscriptionQuality
+from server.models.config.quality import (
+    QUALITY_OF,
+    AnyQuality,
+    ImageQuality,
+    SpeechQuality,
+    TranscriptionQuality,
+)
 from server.models.config.strict import Strict
 from server.models.config.vllm_spec import AdaptedModel, Adapter, ChatDefaults, VllmModel
 
@@ -52,8 +58,8 @@ class WhisperModel(GpuModel):
     max_seconds: float = Field(default=14400, gt=0, description="longest audio accepted")
 
     @property
-    def task(self) -> Task:
-        return Task.TRANSCRIPTION
+    def tasks(self) -> tuple[Task, ...]:
+        return (Task.TRANSCRIPTION,)
 
 
 class PiperVoice(Strict):
@@ -62,7 +68,7 @@ class PiperVoice(Strict):
     file: str = Field(description=".onnx file, relative to the model's path; its .onnx.json lies beside it")
     names: tuple[str, ...] = Field(default=(), description="OpenAI voice names (alloy …) that use this voice")
     speaker: int | None = Field(default=None, ge=0, description="speaker number in a multi-speaker file")
-    language: str = Field(default="en-US", description="BCP 47 tag, told by /v1/audio/voices")
+    language: str = Field(default="en-US", description="BCP 47 tag, shown by /v1/audio/voices")
     description: str = ""
 
 
@@ -83,14 +89,14 @@ class PiperModel(ModelBase):
 
     @model_validator(mode="after")
     def _modes_have_voices(self) -> Self:
-        for mode, voice in self.quality.named_voices():
+        for quality, voice in self.quality.named_voices():
             if voice not in self.voices:
-                raise ValueError(f"quality.{mode}.voices names {voice!r}; the voices are {', '.join(self.voices)}")
+                raise ValueError(f"quality.{quality}.voices names {voice!r}; the voices are {', '.join(self.voices)}")
         return self
 
     @property
-    def task(self) -> Task:
-        return Task.SPEECH
+    def tasks(self) -> tuple[Task, ...]:
+        return (Task.SPEECH,)
 
     @property
     def parallel(self) -> int:
@@ -142,8 +148,8 @@ class DiffusersModel(GpuModel):
     threads: int = Field(default=0, ge=0, description="processor threads; 0: all cores")
 
     @property
-    def task(self) -> Task:
-        return Task.IMAGE
+    def tasks(self) -> tuple[Task, ...]:
+        return (Task.IMAGE,)
 
     @model_validator(mode="after")
     def _offload_from_a_gpu(self) -> Self:
@@ -161,35 +167,48 @@ class DiffusersModel(GpuModel):
         return sizes
 
 
-_QUALITY: dict[Task, type[AnyQuality]] = {
-    Task.CHAT: ChatQuality,
-    Task.TRANSCRIPTION: TranscriptionQuality,
-    Task.SPEECH: SpeechQuality,
-    Task.IMAGE: ImageQuality,
-}
-
-
 class FakeModel(ModelBase):
     """Canned answers without a model: for tests of the whole API and for `scripts/bench` of the front end."""
 
     engine: Literal["fake"]
-    serves: Task = Field(description="the task it pretends to do")
+    serves: tuple[Task, ...] = Field(min_length=1, description="the task that it pretends to do, or a list of them")
     path: str = ""
     defaults: ChatDefaults = ChatDefaults()
-    quality: AnyQuality = Field(default_factory=ChatQuality, description="of the task that it serves")
+    quality: AnyQuality | None = Field(
+        default=None,
+        description="of the first task that it serves, the others have the defaults; null: no task has any",
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="see server/engines/fake/engine.py")
 
     @model_validator(mode="before")
     @classmethod
-    def _quality_of_the_task(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("serves") in [*Task]:
-            kind = _QUALITY[Task(data["serves"])]
-            data = {**data, "quality": kind.model_validate(data.get("quality", {}))}
+    def _quality_of_the_first_task(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        serves = data.get("serves")
+        serves = (serves,) if isinstance(serves, str) else serves
+        data = {**data, "serves": serves}
+        if isinstance(serves, list | tuple) and serves and serves[0] in [*Task]:
+            kind, quality = QUALITY_OF.get(Task(serves[0])), data.get("quality", {})
+            data["quality"] = None if kind is None or quality is None else kind.model_validate(quality)
         return data
 
+    @field_validator("serves")
+    @classmethod
+    def _each_task_once(cls, serves: tuple[Task, ...]) -> tuple[Task, ...]:
+        if len(set(serves)) != len(serves):
+            raise ValueError("a task is named twice")
+        return serves
+
     @property
-    def task(self) -> Task:
+    def tasks(self) -> tuple[Task, ...]:
         return self.serves
+
+    def quality_for(self, task: Task) -> AnyQuality | None:
+        if self.quality is None or task == self.serves[0]:
+            return self.quality
+        kind = QUALITY_OF.get(task)
+        return kind() if kind is not None and task in self.serves else None
 
     @property
     def parallel(self) -> int:

@@ -109,7 +109,7 @@ class VllmModel(GpuModel):
         return extra
 
     @model_validator(mode="after")
-    def _adapters_are_told_apart(self) -> Self:
+    def _adapters_differ_in_name(self) -> Self:
         names = [self.name, *(adapter.name for adapter in self.adapters)]
         if len(set(names)) != len(names):
             raise ValueError("adapters: a name is taken twice")
@@ -130,8 +130,8 @@ class VllmModel(GpuModel):
         return self.tensor_parallel_size * self.pipeline_parallel_size * self.data_parallel_size
 
     @property
-    def task(self) -> Task:
-        return Task.CHAT
+    def tasks(self) -> tuple[Task, ...]:
+        return (Task.CHAT,)
 
     @property
     def parallel(self) -> int:

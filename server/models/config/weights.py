@@ -96,7 +96,7 @@ class Stored:
 
 
 def stored(spec: ModelSpec, models_dir: Path) -> Stored:
-    """Count the values in the model's weight files; only safetensors tell floats apart, by their headers."""
+    """Count the values in the model's weight files; only the headers of safetensors say which are floats."""
     return sum(parts(spec, models_dir).values(), Stored())
 
 

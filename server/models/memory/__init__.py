@@ -1,1 +1,1 @@
-"""The books of memory: what models need, what they were granted, who gives way to whom."""
+"""The books of memory: what models need, what they are allotted, who gives way to whom."""

@@ -138,7 +138,7 @@ def _vllm_on_gpus(spec: VllmModel, models_dir: Path, machine: Machine) -> Need:
         host=host,
         gpu=gpu,
         at_work=offloaded * spec.gpus_needed,
-        # The KV cache is made as large as the grant allows: nothing of that is to be given away.
+        # The KV cache is made as large as the allotment allows: nothing of that is to be given away.
         gpu_at_work=total,
         fixed=fixed,
         outside=outside,

@@ -1,31 +1,20 @@
 """The books of memory for /metrics: budget, held and reported bytes, by model and device."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from server.engines.base import Footprint
-
-
-class Books(Protocol):
-    """See registry.MemoryState."""
-
-    @property
-    def budget(self) -> Footprint: ...
-    @property
-    def held(self) -> Mapping[str, Footprint]: ...
-    @property
-    def reported(self) -> Mapping[str, Footprint]: ...
+from server.models.memory.books import MemoryBooks
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryGauges(Collector):
     """Reads the books when it is scraped. device: `host`, or `gpu0` and so on; model: `front end` for the rest."""
 
-    books: Callable[[], Books]
+    books: Callable[[], MemoryBooks]
 
     def collect(self) -> Iterable[Metric]:
         books = self.books()

@@ -76,7 +76,7 @@ class MemoryLedger:
     def hold(self, name: str, amount: Footprint, *, instead_of: Footprint | None = None) -> None:
         """Note what is held already, whether it fits or not."""
         self._held[name] = amount
-        # An old excess is not told again and again.
+        # An excess that was there before is not logged again and again.
         if self.total.beyond(self.budget) and (instead_of is None or amount.beyond(instead_of)):
             log.warning(
                 "%s holds %s%s; all together hold %s of %s",
@@ -95,8 +95,8 @@ class MemoryLedger:
 def settled(planned: Footprint, reported: Footprint, at_work: Footprint) -> Footprint:
     """What to keep in the books for a model that has loaded.
 
-    reported: what it holds while idle; a kind that is missing was not told, and stays as planned. at_work: the part of
-    the plan that an idle engine need not hold yet: that stays reserved, within the plan.
+    reported: what it holds while idle; a kind that is missing was not reported, and stays as planned.
+    at_work: the part of the plan that an idle engine need not hold yet. It stays reserved, within the plan.
     Example: 20 planned, 6 of them for work. Reported 9: 15 are kept. Reported 18: 20. Reported 23: 23.
     """
 

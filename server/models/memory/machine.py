@@ -9,7 +9,7 @@ import psutil
 from server.engines.devices.gpus import DRIVER, Driver, Gpu
 
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Where Linux tells a container's limit: control groups version 2, then 1."""
+"""Where Linux keeps a container's limit: control groups version 2, then 1."""
 
 HOST_SHARE = 0.85
 GPU_SHARE = 0.90
@@ -18,7 +18,7 @@ GPU_SHARE = 0.90
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """host: bytes in all. gpus: those that this process sees. driver: who is asked what they hold; None: nobody."""
+    """host: bytes in all. gpus: those that this process sees. driver: knows what they hold; None: nobody does."""
 
     host: int
     gpus: tuple[Gpu, ...] = ()
@@ -30,7 +30,7 @@ class Machine:
         return cls(_host_total(), driver.gpus(), driver)
 
     def gpus_free(self) -> Mapping[int, int]:
-        """Bytes free now on each GPU, whoever holds the others; those that are not told are left out. Blocking."""
+        """Bytes free now on each GPU, whoever holds the others, where the driver says so. Blocking."""
         return self.driver.free() if self.driver is not None and self.gpus else {}
 
 

@@ -65,10 +65,12 @@ def place(
 def elastic_share(
     need: Need, taken: Collection[int], gpus: Collection[Gpu], *, free: Mapping[int, int], coming: Sequence[Need]
 ) -> int:
-    """Bytes of each GPU in `taken` to grant a model that can use more than its need.
+    """Bytes of each GPU in `taken` to allot to a model that can use more than its need.
 
     free: bytes that it could get of each GPU. coming: what models yet to be loaded need; each is put where most would
-    be left for it. On each GPU those that can use more share what then remains alike. Never less than the need.
+    be left for it. On each GPU those that can use more share alike what then remains. Never less than the need.
+    Example: 40 free, it needs 10, and another that is to come and can use more needs 20: it gets 10 and half of the 10
+    that remain, 15.
     """
     by_number = {gpu.number: gpu for gpu in gpus}
     left = dict(free)

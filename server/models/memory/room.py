@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from server.engines.base import Footprint, Sleeper
+from server.engines.base import Footprint
 from server.errors import ModelUnavailable, Overloaded
 from server.models.changes import Changes
+from server.models.memory.allotment import Allotment, allotted
+from server.models.memory.asking import Asking
 from server.models.memory.eviction import Candidate, Eviction, How
-from server.models.memory.grant import Grant, granted
 from server.models.memory.ledger import MemoryLedger, describe, readable
 from server.models.memory.need import Need
 from server.models.memory.placement import Placement, able, elastic_share, place
@@ -21,6 +22,9 @@ LEAST_KV_CACHE = 1 << 26
 class Room:
     """Reservations in the ledger, one decision at a time, so that two loads never evict for the same bytes.
 
+    A decision is made under a lock, with the evictions that it takes. The driver and files are asked before it and
+    after it: one that does not answer must not keep the others from loading.
+
     needs: of the models by name, as far as they are known. pin_eager: while true, models that belong in memory from the
     start don't push each other out, and the others wait until that is over.
     """
@@ -33,6 +37,7 @@ class Room:
         *,
         turns: Turns,
         changes: Changes,
+        asking: Asking,
     ) -> None:
         self.pin_eager = False
         self._ledger = ledger
@@ -40,15 +45,16 @@ class Room:
         self._needs = needs
         self._turns = turns
         self._changes = changes
+        self._asking = asking
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
-        """Told when a lease ends or a slot's change is over: somebody may fit now."""
+        """To be called when a lease ends or a slot's change is over: somebody may fit now."""
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def reserve(self, name: str, need: Need, *, wait: float) -> Grant:
+    async def reserve(self, name: str, need: Need, *, wait: float) -> Allotment:
         """Memory for `name`, on GPUs that are chosen here. Waits up to `wait` seconds for busy models to become idle.
 
         Raises ModelUnavailable when it could not fit even then, Overloaded when the wait is over.
@@ -57,51 +63,68 @@ class Room:
             async with asyncio.timeout(wait):
                 while True:
                     changed = self._changed
+                    free = await self._free(need)
                     async with self._lock:
-                        if (grant := await self._attempt(name, need)) is not None:
-                            return grant
+                        placement = await self._attempt(name, need, free)
+                    if placement is not None:
+                        return await self._allot(name, need, placement)
                     await changed.wait()
         except TimeoutError:
             raise Overloaded(
                 f"There is no memory for the model `{name}` while other models are busy. Please try again shortly."
             ) from None
 
-    async def _attempt(self, name: str, need: Need) -> Grant | None:
-        """Reserve, after evictions if need be. None while models in use are in the way."""
-        machine, ledger = self._ledger.machine, self._ledger
-        able_gpus = able(need, machine.gpus, ledger.budget)
+    async def _free(self, need: Need) -> Mapping[int, int]:
+        """Bytes free now on each GPU, by the driver; nothing where the model takes none or the driver does not say."""
+        return await self._asking.ask(self._ledger.machine.gpus_free, {}) if need.on_gpu else {}
+
+    async def _attempt(self, name: str, need: Need, free: Mapping[int, int]) -> Placement | None:
+        """Reserve the least that it needs, after evictions if need be. None while models in use are in the way."""
+        ledger = self._ledger
+        able_gpus = able(need, ledger.machine.gpus, ledger.budget)
         self._check_possible(name, need, len(able_gpus))
-        while True:
-            # The driver may take its time; in the event loop every stream would wait for it.
-            free = await asyncio.to_thread(machine.gpus_free) if machine.gpus else {}
 
-            def best(*, busy_too: bool = False, free: Mapping[int, int] = free) -> Placement | None:
-                room, candidates = ledger.room_for(name), self._candidates(name, busy_too=busy_too)
-                return place(need, able_gpus, room=room, free=free, candidates=candidates)
+        def best(*, busy_too: bool = False) -> Placement | None:
+            room, candidates = ledger.room_for(name), self._candidates(name, busy_too=busy_too)
+            return place(need, able_gpus, room=room, free=free, candidates=candidates)
 
-            placement = best()
-            if placement is None:
-                if best(busy_too=True) is None:
-                    raise ModelUnavailable(
-                        f"The model `{name}` needs {self._described(need)}; {describe(ledger.free)} are free, "
-                        "and the models that are loaded don't give way."
-                    )
-                return None
-            if not placement.evictions:
-                break
+        while (placement := best()) is not None and placement.evictions:
             for eviction in placement.evictions:
                 await self._evict(eviction)
-        chosen = tuple(gpu for gpu in able_gpus if gpu.number in placement.gpus)
-        amount = self._amount(name, need, placement, free)
-        grant = granted(need, amount, chosen)
+        if placement is None:
+            if best(busy_too=True) is None:
+                raise ModelUnavailable(
+                    f"The model `{name}` needs {self._described(need)}; {describe(ledger.free)} are free, "
+                    "and the models that are loaded don't give way."
+                )
+            return None
+        if not need.elastic:
+            self._check_cache(name, need, max(placement.holds.gpus.values(), default=0))
+        ledger.reserve(name, placement.holds)
+        return placement
+
+    async def _allot(self, name: str, need: Need, placement: Placement) -> Allotment:
+        """What has been reserved; for a model that can use more, all that it may have of its GPUs."""
+        ledger = self._ledger
+        amount = max(placement.holds.gpus.values(), default=0)
+        if need.elastic and placement.gpus:
+            try:
+                # What the device says is free counts too, since other programs may hold some of it: so it is asked
+                # now, when those that gave way are gone.
+                amount = self._share(name, need, placement, await self._free(need))
+                self._check_cache(name, need, amount)
+                ledger.reserve(name, Footprint(placement.holds.host, dict.fromkeys(placement.gpus, amount)))
+            except BaseException:
+                ledger.release(name)
+                raise
+        return allotted(need, amount, tuple(gpu for gpu in ledger.machine.gpus if gpu.number in placement.gpus))
+
+    def _check_cache(self, name: str, need: Need, amount: int) -> None:
         if need.fixed is not None and amount - need.fixed < LEAST_KV_CACHE:
             raise ModelUnavailable(
                 f"The model `{name}` may take {readable(amount)} of a GPU, by its `gpu_memory`; its weights, "
                 f"activations and graphs take {readable(need.fixed)} of that, and too little is left for the KV cache."
             )
-        gpus = {gpu.number: amount for gpu in chosen} if need.elastic else placement.holds.gpus
-        ledger.reserve(name, Footprint(placement.holds.host, gpus))
-        return grant
 
     async def _evict(self, eviction: Eviction) -> None:
         """Put a model away. One that was taken into use since refuses; the next round sees it as busy."""
@@ -133,20 +156,14 @@ class Room:
         gpu = readable(need.gpu) if need.gpu_share is None else f"{need.gpu_share:.0%}"
         return f"{text} and {gpu} " + ("of a GPU" if need.gpus == 1 else f"on each of {need.gpus} GPUs")
 
-    def _amount(self, name: str, need: Need, placement: Placement, free: Mapping[int, int]) -> int:
-        """Bytes to grant of each GPU."""
-        amounts = placement.holds.gpus
-        if not amounts:
-            return 0
-        if not need.elastic:
-            return max(amounts.values())
-        room = self._ledger.room_for(name)
-        # What the device says is free counts too: other programs may hold some of it.
+    def _share(self, name: str, need: Need, placement: Placement, free: Mapping[int, int]) -> int:
+        """Bytes of each GPU to allot to a model that can use more than its need."""
+        gpus, room = self._ledger.machine.gpus, self._ledger.room_for(name)
+        held = placement.holds.gpus
         could = {
-            gpu.number: min(room.on(gpu.number), max(amounts.get(gpu.number, 0), free.get(gpu.number, gpu.total)))
-            for gpu in self._ledger.machine.gpus
+            gpu.number: min(room.on(gpu.number), max(held.get(gpu.number, 0), free.get(gpu.number, gpu.total)))
+            for gpu in gpus
         }
-        gpus = self._ledger.machine.gpus
         return elastic_share(need, placement.gpus, gpus, free=could, coming=self._coming(name))
 
     def _coming(self, name: str) -> Sequence[Need]:
@@ -181,7 +198,7 @@ class Room:
                     last_used=slot.last_used,
                     leased=busy and not busy_too,
                     eager=slot.spec.load == "eager",
-                    can_sleep=not slot.asleep and isinstance(slot.engine, Sleeper),
+                    can_sleep=not slot.asleep and slot.engine is not None and slot.engine.sleeps,
                     asleep=asleep(held, self._needs.get(other, Need())),
                 )
             )

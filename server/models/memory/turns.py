@@ -35,5 +35,5 @@ class Turns:
         self._departures.update(gpus)
 
     def departures(self, gpus: Collection[int]) -> int:
-        """How often that has happened; the same number before and after a load means that nobody left meanwhile."""
+        """How often a model has left these GPUs. The same number before and after a load means that nobody left."""
         return sum(self._departures[number] for number in gpus)

@@ -12,7 +12,7 @@ MIB = 2**20
 GIB = 2**30
 
 UNKNOWN = GIB
-"""Where config.json does not tell the model's widths."""
+"""Where config.json does not say how wide the model is."""
 VISION = GIB
 """Encoder and its cache, where the model sees pictures."""
 LEAST = 256 * MIB

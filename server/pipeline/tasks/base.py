@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from server.core import Ask, Facts, Job, Quality, Task, Usage
 from server.core.money import ZERO
-from server.models.config.quality import Auto
+from server.models.config.quality import AnyQuality, Auto
 from server.models.config.spec import ModelSpec, Price
 from server.pipeline.plan import Plan, PlannedPass, Strategy
 
@@ -28,7 +28,8 @@ class Choice:
     """What is known of a request before its task has planned it.
 
     model: its public name, without the suffix that names a mode. quality: the mode that will be done, never auto.
-    chosen: whether the server chose it, and not the client.
+    chosen: whether the server chose it, and not the client. modes: what each quality means for the task on this model;
+    None where the task has one mode only.
     """
 
     ask: Ask
@@ -38,11 +39,12 @@ class Choice:
     quality: Quality
     reason: str
     chosen: bool = False
+    modes: AnyQuality | None = None
 
     @property
     def settings(self) -> object:
         """Those of the model's config for this mode; None for a model without modes."""
-        return getattr(self.spec.quality, self.quality, None)
+        return getattr(self.modes, self.quality, None)
 
     def plan(self, job: Job, strategy: Strategy, *, limited: bool = True, note: str = "") -> Plan:
         """note: what was left out of the mode, and why."""

@@ -53,7 +53,7 @@ class ChatRules(TaskRules[ChatJob]):
 
     def _filled(self, choice: Choice, job: ChatJob) -> ChatJob:
         """With what the client left open: by the mode, else by the model's defaults."""
-        spec, mode, quality = choice.spec, choice.settings, choice.spec.quality
+        spec, mode, quality = choice.spec, choice.settings, choice.modes
         assert isinstance(spec, VllmModel | FakeModel)
         mode = mode if isinstance(mode, ChatMode) else ChatMode()
         # Auto may spend more on an answer than the client asked for, but must not cut it short of the default limit.
@@ -84,7 +84,7 @@ class ChatRules(TaskRules[ChatJob]):
             return choice.plan(job, Single(job, job.n), limited=limited, note=note)
         if mode.drafts == 1 or job.temperature == 0:
             note = "" if mode.drafts == 1 else "one draft, since at temperature 0 all are alike"
-            quality = choice.spec.quality
+            quality = choice.modes
             assert isinstance(quality, ChatQuality)
             if quality.high.check:
                 return self._checked(choice, job, quality.high, limited, note)
@@ -94,7 +94,7 @@ class ChatRules(TaskRules[ChatJob]):
             return choice.plan(job, Drafts(job, mode), limited=limited, note=note)
         if not (mode.judge or mode.rewrite):
             return choice.plan(job, Drafts(job, mode), limited=limited)
-        quality = choice.spec.quality
+        quality = choice.modes
         switch = quality.reasoning_switch if isinstance(quality, ChatQuality) else None
         return choice.plan(job, Refined(job, mode, switch), limited=limited)
 

@@ -13,7 +13,7 @@ from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
 from server.models.config.spec import VllmModel
 from server.models.factory import make_engine
-from server.models.memory.grant import Grant
+from server.models.memory.allotment import Allotment
 
 
 def arguments(**options: Any) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def test_a_drafting_model_is_found_among_the_models(tmp_path: Path) -> None:
     def drafting(model: str) -> Any:
         said = {"method": "draft_model", "model": model, "num_speculative_tokens": 3}
         spec = VllmModel.model_validate({"name": "x", "engine": "vllm", "path": "x", "speculative_config": said})
-        engine = make_engine(spec, models_dir=tmp_path, grant=Grant())
+        engine = make_engine(spec, models_dir=tmp_path, allotment=Allotment())
         assert isinstance(engine, VllmEngine)
         return engine.arguments()["speculative_config"]["model"]
 

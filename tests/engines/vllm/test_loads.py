@@ -20,7 +20,7 @@ from server.engines.vllm.options import VllmOptions
 from server.errors import InvalidRequest, ModelUnavailable
 from server.models.config.catalog import Catalog
 from server.models.factory import make_engine
-from server.models.memory.grant import Grant
+from server.models.memory.allotment import Allotment
 from server.pipeline.modes import plan_for
 from server.settings import load_settings
 from tests.reading import ran
@@ -191,13 +191,13 @@ async def test_adapters_are_names_of_their_own_on_one_engine(model: Path, tmp_pa
         "  - {name: poet, path: poet}\n"
     )
     catalog = Catalog.load(configs, model.parent, None)
-    assert [(entry.id, entry.parent) for entry in catalog.entries()] == [
+    assert [(entry.id, entry.parent) for entry in catalog.public_models()] == [
         ("chat", None),
         ("pirate", "chat"),
         ("poet", "chat"),
     ]
     (spec,) = catalog.models
-    engine = make_engine(spec, models_dir=model.parent, grant=Grant())
+    engine = make_engine(spec, models_dir=model.parent, allotment=Allotment())
     try:
         await engine.start()
         told = {}

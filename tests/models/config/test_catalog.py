@@ -1,4 +1,4 @@
-"""Reading the configs: what they mean, and how what is wrong with them is told."""
+"""Reading the configs: what they mean, and how what is wrong with them is reported."""
 
 import json
 import os
@@ -72,7 +72,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def ids(catalog: Catalog) -> list[str]:
-    return [entry.id for entry in catalog.entries()]
+    return [entry.id for entry in catalog.public_models()]
 
 
 # ---------------------------------------------------------------- what the configs mean
@@ -81,12 +81,12 @@ def ids(catalog: Catalog) -> list[str]:
 def test_models_and_bundles_are_entries(place: Place) -> None:
     catalog = place.config(chat=CHAT, ears=EARS, bundle=BUNDLE).install("chat", "ears").load()
     assert ids(catalog) == ["tiny-chat", "ears", "gpt-4o", "gpt-4o-mini"]
-    entry = catalog.entries()[2]
+    entry = catalog.public_models()[2]
     assert {task: spec.name for task, spec in entry.tasks.items()} == {
         Task.CHAT: "tiny-chat",
         Task.TRANSCRIPTION: "ears",
     }
-    assert catalog.entries()[3].description == "Lightweight"
+    assert catalog.public_models()[3].description == "Lightweight"
     assert [spec.name for spec in catalog.models] == ["tiny-chat", "ears"]
 
 
@@ -102,7 +102,7 @@ def test_a_bundle_price_overrides_field_by_field(place: Place) -> None:
     assert (price.prompt_token, price.completion_token) == (Decimal("0.01"), Decimal("0.0004"))
     assert catalog.resolve("gpt-4o-mini", Task.CHAT)[1].prompt_token == Decimal("0.0004")
     assert catalog.resolve("gpt-4o", Task.TRANSCRIPTION)[1].audio_second == Decimal("0.001")
-    combined = {entry.id: entry.price for entry in catalog.entries()}["gpt-4o"]
+    combined = {entry.id: entry.price for entry in catalog.public_models()}["gpt-4o"]
     assert (combined.prompt_token, combined.audio_second) == (Decimal("0.01"), Decimal("0.001"))
 
 
@@ -125,7 +125,7 @@ def test_missing_weights_are_known_but_not_served(place: Place) -> None:
     catalog = place.config(chat=CHAT, ears=EARS, bundle=BUNDLE).install("ears").load()
     assert ids(catalog) == ["ears", "gpt-4o", "gpt-4o-mini"]
     assert [spec.name for spec in catalog.models] == ["ears"]
-    assert set(catalog.entries()[1].tasks) == {Task.TRANSCRIPTION}
+    assert set(catalog.public_models()[1].tasks) == {Task.TRANSCRIPTION}
     assert [(one.spec.name, one.spec.fetch, one.files) for one in catalog.missing] == [
         ("tiny-chat", "scripts/models", (place.models / "chat",))
     ]
@@ -136,7 +136,7 @@ def test_missing_weights_are_known_but_not_served(place: Place) -> None:
 
 
 def test_a_bundle_with_nothing_installed_vanishes(place: Place) -> None:
-    assert place.config(chat=CHAT, ears=EARS, bundle=BUNDLE).load().entries() == ()
+    assert place.config(chat=CHAT, ears=EARS, bundle=BUNDLE).load().public_models() == ()
 
 
 def test_one_missing_file_is_missing_weights(place: Place) -> None:
@@ -161,28 +161,31 @@ def test_only_some_models(place: Place) -> None:
     catalog = place.load(only=("ears",))
     assert [spec.name for spec in catalog.models] == ["ears"]
     assert ids(catalog) == ["ears", "gpt-4o", "gpt-4o-mini"]
-    assert list(catalog.entries()[1].tasks) == [Task.TRANSCRIPTION]
+    assert list(catalog.public_models()[1].tasks) == [Task.TRANSCRIPTION]
     with pytest.raises(CatalogError, match=r"SAGEHOLD_MODELS: there is no model 'eers'; did you mean ears\?"):
         place.load(only=("eers",))
 
 
 def test_created_is_stable_over_restarts(place: Place) -> None:
     place.config(chat=CHAT).install("chat", "ears")
-    assert [entry.created for entry in place.load(now=1000.9).entries()] == [1000]
+    assert [entry.created for entry in place.load(now=1000.9).public_models()] == [1000]
     place.config(ears=EARS)
-    assert {entry.id: entry.created for entry in place.load(now=2000).entries()} == {"tiny-chat": 1000, "ears": 2000}
+    assert {entry.id: entry.created for entry in place.load(now=2000).public_models()} == {
+        "tiny-chat": 1000,
+        "ears": 2000,
+    }
     assert [file.name for file in place.data.iterdir()] == ["first_seen.json"]
 
 
 def test_a_damaged_memory_of_first_times_does_not_stop_the_start(place: Place) -> None:
     place.config(chat=CHAT).install("chat").load()
     (place.data / "first_seen.json").write_text('{"tiny-chat": 10')
-    assert place.load(now=3000).entries()[0].created == 3000
+    assert place.load(now=3000).public_models()[0].created == 3000
 
 
 def test_looking_creates_nothing(place: Place) -> None:
     place.config(chat=CHAT).install("chat")
-    assert Catalog.load(place.configs, place.models, None).entries()
+    assert Catalog.load(place.configs, place.models, None).public_models()
     assert not place.data.exists()
 
 
@@ -227,8 +230,8 @@ ADAPTED = f"""{CHAT}adapters:
 def test_adapters_are_public_names_with_their_own_price(place: Path) -> None:
     catalog = place.config(chat=ADAPTED, ears=EARS).install("chat", "ears").load()
     assert ids(catalog) == ["tiny-chat", "pirate", "poet", "ears"]
-    assert [entry.parent for entry in catalog.entries()] == [None, "tiny-chat", "tiny-chat", None]
-    assert catalog.entries()[1].description == "Talks like a pirate"
+    assert [entry.parent for entry in catalog.public_models()] == [None, "tiny-chat", "tiny-chat", None]
+    assert catalog.public_models()[1].description == "Talks like a pirate"
     spec, price = catalog.resolve("pirate", Task.CHAT)
     assert isinstance(spec, AdaptedModel)
     assert (spec.name, spec.adapter) == ("tiny-chat", "pirate")
@@ -254,7 +257,7 @@ def test_an_adapter_alone_may_be_served(place: Path) -> None:
 
 def test_adapters_of_a_model_that_is_not_installed(place: Path) -> None:
     catalog = place.config(chat=ADAPTED).load()
-    assert catalog.entries() == ()
+    assert catalog.public_models() == ()
     assert [one.spec.name for one in catalog.missing] == ["tiny-chat"]
     with pytest.raises(ModelNotFound, match="`pirate` is configured, but its files are not installed"):
         catalog.resolve("pirate", Task.CHAT)

@@ -52,13 +52,13 @@ def test_what_vllm_does_not_know_has_file_and_line(place: Path) -> None:
     assert problems(place, f"{CHAT}kv_cache: 1GiB\nextra:\n  seed: 1\n  enforce_egaer: true\n") == [
         "a.yaml:7: extra.enforce_egaer: this vLLM knows no engine argument 'enforce_egaer'; did you mean enforce_eager?"
     ]
-    (told,) = problems(place, CHAT + "tool_parser: hermez\n")
-    assert told.startswith("a.yaml:4: tool_parser: this vLLM knows no tool parser 'hermez'; did you mean hermes? allo")
+    (found,) = problems(place, CHAT + "tool_parser: hermez\n")
+    assert found.startswith("a.yaml:4: tool_parser: this vLLM knows no tool parser 'hermez'; did you mean hermes? allo")
 
 
 def test_what_this_machine_cannot_honour(place: Path) -> None:
-    told = problems(place, CHAT + "images: true\ncpu_offload: 1GiB\nload_format: tensorizer\n")
-    assert [line.partition(" ")[0] + line.split(" ")[1] for line in told] == [
+    found = problems(place, CHAT + "images: true\ncpu_offload: 1GiB\nload_format: tensorizer\n")
+    assert [line.partition(" ")[0] + line.split(" ")[1] for line in found] == [
         "a.yaml:4:images:",
         "a.yaml:5:cpu_offload:",
         "a.yaml:6:load_format:",
@@ -67,18 +67,18 @@ def test_what_this_machine_cannot_honour(place: Path) -> None:
 
 def test_examples_are_for_other_machines_but_for_this_vllm(place: Path) -> None:
     assert problems(place, CHAT + "images: true\ncpu_offload: 1GiB\n", "examples/a.yaml") == []
-    (told,) = problems(place, CHAT + "quantization: awk\n", "examples/a.yaml")
-    assert told.startswith("examples/a.yaml:4: quantization: ")
+    (found,) = problems(place, CHAT + "quantization: awk\n", "examples/a.yaml")
+    assert found.startswith("examples/a.yaml:4: quantization: ")
 
 
 def test_files_are_looked_into(place: Path) -> None:
     folder = install(place)
     (place / "configs" / "t.jinja").write_text("{% if x %}")
     (folder / "model.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0{}")
-    told = problems(place, f"{CHAT}chat_template: t.jinja\nadapters:\n  - name: pirate\n    path: pirate\n")
-    assert told[0].startswith("a.yaml:3: path: model.safetensors is cut short: ")
-    assert told[1].startswith("a.yaml:4: chat_template: t.jinja, line 1: Unexpected end of template.")
-    assert told[2:] == [
+    found = problems(place, f"{CHAT}chat_template: t.jinja\nadapters:\n  - name: pirate\n    path: pirate\n")
+    assert found[0].startswith("a.yaml:3: path: model.safetensors is cut short: ")
+    assert found[1].startswith("a.yaml:4: chat_template: t.jinja, line 1: Unexpected end of template.")
+    assert found[2:] == [
         "a.yaml:7: adapters.0.path: the adapter pirate can't be served: there is no folder pirate",
     ]
 

@@ -13,7 +13,7 @@ def spec(**extra: object) -> VllmModel:
 
 
 @pytest.mark.parametrize(
-    ("argument", "value", "told"),
+    ("argument", "value", "message"),
     [
         ("tensor_parallel_size", 2, "use the field `tensor_parallel_size`"),
         ("gpu_memory_utilization", 0.9, "use the field `gpu_memory_utilization`"),
@@ -32,11 +32,11 @@ def spec(**extra: object) -> VllmModel:
         ("runner", "pooling", "would not answer chat requests"),
     ],
 )
-def test_what_the_server_decides_is_refused_with_what_to_do(argument: str, value: object, told: str) -> None:
+def test_what_the_server_decides_is_refused_with_what_to_do(argument: str, value: object, message: str) -> None:
     with pytest.raises(ValidationError) as caught:
         spec(**{argument: value})
     assert f"{argument}: " in str(caught.value)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -13,10 +14,10 @@ from server.engines.devices.gpus import Driver
 from server.errors import ModelUnavailable
 from server.models.changes import Changes
 from server.models.config.spec import DiffusersModel, VllmModel
+from server.models.memory.allotment import Allotment
 from server.models.memory.estimate import CUDA_CONTEXT, FRONT_END_WITH_VLLM, GIB, MIB, TORCH_HOST_CUDA
 from server.models.memory.estimate import FRONT_END as FRONT_END_ALONE
 from server.models.memory.gauges import MemoryGauges
-from server.models.memory.grant import Grant
 from server.models.memory.ledger import FRONT_END
 from server.models.registry import LOOK_AGAIN, Registry
 from server.observability import Metrics
@@ -34,7 +35,7 @@ def chat(folder: Path, name: str, size: int = GIB, **fields: object) -> VllmMode
     return VllmModel.model_validate({"name": name, "engine": "vllm", "path": name, "load": "lazy", **fields})
 
 
-def grants(bench: Bench) -> dict[str, Grant]:
+def grants(bench: Bench) -> dict[str, Allotment]:
     return {stub.name: stub.grant for stub in bench.made}
 
 
@@ -298,22 +299,21 @@ async def test_the_driver_is_never_asked_in_the_event_loop(tmp_path: Path) -> No
     assert loop not in asked
 
 
-async def test_files_are_never_read_in_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from server.models import loader as module
-
-    loop, read = threading.get_ident(), []
-    real = module.estimate
-
-    def estimate(*arguments: object) -> object:
-        read.append(threading.get_ident())
-        return real(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "estimate", estimate)
+async def test_files_are_never_read_in_the_event_loop(tmp_path: Path) -> None:
     bench = Bench(machine(64 * GIB, 40 * GIB), tmp_path)
     specs = [chat(tmp_path, name, load="eager") for name in ("one", "two", "three")]
+    loop, read = threading.get_ident(), []
+    watching = True
+
+    def opened(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event == "open" and str(arguments[0]).startswith(str(tmp_path)):
+            read.append(threading.get_ident())
+
+    sys.addaudithook(opened)  # there is no way to take it off again
     registry = bench.registry(*specs)
     async with registry:
         await until(lambda: registry.ready)
+    watching = False
     assert len(read) >= 3
     assert loop not in read
 
@@ -463,7 +463,7 @@ async def test_a_wake_is_booked_on_top_of_what_stayed(tmp_path: Path) -> None:
     await registry.stop()
 
 
-async def test_what_stays_of_a_sleeper_is_guessed_where_nothing_is_told(tmp_path: Path) -> None:
+async def test_what_stays_of_a_sleeper_is_guessed_where_nothing_is_reported(tmp_path: Path) -> None:
     bench, registry, (one, two) = sleepers(tmp_path, 24 * GIB)
 
     class Hidden(Sleepy):
@@ -501,7 +501,9 @@ async def test_the_front_end_is_in_the_books_and_never_gives_way(
         return amounts[len(seen) > 1]
 
     class Spawned(Stub):
-        pids = (4711,)
+        @property
+        def pids(self) -> list[int]:
+            return [4711]
 
     bench.kind = Spawned
     a, b = model("a", host=60), model("b", host=61)
@@ -520,7 +522,7 @@ async def test_the_front_end_is_in_the_books_and_never_gives_way(
             await use(registry, b)
 
 
-async def test_metrics_tell_the_books_by_model_and_device(tmp_path: Path) -> None:
+async def test_metrics_show_the_books_by_model_and_device(tmp_path: Path) -> None:
     bench = Bench(machine(100, 50, 50), tmp_path)
     bench.kind = Sleepy
     bench.prepare = lambda stub: setattr(stub, "holds", Footprint(7, {stub.grant.numbers[0]: 33}))

@@ -110,7 +110,7 @@ def test_no_reservations_exceed_any_device_and_a_release_gives_back_all(
 @pytest.mark.parametrize(
     ("planned", "reported", "work", "kept"),
     [
-        (20, 0, 6, 20),  # nothing was told
+        (20, 0, 6, 20),  # nothing was reported
         (20, 9, 0, 9),
         (20, 9, 6, 15),  # a later batch still finds its memory
         (20, 18, 6, 20),  # never more than was planned for it

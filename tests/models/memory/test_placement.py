@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.engines.base import Footprint
+from server.models.memory.allotment import allotted
 from server.models.memory.eviction import Candidate, How
-from server.models.memory.grant import granted
 from server.models.memory.need import Need
 from server.models.memory.placement import able, elastic_share, place
 from tests.models.devices import machine
@@ -143,8 +143,8 @@ def test_a_placement_fits_and_is_found_where_there_is_one(
 
 def test_an_engine_hears_its_cache_and_what_must_be_free() -> None:
     gpus = machine(1, 80, 40).gpus
-    grant = granted(Need(host=7, gpu=20, fixed=15, outside=2), 30, gpus)
+    grant = allotted(Need(host=7, gpu=20, fixed=15, outside=2), 30, gpus)
     assert (grant.host, grant.gpu, grant.numbers, grant.kv_cache, grant.gpu_share) == (7, 30, (0, 1), 15, 0.9 * 28 / 80)
-    assert granted(Need(gpu=20), 20, gpus).kv_cache is None
-    none = granted(Need(host=7), 0, ())
+    assert allotted(Need(gpu=20), 20, gpus).kv_cache is None
+    none = allotted(Need(host=7), 0, ())
     assert (none.host, none.numbers, none.gpu_share) == (7, (), None)

@@ -78,7 +78,7 @@ class Catalog:
         self._spec = spec
 
     def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
-        assert (name, task) == (self._spec.name, self._spec.task)
+        assert (name, task) == (self._spec.name, self._spec.tasks[0])
         return self._spec, Price()
 
 

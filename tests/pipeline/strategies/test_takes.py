@@ -88,7 +88,7 @@ class Case(Working):
         super().__init__(plan_for(ask, job, self), self.voice, self.lease, lambda: self.now)
 
     def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
-        if name not in self.specs or self.specs[name].task is not task:
+        if name not in self.specs or task not in self.specs[name].tasks:
             raise ModelNotFound.named(name)
         return self.specs[name], Price()
 

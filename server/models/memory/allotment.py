@@ -7,9 +7,10 @@ from server.models.memory.need import Need
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """host: bytes. gpus: where it is placed; gpu: bytes of each. kv_cache: of `gpu`, for an engine that has one.
+class Allotment:
+    """host: bytes of the host. gpus: where the model is placed. gpu: bytes of each of them.
 
+    kv_cache: the part of `gpu` that is for the KV cache; None for an engine without one.
     gpu_share: share of each GPU's memory that must be free once the engine's processes have begun; None without GPUs.
     """
 
@@ -24,11 +25,11 @@ class Grant:
         return tuple(gpu.number for gpu in self.gpus)
 
 
-def granted(need: Need, gpu: int, gpus: tuple[Gpu, ...]) -> Grant:
-    """`gpu` bytes of each of `gpus`, put as the engine needs to hear it."""
+def allotted(need: Need, gpu: int, gpus: tuple[Gpu, ...]) -> Allotment:
+    """`gpu` bytes of each of `gpus`, in the terms that engines are started with."""
     if not gpus:
-        return Grant(need.host)
+        return Allotment(need.host)
     # vLLM refuses to start with less, after contexts are made: a tenth is left to what they take more than planned.
     # By the largest GPU, where they differ: that share of each is there.
     share = 0.9 * max(1, gpu - need.outside) / max(one.total for one in gpus)
-    return Grant(need.host, gpu, gpus, None if need.fixed is None else gpu - need.fixed, share)
+    return Allotment(need.host, gpu, gpus, None if need.fixed is None else gpu - need.fixed, share)
