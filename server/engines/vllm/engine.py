@@ -200,7 +200,7 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         from server.engines.vllm import prompt as prompts
-        from server.engines.vllm import releases
+        from server.engines.vllm import refusals, releases
 
         llm = self._llm
         prompt = await prompts.render(job, self._renderer, self._defaults, pictures=self._options.images)
@@ -208,11 +208,12 @@ class VllmEngine:
         sampling = prompt.sampling
         param = "response_format" if job.output_schema is not None else "tools" if job.tools else None
         try:
-            # add_request would find the same, but only once there is work: a bad schema must be told before.
+            # add_request would find the same, but only once there is work: a bad schema must be refused before.
             llm.input_processor._validate_params(sampling, await llm.get_supported_tasks())
         except releases.REFUSALS as error:
             # What is left to be wrong here is the grammar: everything else was checked when it was rendered.
-            raise prompts.invalid(str(error.args[0]), getattr(error, "parameter", None) or param) from None
+            schema = sampling.structured_outputs.json if sampling.structured_outputs else None
+            raise refusals.of_grammar(error, schema, param) from None
         except EngineDeadError:
             raise EngineFailed from None
         yield Accepted(prompt_tokens=prompt.tokens, room=sampling.max_tokens, limit=partial(prompts.lower, sampling))
