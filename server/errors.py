@@ -20,7 +20,7 @@
         ├── Overloaded               503                             server_is_overloaded
         └── StorageFull              503                             storage_full
 
-Each instance knows how to be told to a client: `status`, `type`, `code`, `param`, `message`. A message is
+Each instance has what its client gets: `status`, `type`, `code`, `param`, `message`. A message is
 written for the client: it never holds a path, a trace or another caller's data. 5xx is a bug of ours or an
 outage, never bad input. The dialects render the tree in one place each (`server/api/errors.py` for OpenAI).
 Codes and types follow the OpenAI API's own table where it has one.

@@ -33,7 +33,7 @@ from server.settings import Settings
 log = logging.getLogger(__name__)
 
 DRAIN = 3.0
-"""Seconds that requests get to close and to be billed once they were told to end."""
+"""Seconds that requests get to close and to be billed from when they must end."""
 
 
 @asynccontextmanager

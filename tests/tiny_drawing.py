@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from server.core import ImageJob, Picture
+from tests.reading import handled
 
 
 def load(folder: Path, **changes: Any) -> Any:
@@ -20,11 +21,11 @@ def load(folder: Path, **changes: Any) -> Any:
 
 
 def job(**fields: Any) -> ImageJob:
-    return ImageJob(**{"model": "tiny", "prompt": "a red heart", **fields})
+    return ImageJob(**{"prompt": "a red heart", **fields})
 
 
 def pictures(handler: Any, **fields: Any) -> list[Picture]:
-    return [event for event in handler.handle(job(**fields)) if isinstance(event, Picture)]
+    return [event for event in handled(handler, job(**fields)) if isinstance(event, Picture)]
 
 
 def pixels(picture: Picture) -> NDArray[np.int16]:

@@ -40,7 +40,7 @@ def _on_gpu(setting: Setting, findings: Findings) -> None:
         model: {
             one.pid
             for one in processes
-            if "server.engines.worker.engine" in (line := " ".join(one.cmdline())) and model in line
+            if "server.engines.worker.child" in (line := " ".join(one.cmdline())) and model in line
         }
         for model in (EAR, PAINTER)
     }

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from server.api.context import record_of
 from server.api.failed_keys import FailedKeys
-from server.core import Caller, Job, Task
+from server.core import Ask, Caller, Job, Task
 from server.errors import NotAuthenticated, PermissionDenied
 from server.models.config.spec import ModelSpec, Price
 from server.observability import Metrics, RequestRecord
@@ -130,10 +130,10 @@ class RequestPipeline:
         self._pipeline = pipeline
         self._record = record
 
-    async def open(self, job: Job, caller: Caller) -> Run:
+    async def open(self, ask: Ask, job: Job) -> Run:
         """As `Pipeline.open`."""
-        self._record.asked_model = job.model
-        run = await self._pipeline.open(job, caller)
+        self._record.asked_model = ask.model
+        run = await self._pipeline.open(ask, job)
         self._record.run = run
         self._record.model = run.plan.spec.name
         return run

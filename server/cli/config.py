@@ -57,8 +57,8 @@ def show(config: ConfigFile = None) -> None:
     table.add_column("meaning")
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        told = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
-        table.add_row(f"{PREFIX}{name.upper()}", told, field.description or "")
+        shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+        table.add_row(f"{PREFIX}{name.upper()}", shown, field.description or "")
     Console().print(table)
 
 

@@ -132,6 +132,7 @@ async def _load(spec: "ModelSpec", settings: Settings) -> tuple[str | None, floa
     """Load one model alone, which runs its probe. Returns why it failed, or None, and the seconds it took."""
     import time
 
+    from server.core import Claim
     from server.errors import SageholdError
     from server.models.factory import make_engine
     from server.models.memory.ledger import MemoryLedger
@@ -149,7 +150,7 @@ async def _load(spec: "ModelSpec", settings: Settings) -> tuple[str | None, floa
     )
     begun = time.monotonic()
     try:
-        async with registry.lease(spec):
+        async with registry.lease(spec, Claim("operator")):
             return None, time.monotonic() - begun
     except SageholdError as error:
         return error.message, time.monotonic() - begun

@@ -1,8 +1,9 @@
 """`sagehold plan`: what a quality mode would do with a request, without doing it."""
 
 import json
+from copy import copy
+from dataclasses import replace
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,8 +14,10 @@ from server.cli.config import ConfigFile, read_settings
 from server.cli.fail import fail
 from server.core import (
     QUALITY_WORDS,
-    Accepted,
+    Ask,
+    Caller,
     ChatJob,
+    Facts,
     ImageJob,
     Job,
     Quality,
@@ -63,40 +66,26 @@ def command(
     name = model or next((entry.id for entry in catalog.entries() if task in entry.tasks), None)
     if name is None:
         fail(f"No model for {task} is installed; see `sagehold models list`.")
-    asked = partial(
-        _job, task, name, prompt, n=n, max_tokens=max_tokens, temperature=temperature, stream=stream, tools=tools
-    )
+    job = _job(task, prompt, n=n, max_tokens=max_tokens, temperature=temperature, tools=tools)
+    # A suffix of the name speaks where the option is not given.
+    asked = None if mode is Quality.AUTO else mode
+    ask = Ask(caller=Caller("none", "none"), model=name, quality=asked, streamed=stream)
     try:
-        # A suffix of the name speaks where the option is not given.
-        plan = plan_for(asked(quality=None if mode is Quality.AUTO else mode), catalog, lambda _: load)
+        plan = plan_for(ask, job, catalog, lambda _: load)
     except SageholdError as error:
         fail(error.message)
     tokens = len(prompt) // CHARACTERS_A_TOKEN + 1
-    accepted = Accepted(prompt_tokens=tokens, room=getattr(plan.job, "max_tokens", None), audio_seconds=seconds)
+    facts = Facts(prompt_tokens=tokens, room=getattr(plan.job, "max_tokens", None), audio_seconds=seconds)
     if as_json:
-        typer.echo(json.dumps(_facts(plan, accepted)))
+        typer.echo(json.dumps(_described(plan, facts)))
     else:
-        _print(plan, accepted)
+        _print(plan, facts)
 
 
-def _job(
-    task: Task,
-    model: str,
-    prompt: str,
-    *,
-    quality: Quality | None,
-    n: int,
-    max_tokens: int | None,
-    temperature: float | None,
-    stream: bool,
-    tools: bool,
-) -> Job:
+def _job(task: Task, prompt: str, *, n: int, max_tokens: int | None, temperature: float | None, tools: bool) -> Job:
     match task:
         case Task.CHAT:
             return ChatJob(
-                model=model,
-                quality=quality,
-                streamed=stream,
                 messages=({"role": "user", "content": prompt},),
                 n=n,
                 max_tokens=max_tokens,
@@ -105,11 +94,11 @@ def _job(
                 tool_choice="auto" if tools else "none",
             )
         case Task.TRANSCRIPTION:
-            return TranscriptionJob(model=model, quality=quality, streamed=stream, audio=b"")
+            return TranscriptionJob(audio=b"")
         case Task.SPEECH:
-            return SpeechJob(model=model, quality=quality, streamed=stream, text=prompt)
+            return SpeechJob(text=prompt)
         case Task.IMAGE:
-            return ImageJob(model=model, quality=quality, streamed=stream, prompt=prompt, n=n)
+            return ImageJob(prompt=prompt, n=n)
 
 
 def _parameters(plan: "Plan") -> dict[str, Any]:
@@ -123,48 +112,50 @@ def _parameters(plan: "Plan") -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _facts(plan: "Plan", accepted: Accepted) -> dict[str, Any]:
+def _described(plan: "Plan", facts: Facts) -> dict[str, Any]:
     from server.pipeline.pricing import bound
 
     return {
         "model": plan.spec.name,
         "quality": str(plan.quality),
         "reason": plan.reason,
-        "strategy": str(plan.strategy),
+        "strategy": plan.strategy.name,
         "parameters": _parameters(plan),
         "budget_seconds": plan.budget,
         "candidates": plan.candidates,
         "passes": [
-            {"pass": one.name, "answers": one.answers, "most_credits": float(_most(plan, one, accepted))}
+            {"pass": one.name, "answers": one.answers, "most_credits": float(_most(plan, one, facts))}
             for one in plan.passes
         ],
-        "most_credits": float(bound(plan, accepted).most),
+        "most_credits": float(bound(plan, facts).most),
     }
 
 
-def _most(plan: "Plan", planned: "PlannedPass", accepted: Accepted) -> Decimal:
-    from dataclasses import replace
-
+def _most(plan: "Plan", planned: "PlannedPass", facts: Facts) -> Decimal:
     from server.pipeline.pricing import bound
 
-    return bound(replace(plan, passes=(planned,)), accepted).most
+    alone = copy(plan.strategy)
+    alone.passes = (planned,)
+    return bound(replace(plan, strategy=alone), facts).most
 
 
-def _print(plan: "Plan", accepted: Accepted) -> None:
-    facts = _facts(plan, accepted)
-    told = Table.grid(padding=(0, 2))
-    told.add_row("model", plan.spec.name)
-    told.add_row("quality", f"[bold]{plan.quality}[/] ({plan.reason})")
-    told.add_row("parameters", ", ".join(f"{name} {value}" for name, value in facts["parameters"].items()) or "-")
+def _print(plan: "Plan", facts: Facts) -> None:
+    described = _described(plan, facts)
+    summary = Table.grid(padding=(0, 2))
+    summary.add_row("model", plan.spec.name)
+    summary.add_row("quality", f"[bold]{plan.quality}[/] ({plan.reason})")
+    summary.add_row(
+        "parameters", ", ".join(f"{name} {value}" for name, value in described["parameters"].items()) or "-"
+    )
     if plan.budget is not None:
-        told.add_row("time budget", f"{plan.budget:g} s; then the best so far is the answer")
-    passes = Table("pass", "answers", "most credits", title=f"strategy: {plan.strategy}", title_justify="left")
-    for number, one in enumerate(facts["passes"], 1):
+        summary.add_row("time budget", f"{plan.budget:g} s; then the best so far is the answer")
+    passes = Table("pass", "answers", "most credits", title=f"strategy: {plan.strategy.name}", title_justify="left")
+    for number, one in enumerate(described["passes"], 1):
         passes.add_row(f"{number} {one['pass']}", str(one["answers"]), f"{one['most_credits']:g}")
     passes.add_section()
-    passes.add_row("all, which is what is held", "", f"{facts['most_credits']:g}")
+    passes.add_row("all, which is what is held", "", f"{described['most_credits']:g}")
     console = Console()
-    console.print(told)
+    console.print(summary)
     console.print(passes)
     if isinstance(plan.job, ChatJob):
-        console.print(f"with a prompt of about {accepted.prompt_tokens} tokens and answers of {accepted.room or '?'}")
+        console.print(f"with a prompt of about {facts.prompt_tokens} tokens and answers of {facts.room or '?'}")

@@ -35,7 +35,7 @@ BACKLOG = 2048
 
 
 def _flag(setting: str) -> Any:
-    """A flag of the setting's name, told by the setting's own description."""
+    """A flag of the setting's name, with the setting's own description."""
     return typer.Option(help=Settings.model_fields[setting].description, show_default=False)
 
 
@@ -91,7 +91,7 @@ def command(
 def _begin_imports(settings: Settings) -> None:
     """Let the engine processes of a chat model import beside the front end, from the first moment on.
 
-    Their imports are the longest part of a start (docs/performance.md). What is wrong with the configs is told later.
+    Their imports are the longest part of a start (docs/performance.md). Wrong configs are reported later.
     """
     from server.engines.vllm import environment, forkserver, hardware
     from server.models.config.catalog import Catalog
@@ -115,7 +115,7 @@ def _begin_imports(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    """Build the services, serve until told to stop, then end every engine."""
+    """Build the services, serve until a signal, then end every engine."""
     import uvicorn
 
     from server.accounts.keys.secret import SecretError

@@ -1,4 +1,4 @@
-"""`sagehold version`: what is installed, told without importing any of it."""
+"""`sagehold version`: what is installed, found without importing any of it."""
 
 import json
 import platform

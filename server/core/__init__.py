@@ -1,8 +1,8 @@
 """The vocabulary that every layer shares. Dataclasses only, no third-party import."""
 
+from server.core.ask import Ask, Claim, Priority, new_request_id
 from server.core.caller import Caller, Limits
 from server.core.events import (
-    Accepted,
     AudioChunk,
     Event,
     Finish,
@@ -16,6 +16,7 @@ from server.core.events import (
     TranscriptInfo,
     Word,
 )
+from server.core.facts import Facts
 from server.core.jobs import AudioFormat, ChatJob, ImageFormat, ImageJob, Job, Span, SpeechJob, Tool, TranscriptionJob
 from server.core.quality import QUALITY_WORDS, Quality
 from server.core.task import Task
@@ -23,12 +24,14 @@ from server.core.usage import Usage
 
 __all__ = [
     "QUALITY_WORDS",
-    "Accepted",
+    "Ask",
     "AudioChunk",
     "AudioFormat",
     "Caller",
     "ChatJob",
+    "Claim",
     "Event",
+    "Facts",
     "Finish",
     "FinishReason",
     "ImageFormat",
@@ -36,6 +39,7 @@ __all__ = [
     "Job",
     "Limits",
     "Picture",
+    "Priority",
     "Quality",
     "ReasoningDelta",
     "Segment",
@@ -50,4 +54,5 @@ __all__ = [
     "TranscriptionJob",
     "Usage",
     "Word",
+    "new_request_id",
 ]

@@ -1,29 +1,12 @@
 """What an engine answers a job with.
 
-A stream of events is exactly one `Accepted` first (everything that deserves an HTTP status has happened by then), then
-the task's own events, then exactly one `Usage` last. Events cross process borders by pickle.
+A stream of events is the task's own events, then exactly one `Usage`. Events cross process borders by pickle.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from server.core.usage import Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The engine has read the job and will do it; the work begins when the next event is asked for.
-
-    Errors before this have an HTTP status. room: tokens that each answer may at most have, by the job's limit and
-    the model's context; None where tokens mean nothing. audio_seconds: of the audio to be transcribed. limit: lowers
-    `room` before the work begins, where the engine can; it never crosses a process border.
-    """
-
-    prompt_tokens: int = 0
-    room: int | None = None
-    audio_seconds: float = 0.0
-    limit: Callable[[int], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +34,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """A piece of choice `index`'s reasoning, for models whose reasoning is told apart from the answer."""
+    """A piece of choice `index`'s reasoning, for models that keep it apart from the answer."""
 
     index: int
     text: str
@@ -146,15 +129,4 @@ class Picture:
     score: float | None = None
 
 
-Event = (
-    Accepted
-    | TextDelta
-    | ReasoningDelta
-    | ToolCallDelta
-    | Finish
-    | TranscriptInfo
-    | Segment
-    | AudioChunk
-    | Picture
-    | Usage
-)
+Event = TextDelta | ReasoningDelta | ToolCallDelta | Finish | TranscriptInfo | Segment | AudioChunk | Picture | Usage

@@ -4,22 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from server.core.quality import Quality
 from server.core.task import Task
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What every job has. quality: as the body or a header said it; None leaves it to the name's suffix, or to auto.
-
-    budget: seconds after which no further pass is begun, None for what the model's config says. streamed: whether
-    the client wants the answer piece by piece. Engines know nothing of the three.
-    """
-
-    model: str
-    quality: Quality | None = None
-    budget: float | None = None
-    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +18,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatJob(_Asked):
+class ChatJob:
     """One chat completion, in the words of the OpenAI API; None means "as the model's config says".
 
     messages: OpenAI message objects, with roles system, user, assistant and tool only (the dialects map
@@ -86,14 +71,14 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TranscriptionJob(_Asked):
+class TranscriptionJob:
     """Speech to text. `audio` is a file as uploaded, in any container FFmpeg's libraries read.
 
     language: ISO-639-1 code, or None to detect it. translate: the text comes out in English.
     temperature: None lets the engine fall back over its own ladder; a number fixes it; `fallback` False is 0 alone.
     beam_size, vad: None for the model's own. spans: hear these stretches only, each with its own context; the segments
     then come with the number of their span. tempo: spans are slowed to this share of their speed before they are heard;
-    the times that are told are those of the recording.
+    times stay those of the recording.
     """
 
     task: ClassVar[Task] = Task.TRANSCRIPTION
@@ -115,7 +100,7 @@ AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechJob(_Asked):
+class SpeechJob:
     """Text to speech. `voice` is the name as asked; the engine maps it onto an installed voice.
 
     speed: 0.25–4, 1 is natural. format: of the bytes that come out; pcm is 24 kHz, mono, s16le, no header.
@@ -137,7 +122,7 @@ ImageFormat = Literal["png", "jpeg", "webp"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageJob(_Asked):
+class ImageJob:
     """Text to image. width and height in pixels, None for the model's own; seed: image i uses seed + i.
 
     partial_images: previews wanted on the way, 0–3. compression: 0–100, for jpeg and webp.

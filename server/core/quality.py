@@ -15,9 +15,9 @@ class Quality(StrEnum):
     @classmethod
     def of(cls, word: str) -> "Quality | None":
         """The mode that a client's word means, `standard` and `hd` of OpenAI's image clients included."""
-        told = word.strip().lower()
-        told = {"standard": "medium", "hd": "high"}.get(told, told)
-        return next((mode for mode in cls if mode == told), None)
+        name = word.strip().lower()
+        name = {"standard": "medium", "hd": "high"}.get(name, name)
+        return next((mode for mode in cls if mode == name), None)
 
 
 QUALITY_WORDS = "auto, low, medium, high or ultra (standard means medium, hd means high)"

@@ -1,10 +1,11 @@
 """What the rest of the server may ask of an engine."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from server.core import Event, Job
+from server.core import Event, Facts, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,30 @@ class Footprint:
         )
 
 
+class Reading(Protocol):
+    """A job that an engine has read. Close it on every path (`aclosing`): that ends what `run` began, within a second.
+
+    Nothing costly begins before `run`: the pipeline asks for credits in between, and may close the reading instead.
+    """
+
+    @property
+    def facts(self) -> Facts: ...
+
+    def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
+        """The work: the task's events, then exactly one Usage. Once at most.
+
+        limit: tokens that each answer may have, where that is less than `facts.room`.
+        Raises EngineFailed when the engine dies on the way.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
 class Engine(Protocol):
     """A model, loaded somewhere, that answers jobs. Started once, stopped once, never restarted.
 
-    `run` yields exactly one `Accepted` first, then the task's events, then exactly one `Usage`. Input that is
-    wrong raises an InvalidRequest before `Accepted`. What is costly begins after it where the engine can wait: the
-    pipeline asks for credits in between, and may close the generator instead of going on. Closing the generator
-    (`aclose`) stops the work within a second. A death of the engine raises EngineFailed out of every running `run`.
+    A job is read, then run. Both may cross a process border.
     """
 
     async def start(self) -> None:
@@ -74,7 +92,16 @@ class Engine(Protocol):
         """
         ...
 
-    def run(self, job: Job) -> AsyncGenerator[Event, None]: ...
+    async def read(self, job: Job) -> Reading:
+        """Look at all of the job that could be wrong. Raises InvalidRequest, EngineFailed."""
+        ...
+
+
+async def answer(engine: Engine, job: Job) -> AsyncGenerator[Event, None]:
+    """A job's events without a look at its facts: for what nobody pays for, such as a probe."""
+    async with aclosing(await engine.read(job)) as reading, aclosing(reading.run()) as events:
+        async for event in events:
+            yield event
 
 
 @runtime_checkable
@@ -111,14 +138,32 @@ class Caching(Protocol):
     def prefix_cache(self) -> PrefixCache: ...
 
 
+class BlockingReading(Protocol):
+    """A job that a handler has read, as `Reading`, in plain blocking code."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    def run(self, limit: int | None) -> Iterator[Event | None]:
+        """The task's events, then exactly one Usage; None where there is nothing to say yet.
+
+        On cancellation the generator is closed between two of them, so a long step should yield often.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what reading has opened. Called once, after the last of `run`, or instead of it."""
+        ...
+
+
 class Handler(Protocol):
     """What runs inside a worker process: plain blocking code around one loaded model.
 
     A worker is named by a factory, `"server.engines.piper.handler:create"`, which is called in the child with the
-    model's options (plain picklable data) and returns a Handler with its model loaded. `handle` yields
-    events by the same rules as `Engine.run`. On cancellation the generator is closed between two events, so
-    long steps should yield often: None where there is nothing to tell. A SageholdError raised in it reaches the
-    client as it is; anything else is a bug and becomes EngineFailed.
+    model's options (plain picklable data) and returns a Handler with its model loaded. A SageholdError raised in it
+    reaches the client as it is; anything else is a bug and becomes EngineFailed.
     """
 
-    def handle(self, job: Job) -> Iterator[Event | None]: ...
+    def read(self, job: Job) -> BlockingReading:
+        """As `Engine.read`; well under a second of work."""
+        ...

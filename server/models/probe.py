@@ -29,7 +29,7 @@ from server.core import (
     TextDelta,
     TranscriptionJob,
 )
-from server.engines.base import Engine
+from server.engines.base import Engine, answer
 from server.errors import InvalidRequest, ModelUnavailable, SageholdError
 from server.media.wav import as_wav
 from server.models.config.spec import DiffusersModel, FakeModel, ModelSpec, Probe
@@ -61,13 +61,13 @@ async def check(spec: ModelSpec, engine: Engine, path: Path) -> None:
                 case _, None:
                     await _computes(spec, engine)
                 case Task.CHAT, probe:
-                    await _chat(spec, probe, engine)
+                    await _chat(probe, engine)
                 case Task.TRANSCRIPTION, probe:
-                    await _transcription(spec, probe, engine, path)
+                    await _transcription(probe, engine, path)
                 case Task.SPEECH, probe:
-                    await _speech(spec, probe, engine)
+                    await _speech(probe, engine)
                 case Task.IMAGE, probe:
-                    await _image(spec, probe, engine)
+                    await _image(probe, engine)
     except TimeoutError:
         raise ModelUnavailable(f"The model's probe took longer than {timeout:g} s.") from None
     except ModelUnavailable:
@@ -84,12 +84,11 @@ def smallest_job(spec: ModelSpec) -> Job:
     match spec.task:
         case Task.CHAT:
             hello = {"role": "user", "content": "Hello"}
-            return ChatJob(model=spec.name, messages=(hello,), max_tokens=1, temperature=0.0, top_logprobs=0)
+            return ChatJob(messages=(hello,), max_tokens=1, temperature=0.0, top_logprobs=0)
         case Task.TRANSCRIPTION:
             # Quiet noise, and no detection of voices, which would leave the model nothing to hear.
             noise = np.random.default_rng(0).integers(-30, 30, 16_000, dtype="<i2")
             return TranscriptionJob(
-                model=spec.name,
                 audio=as_wav(noise.tobytes(), 16_000),
                 filename="noise.wav",
                 vad=False,
@@ -97,9 +96,9 @@ def smallest_job(spec: ModelSpec) -> Job:
                 fallback=False,
             )
         case Task.SPEECH:
-            return SpeechJob(model=spec.name, text="Hello.", format="pcm")
+            return SpeechJob(text="Hello.", format="pcm")
         case Task.IMAGE:
-            return ImageJob(model=spec.name, prompt="a red apple", steps=1, seed=0)
+            return ImageJob(prompt="a red apple", steps=1, seed=0)
 
 
 def _bound(spec: ModelSpec) -> float:
@@ -113,7 +112,7 @@ async def _computes(spec: ModelSpec, engine: Engine) -> None:
     if isinstance(spec, FakeModel):
         return  # its answers are written down beforehand
     try:
-        async with aclosing(engine.run(smallest_job(spec))) as events:
+        async with aclosing(answer(engine, smallest_job(spec))) as events:
             async for event in events:
                 _demand_numbers(event)
     except InvalidRequest as error:
@@ -130,32 +129,31 @@ def _demand_numbers(event: Event) -> None:
 # ---------------------------------------------------------------- with one
 
 
-async def _chat(spec: ModelSpec, probe: Probe, engine: Engine) -> None:
+async def _chat(probe: Probe, engine: Engine) -> None:
     job = ChatJob(
-        model=spec.name,
         messages=({"role": "user", "content": probe.prompt},),
         max_tokens=probe.max_tokens,
         temperature=0.0,
     )
-    answer = ""
-    async with aclosing(engine.run(job)) as events:
+    text = ""
+    async with aclosing(answer(engine, job)) as events:
         async for event in events:
             if isinstance(event, TextDelta | ReasoningDelta):
-                answer += event.text
-    if probe.expect.casefold() not in answer.casefold():
+                text += event.text
+    if probe.expect.casefold() not in text.casefold():
         raise ModelUnavailable(
-            f"The model's probe failed: asked {probe.prompt!r} it said {answer[:200]!r}, without {probe.expect!r}."
+            f"The model's probe failed: asked {probe.prompt!r} it said {text[:200]!r}, without {probe.expect!r}."
         )
 
 
-async def _transcription(spec: ModelSpec, probe: Probe, engine: Engine, path: Path) -> None:
+async def _transcription(probe: Probe, engine: Engine, path: Path) -> None:
     file = anyio.Path(path) / probe.prompt
     try:
         audio = await file.read_bytes()
     except OSError as error:
         raise ModelUnavailable("The model's probe failed: its audio file cannot be read.") from error
     text = ""
-    async with aclosing(engine.run(TranscriptionJob(model=spec.name, audio=audio, filename=file.name))) as events:
+    async with aclosing(answer(engine, TranscriptionJob(audio=audio, filename=file.name))) as events:
         async for event in events:
             if isinstance(event, Segment):
                 text += event.text
@@ -165,9 +163,9 @@ async def _transcription(spec: ModelSpec, probe: Probe, engine: Engine, path: Pa
         )
 
 
-async def _speech(spec: ModelSpec, probe: Probe, engine: Engine) -> None:
+async def _speech(probe: Probe, engine: Engine) -> None:
     spoken = bytearray()
-    async with aclosing(engine.run(SpeechJob(model=spec.name, text=probe.prompt, format="pcm"))) as events:
+    async with aclosing(answer(engine, SpeechJob(text=probe.prompt, format="pcm"))) as events:
         async for event in events:
             if isinstance(event, AudioChunk):
                 spoken += event.data
@@ -183,9 +181,9 @@ async def _speech(spec: ModelSpec, probe: Probe, engine: Engine) -> None:
         raise ModelUnavailable(f"The model's probe failed: the speech is silent (RMS {loudness:.4f} of full scale).")
 
 
-async def _image(spec: ModelSpec, probe: Probe, engine: Engine) -> None:
+async def _image(probe: Probe, engine: Engine) -> None:
     picture: Picture | None = None
-    async with aclosing(engine.run(ImageJob(model=spec.name, prompt=probe.prompt, seed=0))) as events:
+    async with aclosing(answer(engine, ImageJob(prompt=probe.prompt, seed=0))) as events:
         async for event in events:
             if isinstance(event, Picture) and event.partial is None:
                 picture = event

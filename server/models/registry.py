@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from server.core import Task
+from server.core import Claim, Task
 from server.engines.base import Caching, Engine, Footprint, PrefixCache, Spawning
 from server.errors import SageholdError
 from server.models.changes import Changes
@@ -100,14 +100,14 @@ class Registry:
     # ------------------------------------------------------------ for requests
 
     @asynccontextmanager
-    async def lease(self, spec: ModelSpec) -> AsyncGenerator[Engine, None]:
+    async def lease(self, spec: ModelSpec, claim: Claim) -> AsyncGenerator[Engine, None]:
         """The model's engine, loaded, awake and kept so for the length of the block.
 
         Raises Overloaded (too many wait, or the wait is over) or ModelUnavailable (it can't be loaded).
         """
         # A load that is under way ends by itself: it gets its room within the one time, and is up within the other.
         load_wait = self._queue_timeout + self._load_timeout
-        async with self._slots[spec.name].lease(self._queue_timeout, load_wait) as engine:
+        async with self._slots[spec.name].lease(claim, self._queue_timeout, load_wait) as engine:
             yield engine
 
     def busy(self, spec: ModelSpec) -> float:

@@ -19,6 +19,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Protocol
 
+from server.core import Claim
 from server.engines.base import Engine
 from server.errors import ModelUnavailable, Overloaded, SageholdError
 from server.models.backoff import Backoff
@@ -94,7 +95,7 @@ class Slot:
         self._loaded: _Loaded | None = None
         self._work: asyncio.Task[SageholdError | None] | None = None
         self._coming = False  # whether the work is to load or wake, burial of a dead engine before it included
-        self._waiting = 0
+        self._waiting: list[Claim] = []  # in the order of their arrival
         self._backoff = Backoff(clock)
         self._died = False
         self._closed = False
@@ -118,12 +119,12 @@ class Slot:
     @property
     def waiting(self) -> int:
         """Requests that wait for the model to become ready."""
-        return self._waiting
+        return len(self._waiting)
 
     @property
     def busy(self) -> bool:
         """Whether anybody uses the model or is about to."""
-        return self.leases > 0 or self._waiting > 0
+        return self.leases > 0 or self.waiting > 0
 
     @property
     def engine(self) -> Engine | None:
@@ -151,17 +152,17 @@ class Slot:
     # ------------------------------------------------------------ use
 
     @asynccontextmanager
-    async def lease(self, wait: float, load_wait: float | None = None) -> AsyncGenerator[Engine, None]:
+    async def lease(self, claim: Claim, wait: float, load_wait: float | None = None) -> AsyncGenerator[Engine, None]:
         """The engine, ready, kept where it is for the length of the block.
 
-        wait: longest wait in seconds; load_wait: longest wait for a load or wake that is under way, from when this
-        caller began to wait for it; as `wait` if not given.
+        claim: who asks, and for how much work. wait: longest wait in seconds; load_wait: longest wait for a load or
+        wake that is under way, from when this caller began to wait for it; as `wait` if not given.
         Raises Overloaded when too many wait already or the wait is over, ModelUnavailable when loading failed.
         """
         name = self.spec.name
-        if self._waiting + max(0, self.leases - self.spec.parallel) >= self.spec.max_queue:
+        if self.waiting + max(0, self.leases - self.spec.parallel) >= self.spec.max_queue:
             raise Overloaded(f"Too many requests are waiting for the model `{name}`. Please try again shortly.")
-        self._waiting += 1
+        self._waiting.append(claim)
         try:
             async with asyncio.timeout(wait) as bound:
                 loaded = await self._ready(
@@ -170,7 +171,7 @@ class Slot:
         except TimeoutError:
             raise Overloaded(f"The model `{name}` is not ready yet. Please try again shortly.") from None
         finally:
-            self._waiting -= 1
+            self._waiting.remove(claim)
         # No await since `_ready` looked: the engine cannot have been put away in between.
         loaded.leases += 1
         self.last_used = self._clock()

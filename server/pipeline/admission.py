@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
 from typing import Protocol
-from uuid import uuid4
 
 from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use, insufficient
-from server.core import Accepted, Caller
+from server.core import Ask, Caller, Facts
+from server.core.money import ZERO
 from server.errors import ModelNotFound, Overloaded, PermissionDenied, SageholdError
 from server.pipeline.passes import Work
 from server.pipeline.plan import Plan
-from server.pipeline.pricing import ZERO, affordable_tokens, bound, cost, foreseen
+from server.pipeline.pricing import affordable_tokens, bound, cost, foreseen, least
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Bank(Protocol):
     async def balance(self, account_id: str) -> Balance: ...
 
 
-class Pass(Protocol):
+class Ticket(Protocol):
     """A request that the limits let in; see server/accounts/ratelimit.py."""
 
     @property
@@ -42,13 +42,17 @@ class Pass(Protocol):
 class Limiter(Protocol):
     """The part of the rate limits that a request needs."""
 
-    def admit(self, caller: Caller) -> AbstractAsyncContextManager[Pass]: ...
+    def admit(self, caller: Caller) -> AbstractAsyncContextManager[Ticket]: ...
 
 
 class Charge:
-    """What a request is billed for: settled once, by the first of the engine's figures, the end, and a failure."""
+    """What a request is billed for: settled once, by the first of the engine's figures, the end, and a failure.
 
-    def __init__(self, bank: Bank, hold: Hold) -> None:
+    limit: tokens that each answer may have, where the hold is less than the plan's bound; None where it is not.
+    """
+
+    def __init__(self, bank: Bank, hold: Hold, limit: int | None) -> None:
+        self.limit = limit
         self._bank = bank
         self._hold = hold
         self._closed = False
@@ -62,7 +66,7 @@ class Charge:
             return
         self._closed = True
         plan = work.plan
-        use = Use(plan.job.model, plan.spec.name, plan.job.task, work.usage)
+        use = Use(plan.model, plan.spec.name, plan.job.task, work.usage)
         lines = [
             Line(f"pass {one.place + 1} ({one.name})", cost(plan, plan.passes[one.place], one.usage))
             for one in work.used
@@ -104,21 +108,32 @@ class Admission:
         self._ahead: dict[str, Decimal] = {}
 
     @asynccontextmanager
-    async def admit(self, caller: Caller, plan: Plan) -> AsyncGenerator[Pass, None]:
-        """Let a request in for the length of the block. Raises PermissionDenied, ModelNotFound, RateLimited."""
+    async def admit(self, ask: Ask, plan: Plan) -> AsyncGenerator[Ticket, None]:
+        """Let a request in for the length of the block.
+
+        Raises PermissionDenied, ModelNotFound, RateLimited; InsufficientCredits where the account could not pay for
+        the smallest answer that the plan can come to: nothing is loaded, read or held for it.
+        """
+        caller = ask.caller
         if "inference" not in caller.scopes:
             raise PermissionDenied("This key has no inference scope.")
-        if caller.models is not None and plan.job.model not in caller.models:
-            raise ModelNotFound.named(plan.job.model)
-        async with self._limiter.admit(caller) as admitted:
-            yield admitted
+        if caller.models is not None and plan.model not in caller.models:
+            raise ModelNotFound.named(plan.model)
+        async with self._limiter.admit(caller) as ticket:
+            if caller.metered and (smallest := least(plan)) > ZERO:
+                available = (await self._bank.balance(caller.account_id)).available
+                if available < smallest:
+                    raise insufficient(smallest, max(ZERO, available))
+            yield ticket
 
     @asynccontextmanager
     async def affording(self, caller: Caller, plan: Plan) -> AsyncGenerator[None, None]:
         """For the time until a request has its hold: turns Overloaded into InsufficientCredits where that is truer.
 
-        A crowd that one account sends, and can't pay, may fill a model's queue before its first hold is written. Who
-        is turned away then shall not come again for room, if those ahead of it take all that the account has.
+        One account may send a crowd that it can't pay, which fills a model's queue before the first hold is written.
+        Whoever is turned away then should not come again for room, if those ahead of it take all that the account has.
+        Example: of an account with 12 credits, 100 requests at 5 each come at once, and the queue has room for 10. The
+        90 others read "not enough credits" rather than "try again": the 10 ahead of them ask for 50.
         """
         if not caller.metered:
             yield
@@ -140,25 +155,21 @@ class Admission:
             if not self._asking[account]:
                 del self._asking[account], self._ahead[account]
 
-    async def charge(self, caller: Caller, plan: Plan, accepted: Accepted) -> Charge:
-        """Hold what the plan may cost, and lower the answer's limit to what is there. Raises InsufficientCredits."""
-        bounds = bound(plan, accepted)
-        hold = await self._bank.hold(caller, f"req_{uuid4().hex}", bounds.most, bounds.least)
-        if hold.metered and hold.amount < bounds.most and accepted.limit is not None:
-            tokens = affordable_tokens(plan, accepted, hold.amount)
-            if tokens is not None:
-                accepted.limit(tokens)
-        return Charge(self._bank, hold)
+    @asynccontextmanager
+    async def charge(self, ask: Ask, plan: Plan, facts: Facts) -> AsyncGenerator[Charge, None]:
+        """Hold what the plan may cost; a charge that was never settled is given back, whatever went wrong.
 
-
-@asynccontextmanager
-async def closing(charge: Charge) -> AsyncGenerator[Charge, None]:
-    """A charge that was never settled is given back, whatever went wrong; the ledger's own trouble is logged."""
-    try:
-        yield charge
-    finally:
+        Raises InsufficientCredits.
+        """
+        bounds = bound(plan, facts)
+        hold = await self._bank.hold(ask.caller, ask.id, bounds.most, bounds.least)
+        short = hold.metered and hold.amount < bounds.most
+        charge = Charge(self._bank, hold, affordable_tokens(plan, facts, hold.amount) if short else None)
         try:
-            await charge.release()
-        except SageholdError as error:
-            # The hold stays open and is given back when the server starts again.
-            log.error("a hold could not be released: %s", error)
+            yield charge
+        finally:
+            try:
+                await charge.release()
+            except SageholdError as error:
+                # The hold stays open and is given back when the server starts again.
+                log.error("a hold could not be released: %s", error)

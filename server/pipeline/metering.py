@@ -1,9 +1,9 @@
-"""What a run has used so far: exact when the engine tells it at the end, a running count until then."""
+"""What a pass has used so far: exact once the engine has said so at its end, a running count until then."""
 
 from server.core import (
-    Accepted,
     AudioChunk,
     Event,
+    Facts,
     Finish,
     Picture,
     ReasoningDelta,
@@ -13,25 +13,27 @@ from server.core import (
     Usage,
 )
 
+OF_TOKENS = (TextDelta, ReasoningDelta, ToolCallDelta, Finish)
+
 
 class Meter:
-    """Counts a run's events. A client that hangs up is billed by this count, since no `Usage` comes any more."""
+    """Counts a pass's events. A client that hangs up is billed by this count, since no `Usage` comes any more."""
 
-    def __init__(self, accepted: Accepted) -> None:
-        self._prompt_tokens = accepted.prompt_tokens
-        self._most_seconds = accepted.audio_seconds or float("inf")
+    def __init__(self, facts: Facts) -> None:
+        self._prompt_tokens = facts.prompt_tokens
+        self._most_seconds = facts.audio_seconds or float("inf")
         self._tokens = 0
         self._seconds = 0.0
         self._characters = 0
         self._images = 0
-        self._told: Usage | None = None
+        self._exact: Usage | None = None
         self.begun = False
         """Whether there was any event yet: work that was only read is not paid."""
 
     def count(self, event: Event) -> None:
         self.begun = True
-        # The most frequent kind first: this runs once a token.
-        if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | Finish):
+        # This runs once a token: the most frequent kinds first, and no union that would be made anew each time.
+        if isinstance(event, OF_TOKENS):
             self._tokens += event.tokens
         elif isinstance(event, AudioChunk):
             self._characters += event.characters
@@ -40,19 +42,19 @@ class Meter:
         elif isinstance(event, Picture):
             self._images += event.partial is None
         elif isinstance(event, Usage):
-            self._told = event
+            self._exact = event
 
     @property
     def complete(self) -> bool:
-        """Whether the engine has told its own figures: the run ended well."""
-        return self._told is not None
+        """Whether the engine has said its own figures: the pass ended well."""
+        return self._exact is not None
 
     @property
     def usage(self) -> Usage:
-        return self._told or Usage(
+        return self._exact or Usage(
             prompt_tokens=self._prompt_tokens,
             completion_tokens=self._tokens,
-            # A segment's end is told from the recording's start, of which a job may hear stretches only.
+            # A segment's end counts from the recording's start, of which a job may hear stretches only.
             audio_seconds=min(self._seconds, self._most_seconds),
             characters=self._characters,
             images=self._images,

@@ -4,17 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from server.core import Accepted, ChatJob, Event, Job, Usage
-from server.engines.base import Engine
-from server.errors import EngineFailed, SageholdError
+from server.core import Event, Facts, Job, Usage
+from server.engines.base import Engine, Reading
+from server.errors import SageholdError
 from server.models.config.spec import ModelSpec
 from server.pipeline.metering import Meter
-from server.pipeline.plan import Plan
+from server.pipeline.plan import Plan, PlannedPass
 
 T = TypeVar("T")
 
@@ -23,84 +23,86 @@ Lease = Callable[[ModelSpec], AbstractAsyncContextManager[Engine]]
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What the runs of one pass have used. place: of the pass in the plan."""
+    """What the jobs of one pass have used. place: of the pass in the plan."""
 
     name: str
     place: int
     usage: Usage
 
 
-@dataclass(slots=True)
-class Opened:
-    """A job that an engine has read. `events` are the task's own, then Usage; they are counted as they pass."""
-
-    accepted: Accepted
-    events: AsyncIterator[Event]
-
-
 class Work:
-    """What a strategy works with. Every job it runs belongs to a pass of the plan, by the pass's name.
+    """What a strategy works with. The first pass has been read; every job belongs to a pass of the plan.
 
     clock: seconds, for the time budget.
     """
 
-    def __init__(self, plan: Plan, engine: Engine, lease: Lease, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, plan: Plan, engine: Engine, job: Job, reading: Reading, lease: Lease, clock: Callable[[], float]
+    ) -> None:
         self.plan = plan
+        self.first_job = job
+        self.facts: Facts = reading.facts
+        """Of the first pass."""
+        self.limit: int | None = None
+        """Tokens that each answer may have, where the balance affords less than was asked for."""
+        self.place = 0
+        """In the plan, of the pass that was begun last."""
+        self.notes: list[str] = []
+        """What turned out otherwise than planned, and how the answer was chosen; for `usage.quality`."""
         self._engine = engine
+        self._reading = reading
         self._lease = lease
         self._clock = clock
         self._deadline = None if plan.budget is None else clock() + plan.budget
         self._meters: list[tuple[int, Meter]] = []
-        self._room: int | None = None
-        self.doing = 0
-        """Place in the plan of the pass that was begun last."""
-        self.notes: list[str] = []
-        """What turned out otherwise than planned, and how the answer was chosen; for `usage.quality`."""
 
-    # ------------------------------------------------------------ jobs
+    @classmethod
+    @asynccontextmanager
+    async def on(
+        cls, engine: Engine, plan: Plan, lease: Lease, clock: Callable[[], float] = time.monotonic
+    ) -> AsyncGenerator[Self, None]:
+        """Let the engine read the plan's first pass. Raises InvalidRequest, EngineFailed."""
+        job = plan.strategy.first()
+        async with aclosing(await engine.read(job)) as reading:
+            yield cls(plan, engine, job, reading, lease, clock)
+
+    # ------------------------------------------------------------ passes
+
+    async def answer(self) -> AsyncGenerator[Event, None]:
+        """The first pass, where it is the whole answer: its events, and Usage."""
+        meter = self._metered(0, self.facts)
+        async with aclosing(self._reading.run(self.limit)) as events:
+            async for event in events:
+                meter.count(event)
+                yield event if not isinstance(event, Usage) else self.usage
 
     @asynccontextmanager
-    async def opened(self, name: str, job: Job, engine: Engine | None = None) -> AsyncGenerator[Opened, None]:
-        """Let the engine read `job`, a part of the pass `name`; whatever is not taken of it when the block ends is
-        stopped. Raises InvalidRequest, EngineFailed."""
-        place = next(i for i, planned in enumerate(self.plan.passes) if planned.name == name)
-        self.doing = max(self.doing, place)
-        async with aclosing((engine or self._engine).run(self._shortened(job))) as events:
-            accepted = await anext(events)
-            if not isinstance(accepted, Accepted):
-                raise EngineFailed
-            meter = Meter(accepted)
-            self._meters.append((place, meter))
-            async with aclosing(_counted(events, meter)) as counted:
-                yield Opened(replace(accepted, limit=self._limit(accepted)), counted)
+    async def first(self) -> AsyncGenerator[AsyncIterator[Event], None]:
+        """The events of the first pass, then its Usage. What is not taken of them when the block ends is stopped."""
+        async with aclosing(_counted(self._reading.run(self.limit), self._metered(0, self.facts))) as events:
+            yield events
 
-    async def stream(self, name: str, job: Job) -> AsyncGenerator[Event, None]:
-        """A pass that is the whole answer: `Accepted`, the events, and Usage of all passes."""
-        async with self.opened(name, job) as opened:
-            yield opened.accepted
-            async for event in opened.events:
-                yield event if not isinstance(event, Usage) else self.usage
+    @asynccontextmanager
+    async def opened(
+        self, planned: PlannedPass, job: Job, engine: Engine | None = None
+    ) -> AsyncGenerator[AsyncIterator[Event], None]:
+        """As `first`, of a job that belongs to another pass. Raises InvalidRequest, EngineFailed."""
+        place = self.plan.passes.index(planned)
+        self.place = max(self.place, place)
+        async with (
+            aclosing(await (engine or self._engine).read(job)) as reading,
+            aclosing(_counted(reading.run(self.limit), self._metered(place, reading.facts))) as events,
+        ):
+            yield events
 
     def other(self, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
         """Another model's engine, for the length of the block. Raises Overloaded, ModelUnavailable."""
         return self._lease(spec)
 
-    def _shortened(self, job: Job) -> Job:
-        """With the limit that the balance sets: what it affords is known with the first pass only."""
-        if self._room is None or not isinstance(job, ChatJob):
-            return job
-        return replace(job, max_tokens=min(job.max_tokens or self._room, self._room))
-
-    def _limit(self, accepted: Accepted) -> Callable[[int], None] | None:
-        if accepted.limit is None:
-            return None
-
-        def limit(tokens: int) -> None:
-            assert accepted.limit is not None
-            self._room = tokens
-            accepted.limit(tokens)
-
-        return limit
+    def _metered(self, place: int, facts: Facts) -> Meter:
+        meter = Meter(facts)
+        self._meters.append((place, meter))
+        return meter
 
     # ------------------------------------------------------------ time
 
@@ -148,18 +150,18 @@ class Work:
         """Of all passes together. Of the same recording, the seconds count once for each pass that hears it."""
         return reduce(add, (used.usage for used in self.used), Usage())
 
-    def told(self) -> dict[str, Any]:
-        """`usage.quality` of the answer."""
+    def summary(self) -> dict[str, Any]:
+        """`usage.quality` of the answer: the mode, its passes and their tokens."""
         plan, used = self.plan, self.used
-        told: dict[str, Any] = {
+        summary: dict[str, Any] = {
             "mode": str(plan.quality),
             "passes": len(used),
             "candidates": plan.candidates,
             "tokens_by_pass": [{"pass": one.name, **_amounts(one.usage)} for one in used],
         }
         if self.notes:
-            told["notes"] = list(self.notes)
-        return told
+            summary["notes"] = list(self.notes)
+        return summary
 
 
 def _amounts(usage: Usage) -> dict[str, float]:
@@ -173,6 +175,7 @@ def _amounts(usage: Usage) -> dict[str, float]:
 
 
 async def _counted(events: AsyncGenerator[Event, None], meter: Meter) -> AsyncGenerator[Event, None]:
-    async for event in events:
-        meter.count(event)
-        yield event
+    async with aclosing(events):
+        async for event in events:
+            meter.count(event)
+            yield event

@@ -1,55 +1,32 @@
-"""What will be done for a job: which model, with which parameters, in which passes. Data only; see modes.py."""
+"""What will be done for a request: which model, with which parameters, in which passes. Data only; see modes.py."""
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from server.core import Job, Quality
-from server.models.config.quality import (
-    CandidatesMode,
-    ChatMode,
-    CheckedMode,
-    ImageMode,
-    RefinedMode,
-    RelistenedMode,
-    SpeechMode,
-    TakesMode,
-    TranscriptionMode,
-)
+from server.core import Event, Job, Quality
 from server.models.config.spec import ModelSpec, Price
 
-Mode = (
-    ChatMode
-    | CheckedMode
-    | RefinedMode
-    | TranscriptionMode
-    | RelistenedMode
-    | SpeechMode
-    | TakesMode
-    | ImageMode
-    | CandidatesMode
-)
-
-
-class Strategy(StrEnum):
-    """How the passes follow each other; each is a file in server/pipeline/strategies/, but for the single pass."""
-
-    SINGLE = "single"
-    CHECKED = "checked"
-    DRAFTS = "drafts"
-    REFINED = "refined"
-    RELISTENED = "relistened"
-    TAKES = "takes"
-    CANDIDATES = "candidates"
+if TYPE_CHECKING:
+    from server.pipeline.passes import Work
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedPass:
-    """A pass of the work, and the most that it can take; passes after the first may turn out to be unnecessary.
+    """One pass of the work, and the most that it can take. Passes after the first may turn out to be unnecessary.
 
-    answers: how many are made at once: drafts, takes, pictures. prompts: how often the request's messages are read.
-    reads: answers of full length that each prompt holds besides them; extra: its further tokens at most. writes: tokens
-    of each answer at most, None for the request's own limit. job: what is done, where it costs something else than the
-    plan's job. by: another model that does it, and its price.
+    answers: how many are made at once, such as drafts, takes or pictures.
+    prompts: how often the request's messages are read.
+    reads: how many answers of full length each of these prompts holds besides the messages.
+    extra: tokens, at most, that each prompt holds besides both (what the server itself says to the model).
+    writes: tokens, at most, of each answer; None where the request's own limit holds.
+    job: what is done, where its price is not that of the plan's job.
+    by: another model that does the pass, and its price.
+
+    Example: five drafts of a chat that are judged one by one are `PlannedPass("drafts", answers=5)` and
+    `PlannedPass("judge", answers=5, prompts=5, reads=1, extra=200, writes=1)`: five prompts of the messages, a draft
+    and up to 200 tokens of instructions, each answered by one token.
     """
 
     name: str
@@ -62,27 +39,49 @@ class PlannedPass:
     by: tuple[ModelSpec, Price] | None = None
 
 
+class Strategy(ABC):
+    """The passes of a plan, and how they follow each other. Each is a file in server/pipeline/strategies/."""
+
+    name: ClassVar[str]
+
+    passes: tuple[PlannedPass, ...]
+    """At least one, in the order in which they are begun."""
+
+    @abstractmethod
+    def first(self) -> Job:
+        """What the first pass asks of the engine. It is read before anything is paid for; called once for each run."""
+
+    @abstractmethod
+    def run(self, work: "Work") -> AsyncGenerator[Event, None]:
+        """The events of the answer, then the Usage of all passes. The first pass has been read: see `Work.first`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will run for a job. `job` has the defaults of the model and of the mode filled in.
+    """What will run for a request.
 
-    limited: whether the client itself limited the answer's length. quality: the mode that is done, never auto;
-    reason: why this one, and what was left out of it. mode: its settings. budget: seconds after which no further pass
-    is begun.
+    model: the public name under which it is asked for, and billed.
+    job: the client's, with the defaults of the model and of the mode filled in.
+    limited: whether the client itself limited the answer's length.
+    quality: the mode that is done, never auto. reason: why this one, and what was left out of it.
+    budget: seconds after which no further pass is begun; None for no end.
     """
 
     spec: ModelSpec
+    model: str
     job: Job
     price: Price
+    strategy: Strategy
     limited: bool = True
     quality: Quality = Quality.MEDIUM
     reason: str = "asked for"
-    strategy: Strategy = Strategy.SINGLE
-    mode: Mode = field(default_factory=ChatMode)
-    passes: tuple[PlannedPass, ...] = (PlannedPass("answer"),)
     budget: float | None = None
 
     @property
+    def passes(self) -> tuple[PlannedPass, ...]:
+        return self.strategy.passes
+
+    @property
     def candidates(self) -> int:
-        """How many answers are made for each that is given."""
+        """How many answers are made for each that is given: 5 for five drafts of one, 4 for eight pictures of two."""
         return max(1, self.passes[0].answers // max(1, getattr(self.job, "n", 1)))

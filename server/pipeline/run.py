@@ -3,23 +3,25 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import anyio
 
-from server.core import Accepted, Caller, Event, Job, Usage
+from server.core import Ask, Claim, Event, Facts, Job, Usage
 from server.engines.base import Engine
-from server.errors import EngineFailed, SageholdError
+from server.errors import SageholdError
 from server.models.config.spec import ModelSpec
-from server.pipeline.admission import Admission, Charge, Pass, closing
-from server.pipeline.modes import Resolver, plan_for
+from server.pipeline.admission import Admission, Charge, Ticket
+from server.pipeline.modes import plan_for
 from server.pipeline.passes import Work
 from server.pipeline.plan import Plan
-from server.pipeline.strategies import STRATEGIES
+from server.pipeline.tasks import TASKS
+from server.pipeline.tasks.base import Resolver
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 class Lessor(Protocol):
     """The part of the model registry that a run needs."""
 
-    def lease(self, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
+    def lease(self, spec: ModelSpec, claim: Claim) -> AbstractAsyncContextManager[Engine]:
         """A loaded engine, kept loaded for the length of the block. Raises Overloaded, ModelUnavailable."""
         ...
 
@@ -52,23 +54,23 @@ class Pipeline:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def open(self, job: Job, caller: Caller) -> "Run":
+    async def open(self, ask: Ask, job: Job) -> "Run":
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
-        async with AsyncExitStack() as stack:
-            stack.enter_context(self._counted())
-            plan = plan_for(job, self._catalog, self._registry.busy)  # 404, 400
-            admitted = await stack.enter_async_context(self._admission.admit(caller, plan))  # 403, 429
-            async with self._admission.affording(caller, plan):
-                engine = await stack.enter_async_context(self._registry.lease(plan.spec))  # 503
-                work = Work(plan, engine, self._registry.lease)
-                events = STRATEGIES[plan.strategy](work)
-                stack.push_async_callback(events.aclose)
-                accepted = await anext(events)  # 400: the engine has read the job
-                if not isinstance(accepted, Accepted):
-                    raise EngineFailed
-                charge = await self._admission.charge(caller, plan, accepted)  # 402
-            await stack.enter_async_context(closing(charge))
-            return Run(work, accepted, events, admitted, charge, stack.pop_all())
+        async with AsyncExitStack() as held:
+            held.enter_context(self._counted())
+            plan = plan_for(ask, job, self._catalog, self._registry.busy)  # 404, 400
+            ticket = await held.enter_async_context(self._admission.admit(ask, plan))  # 403, 429, 402 by the balance
+            async with self._admission.affording(ask.caller, plan):
+                lease = partial(self._lease, ask, plan)
+                engine = await held.enter_async_context(lease(plan.spec))  # 503
+                work = await held.enter_async_context(Work.on(engine, plan, lease))  # 400: the engine has read the job
+                charge = await held.enter_async_context(self._admission.charge(ask, plan, work.facts))  # 402
+            work.limit = charge.limit
+            return Run(work, ticket, charge, held)
+
+    def _lease(self, ask: Ask, plan: Plan, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
+        claim = Claim(ask.caller.account_id, ask.priority, TASKS[plan.job.task].size(plan))
+        return self._registry.lease(spec, claim)
 
     async def drained(self, within: float) -> None:
         """Return when every run is closed and billed, but after `within` seconds at the latest.
@@ -101,22 +103,15 @@ class Run:
     `async with`, any exception says so but ClientGone; who calls `aclose` says so by `fail`.
     """
 
-    def __init__(
-        self,
-        work: Work,
-        accepted: Accepted,
-        events: AsyncGenerator[Event, None],
-        admitted: Pass,
-        charge: Charge,
-        held: AsyncExitStack,
-    ) -> None:
-        self.accepted = accepted
+    def __init__(self, work: Work, ticket: Ticket, charge: Charge, held: AsyncExitStack) -> None:
+        """held: what the run holds; it is taken over."""
         self.first_event: float | None = None  # when the answer's first event came, by time.perf_counter()
         self._work = work
-        self._events = events
-        self._admitted = admitted
+        self._events = work.plan.strategy.run(work)
+        self._ticket = ticket
         self._charge = charge
-        self._held = held
+        self._held = held.pop_all()
+        self._held.push_async_callback(self._events.aclose)
         self._failed = False
         self._whole = False
 
@@ -139,6 +134,11 @@ class Run:
         return self._work.plan
 
     @property
+    def facts(self) -> Facts:
+        """What the engine has read of the job."""
+        return self._work.facts
+
+    @property
     def usage(self) -> Usage:
         """What all passes have used so far; final once the run is closed."""
         return self._work.usage
@@ -146,12 +146,12 @@ class Run:
     @property
     def quality(self) -> dict[str, Any]:
         """`usage.quality`: the mode, its passes and their tokens; final with the Usage event."""
-        return self._work.told()
+        return self._work.summary()
 
     @property
     def progress(self) -> str:
         """Which pass is at work, for those who wait: `pass 2 of 5, judge`."""
-        place, passes = self._work.doing, self.plan.passes
+        place, passes = self._work.place, self.plan.passes
         return f"pass {place + 1} of {len(passes)}, {passes[place].name}"
 
     @property
@@ -161,7 +161,7 @@ class Run:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the answer tells about how it is made, and about the caller's limits.
+        """What the answer's headers say of how it is made, and of the caller's limits.
 
         The passes are those that were needed once the work is done, and those planned until then.
         """
@@ -171,7 +171,7 @@ class Run:
             "x-quality": str(plan.quality),
             "x-quality-passes": str(done),
             "x-quality-reason": plan.reason,
-            **self._admitted.headers,
+            **self._ticket.headers,
         }
 
     def fail(self) -> None:
@@ -181,7 +181,7 @@ class Run:
     async def aclose(self) -> None:
         """Stop the work, settle, give the lease back. A client that has gone must not cancel this."""
         with anyio.CancelScope(shield=True):
-            self._admitted.used(self.usage.total_tokens)
+            self._ticket.used(self.usage.total_tokens)
             try:
                 # Who hangs up pays for what was made until then; who got an error, or nothing yet, pays nothing.
                 if not self._failed and self._work.begun:

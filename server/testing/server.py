@@ -14,7 +14,7 @@ from server.api.deps import Authenticator, Services
 from server.api.failed_keys import FailedKeys
 from server.api.openai.image_store import ImageStore
 from server.app import create_app
-from server.core import Caller, Task
+from server.core import Caller, Claim, Task
 from server.engines.base import Engine, Footprint, PrefixCache
 from server.engines.fake.engine import FakeEngine
 from server.errors import ModelNotFound, ModelUnavailable
@@ -101,7 +101,7 @@ class FakeRegistry:
         self.leases = 0
 
     @asynccontextmanager
-    async def lease(self, spec: ModelSpec) -> AsyncGenerator[Engine, None]:
+    async def lease(self, spec: ModelSpec, claim: Claim) -> AsyncGenerator[Engine, None]:  # noqa: ARG002 - no queue
         self.waiting += 1
         try:
             await self.loaded.wait()

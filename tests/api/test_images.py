@@ -264,7 +264,7 @@ async def test_partial_images_are_drawn_for_streams_only(client: httpx.AsyncClie
 async def test_a_hang_up_stops_the_work(fake: FakeServer, stream: bool) -> None:
     engine = fake.engines[Task.IMAGE]
     engine.gate.close()
-    engine.gate.let(1)  # Accepted
+    engine.gate.let(1)  # Facts
     body = json.dumps({"model": "everything", "prompt": "a heart", "stream": stream}).encode()
     async with fake.exchange("POST", "/v1/images/generations", body=body):
         await engine.gate.until_waiting()

@@ -152,7 +152,7 @@ async def test_comments_keep_a_stream_alive_while_passes_run(
     async with FakeServer(settings, quality=modes) as server:
         gate = server.engines[Task.CHAT].gate
         gate.close()
-        gate.let(1)  # Accepted
+        gate.let(1)  # Facts
         body = {"model": "everything", "messages": MESSAGES, "stream": True, "quality": "ultra"}
         async with server.exchange("POST", "/v1/chat/completions", body=json.dumps(body).encode()) as exchange:
             assert await exchange.start() == 200

@@ -53,7 +53,7 @@ async def test_audio_is_the_default_answer(client: httpx.AsyncClient, fake: Fake
     assert answer.headers["content-type"] == "audio/mpeg"
     assert answer.headers["x-sagehold-model"] == "fake-speech"
     assert "content-length" not in answer.headers
-    assert engine.jobs == [SpeechJob(model="everything", text="One two.", voice="alloy", speed=1.0, format="mp3")]
+    assert engine.jobs == [SpeechJob(text="One two.", voice="alloy", speed=1.0, format="mp3")]
     assert (fake.registry.leases, engine.finished) == (0, 1)
 
 
@@ -62,9 +62,9 @@ async def test_every_field_reaches_the_job(client: httpx.AsyncClient, engine: Fa
     await speak(client, voice={"id": "joe"}, speed=4, response_format="wav")
     await speak(client, voice=None, speed=None, response_format=None, stream_format=None, instructions=None)
     first, second, third = engine.jobs
-    assert first == SpeechJob(model="everything", text="One two.", voice="nova", speed=0.25, format="pcm")
-    assert second == SpeechJob(model="everything", text="One two.", voice="joe", speed=4.0, format="wav")
-    assert third == SpeechJob(model="everything", text="One two.")
+    assert first == SpeechJob(text="One two.", voice="nova", speed=0.25, format="pcm")
+    assert second == SpeechJob(text="One two.", voice="joe", speed=4.0, format="wav")
+    assert third == SpeechJob(text="One two.")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_sse_tells_deltas_and_usage(client: httpx.AsyncClient) -> None:
 async def test_audio_leaves_while_the_rest_is_being_spoken(fake: FakeServer, engine: FakeEngine) -> None:
     engine.gate.close()
     async with line(fake) as answer:
-        engine.gate.let(2)  # Accepted and the first word
+        engine.gate.let(2)  # Facts and the first word
         assert await answer.start() == 200
         assert await answer.chunk() == b"One"
         await engine.gate.until_waiting()

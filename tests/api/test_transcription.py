@@ -79,7 +79,7 @@ async def test_json_is_the_default_answer(client: httpx.AsyncClient, fake: FakeS
     assert answer.json() == {"text": TEXT, "usage": USAGE}
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-sagehold-model"] == "fake-transcription"
-    assert engine.jobs == [TranscriptionJob(model="everything", audio=AUDIO, filename="a.mp3")]
+    assert engine.jobs == [TranscriptionJob(audio=AUDIO, filename="a.mp3")]
     assert (fake.registry.leases, engine.finished) == (0, 1)
 
 
@@ -96,7 +96,6 @@ async def test_every_field_reaches_the_job(client: httpx.AsyncClient, engine: Fa
     )
     assert engine.jobs == [
         TranscriptionJob(
-            model="everything",
             audio=AUDIO,
             filename="a.mp3",
             language="de",
@@ -110,7 +109,7 @@ async def test_every_field_reaches_the_job(client: httpx.AsyncClient, engine: Fa
 async def test_empty_fields_are_absent(client: httpx.AsyncClient, engine: FakeEngine) -> None:
     answer = await send(client, language="", prompt="", temperature="", response_format="", stream="")
     assert answer.json()["text"] == TEXT
-    assert engine.jobs == [TranscriptionJob(model="everything", audio=AUDIO, filename="a.mp3")]
+    assert engine.jobs == [TranscriptionJob(audio=AUDIO, filename="a.mp3")]
 
 
 @pytest.mark.parametrize("zero", ["0", "0.0", None])
@@ -179,15 +178,13 @@ async def test_words_and_segments_as_asked(client: httpx.AsyncClient, name: str)
 async def test_translation_is_into_english(client: httpx.AsyncClient, engine: FakeEngine) -> None:
     answer = (await send(client, "translations", language="fr", response_format="verbose_json")).json()
     assert (answer["task"], answer["language"]) == ("translate", "english")
-    assert engine.jobs == [
-        TranscriptionJob(model="everything", audio=AUDIO, filename="a.mp3", language="fr", translate=True)
-    ]
+    assert engine.jobs == [TranscriptionJob(audio=AUDIO, filename="a.mp3", language="fr", translate=True)]
 
 
 async def test_stream_tells_each_segment_as_it_comes(fake: FakeServer, engine: FakeEngine) -> None:
     engine.gate.close()
     async with line(fake, stream="true") as answer:
-        engine.gate.let(3)  # Accepted, the facts, the first segment
+        engine.gate.let(3)  # Facts, the facts, the first segment
         assert await answer.start() == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert await answer.chunk() == b'data: {"type":"transcript.text.delta","delta":"One two."}\n\n'

@@ -182,7 +182,7 @@ class LiveServer:
 
     def worker(self, model: str) -> psutil.Process:
         """The worker process of a model that is not vLLM's."""
-        return self._child(psutil.Process(self.pid), lambda command: "server.engines.worker.engine" in command, model)
+        return self._child(psutil.Process(self.pid), lambda command: "server.engines.worker.child" in command, model)
 
     def fork_server(self) -> psutil.Process:
         """The process from which vLLM's are forked."""

@@ -122,7 +122,7 @@ def assert_port_free(url: str) -> None:
 def test_no_process_has_a_socket_of_another(served: LiveServer) -> None:
     tree = served.processes()
     commands = [" ".join(process.cmdline()) for process in tree]
-    assert len([command for command in commands if "server.engines.worker.engine" in command]) == 2
+    assert len([command for command in commands if "server.engines.worker.child" in command]) == 2
     assert served.core_worker() in tree
     assert len(sockets(psutil.Process(served.pid))) > 3
     assert_nothing_shared(tree)

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from server.core import AudioChunk, SpeechJob, Task
+from server.core import AudioChunk, Claim, SpeechJob, Task
 from server.engines.worker.engine import WorkerEngine
 from server.errors import EngineFailed
 from server.models.config.catalog import Catalog
@@ -16,6 +16,7 @@ from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
 from server.models.registry import Registry
 from server.settings import load_settings
+from tests.reading import ran
 
 pytestmark = [pytest.mark.anyio, pytest.mark.models]
 
@@ -35,24 +36,24 @@ async def test_a_killed_worker_costs_its_own_request_and_nothing_else() -> None:
         models_dir=models_dir,
     )
     try:
-        async with registry.lease(spec) as engine:
+        async with registry.lease(spec, Claim("account")) as engine:
             assert isinstance(engine, WorkerEngine)
             assert ledger.held[spec.name].host > 50 * 2**20  # what the worker really took
             first = engine.pid
             assert first is not None
-            events = engine.run(SpeechJob(model=spec.name, text="One sentence. " * 50, format="pcm"))
+            events = ran(engine, SpeechJob(text="One sentence. " * 50, format="pcm"))
             await anext(events)
             os.kill(first, signal.SIGKILL)
             with pytest.raises(EngineFailed):
                 async for _ in events:
                     pass
         assert registry.states()[spec.name].state == "failed"
-        async with registry.lease(spec) as engine:
+        async with registry.lease(spec, Claim("account")) as engine:
             assert isinstance(engine, WorkerEngine)
             second = engine.pid
             assert second != first
             spoken = b""
-            async for event in engine.run(SpeechJob(model=spec.name, text="Hello.", format="pcm")):
+            async for event in ran(engine, SpeechJob(text="Hello.", format="pcm")):
                 if isinstance(event, AudioChunk):
                     spoken += event.data
             assert len(spoken) > 24000 // 4 * 2  # a quarter of a second

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from server.core import Accepted, AudioChunk, AudioFormat, Event, SpeechJob, Usage
+from server.core import AudioChunk, AudioFormat, Event, Facts, SpeechJob, Usage
 from server.engines.piper.handler import PiperHandler, create
 from server.engines.worker.engine import WorkerEngine
 from server.settings import Settings
+from tests.reading import handled, ran
 
 pytestmark = [pytest.mark.models, pytest.mark.anyio]
 
@@ -54,15 +55,15 @@ def whisper() -> Any:
 
 def speech(events: list[Event | None]) -> tuple[list[bytes], Usage]:
     """The chunks and the usage of a job, once the order of its events is checked."""
-    assert isinstance(events[0], Accepted)
+    assert isinstance(events[0], Facts)
     usage = events[-1]
     assert isinstance(usage, Usage)
-    assert sum(isinstance(event, Accepted | Usage) for event in events) == 2
+    assert sum(isinstance(event, Facts | Usage) for event in events) == 2
     return [event.data for event in events if isinstance(event, AudioChunk)], usage
 
 
 def say(voice: PiperHandler, text: str, kind: AudioFormat = "pcm", **fields: Any) -> tuple[list[bytes], Usage]:
-    return speech(list(voice.handle(SpeechJob(model="m", text=text, format=kind, **fields))))
+    return speech(list(handled(voice, SpeechJob(text=text, format=kind, **fields))))
 
 
 def decode(data: bytes, kind: AudioFormat, rate: int = WHISPER_RATE) -> tuple[NDArray[np.float32], int]:
@@ -159,7 +160,7 @@ async def test_two_jobs_at_once_in_one_worker_do_not_mix(whisper: Any) -> None:
     try:
 
         async def one(text: str) -> list[Event | None]:
-            return [event async for event in engine.run(SpeechJob(model="m", text=text, format="flac"))]
+            return [event async for event in ran(engine, SpeechJob(text=text, format="flac"))]
 
         for text, events in zip(texts, await asyncio.gather(*map(one, texts)), strict=True):
             chunks, _ = speech(events)
@@ -172,12 +173,12 @@ async def test_a_cancelled_job_makes_room_at_once() -> None:
     engine = WorkerEngine("server.engines.piper.handler:create", OPTIONS, name="speech", concurrency=1)
     await engine.start()
     try:
-        async with aclosing(engine.run(SpeechJob(model="m", text=LONG * 100, format="mp3"))) as events:
-            assert isinstance(await anext(events), Accepted)
+        async with aclosing(ran(engine, SpeechJob(text=LONG * 100, format="mp3"))) as events:
+            assert isinstance(await anext(events), Facts)
             assert isinstance(await anext(events), AudioChunk)
         async with asyncio.timeout(20):  # all of it takes minutes
-            async with aclosing(engine.run(SpeechJob(model="m", text="Next."))) as events:
-                assert isinstance(await anext(events), Accepted)
+            async with aclosing(ran(engine, SpeechJob(text="Next."))) as events:
+                assert isinstance(await anext(events), Facts)
         assert engine.alive
     finally:
         await engine.stop()

@@ -28,6 +28,7 @@ from server.errors import EngineFailed, InvalidRequest
 from server.media.audio_decode import RATE, AudioFile
 from server.settings import Settings
 from server.testing import FakeServer
+from tests.reading import handled, ran
 
 pytestmark = [pytest.mark.models, pytest.mark.anyio]
 
@@ -61,7 +62,7 @@ def say() -> Any:
     handler = create_voice(VOICE)
 
     def spoken(text: str, form: AudioFormat = "wav") -> bytes:
-        events = handler.handle(SpeechJob(model="joe", text=text, format=form))
+        events = handled(handler, SpeechJob(text=text, format=form))
         return b"".join(event.data for event in events if isinstance(event, AudioChunk))
 
     return spoken
@@ -123,7 +124,7 @@ def text_of(segments: list[Segment]) -> str:
 
 @pytest.mark.parametrize("form", ["mp3", "opus", "aac", "flac", "wav"])
 def test_speech_is_read_back_from_every_format(model: WhisperHandler, say: Any, form: AudioFormat) -> None:
-    segments, info, usage = heard(model.handle(TranscriptionJob(model="m", audio=say(TEXT, form))))
+    segments, info, usage = heard(handled(model, TranscriptionJob(audio=say(TEXT, form))))
     assert words(text_of(segments)) == words(TEXT)
     assert info.language == "en"
     assert usage.audio_seconds == info.duration == pytest.approx(5.5, abs=1.0)
@@ -135,13 +136,13 @@ def test_speech_is_read_back_from_every_format(model: WhisperHandler, say: Any, 
 )
 def test_telephone_and_studio_sound(model: WhisperHandler, say: Any, rate: int, container: str, codec: str) -> None:
     data = resampled(say(TEXT), rate, container, codec)
-    segments, _, _ = heard(model.handle(TranscriptionJob(model="m", audio=data)))
+    segments, _, _ = heard(handled(model, TranscriptionJob(audio=data)))
     assert words(text_of(segments)) == words(TEXT)
 
 
 def test_words_lie_in_their_segments(model: WhisperHandler, say: Any) -> None:
-    job = TranscriptionJob(model="m", audio=say(TEXT), words=True)
-    segments, info, _ = heard(model.handle(job))
+    job = TranscriptionJob(audio=say(TEXT), words=True)
+    segments, info, _ = heard(handled(model, job))
     told = [word for segment in segments for word in segment.words]
     assert words(" ".join(word.word for word in told)) == words(TEXT)
     times = [time for word in told for time in (word.start, word.end)]
@@ -156,7 +157,7 @@ def test_words_lie_in_their_segments(model: WhisperHandler, say: Any) -> None:
 def test_a_long_story_is_whole_across_pieces(model: WhisperHandler, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of 15 seconds: no word is lost or doubled where they meet."""
     monkeypatch.setattr(whisper, "PIECE", 15.0)
-    segments, info, usage = heard(model.handle(TranscriptionJob(model="m", audio=say(STORY))))
+    segments, info, usage = heard(handled(model, TranscriptionJob(audio=say(STORY))))
     assert info.duration > 20
     # The tiny model mishears a word now and then; a lost or doubled stretch would weigh much more.
     assert SequenceMatcher(None, words(text_of(segments)), words(STORY)).ratio() > 0.95
@@ -169,9 +170,7 @@ def test_a_long_story_is_whole_across_pieces(model: WhisperHandler, say: Any, mo
 @pytest.mark.parametrize("seconds", [0.05, 5, 40])
 def test_silence_is_empty_text(model: WhisperHandler, seconds: float) -> None:
     """Whisper itself hears "You" in five seconds of silence."""
-    segments, info, _ = heard(
-        model.handle(TranscriptionJob(model="m", audio=wav(np.zeros(int(seconds * RATE), np.int16))))
-    )
+    segments, info, _ = heard(handled(model, TranscriptionJob(audio=wav(np.zeros(int(seconds * RATE), np.int16)))))
     assert segments == []
     assert info.duration == seconds
 
@@ -183,21 +182,21 @@ def test_hum_and_hiss_are_empty_text(vad: bool) -> None:
     hum = 3000 * np.sin(2 * np.pi * 50 * times)
     hiss = np.random.default_rng(0).normal(size=times.size) * 30
     for sound in (hum, hiss):
-        segments, _, _ = heard(model.handle(TranscriptionJob(model="m", audio=wav(sound.astype(np.int16)))))
+        segments, _, _ = heard(handled(model, TranscriptionJob(audio=wav(sound.astype(np.int16)))))
         assert segments == []
 
 
 async def test_the_worker_streams_refuses_and_stops(engine: WorkerEngine, say: Any) -> None:
     """Through the process: segments as they come, refusals with their reason, a hang-up that ends the work."""
-    async with aclosing(engine.run(TranscriptionJob(model="m", audio=say(TEXT)))) as events:
+    async with aclosing(ran(engine, TranscriptionJob(audio=say(TEXT)))) as events:
         segments = [event async for event in events if isinstance(event, Segment)]
     assert words(text_of(segments)) == words(TEXT)
 
     with pytest.raises(InvalidRequest) as caught:
-        await anext(engine.run(TranscriptionJob(model="m", audio=b"no sound")))
+        await anext(ran(engine, TranscriptionJob(audio=b"no sound")))
     assert caught.value.param == "file"
 
-    async with aclosing(engine.run(TranscriptionJob(model="m", audio=say(STORY)))) as events:
+    async with aclosing(ran(engine, TranscriptionJob(audio=say(STORY)))) as events:
         async for event in events:
             if isinstance(event, Segment):
                 break
@@ -235,7 +234,7 @@ async def test_the_route_answers_from_the_model(engine: WorkerEngine, say: Any, 
 
 async def test_a_killed_worker_fails_its_job_only(engine: WorkerEngine, say: Any) -> None:
     assert engine.pid is not None
-    events = engine.run(TranscriptionJob(model="m", audio=say(STORY)))
+    events = ran(engine, TranscriptionJob(audio=say(STORY)))
     await anext(events)
     os.kill(engine.pid, signal.SIGKILL)
     with pytest.raises(EngineFailed):

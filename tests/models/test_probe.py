@@ -12,10 +12,10 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from server.core import (
-    Accepted,
     AudioChunk,
     ChatJob,
     Event,
+    Facts,
     ImageJob,
     Job,
     Picture,
@@ -32,11 +32,12 @@ from server.engines.base import Footprint
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from server.models.config.spec import FakeModel, ModelSpec, Probe
 from server.models.probe import check, smallest_job
+from tests.reading import Streams
 
 pytestmark = pytest.mark.anyio
 
 
-class Answers:
+class Answers(Streams):
     """An engine that answers every job by the same events, and keeps the job."""
 
     alive = True
@@ -52,9 +53,9 @@ class Answers:
     def footprint(self) -> Footprint:
         return Footprint()
 
-    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+    async def stream(self, job: Job) -> AsyncGenerator[Facts | Event, None]:
         self.job = job
-        yield Accepted()
+        yield Facts()
         for event in self.events:
             yield event
         yield Usage()
@@ -121,8 +122,8 @@ async def test_the_smallest_jobs_are_small() -> None:
 @pytest.mark.parametrize("task", Task)
 async def test_an_engine_that_cannot_compute_is_not_served(task: Task) -> None:
     class Dies(Answers):
-        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
-            yield Accepted()
+        async def stream(self, job: Job) -> AsyncGenerator[Facts | Event, None]:
+            yield Facts()
             raise EngineFailed
 
     assert (await fails(bare(task), Dies())).startswith("The model's probe failed: The model's engine stopped")
@@ -137,7 +138,7 @@ async def test_a_model_that_refuses_the_smallest_job_is_served_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Refuses(Answers):
-        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        async def stream(self, job: Job) -> AsyncGenerator[Facts | Event, None]:
             raise InvalidRequest("This model has no chat template.")
             yield
 
@@ -147,7 +148,7 @@ async def test_a_model_that_refuses_the_smallest_job_is_served_with_a_warning(
 
 async def test_the_smallest_job_has_a_bound_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     class Hangs(Answers):
-        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        async def stream(self, job: Job) -> AsyncGenerator[Facts | Event, None]:
             await anyio.sleep_forever()
             yield
 
@@ -246,7 +247,7 @@ async def test_no_picture_fails() -> None:
 
 async def test_an_engine_that_breaks_fails_its_probe() -> None:
     class Breaks(Answers):
-        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        async def stream(self, job: Job) -> AsyncGenerator[Facts | Event, None]:
             raise EngineFailed
             yield
 
@@ -257,9 +258,9 @@ async def test_an_engine_that_hangs_fails_its_probe_and_is_closed() -> None:
     closed = []
 
     class Hangs(Answers):
-        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        async def stream(self, job: Job) -> AsyncGenerator[Facts | Event, None]:
             try:
-                yield Accepted()
+                yield Facts()
                 await anyio.sleep_forever()
             finally:
                 closed.append(job)

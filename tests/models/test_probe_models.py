@@ -6,6 +6,7 @@ import pytest
 from pydantic import ByteSize
 
 from scripts.acceptance.dummies import Shape, write_chat
+from server.core import Claim
 from server.engines.vllm import hardware
 from server.errors import ModelUnavailable
 from server.models.config.spec import VllmModel
@@ -39,7 +40,7 @@ async def test_a_model_that_loads_and_cannot_compute_is_not_served(tmp_path: Pat
     models = registry(spec, tmp_path)
     try:
         with pytest.raises(ModelUnavailable, match="probe failed"):
-            async with models.lease(spec):
+            async with models.lease(spec, Claim("account")):
                 pytest.fail("it was served")
         state = models.states()["narrow"]
         assert state.state is State.FAILED
@@ -58,7 +59,7 @@ async def test_a_model_that_computes_is_served_without_a_probe_of_its_own() -> N
     )  # fmt: skip
     models = registry(spec, settings.models_dir)
     try:
-        async with models.lease(spec) as engine:
+        async with models.lease(spec, Claim("account")) as engine:
             assert engine.alive
         assert models.states()["chat"].state is State.READY
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ByteSize
 
-from server.core import Accepted, Event, Job, Task, TextDelta, Usage
+from server.core import Claim, Event, Facts, Job, Task, TextDelta, Usage
 from server.engines.base import Engine, Footprint
 from server.errors import EngineFailed, ModelUnavailable, Overloaded
 from server.models.config.spec import FakeModel, ModelSpec, Probe, WhisperModel
@@ -19,11 +19,15 @@ from server.models.memory.machine import Machine
 from server.models.registry import Registry
 from server.models.slot import DIED, State
 from tests.models.devices import machine
+from tests.reading import Streams
 
 pytestmark = pytest.mark.anyio
 
 
-class Stub:
+CLAIM = Claim("account")
+
+
+class Stub(Streams):
     """An engine that answers `says`, and reports that it holds `holds`."""
 
     def __init__(self, spec: ModelSpec, grant: Grant) -> None:
@@ -48,8 +52,8 @@ class Stub:
     def footprint(self) -> Footprint:
         return self.holds
 
-    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
-        yield Accepted()
+    async def stream(self, job: Job) -> AsyncGenerator[Facts | Event, None]:
+        yield Facts()
         yield TextDelta(0, self.says)
         yield Usage()
 
@@ -122,7 +126,7 @@ def model(name: str, host: int = 1, gpu: int = 0, task: Task = Task.CHAT, **fiel
 
 
 async def use(registry: Registry, spec: ModelSpec) -> Engine:
-    async with registry.lease(spec) as engine:
+    async with registry.lease(spec, CLAIM) as engine:
         return engine
 
 
@@ -251,8 +255,8 @@ async def test_a_model_that_loads_and_cannot_compute_is_not_served(bench: Bench)
     """Its config has no probe: the smallest job finds out, once, rather than every request."""
 
     class Fails(Stub):
-        async def run(self, job: Job) -> AsyncGenerator[Event, None]:
-            yield Accepted()
+        async def stream(self, job: Job) -> AsyncGenerator[Facts | Event, None]:
+            yield Facts()
             raise EngineFailed
 
     folder = bench.models_dir / "ears"
@@ -303,7 +307,7 @@ async def test_a_busy_model_is_waited_for(bench: Bench) -> None:
     big, other = model("big", host=80), model("other", host=80)
     registry = bench.registry(big, other)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(registry.lease(big))
+        await stack.enter_async_context(registry.lease(big, CLAIM))
         waiter = asyncio.create_task(use(registry, other))
         await until(lambda: shown(registry)["other"] == "loading")
         for _ in range(20):
@@ -317,7 +321,7 @@ async def test_a_busy_model_is_waited_for(bench: Bench) -> None:
 async def test_a_wait_for_a_busy_model_that_is_over_is_overload(bench: Bench) -> None:
     big, other = model("big", host=80), model("other", host=80)
     registry = bench.registry(big, other, queue_timeout=0.2)
-    async with registry.lease(big):
+    async with registry.lease(big, CLAIM):
         with pytest.raises(Overloaded):
             await use(registry, other)
         await until(lambda: shown(registry)["other"] != "loading")
@@ -487,7 +491,7 @@ async def test_a_model_that_breaks_while_it_makes_room_keeps_no_memory(bench: Be
 async def test_running_is_the_engines_own_count(bench: Bench) -> None:
     spec, other = model("a"), model("b")
     registry = bench.registry(spec, other)
-    async with registry.lease(spec):
+    async with registry.lease(spec, CLAIM):
         bench.made[0].running = 3
         assert registry.running() == {"a": 3}
         assert registry.states()["a"].running == 3
@@ -498,6 +502,6 @@ async def test_how_busy_a_model_is_is_the_share_of_its_places(bench: Bench) -> N
     spec = model("chat")
     async with bench.registry(spec) as registry:
         assert registry.busy(spec) == 0.0
-        async with registry.lease(spec), registry.lease(spec):
+        async with registry.lease(spec, CLAIM), registry.lease(spec, CLAIM):
             assert registry.busy(spec) == 2 / spec.parallel
         assert registry.busy(spec) == 0.0

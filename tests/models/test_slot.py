@@ -6,19 +6,23 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from server.core import Event, Job, Task
+from server.core import Claim, Event, Facts, Job, Task
 from server.engines.base import Engine, Footprint
 from server.errors import ModelUnavailable, Overloaded, SageholdError
 from server.models.config.spec import FakeModel, ModelSpec
 from server.models.memory.eviction import How
 from server.models.slot import DIED, INTERNAL, Slot, State
+from tests.reading import Streams
 
 pytestmark = pytest.mark.anyio
 
 SPEC = FakeModel(name="m", engine="fake", serves=Task.CHAT, max_queue=2)
 
 
-class Stub:
+CLAIM = Claim("account")
+
+
+class Stub(Streams):
     """An engine that only lives and dies."""
 
     alive = True
@@ -32,7 +36,7 @@ class Stub:
     def footprint(self) -> Footprint:
         return Footprint()
 
-    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+    async def stream(self, job: Job) -> AsyncGenerator[Facts | Event, None]:
         raise NotImplementedError
         yield
 
@@ -92,7 +96,7 @@ async def slot(steps: Steps, clock: Clock) -> Slot:
 
 
 async def use(slot: Slot) -> Engine:
-    async with slot.lease(5) as engine:
+    async with slot.lease(CLAIM, 5) as engine:
         return engine
 
 
@@ -107,9 +111,9 @@ async def waiting(slot: Slot, count: int) -> None:
 
 async def test_the_first_lease_loads_and_the_next_does_not(slot: Slot, steps: Steps) -> None:
     assert slot.state is State.UNLOADED
-    async with slot.lease(5) as first:
+    async with slot.lease(CLAIM, 5) as first:
         assert (slot.state, slot.leases) == (State.READY, 1)
-        async with slot.lease(5) as second:
+        async with slot.lease(CLAIM, 5) as second:
             assert second is first
             assert slot.leases == 2
     assert (slot.leases, steps.done) == (0, ["load"])
@@ -169,7 +173,7 @@ async def test_a_full_engine_has_a_queue_of_bounded_length(steps: Steps, clock: 
     slot = Slot(Narrow(name="n", engine="fake", serves=Task.CHAT, max_queue=2), steps, clock=clock)
     async with AsyncExitStack() as stack:
         for _ in range(3):
-            await stack.enter_async_context(slot.lease(5))
+            await stack.enter_async_context(slot.lease(CLAIM, 5))
         with pytest.raises(Overloaded):
             await use(slot)
     await use(slot)
@@ -178,7 +182,7 @@ async def test_a_full_engine_has_a_queue_of_bounded_length(steps: Steps, clock: 
 async def test_a_wait_that_is_over_is_overload_and_the_load_goes_on(slot: Slot, steps: Steps) -> None:
     steps.go.clear()
     with pytest.raises(Overloaded, match="not ready yet"):
-        async with slot.lease(0):
+        async with slot.lease(CLAIM, 0):
             pass
     assert (slot.state, slot.waiting) == (State.LOADING, 0)
     steps.go.set()
@@ -200,7 +204,7 @@ async def test_a_load_may_take_longer_than_the_queue(slot: Slot, steps: Steps) -
 async def test_a_load_has_its_own_bound(slot: Slot, steps: Steps) -> None:
     steps.go.clear()
     with pytest.raises(Overloaded, match="not ready yet") as caught:
-        async with slot.lease(60, 0):
+        async with slot.lease(CLAIM, 60, 0):
             pass
     assert caught.value.headers["Retry-After"]
     assert (slot.state, slot.waiting) == (State.LOADING, 0)
@@ -214,7 +218,7 @@ async def test_what_is_no_load_is_waited_for_by_the_queue_time(slot: Slot, steps
     putting = asyncio.create_task(slot.evict(How.SLEEP))
     await steps.begun.wait()
     with pytest.raises(Overloaded, match="not ready yet"):
-        async with slot.lease(0, 60):
+        async with slot.lease(CLAIM, 0, 60):
             pass
     steps.go.set()
     await putting
@@ -232,7 +236,7 @@ async def test_the_burial_of_a_dead_engine_is_part_of_the_load(slot: Slot, steps
 
 
 async def use_patiently(slot: Slot) -> Engine:
-    async with slot.lease(0, 60) as engine:
+    async with slot.lease(CLAIM, 0, 60) as engine:
         return engine
 
 
@@ -287,10 +291,10 @@ async def test_no_room_is_no_failure(slot: Slot, steps: Steps) -> None:
 
 
 async def test_a_dead_engine_is_replaced_at_the_next_lease(slot: Slot, steps: Steps) -> None:
-    async with slot.lease(5) as engine:
+    async with slot.lease(CLAIM, 5) as engine:
         engine.alive = False  # type: ignore[misc]
         assert (slot.state, slot.reason) == (State.FAILED, DIED)
-        async with slot.lease(5) as fresh:
+        async with slot.lease(CLAIM, 5) as fresh:
             assert fresh is not engine
             assert slot.leases == 1
     assert slot.leases == 0
@@ -323,7 +327,7 @@ async def test_an_early_death_is_reloaded_by_itself_only_after_a_back_off(
 
 async def test_used_models_are_not_put_away(slot: Slot, steps: Steps) -> None:
     assert await slot.evict(How.STOP) is False
-    async with slot.lease(5):
+    async with slot.lease(CLAIM, 5):
         assert await slot.evict(How.STOP) is False
     assert await slot.evict(How.STOP) is True
     assert (slot.state, steps.done) == (State.UNLOADED, ["load", "unload"])
@@ -407,7 +411,7 @@ async def test_no_room_to_wake_leaves_it_asleep(slot: Slot, steps: Steps) -> Non
 
 async def test_closing_waits_for_those_in_flight(slot: Slot, steps: Steps) -> None:
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(slot.lease(5))
+        await stack.enter_async_context(slot.lease(CLAIM, 5))
         closing = asyncio.create_task(slot.aclose(60))
         while slot.state is not State.DRAINING:
             await asyncio.sleep(0)
@@ -420,7 +424,7 @@ async def test_closing_waits_for_those_in_flight(slot: Slot, steps: Steps) -> No
 
 
 async def test_closing_does_not_wait_for_ever(slot: Slot, steps: Steps) -> None:
-    async with slot.lease(5):
+    async with slot.lease(CLAIM, 5):
         await slot.aclose(0)
     assert steps.done == ["load", "unload"]
 
@@ -461,9 +465,9 @@ async def test_closing_in_the_middle_of_a_burial_lets_no_load_follow(
 async def test_idleness_is_told(steps: Steps, clock: Clock) -> None:
     told: list[int] = []
     slot = Slot(SPEC, steps, clock=clock, on_idle=lambda: told.append(slot.leases))
-    async with slot.lease(5):
+    async with slot.lease(CLAIM, 5):
         assert told == [0]  # the load is over
     assert told == [0, 0]
     clock.now += 1
-    async with slot.lease(5):
+    async with slot.lease(CLAIM, 5):
         assert slot.last_used == 1001

@@ -4,11 +4,12 @@ import pytest
 
 from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob, Tool, TranscriptionJob
 from server.models.config.quality import Auto
-from server.pipeline.auto import LOOKED_AT, arithmetic, choose
+from server.pipeline.auto import choose
+from server.pipeline.questions import LOOKED_AT, arithmetic
 
 
 def chat(content: object, **changes: object) -> ChatJob:
-    return ChatJob(model="m", messages=({"role": "user", "content": content},), **changes)  # type: ignore[arg-type]
+    return ChatJob(messages=({"role": "user", "content": content},), **changes)  # type: ignore[arg-type]
 
 
 PLAIN = "Tell me about the sea."
@@ -26,7 +27,6 @@ PICTURE = [{"type": "text", "text": SUM}, {"type": "image_url", "image_url": {"u
         (chat("What does this do?\n```\nx\n```"), "high", "code in the prompt"),
         (chat("The sea. " * 300), "high", "a long prompt"),
         (chat(PICTURE), "medium", "images in the prompt"),
-        (chat(SUM, streamed=True), "medium", "streamed: the first word should come soon"),
         (chat(SUM, tools=(Tool("f"),), tool_choice="auto"), "medium", "the request sets tools"),
         (chat(SUM, output_schema={"type": "object"}), "medium", "the request sets response_format"),
         (chat(SUM, top_logprobs=0), "medium", "the request sets logprobs"),
@@ -34,19 +34,24 @@ PICTURE = [{"type": "text", "text": SUM}, {"type": "image_url", "image_url": {"u
         (chat(SUM, seed=0), "medium", "the request sets seed"),
         (chat(SUM, temperature=0.0), "medium", "the request sets temperature 0"),
         (chat(SUM, temperature=0.7), "high", "arithmetic in the prompt"),
-        (TranscriptionJob(model="m", audio=b""), "medium", "nothing asks for more"),
-        (SpeechJob(model="m", text=SUM), "medium", "nothing asks for more"),
-        (ImageJob(model="m", prompt="a cat"), "medium", "nothing asks for more"),
-        (ImageJob(model="m", prompt="a cat " * 400), "high", "a long prompt"),
+        (TranscriptionJob(audio=b""), "medium", "nothing asks for more"),
+        (SpeechJob(text=SUM), "medium", "nothing asks for more"),
+        (ImageJob(prompt="a cat"), "medium", "nothing asks for more"),
+        (ImageJob(prompt="a cat " * 400), "high", "a long prompt"),
     ],
 )
 def test_the_request_decides_and_the_reason_says_what(job: Job, mode: str, reason: str) -> None:
     assert choose(job, Auto(), 0.0) == (Quality(mode), reason)
 
 
+def test_a_streamed_answer_begins_soon() -> None:
+    expected = (Quality.MEDIUM, "streamed: the first word should come soon")
+    assert choose(chat(SUM), Auto(), 0.0, streamed=True) == expected
+
+
 def test_only_the_last_user_message_counts() -> None:
     messages = ({"role": "user", "content": SUM}, {"role": "assistant", "content": "21"})
-    job = ChatJob(model="m", messages=(*messages, {"role": "user", "content": PLAIN}))
+    job = ChatJob(messages=(*messages, {"role": "user", "content": PLAIN}))
     assert choose(job, Auto(), 0.0)[0] is Quality.MEDIUM
 
 

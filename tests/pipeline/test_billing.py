@@ -18,7 +18,7 @@ from server.accounts.ledger.ledger import Ledger
 from server.accounts.ledger.terms import Balance, CloseStep, Hold, Line, Settlement, Use
 from server.accounts.ratelimit import RateLimiter
 from server.accounts.reports.usage import By, Reports
-from server.core import Limits, Task
+from server.core import Claim, Limits, Task
 from server.errors import Overloaded, StorageFull, Unavailable
 from server.models.config.spec import ModelSpec, Price
 from server.pipeline.admission import Free
@@ -141,7 +141,7 @@ async def test_who_hangs_up_pays_for_what_was_generated(settings: Settings) -> N
         engine = bank.server.engines[Task.CHAT]
         engine.gate.close()
         async with bank.asking(stream=True, max_tokens=50) as exchange:
-            engine.gate.let(4)  # Accepted and three tokens
+            engine.gate.let(4)  # Facts and three tokens
             await engine.gate.until_waiting()
             exchange.hang_up()
         assert engine.cut_short == 1
@@ -189,14 +189,14 @@ async def test_a_crowd_that_can_not_pay_is_402_even_where_there_is_no_room(
     async with bank_with(settings, 12) as bank:
         registry, lease, room = bank.server.registry, bank.server.registry.lease, 2
 
-        def crowded(spec: ModelSpec) -> Any:
+        def crowded(spec: ModelSpec, claim: Claim) -> Any:
             if registry.leases >= room:
                 raise Overloaded
-            return lease(spec)
+            return lease(spec, claim)
 
         monkeypatch.setattr(registry, "lease", crowded)
         engine = bank.server.engines[Task.CHAT]
-        engine.gate.close()  # before Accepted: the two that have room have no hold yet
+        engine.gate.close()  # before Facts: the two that have room have no hold yet
         asked = [asyncio.create_task(bank.ask(max_tokens=5)) for _ in range(2)]
         await engine.gate.until_waiting(2)
         refused = await bank.ask(max_tokens=5)
@@ -210,6 +210,52 @@ async def test_a_crowd_that_can_not_pay_is_402_even_where_there_is_no_room(
         assert (await bank.ask(max_tokens=2)).status_code == 402
         monkeypatch.undo()
         assert (await bank.ask(max_tokens=1)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hello there"}]}),
+        ("/v1/audio/speech", {"input": "One two."}),
+        ("/v1/images/generations", {"prompt": "a heart"}),
+    ],
+)
+async def test_who_can_not_pay_at_all_makes_nothing_be_loaded_or_read(
+    settings: Settings, path: str, body: dict[str, Any]
+) -> None:
+    async with bank_with(settings, 0) as bank:
+        bank.server.registry.loaded.clear()  # a lease would wait for the load for ever
+        answer = await bank.client.post(path, json={"model": "everything", **body})
+        assert answer.status_code == 402
+        assert answer.json()["error"]["code"] == "insufficient_credits"
+        assert [engine.started for engine in bank.server.engines.values()] == [0, 0, 0, 0]
+        assert await bank.lines() == []
+
+
+async def test_audio_of_unknown_length_needs_some_credit(settings: Settings) -> None:
+    async with bank_with(settings, 0) as bank:
+        bank.server.registry.loaded.clear()
+        files = {"file": ("a.wav", b"x")}
+        answer = await bank.client.post("/v1/audio/transcriptions", data={"model": "everything"}, files=files)
+        assert answer.status_code == 402
+        assert bank.server.engines[Task.TRANSCRIPTION].started == 0
+
+
+async def test_work_that_could_not_be_paid_is_not_begun(settings: Settings) -> None:
+    async with bank_with(settings, 1, duration=2.5) as bank:
+        files = {"file": ("a.wav", b"x")}
+        answer = await bank.client.post("/v1/audio/transcriptions", data={"model": "everything"}, files=files)
+        assert answer.status_code == 402
+        engine = bank.server.engines[Task.TRANSCRIPTION]
+        assert (engine.started, engine.finished, engine.running) == (1, 0, 0)
+        assert await bank.lines() == [("grant", Decimal(1))]
+
+
+async def test_the_requests_id_is_the_ledgers_reference(settings: Settings) -> None:
+    async with bank_with(settings, 100) as bank:
+        answer = await bank.ask(max_tokens=50)
+        entries = [entry async for entry in bank.ledger.entries(bank.account_id) if entry.kind != "grant"]
+        assert {entry.reference for entry in entries} == {answer.headers["x-request-id"]}
 
 
 async def test_limits_are_told_on_every_answer_and_enforced(settings: Settings) -> None:
@@ -272,7 +318,7 @@ async def test_who_hangs_up_before_anything_came_pays_nothing(settings: Settings
         engine = bank.server.engines[Task.CHAT]
         engine.gate.close()
         async with bank.asking(stream=stream, max_tokens=50):
-            engine.gate.let(1)  # Accepted
+            engine.gate.let(1)  # Facts
             while not (await bank.balance()).held:
                 await asyncio.sleep(0)
             await engine.gate.until_waiting()
@@ -286,7 +332,7 @@ async def test_who_hangs_up_pays_for_every_choice(settings: Settings, stream: bo
         engine = bank.server.engines[Task.CHAT]
         engine.gate.close()
         async with bank.asking(stream=stream, max_tokens=5, n=3):
-            engine.gate.let(5)  # Accepted, a token for each of the three, and one more
+            engine.gate.let(5)  # Facts, a token for each of the three, and one more
             await engine.gate.until_waiting()
             while engine.gate._passes:
                 await asyncio.sleep(0)
@@ -332,7 +378,7 @@ async def test_a_request_that_the_server_cancels_is_free_and_waited_for(settings
         engine, pipeline = bank.server.engines[Task.CHAT], bank.server.services.pipeline
         engine.gate.close()
         async with bank.asking(stream=stream, max_tokens=50) as exchange:
-            engine.gate.let(3)  # Accepted and two tokens
+            engine.gate.let(3)  # Facts and two tokens
             await engine.gate.until_waiting()
             while engine.gate._passes:
                 await asyncio.sleep(0)

@@ -1,8 +1,8 @@
 """What a run is billed for: the engine's own figures at the end, the count of its events when it was cut short."""
 
 from server.core import (
-    Accepted,
     AudioChunk,
+    Facts,
     Finish,
     Picture,
     ReasoningDelta,
@@ -15,7 +15,7 @@ from server.pipeline.metering import Meter
 
 
 def test_tokens_of_every_kind_are_counted() -> None:
-    meter = Meter(Accepted(prompt_tokens=7))
+    meter = Meter(Facts(prompt_tokens=7))
     for event in (ReasoningDelta(0, "hm", 2), TextDelta(0, "a", None, 3), ToolCallDelta(0, 0, "{}", tokens=4)):
         meter.count(event)
     meter.count(Finish(0, "stop", 1))
@@ -24,7 +24,7 @@ def test_tokens_of_every_kind_are_counted() -> None:
 
 
 def test_media_is_counted_as_it_leaves() -> None:
-    meter = Meter(Accepted())
+    meter = Meter(Facts())
     meter.count(AudioChunk(b"x", 12))
     meter.count(AudioChunk(b"y", 5))
     meter.count(Segment(0, 0, 0.0, 2.5, "a", (), 0.0, 0.0, 1.0, 0.0))
@@ -35,7 +35,7 @@ def test_media_is_counted_as_it_leaves() -> None:
 
 
 def test_the_engines_own_figures_win() -> None:
-    meter = Meter(Accepted(prompt_tokens=7))
+    meter = Meter(Facts(prompt_tokens=7))
     meter.count(TextDelta(0, "a", None, 3))
     told = Usage(prompt_tokens=7, completion_tokens=4, cached_tokens=2)
     meter.count(told)
@@ -44,6 +44,6 @@ def test_the_engines_own_figures_win() -> None:
 
 
 def test_stretches_of_a_recording_count_no_more_than_their_length() -> None:
-    meter = Meter(Accepted(audio_seconds=3.0))
+    meter = Meter(Facts(audio_seconds=3.0))
     meter.count(Segment(0, 0, 60.0, 62.5, "a", (), 0.0, 0.0, 1.0, 0.0))
     assert meter.usage.audio_seconds == 3.0

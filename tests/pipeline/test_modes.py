@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
+from server.core import Ask, ChatJob, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
 from server.errors import InvalidRequest, ModelNotFound
 from server.models.config.quality import ChatQuality
 from server.models.config.spec import Adapter, DiffusersModel, ModelSpec, PiperModel, Price, VllmModel, WhisperModel
 from server.pipeline.modes import plan_for
-from server.pipeline.plan import Strategy
 from server.pipeline.strategies.verdict import verdict_job
+from tests.pipeline.working import asking
 
 VOICES: Any = {"joe": {"file": "joe.onnx"}, "small": {"file": "small.onnx"}}
 MODELS: dict[str, ModelSpec] = {
@@ -51,13 +51,17 @@ class Catalog:
         return spec, Price()
 
 
-def chat(quality: str | None = None, model: str = "chat", **changes: Any) -> ChatJob:
-    job = ChatJob(model=model, messages=({"role": "user", "content": "Tell me about the sea."},))
-    return replace(job, quality=quality and Quality(quality), **changes)
+Asked = tuple[Ask, Job]
 
 
-def passes(job: Job) -> list[str]:
-    return [one.name for one in plan_for(job, Catalog()).passes]
+def chat(quality: str | None = None, model: str = "chat", *, budget: float | None = None, **changes: Any) -> Asked:
+    job = ChatJob(messages=({"role": "user", "content": "Tell me about the sea."},))
+    ask = asking(model, quality=quality and Quality(quality), budget=budget)
+    return ask, replace(job, **changes)
+
+
+def passes(asked: Asked) -> list[str]:
+    return [one.name for one in plan_for(*asked, Catalog()).passes]
 
 
 @pytest.mark.parametrize(
@@ -72,8 +76,8 @@ def passes(job: Job) -> list[str]:
 def test_the_modes_of_chat(
     mode: str, strategy: str, names: list[str], limit: int, temperature: float | None, thinking: bool | None
 ) -> None:
-    plan = plan_for(chat(mode), Catalog())
-    assert (plan.quality, plan.strategy, plan.reason) == (Quality(mode), Strategy(strategy), "asked for")
+    plan = plan_for(*chat(mode), Catalog())
+    assert (plan.quality, plan.strategy.name, plan.reason) == (Quality(mode), strategy, "asked for")
     assert passes(chat(mode)) == names
     assert isinstance(plan.job, ChatJob)
     assert (plan.job.max_tokens, plan.job.temperature) == (limit, temperature)
@@ -83,7 +87,7 @@ def test_the_modes_of_chat(
 
 def test_what_the_client_says_wins_over_the_mode() -> None:
     told = {"enable_thinking": True, "other": 1}
-    plan = plan_for(chat("low", max_tokens=7, temperature=1.5, top_p=0.3, chat_template_kwargs=told), Catalog())
+    plan = plan_for(*chat("low", max_tokens=7, temperature=1.5, top_p=0.3, chat_template_kwargs=told), Catalog())
     assert isinstance(plan.job, ChatJob)
     assert (plan.job.max_tokens, plan.job.temperature, plan.job.top_p) == (7, 1.5, 0.3)
     assert plan.job.chat_template_kwargs == told
@@ -91,13 +95,13 @@ def test_what_the_client_says_wins_over_the_mode() -> None:
 
 
 def test_reasoning_effort_leaves_the_switch_alone() -> None:
-    job = plan_for(chat("low", reasoning_effort="high"), Catalog()).job
+    job = plan_for(*chat("low", reasoning_effort="high"), Catalog()).job
     assert isinstance(job, ChatJob)
     assert job.chat_template_kwargs is None
 
 
 def test_auto_never_shortens_the_default_limit() -> None:
-    plan = plan_for(chat(), Catalog(), lambda _: 1.0)
+    plan = plan_for(*chat(), Catalog(), lambda _: 1.0)
     assert plan.quality is Quality.LOW
     assert isinstance(plan.job, ChatJob)
     assert plan.job.max_tokens == 256
@@ -118,8 +122,8 @@ def test_auto_never_shortens_the_default_limit() -> None:
 def test_a_plan_falls_back_to_what_keeps_the_answers_form(
     changes: dict[str, Any], mode: str, strategy: str, note: str
 ) -> None:
-    plan = plan_for(chat(mode, **changes), Catalog())
-    assert plan.strategy == strategy
+    plan = plan_for(*chat(mode, **changes), Catalog())
+    assert plan.strategy.name == strategy
     assert plan.reason == ("asked for; " + note if note else "asked for")
 
 
@@ -144,8 +148,8 @@ def test_a_config_leaves_out_passes_that_do_not_pay(changes: dict[str, Any], str
         def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
             return spec, Price()
 
-    plan = plan_for(chat("ultra"), One())
-    assert (plan.strategy, [one.name for one in plan.passes]) == (strategy, names)
+    plan = plan_for(*chat("ultra"), One())
+    assert (plan.strategy.name, [one.name for one in plan.passes]) == (strategy, names)
 
 
 @pytest.mark.parametrize(
@@ -161,18 +165,18 @@ def test_a_config_leaves_out_passes_that_do_not_pay(changes: dict[str, Any], str
     ],
 )
 def test_a_suffix_names_the_mode(name: str, quality: str | None, model: str, mode: str) -> None:
-    plan = plan_for(chat(quality, model=name), Catalog())
-    assert (plan.job.model, plan.quality) == (model, Quality(mode))
+    plan = plan_for(*chat(quality, model=name), Catalog())
+    assert (plan.model, plan.quality) == (model, Quality(mode))
 
 
 def test_a_suffix_that_is_no_mode_is_told_as_such() -> None:
     with pytest.raises(InvalidRequest, match="auto, low, medium, high or ultra") as caught:
-        plan_for(chat(model="chat:best"), Catalog())
+        plan_for(*chat(model="chat:best"), Catalog())
     assert caught.value.param == "quality"
     with pytest.raises(ModelNotFound, match="no:best"):
-        plan_for(chat(model="no:best"), Catalog())
+        plan_for(*chat(model="no:best"), Catalog())
     with pytest.raises(ModelNotFound, match="no"):
-        plan_for(chat(model="no:ultra"), Catalog())
+        plan_for(*chat(model="no:ultra"), Catalog())
 
 
 @pytest.mark.parametrize(
@@ -187,18 +191,18 @@ def test_a_suffix_that_is_no_mode_is_told_as_such() -> None:
 def test_the_modes_of_transcription(
     mode: str, beam: int | None, fallback: bool, vad: bool | None, names: list[str]
 ) -> None:
-    job = TranscriptionJob(model="ears", audio=b"", quality=Quality(mode))
-    planned = plan_for(job, Catalog()).job
+    asked = asking("ears", quality=Quality(mode)), TranscriptionJob(audio=b"")
+    planned = plan_for(*asked, Catalog()).job
     assert isinstance(planned, TranscriptionJob)
     assert (planned.beam_size, planned.fallback, planned.vad) == (beam, fallback, vad)
-    assert passes(job) == names
+    assert passes(asked) == names
 
 
 def test_the_modes_of_speech() -> None:
-    low = plan_for(SpeechJob(model="voice", text="x", quality=Quality.LOW), Catalog()).job
+    low = plan_for(asking("voice", quality=Quality.LOW), SpeechJob(text="x"), Catalog()).job
     assert isinstance(low, SpeechJob)
     assert low.instead == {"joe": "small"}
-    ultra = plan_for(SpeechJob(model="voice", text="x", quality=Quality.ULTRA), Catalog())
+    ultra = plan_for(asking("voice", quality=Quality.ULTRA), SpeechJob(text="x"), Catalog())
     assert [(one.name, one.answers) for one in ultra.passes] == [("takes", 3), ("read back", 3)]
     assert ultra.passes[1].by is not None
     assert ultra.passes[1].by[0].name == "ears"
@@ -213,23 +217,23 @@ def test_the_modes_of_speech() -> None:
     ],
 )
 def test_without_ears_there_is_one_take_and_it_is_said(model: str, reason: str) -> None:
-    plan = plan_for(SpeechJob(model=model, text="x", quality=Quality.ULTRA), Catalog())
-    assert (plan.strategy, plan.reason) == (Strategy.SINGLE, reason)
+    plan = plan_for(asking(model, quality=Quality.ULTRA), SpeechJob(text="x"), Catalog())
+    assert (plan.strategy.name, plan.reason) == ("single", reason)
 
 
 @pytest.mark.parametrize(("mode", "steps"), [("low", 6), ("medium", 12), ("high", 18), ("ultra", 18)])
 def test_the_modes_of_images(mode: str, steps: int) -> None:
-    job = ImageJob(model="painter", prompt="x", n=2, quality=Quality(mode))
-    plan = plan_for(job, Catalog())
+    ask, job = asking("painter", quality=Quality(mode)), ImageJob(prompt="x", n=2)
+    plan = plan_for(ask, job, Catalog())
     assert isinstance(plan.job, ImageJob)
     assert plan.job.steps == steps
-    told = plan_for(replace(job, steps=3, guidance=1.5), Catalog()).job
+    told = plan_for(ask, replace(job, steps=3, guidance=1.5), Catalog()).job
     assert isinstance(told, ImageJob)
     assert (told.steps, told.guidance) == (3, 1.5)
 
 
 def test_ultra_draws_candidates_and_draws_over_the_best() -> None:
-    plan = plan_for(ImageJob(model="painter", prompt="x", n=2, quality=Quality.ULTRA), Catalog())
+    plan = plan_for(asking("painter", quality=Quality.ULTRA), ImageJob(prompt="x", n=2), Catalog())
     assert [(one.name, one.answers) for one in plan.passes] == [("candidates", 8), ("refine", 2)]
     again = plan.passes[1].job
     assert isinstance(again, ImageJob)
@@ -238,17 +242,17 @@ def test_ultra_draws_candidates_and_draws_over_the_best() -> None:
 
 
 def test_the_clients_budget_wins() -> None:
-    assert plan_for(chat("ultra"), Catalog()).budget == 120
-    assert plan_for(chat("ultra", budget=0.5), Catalog()).budget == 0.5
-    assert plan_for(chat("high"), Catalog()).budget is None
+    assert plan_for(*chat("ultra"), Catalog()).budget == 120
+    assert plan_for(*chat("ultra", budget=0.5), Catalog()).budget == 0.5
+    assert plan_for(*chat("high"), Catalog()).budget is None
 
 
 def test_an_adapters_name_is_its_models_job_with_the_adapter() -> None:
-    plan = plan_for(chat("ultra", "pirate"), Catalog())
+    plan = plan_for(*chat("ultra", "pirate"), Catalog())
     assert plan.spec.name == "chat"
     assert isinstance(plan.job, ChatJob)
-    assert (plan.job.model, plan.job.adapter) == ("pirate", "pirate")
+    assert (plan.model, plan.job.adapter) == ("pirate", "pirate")
     assert verdict_job(plan.job, "Salt.").adapter == "pirate"
-    plain = plan_for(chat(), Catalog()).job
+    plain = plan_for(*chat(), Catalog()).job
     assert isinstance(plain, ChatJob)
     assert plain.adapter is None

@@ -4,10 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from server.core import Accepted, ChatJob, ImageJob, Job, SpeechJob, Task, TranscriptionJob, Usage
+from server.core import ChatJob, Facts, ImageJob, Job, SpeechJob, Task, TranscriptionJob, Usage
 from server.models.config.spec import DiffusersModel, FakeModel, Price
-from server.pipeline.plan import Plan, PlannedPass
-from server.pipeline.pricing import Bound, affordable_tokens, bound, cost
+from server.pipeline.plan import Plan
+from server.pipeline.pricing import affordable_tokens, bound, cost
+from server.pipeline.strategies.single import Single
+from server.pipeline.tasks.base import Bound
 
 PRICE = Price(
     prompt_token=Decimal("0.0004"),
@@ -22,8 +24,8 @@ PAINTER = DiffusersModel(name="painter", engine="diffusers", path="x", size=(64,
 
 def plan(job: Job, *, limited: bool = True) -> Plan:
     spec = PAINTER if isinstance(job, ImageJob) else FakeModel(name="f", engine="fake", serves=Task.CHAT)
-    passes = (PlannedPass("answer", answers=getattr(job, "n", 1)),)
-    return Plan(spec=spec, job=job, price=PRICE, limited=limited, passes=passes)
+    strategy = Single(job, getattr(job, "n", 1))
+    return Plan(spec=spec, model="m", job=job, price=PRICE, strategy=strategy, limited=limited)
 
 
 def paid(job: Job, used: Usage) -> Decimal:
@@ -32,44 +34,44 @@ def paid(job: Job, used: Usage) -> Decimal:
 
 
 def chat(n: int = 1) -> ChatJob:
-    return ChatJob(model="m", messages=({"role": "user", "content": "x"},), n=n, max_tokens=100)
+    return ChatJob(messages=({"role": "user", "content": "x"},), n=n, max_tokens=100)
 
 
 def test_a_chat_may_cost_its_prompt_and_all_its_room() -> None:
-    accepted = Accepted(prompt_tokens=10, room=100)
+    accepted = Facts(prompt_tokens=10, room=100)
     assert bound(plan(chat()), accepted) == Bound(Decimal("0.204"), Decimal("0.204"))
     assert bound(plan(chat(n=3)), accepted).most == Decimal("0.604")
 
 
 def test_without_a_limit_of_the_clients_one_token_is_worth_beginning() -> None:
-    found = bound(plan(chat(n=2), limited=False), Accepted(prompt_tokens=10, room=100))
+    found = bound(plan(chat(n=2), limited=False), Facts(prompt_tokens=10, room=100))
     assert found == Bound(most=Decimal("0.404"), least=Decimal("0.008"))
 
 
 @pytest.mark.parametrize(("held", "tokens"), [("0.204", 100), ("0.0239", 9), ("0.006", 1), ("0.0059", 0)])
 def test_what_is_held_says_how_long_the_answer_may_be(held: str, tokens: int) -> None:
-    assert affordable_tokens(plan(chat()), Accepted(prompt_tokens=10, room=100), Decimal(held)) == tokens
+    assert affordable_tokens(plan(chat()), Facts(prompt_tokens=10, room=100), Decimal(held)) == tokens
 
 
 def test_the_choices_share_what_is_held() -> None:
-    assert affordable_tokens(plan(chat(n=3)), Accepted(prompt_tokens=10, room=100), Decimal("0.064")) == 10
+    assert affordable_tokens(plan(chat(n=3)), Facts(prompt_tokens=10, room=100), Decimal("0.064")) == 10
 
 
 def test_media_are_bounded_by_what_is_known_of_them() -> None:
-    hearing = TranscriptionJob(model="m", audio=b"")
-    assert bound(plan(hearing), Accepted(audio_seconds=2.5)).most == Decimal("0.0025")
-    assert bound(plan(SpeechJob(model="m", text="hello")), Accepted()).most == Decimal("0.0005")
-    assert bound(plan(ImageJob(model="m", prompt="x", n=2)), Accepted()).most == Decimal("1.4")
+    hearing = TranscriptionJob(audio=b"")
+    assert bound(plan(hearing), Facts(audio_seconds=2.5)).most == Decimal("0.0025")
+    assert bound(plan(SpeechJob(text="hello")), Facts()).most == Decimal("0.0005")
+    assert bound(plan(ImageJob(prompt="x", n=2)), Facts()).most == Decimal("1.4")
 
 
 def test_an_image_costs_by_its_area_and_its_steps() -> None:
-    large = ImageJob(model="m", prompt="x", width=128, height=128, steps=4)
+    large = ImageJob(prompt="x", width=128, height=128, steps=4)
     assert paid(large, Usage(images=1)) == Decimal("2.04")
 
 
 def test_the_bill_is_exact() -> None:
     used = Usage(prompt_tokens=10, completion_tokens=25)
     assert paid(chat(), used) == Decimal("0.054")
-    assert paid(SpeechJob(model="m", text="x"), Usage(characters=17)) == Decimal("0.0017")
-    hearing = TranscriptionJob(model="m", audio=b"")
+    assert paid(SpeechJob(text="x"), Usage(characters=17)) == Decimal("0.0017")
+    hearing = TranscriptionJob(audio=b"")
     assert paid(hearing, Usage(audio_seconds=7.61, completion_tokens=9)) == Decimal("0.00761")

@@ -20,6 +20,7 @@ from server.models.config import weights
 from server.models.config.catalog import Catalog
 from server.models.config.spec import VllmModel
 from server.settings import load_settings
+from tests.reading import handled
 
 GIB = 2**30
 
@@ -60,7 +61,7 @@ def test_a_dummy_pipeline_of_sdxl_s_kind_draws_through_the_engine(tmp_path: Path
 
     folder = write_pictures(tmp_path / "tiny", "tiny")
     handler = create({"path": str(folder), "size": (64, 64), "steps": 2, "dtype": "float32", "device": "cpu"})
-    events = list(handler.handle(ImageJob(model="dummy", prompt="a red apple", seed=1)))
+    events = list(handled(handler, ImageJob(prompt="a red apple", seed=1)))
     (picture,) = [event for event in events if isinstance(event, Picture)][-1:]
     assert contrast(picture.data) > 0
 

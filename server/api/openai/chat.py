@@ -12,7 +12,7 @@ from server.api.lifetime import while_connected
 from server.api.openai.chat_request import ChatRequest
 from server.api.openai.chat_response import answer_for, chunks, completion
 from server.api.openai.image_input import resolve_images
-from server.api.openai.quality import with_quality
+from server.api.openai.quality import ask_of
 from server.api.opening import streamed
 from server.api.sse import DONE
 from server.pipeline.run import Run
@@ -24,9 +24,10 @@ router = APIRouter()
 async def create(request: Request, caller: CallerDep, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """A chat completion, whole or streamed."""
     body = await read_json(request, ChatRequest, limit=settings.max_body)
-    job = with_quality(body.job(), body.quality, request)
+    job = body.job()
+    ask = ask_of(request, caller, body.model, quality=body.quality, streamed=body.stream)
     job = replace(job, messages=await while_connected(request, resolve_images(job.messages, settings)))
-    opening = pipeline.open(job, caller)
+    opening = pipeline.open(ask, job)
     if body.stream:
 
         def frames(run: Run) -> AsyncGenerator[bytes, None]:

@@ -137,7 +137,6 @@ class ChatRequest(Body):
         self._check()
         tools, choice = self._tools()
         return ChatJob(
-            model=self.model,
             messages=tuple(_messages(self.messages)),
             max_tokens=self.max_completion_tokens or self.max_tokens,
             temperature=self.temperature,
@@ -160,7 +159,6 @@ class ChatRequest(Body):
             min_tokens=self.min_tokens,
             ignore_eos=self.ignore_eos,
             chat_template_kwargs=self.chat_template_kwargs,
-            streamed=self.stream,
         )
 
     def _check(self) -> None:

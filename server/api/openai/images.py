@@ -19,7 +19,7 @@ from server.api.deps import CallerDep, PipelineDep, ServicesDep
 from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
 from server.api.openai.image_store import ImageStore
-from server.api.openai.quality import QualityField, with_quality
+from server.api.openai.quality import QualityField, ask_of
 from server.api.opening import streamed
 from server.api.sse import named_frame
 from server.api.validation import Body
@@ -67,7 +67,6 @@ class ImageRequest(Body):
     def job(self) -> ImageJob:
         width, height = parse(self.size) or (None, None)
         return ImageJob(
-            model=self.model,
             prompt=self.prompt,
             n=self.n,
             width=width,
@@ -86,8 +85,8 @@ class ImageRequest(Body):
 async def generate(request: Request, caller: CallerDep, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Pictures for a prompt, as URLs or base64; as events, each when it is there, with `stream`."""
     asked = await read_json(request, ImageRequest, limit=services.settings.max_body)
-    job = with_quality(asked.job(), asked.quality, request)
-    opening = pipeline.open(job, caller)
+    ask = ask_of(request, caller, asked.model, quality=asked.quality)
+    opening = pipeline.open(ask, asked.job())
     if asked.stream:
         return await streamed(request, opening, lambda run: _events(run, asked))
     form = asked.response_format or services.settings.image_response_format
@@ -185,7 +184,7 @@ def _looks(picture: Picture, asked: ImageRequest, run: Run) -> dict[str, Any]:
 
 def _usage(run: Run, images: int) -> dict[str, Any]:
     """Pictures are not made of tokens here: the output counts none, and `images` says how many there are."""
-    tokens = run.accepted.prompt_tokens
+    tokens = run.facts.prompt_tokens
     return {
         "input_tokens": tokens,
         "input_tokens_details": {"text_tokens": tokens, "image_tokens": 0},

@@ -3,18 +3,16 @@
 The third place, a suffix on the model's name, is for server/pipeline/modes.py, which knows the names.
 """
 
-from dataclasses import replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Request
 from pydantic import BeforeValidator
 
-from server.core import QUALITY_WORDS, ChatJob, ImageJob, Quality, SpeechJob, TranscriptionJob
+from server.api.context import record_of
+from server.core import QUALITY_WORDS, Ask, Caller, Quality
 from server.errors import InvalidRequest
 
 MOST_MILLISECONDS = 24 * 3600 * 1000
-
-J = TypeVar("J", ChatJob, TranscriptionJob, SpeechJob, ImageJob)
 
 
 def _mode(value: Any) -> Any:
@@ -30,29 +28,39 @@ QualityField = Annotated[Quality | None, BeforeValidator(_mode)]
 """The type of a body's or a form's `quality`."""
 
 
-def with_quality(job: J, body: Quality | None, request: Request) -> J:
-    """The job with what the request says of its quality. Raises InvalidRequest for headers that say nothing known."""
-    return replace(job, quality=body or _header_mode(request), budget=_budget(request))
+def ask_of(request: Request, caller: Caller, model: str, *, quality: Quality | None, streamed: bool = False) -> Ask:
+    """What the request says beside its job. quality: the body's, which wins over the header's.
+
+    Raises InvalidRequest for headers that say nothing known.
+    """
+    return Ask(
+        caller=caller,
+        model=model,
+        quality=quality or _header_mode(request),
+        budget=_budget(request),
+        streamed=streamed,
+        id=record_of(request.scope).id,
+    )
 
 
 def _header_mode(request: Request) -> Quality | None:
-    told = request.headers.get("x-quality", "").strip()
-    if not told:
+    value = request.headers.get("x-quality", "").strip()
+    if not value:
         return None
-    mode = Quality.of(told)
+    mode = Quality.of(value)
     if mode is None:
-        raise InvalidRequest(f"Invalid X-Quality: '{told[:40]}'. Expected {QUALITY_WORDS}.", param="quality")
+        raise InvalidRequest(f"Invalid X-Quality: '{value[:40]}'. Expected {QUALITY_WORDS}.", param="quality")
     return mode
 
 
 def _budget(request: Request) -> float | None:
     """Seconds, from the header's milliseconds."""
-    told = request.headers.get("x-quality-budget-ms", "").strip()
-    if not told:
+    value = request.headers.get("x-quality-budget-ms", "").strip()
+    if not value:
         return None
-    if not (told.isascii() and told.isdecimal() and len(told) <= 9 and 0 < int(told) <= MOST_MILLISECONDS):
+    if not (value.isascii() and value.isdecimal() and len(value) <= 9 and 0 < int(value) <= MOST_MILLISECONDS):
         raise InvalidRequest(
             f"Invalid X-Quality-Budget-Ms: expected milliseconds, 1 to {MOST_MILLISECONDS}.",
             param="x-quality-budget-ms",
         )
-    return int(told) / 1000
+    return int(value) / 1000

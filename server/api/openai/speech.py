@@ -18,7 +18,7 @@ from server.api.deps import CallerDep, PipelineDep, ServicesDep, SettingsDep
 from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
 from server.api.openai.models import visible
-from server.api.openai.quality import QualityField, with_quality
+from server.api.openai.quality import QualityField, ask_of
 from server.api.opening import streamed
 from server.api.sse import RunResponse, frame
 from server.api.validation import Body
@@ -61,7 +61,6 @@ class SpeechRequest(Body):
 
     def job(self) -> SpeechJob:
         return SpeechJob(
-            model=self.model,
             text=self.input,
             voice=self.voice if isinstance(self.voice, str) else self.voice.id,
             speed=self.speed,
@@ -73,8 +72,8 @@ class SpeechRequest(Body):
 async def speak(request: Request, caller: CallerDep, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """Audio as it is spoken: a chunked body, or server-sent events."""
     body = await read_json(request, SpeechRequest, limit=settings.max_body)
-    job = with_quality(body.job(), body.quality, request)
-    opening = pipeline.open(job, caller)
+    ask = ask_of(request, caller, body.model, quality=body.quality)
+    opening = pipeline.open(ask, body.job())
     if body.stream_format == "sse":
         return await streamed(request, opening, _frames)
     run = await while_connected(request, opening)

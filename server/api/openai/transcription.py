@@ -18,7 +18,7 @@ from server.api.deps import CallerDep, PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
 from server.api.openai.languages import code_of
-from server.api.openai.quality import QualityField, with_quality
+from server.api.openai.quality import QualityField, ask_of
 from server.api.openai.transcripts import Transcript
 from server.api.opening import streamed
 from server.api.sse import frame
@@ -61,7 +61,6 @@ class TranscriptionForm(Body):
             )
         upload = form.file()
         return TranscriptionJob(
-            model=self.model,
             audio=upload.data,
             filename=upload.filename or "audio",
             language=code_of(self.language) if self.language else None,
@@ -89,8 +88,9 @@ async def _answer(
 ) -> Response:
     form = await read_form(request, file_limit=settings.max_upload)
     fields = form.parse(TranscriptionForm, arrays=("timestamp_granularities", "include"))
-    job = with_quality(fields.job(form, translate=translate), fields.quality, request)
-    opening = pipeline.open(job, caller)
+    job = fields.job(form, translate=translate)
+    ask = ask_of(request, caller, fields.model, quality=fields.quality)
+    opening = pipeline.open(ask, job)
     if fields.stream:
         return await streamed(request, opening, _frames)
     async with await while_connected(request, opening) as run:

@@ -17,7 +17,7 @@ from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 from transformers.utils import logging as transformers_logging
 
-from server.core import Accepted, Event, ImageJob, Job, Picture, Usage
+from server.core import Event, Facts, ImageJob, Job, Picture, Usage
 from server.engines.diffusers.denoising import Step, decoded
 from server.engines.diffusers.form import Form
 from server.engines.diffusers.load import DiffusersOptions, load
@@ -85,15 +85,14 @@ class DiffusersHandler:
         # A pipeline keeps the state of its one run in itself: a single thread is the lock and the queue at once.
         self._painter = ThreadPoolExecutor(1, thread_name_prefix="painter")
 
-    def handle(self, job: Job) -> Iterator[Event | None]:
-        """Previews and pictures of an ImageJob. Closing the iterator stops the loop at the end of its step."""
+    def read(self, job: Job) -> "DiffusersReading":
         order = self._order(job)
-        tokens = self._prompt_tokens(order.job.prompt)
-        yield Accepted(prompt_tokens=tokens)
+        return DiffusersReading(self, order, Facts(prompt_tokens=self._prompt_tokens(order.job.prompt)))
+
+    def draw(self, order: Order) -> Iterator[Picture | None]:
+        """Previews and pictures. Closing the iterator stops the loop at the end of its step."""
         for first in range(0, order.job.n, self._options.max_batch):
             yield from self._batch(order, range(first, min(first + self._options.max_batch, order.job.n)))
-        details = {"steps": order.steps, "seed": order.seed, "size": image_sizes.name(order.target)}
-        yield Usage(prompt_tokens=tokens, images=order.job.n, details=details)
 
     # ------------------------------------------------------------ before the work
 
@@ -261,6 +260,25 @@ class DiffusersHandler:
         image = resized(image, order.target, resample)
         data = encoded(image, order.job.format, order.job.compression)
         return Picture(index, data, image.width, image.height, partial, order.seed_of(index), score)
+
+
+class DiffusersReading:
+    """An ImageJob that has been read."""
+
+    def __init__(self, handler: DiffusersHandler, order: Order, facts: Facts) -> None:
+        self._handler = handler
+        self._order = order
+        self.facts = facts
+
+    def close(self) -> None:
+        pass
+
+    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - pictures have no limit here
+        """Previews and pictures, then Usage."""
+        order = self._order
+        yield from self._handler.draw(order)
+        details = {"steps": order.steps, "seed": order.seed, "size": image_sizes.name(order.target)}
+        yield Usage(prompt_tokens=self.facts.prompt_tokens, images=order.job.n, details=details)
 
 
 def _broke(error: Exception) -> EngineFailed:

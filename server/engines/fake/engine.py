@@ -1,36 +1,25 @@
 """Engines without models, for tests of the whole API and for benchmarks of the front end.
 
 A fake answers by a script (`script.py`), counts what runs and what was cut short, and fails on demand. Nothing
-sleeps unless it is told to `pause`: a test that wants a slow engine closes its `gate`.
+sleeps unless its options say `pause`: a test that wants a slow engine closes its `gate`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
-from server.core import Accepted, ChatJob, Event, Job, SpeechJob, Task, TranscriptionJob
+from server.core import ChatJob, Event, Facts, Job, SpeechJob, Task, TranscriptionJob
 from server.engines.base import Footprint
 from server.engines.fake.gate import Gate
-from server.engines.fake.script import FakeOptions, events_of, prompt_tokens
+from server.engines.fake.script import FakeOptions, events_of, facts_of, prompt_tokens
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
-
-
-class _Room:
-    """The tokens that an answer may have, which the pipeline may lower between `Accepted` and the work."""
-
-    def __init__(self, job: ChatJob, context: int) -> None:
-        left = max(context - prompt_tokens(job), 1)
-        self.tokens = left if job.max_tokens is None else min(job.max_tokens, left)
-
-    def lower(self, most: int) -> None:
-        self.tokens = min(self.tokens, most)
 
 
 class FakeEngine:
     """An Engine (server/engines/base.py) for any one task. `started`, `finished` and `cut_short` count its jobs.
 
-    script: events to answer the next jobs with, in place of those made up; for tasks other than chat.
+    script: what to answer the next jobs with, in place of what would be made up: Facts, then the events.
     """
 
     def __init__(self, task: Task, options: Mapping[str, Any] | None = None) -> None:
@@ -38,7 +27,7 @@ class FakeEngine:
         self.options = FakeOptions(**(options or {}))
         self.gate = Gate()
         self.jobs: list[Job] = []
-        self.script: list[Iterable[Event]] = []
+        self.script: list[Iterable[Facts | Event]] = []
         self.started = 0
         self.finished = 0
         self.cut_short = 0
@@ -74,7 +63,7 @@ class FakeEngine:
     def footprint(self) -> Footprint:
         return Footprint(self.options.host, {0: self.options.gpu}) if self._alive else Footprint()
 
-    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+    async def read(self, job: Job) -> "FakeReading":
         if not self._alive:
             raise EngineFailed
         self._check(job)
@@ -82,36 +71,25 @@ class FakeEngine:
         self.started += 1
         self._running += 1
         self._idle.clear()
-        whole = False
+        reading = FakeReading(self, job, iter(self.script.pop(0)) if self.script else None)
         try:
             if self.options.fail:
                 raise EngineFailed
-            events = iter(self.script.pop(0)) if self.script else events_of(job, self.options)
-            accepted = next(events)
-            assert isinstance(accepted, Accepted)
             await self.gate.through()
-            if isinstance(job, ChatJob):
-                room = _Room(job, self.options.context)
-                yield replace(accepted, room=room.tokens, limit=room.lower)
-                events = events_of(replace(job, max_tokens=room.tokens), self.options)
-                next(events)
-            else:
-                yield accepted
-            for number, event in enumerate(events):
-                await self.gate.through()
-                self._maybe_break(number)
-                if number == 1 and self.options.pause:
-                    await asyncio.sleep(self.options.pause)
-                yield event
-            whole = True
-        finally:
-            self._running -= 1
-            if whole:
-                self.finished += 1
-            else:
-                self.cut_short += 1
-            if self._running == 0:
-                self._idle.set()
+        except BaseException:
+            await reading.aclose()
+            raise
+        return reading
+
+    def ended(self, *, whole: bool) -> None:
+        """A reading of this engine is closed; whole: it ran to its end."""
+        self._running -= 1
+        if whole:
+            self.finished += 1
+        else:
+            self.cut_short += 1
+        if self._running == 0:
+            self._idle.set()
 
     def _check(self, job: Job) -> None:
         if job.task is not self._task:
@@ -127,11 +105,48 @@ class FakeEngine:
         if isinstance(job, SpeechJob) and self.options.voices and job.voice not in self.options.voices:
             raise InvalidRequest(f"Unknown voice. Voices: {', '.join(self.options.voices)}.", param="voice")
 
-    def _maybe_break(self, events: int) -> None:
-        """events: how many were yielded after `Accepted`."""
+    def break_at(self, events: int) -> None:
+        """Fail as the options say. events: how many the job has had."""
         if self.options.die_after is not None and events >= self.options.die_after:
             self._alive = False
         if not self._alive:
             raise EngineFailed
         if self.options.bug_after is not None and events >= self.options.bug_after:
             raise RuntimeError("a bug in the fake engine, /with/a/path")
+
+
+class FakeReading:
+    """script: the facts and the events, in place of those made up."""
+
+    def __init__(self, engine: FakeEngine, job: Job, script: Iterator[Facts | Event] | None) -> None:
+        self._engine = engine
+        self._job = job
+        self._script = script
+        self._closed = False
+        self._whole = False
+        facts = facts_of(job, engine.options) if script is None else next(script)
+        assert isinstance(facts, Facts)
+        self.facts = facts
+
+    async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
+        engine = self._engine
+        for number, event in enumerate(self._events(limit)):
+            await engine.gate.through()
+            engine.break_at(number)
+            if number == 1 and engine.options.pause:
+                await asyncio.sleep(engine.options.pause)
+            yield event
+        self._whole = True
+
+    def _events(self, limit: int | None) -> Iterator[Event]:
+        if self._script is not None:
+            return cast(Iterator[Event], self._script)
+        job, room = self._job, self.facts.room
+        if isinstance(job, ChatJob) and room is not None:
+            job = replace(job, max_tokens=room if limit is None else min(room, limit))
+        return events_of(job, self._engine.options)
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._engine.ended(whole=self._whole)

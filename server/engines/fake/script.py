@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.core import (
-    Accepted,
     AudioChunk,
     ChatJob,
     Event,
+    Facts,
     Finish,
     FinishReason,
     ImageJob,
@@ -37,16 +37,16 @@ class FakeOptions:
     echo: answer a chat with its last user message instead.
     replies: what a chat answers instead where its last user message holds the key; of a list, choice i gets entry i.
     tokens: repeat the answer up to this many tokens, for benchmarks.
-    reasoning: text told as reasoning before a chat's answer.
+    reasoning: text that comes as reasoning before a chat's answer.
     call: {"name", "arguments"} that a chat with tools ends in, unless the job forces another tool.
     context: the context length in tokens; longer prompts are refused.
     language, duration: of transcribed audio; duration in seconds.
     scores: of pictures whose job asks for it, one after the other, again and again; empty for none.
     voices: voice names that exist; empty for all.
     fail_start: `start` raises ModelUnavailable with this text.
-    refuse: jobs are refused with this text before `Accepted`, as a bad request.
-    fail: the engine reports EngineFailed before `Accepted`, and lives on.
-    die_after: the engine dies after this many events of a job (0: right after `Accepted`).
+    refuse: jobs are refused with this text before they are read, as a bad request.
+    fail: the engine reports EngineFailed before they are read, and lives on.
+    die_after: the engine dies after this many events of a job (0: as soon as it runs).
     bug_after: a programming error is raised after this many events of a job.
     pause: seconds that a job waits after its first event, as a model that works; the work costs no processor time.
     host, gpu: bytes it claims to hold once started.
@@ -73,8 +73,23 @@ class FakeOptions:
     gpu: int = 0
 
 
+def facts_of(job: Job, options: FakeOptions) -> Facts:
+    """What the engine says of a job that it has read."""
+    match job:
+        case ChatJob():
+            tokens = prompt_tokens(job)
+            left = max(options.context - tokens, 1)
+            return Facts(prompt_tokens=tokens, room=left if job.max_tokens is None else min(job.max_tokens, left))
+        case TranscriptionJob():
+            return Facts(audio_seconds=options.duration)
+        case SpeechJob():
+            return Facts()
+        case ImageJob():
+            return Facts(prompt_tokens=len(job.prompt.split()))
+
+
 def events_of(job: Job, options: FakeOptions) -> Iterator[Event]:
-    """The events of a job, `Accepted` and `Usage` included. The same job has the same events."""
+    """The events of a job, `Usage` included. The same job has the same events."""
     match job:
         case ChatJob():
             return _chat(job, options)
@@ -104,7 +119,6 @@ def prompt_tokens(job: ChatJob) -> int:
 
 def _chat(job: ChatJob, options: FakeOptions) -> Iterator[Event]:
     prompt = prompt_tokens(job)
-    yield Accepted(prompt_tokens=prompt)
     call = _call(job, options)
     if call is not None:
         arguments = _tokens(call[1])
@@ -172,7 +186,6 @@ def _logprobs(job: ChatJob, token: str) -> tuple[TokenLogprob, ...] | None:
 
 
 def _transcription(job: TranscriptionJob, options: FakeOptions) -> Iterator[Event]:
-    yield Accepted(audio_seconds=options.duration)
     yield TranscriptInfo("en" if job.translate else job.language or options.language, 0.99, options.duration)
     sentences = [f"{sentence}." for part in options.text.split(".") if (sentence := part.strip())]
     length = options.duration / max(len(sentences), 1)
@@ -202,14 +215,12 @@ def _transcription(job: TranscriptionJob, options: FakeOptions) -> Iterator[Even
 
 def _speech(job: SpeechJob) -> Iterator[Event]:
     """Not audio: each chunk is a word of the text, so that a test can tell what was sent when."""
-    yield Accepted()
     for token in _tokens(job.text):
         yield AudioChunk(token.encode(), len(token))
     yield Usage(characters=len(job.text))
 
 
 def _images(job: ImageJob, options: FakeOptions) -> Iterator[Event]:
-    yield Accepted(prompt_tokens=len(job.prompt.split()))
     width, height = job.width or 64, job.height or 64
     seed = job.seed or 0
     for index in range(job.n):

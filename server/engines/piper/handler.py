@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from piper.config import PhonemeType, PiperConfig, SynthesisConfig
 from piper.voice import PiperVoice
 
-from server.core import Accepted, AudioChunk, Event, Job, SpeechJob, Usage
+from server.core import AudioChunk, Event, Facts, Job, SpeechJob, Usage
 from server.engines.piper.text import LONGEST, OPENING, is_speakable, pieces, spoken_text
 from server.engines.piper.voices import resolve
 from server.english.spoken import spoken_english
@@ -89,12 +89,8 @@ class PiperHandler:
         self._names = {voice: speaker.names for voice, speaker in speakers.items()}
         self._pause = sentence_pause
 
-    def handle(self, job: Job) -> Iterator[Event | None]:
-        """Accepted, then AudioChunks, then Usage. Raises InvalidRequest for an unknown voice or a blank text.
-
-        Usage counts the characters of the text as sent; `details` tell the voice, the phonemes it read and the
-        seconds of audio it made.
-        """
+    def read(self, job: Job) -> "PiperReading":
+        """Raises InvalidRequest for an unknown voice or a blank text."""
         if not isinstance(job, SpeechJob):
             raise TypeError(f"not a speech job: {type(job).__name__}")
         asked = resolve(job.voice, self._names)
@@ -104,9 +100,33 @@ class PiperHandler:
         text = spoken_text(spoken_english(job.text) if speaker.english else job.text)
         if not text:
             raise InvalidRequest("The input has nothing in it to speak.", param="input")
-        yield Accepted()
+        return PiperReading(job, voice, speaker, text, self._pause)
+
+
+class PiperReading:
+    """A SpeechJob that has been read. text: as it is said, numbers written out; pause: seconds between sentences."""
+
+    facts = Facts()
+
+    def __init__(self, job: SpeechJob, voice: str, speaker: Speaker, text: str, pause: float) -> None:
+        self._job = job
+        self._voice = voice
+        self._speaker = speaker
+        self._text = text
+        self._pause = pause
+
+    def close(self) -> None:
+        pass
+
+    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - speech has no limit here
+        """AudioChunks, then Usage.
+
+        Usage counts the characters of the text as sent; `details` tell the voice, the phonemes it read and the
+        seconds of audio it made.
+        """
+        job, speaker = self._job, self._speaker
         rate = speaker.voice.config.sample_rate
-        sentences = [sentence for sentence in speaker.voice.phonemize(text) if is_speakable(sentence)]
+        sentences = [sentence for sentence in speaker.voice.phonemize(self._text) if is_speakable(sentence)]
         total = sum(map(len, sentences))
         phonemes = samples = told = 0
         with AudioEncoder(job.format, rate) as encoder:
@@ -123,7 +143,7 @@ class PiperHandler:
             yield AudioChunk(encoder.finish(), len(job.text) - told)
         yield Usage(
             characters=len(job.text),
-            details={"voice": voice, "phonemes": phonemes, "seconds": round(samples / rate, 3)},
+            details={"voice": self._voice, "phonemes": phonemes, "seconds": round(samples / rate, 3)},
         )
 
     def _spoken(

@@ -4,13 +4,11 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import AsyncGenerator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from server.core import Accepted, ChatJob, Event, Job, Usage
+from server.core import ChatJob, Job
 from server.engines.base import Footprint, PrefixCache
 from server.engines.devices import footprint
 from server.engines.vllm import (
@@ -33,6 +31,7 @@ from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 if TYPE_CHECKING:
     from server.engines.vllm.output import Choice
     from server.engines.vllm.prompt import Prompt
+    from server.engines.vllm.reading import VllmReading
     from server.engines.vllm.stats import SchedulerCounts
 
 log = logging.getLogger(__name__)
@@ -192,70 +191,33 @@ class VllmEngine:
 
     # ------------------------------------------------------------ jobs
 
-    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+    async def read(self, job: Job) -> "VllmReading":
         if not isinstance(job, ChatJob):
             raise InvalidRequest("This model does chat only.", param="model")
         if not self.alive:
             raise EngineFailed
-        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+        from vllm.v1.engine.exceptions import EngineDeadError
 
         from server.engines.vllm import prompt as prompts
         from server.engines.vllm import refusals, releases
+        from server.engines.vllm.reading import VllmReading
 
         llm = self._llm
         prompt = await prompts.render(job, self._renderer, self._defaults, pictures=self._options.images)
         choices, reasoning = self._choices(job, prompt)
-        sampling = prompt.sampling
         param = "response_format" if job.output_schema is not None else "tools" if job.tools else None
         try:
             # add_request would find the same, but only once there is work: a bad schema must be refused before.
-            llm.input_processor._validate_params(sampling, await llm.get_supported_tasks())
+            llm.input_processor._validate_params(prompt.sampling, await llm.get_supported_tasks())
         except releases.REFUSALS as error:
             # What is left to be wrong here is the grammar: everything else was checked when it was rendered.
-            schema = sampling.structured_outputs.json if sampling.structured_outputs else None
-            raise refusals.of_grammar(error, schema, param) from None
+            form = prompt.sampling.structured_outputs
+            raise refusals.of_grammar(error, None if form is None else form.json, param) from None
         except EngineDeadError:
             raise EngineFailed from None
-        yield Accepted(prompt_tokens=prompt.tokens, room=sampling.max_tokens, limit=partial(prompts.lower, sampling))
-
-        generated = 0
-        cached: int | None = None
-        finished = False
-        queue = None
-        try:
-            adapter = {} if job.adapter is None else {"lora_request": self._adapters[job.adapter]}
-            queue = await llm.add_request(f"chat-{next(self._ids)}", prompt.input, sampling, **reasoning, **adapter)
-            while not finished:
-                # Without an await where something is ready: under load this spares a task switch a token.
-                output = queue.get_nowait() or await queue.get()
-                finished = output.finished
-                if cached is None:
-                    # The first answer's. The others find what it has just read; the prompt is counted once, with it.
-                    cached = output.num_cached_tokens
-                for piece in output.outputs:
-                    if piece.finish_reason == "error" and sampling.structured_outputs is not None:
-                        # llguidance gave up on what passed as a grammar: too many states, or no end to it.
-                        raise InvalidRequest(
-                            "No answer can be kept to this JSON Schema: it is too large, or nothing satisfies it.",
-                            param=param,
-                        )
-                    generated += len(piece.token_ids)
-                    for event in choices[piece.index].feed(piece):
-                        yield event
-            yield Usage(
-                prompt_tokens=prompt.tokens,
-                completion_tokens=generated,
-                cached_tokens=cached or 0,
-                reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
-            )
-        except (EngineDeadError, EngineGenerateError):
-            raise EngineFailed from None
-        finally:
-            if queue is not None:
-                if not finished and not llm.errored:
-                    with anyio.CancelScope(shield=True):
-                        await llm.abort(queue.request_id, internal=True)
-                queue.close()
+        if job.adapter is not None:
+            reasoning["lora_request"] = self._adapters[job.adapter]
+        return VllmReading(llm, f"chat-{next(self._ids)}", prompt, choices, reasoning, form=param)
 
     def _choices(self, job: ChatJob, prompt: "Prompt") -> tuple[list["Choice"], dict[str, Any]]:
         """A follower for each of the n answers, and what vLLM's core must know about reasoning."""

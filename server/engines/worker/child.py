@@ -9,15 +9,17 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from server.core import Job
 from server.engines import cause
-from server.engines.base import Handler
+from server.engines.base import BlockingReading, Handler
 from server.engines.parent import die_with_parent
 from server.engines.worker import frames
 from server.errors import EngineFailed, ModelUnavailable, SageholdError
@@ -26,21 +28,37 @@ from server.offline import go_offline
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False)
+class _Place:
+    """A job in the child. busy: a thread reads or runs it; it is neither before its turn nor between the two."""
+
+    number: int
+    job: Job
+    reading: BlockingReading | None = None
+    busy: bool = False
+    cancelled: bool = False
+
+
 class _Child:
-    """The child's loop: the main thread reads messages, a small pool works on jobs."""
+    """The child's loop: the main thread reads messages, a small pool works on jobs.
+
+    Invariant: at most `concurrency` jobs have been read and have not ended, since each may hold what it has decoded;
+    the others wait in `_queue`. A job ends in the thread that works on it, or, where none does, in the pool.
+    """
 
     def __init__(self, connection: socket.socket, name: str) -> None:
         self._connection = connection
         self._name = name
-        self._lock = threading.Lock()
-        self._cancelled: set[int] = set()
-        self._open: set[int] = set()
+        self._sending = threading.Lock()
+        self._changing = threading.Lock()
+        self._places: dict[int, _Place] = {}
+        self._queue: deque[_Place] = deque()
 
     def serve(self) -> None:
         """Load, then work until the parent closes the socket."""
         _, factory, options, concurrency = frames.receive_blocking(self._connection)
         try:
-            handler = self._load(factory, options)
+            self._handler = self._load(factory, options)
         except SageholdError as error:
             self._send(("failed", error))
             return
@@ -51,49 +69,121 @@ class _Child:
             self._send(("failed", ModelUnavailable(f"The model could not be loaded: {reason}")))
             return
         self._send(("ready",))
-        pool = ThreadPoolExecutor(concurrency, thread_name_prefix="job")
+        self._free = concurrency
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="job")
         while True:
             match frames.receive_blocking(self._connection):
-                case ("job", number, job):
-                    with self._lock:
-                        self._open.add(number)
-                    pool.submit(self._work, handler, number, job)
+                case ("read", number, job):
+                    self._enter(_Place(number, job))
+                case ("run", number, limit):
+                    self._begin(self._run, number, limit)
                 case ("cancel", number):
-                    with self._lock:
-                        if number in self._open:
-                            self._cancelled.add(number)
+                    self._cancel(number)
 
     def _load(self, factory: str, options: Mapping[str, Any]) -> Handler:
         module, _, function = factory.partition(":")
         handler: Handler = getattr(import_module(module), function)(options)
         return handler
 
-    def _work(self, handler: Handler, number: int, job: Job) -> None:
-        ending: tuple[Any, ...] = ("end", number)
+    # ------------------------------------------------------------ whose turn it is
+
+    def _enter(self, place: _Place) -> None:
+        with self._changing:
+            self._places[place.number] = place
+            self._queue.append(place)
+            self._advance()
+
+    def _advance(self) -> None:
+        """Let those read whose turn it is; under the lock."""
+        while self._free and self._queue:
+            self._free -= 1
+            place = self._queue.popleft()
+            place.busy = True
+            self._pool.submit(self._read, place)
+
+    def _begin(self, work: Callable[..., None], number: int, *arguments: Any) -> None:
+        with self._changing:
+            place = self._places.get(number)
+            if place is not None and not place.busy:
+                place.busy = True
+                self._pool.submit(work, place, *arguments)
+
+    def _cancel(self, number: int) -> None:
+        with self._changing:
+            place = self._places.get(number)
+            if place is None:
+                return
+            place.cancelled = True
+            waiting = place in self._queue
+            if waiting:
+                self._queue.remove(place)
+                del self._places[number]
+        if waiting:
+            self._send(("end", number))
+        else:
+            self._begin(self._forget, number)
+
+    def _end(self, place: _Place, ending: tuple[Any, ...]) -> None:
+        with self._changing:
+            del self._places[place.number]
+            self._free += 1
+            self._advance()
+        self._send(ending)
+
+    # ------------------------------------------------------------ in the pool's threads
+
+    def _read(self, place: _Place) -> None:
+        failure = self._caught(place, self._reading)
+        with self._changing:
+            idle = failure is None and not place.cancelled
+            place.busy = not idle
+        if idle:
+            assert place.reading is not None
+            self._send(("facts", place.number, place.reading.facts))
+        elif failure is not None:
+            self._end(place, failure)
+        else:
+            self._forget(place)
+
+    def _reading(self, place: _Place) -> None:
+        if not place.cancelled:
+            place.reading = self._handler.read(place.job)
+
+    def _run(self, place: _Place, limit: int | None) -> None:
+        failure = self._caught(place, self._events, limit)
+        self._end(place, self._closed(place) or failure or ("end", place.number))
+
+    def _events(self, place: _Place, limit: int | None) -> None:
+        assert place.reading is not None
+        events = place.reading.run(limit)
+        for event in events:
+            if place.cancelled:
+                # A generator's close runs its clean-up now rather than whenever it is collected.
+                getattr(events, "close", lambda: None)()
+                return
+            if event is not None:
+                self._send(("event", place.number, event))
+
+    def _forget(self, place: _Place) -> None:
+        self._end(place, self._closed(place) or ("end", place.number))
+
+    def _closed(self, place: _Place) -> tuple[Any, ...] | None:
+        return self._caught(place, lambda place: place.reading and place.reading.close())
+
+    def _caught(self, place: _Place, work: Callable[..., Any], *arguments: Any) -> tuple[Any, ...] | None:
+        """Do it; the message that says how it failed, or None."""
         try:
-            if number not in self._cancelled:
-                events = handler.handle(job)
-                for event in events:
-                    if number in self._cancelled:
-                        # A generator's close runs its clean-up now rather than whenever it is collected.
-                        getattr(events, "close", lambda: None)()
-                        break
-                    if event is not None:
-                        self._send(("event", number, event))
+            work(place, *arguments)
         except SageholdError as error:
-            ending = ("error", number, error)
+            return ("error", place.number, error)
         except Exception:
             log.exception("%s failed on a job", self._name)
-            ending = ("error", number, EngineFailed())
-        finally:
-            with self._lock:
-                self._open.discard(number)
-                self._cancelled.discard(number)
-            self._send(ending)
+            return ("error", place.number, EngineFailed())
+        return None
 
     def _send(self, message: tuple[Any, ...]) -> None:
         data = frames.encode(message)
-        with self._lock:
+        with self._sending:
             self._connection.sendall(data)
 
 

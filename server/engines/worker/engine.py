@@ -1,9 +1,14 @@
 """A model in a process of its own: the engine that the front end sees. `child.py` is the loop that the child runs.
 
 The end of a process is the only way to be sure that its memory came back, and a fault in it must not take the
-front end along. Protocol, parent to child: ("load", factory, options), ("job", id, job), ("cancel", id); child to
-parent: ("ready",), ("failed", error), ("event", id, event), ("end", id), ("error", id, error). When either end
-closes the socket, the other is done: the child exits, the parent fails the jobs in flight.
+front end along.
+
+    parent to child  ("load", factory, options, concurrency)  ("read", id, job)  ("run", id, limit)  ("cancel", id)
+    child to parent  ("ready",)  ("failed", error)  ("facts", id, facts)  ("event", id, event)  ("end", id)
+                     ("error", id, error)
+
+Every job ends by one `end` or `error`, cancelled ones too. When either end closes the socket, the other is done: the
+child exits, the parent fails the jobs in flight.
 """
 
 import asyncio
@@ -16,7 +21,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from server.core import Event, Job
+from server.core import Event, Facts, Job
 from server.engines.base import Footprint
 from server.engines.devices import footprint
 from server.engines.openmp import patience
@@ -24,6 +29,9 @@ from server.engines.worker import frames
 from server.errors import EngineFailed, ModelUnavailable, SageholdError
 
 log = logging.getLogger(__name__)
+
+Message = Event | Facts | SageholdError | None
+"""What the child says of a job; None at its end."""
 
 STOP_GRACE = 5.0
 """Seconds a worker gets to leave by itself before it is killed."""
@@ -54,7 +62,7 @@ class WorkerEngine:
         self._writer: asyncio.StreamWriter | None = None
         self._pump: asyncio.Task[None] | None = None
         self._loaded: asyncio.Future[None] | None = None
-        self._jobs: dict[int, asyncio.Queue[Event | SageholdError | None]] = {}
+        self._jobs: dict[int, asyncio.Queue[Message]] = {}
         self._ids = itertools.count(1)
         self._alive = False
 
@@ -109,7 +117,7 @@ class WorkerEngine:
 
     @property
     def running(self) -> int:
-        """Jobs that the child has not told the end of, cancelled ones included until they have really stopped."""
+        """Jobs whose end the child has not reported, cancelled ones included until they have really stopped."""
         return len(self._jobs)
 
     @property
@@ -126,23 +134,24 @@ class WorkerEngine:
 
     # ------------------------------------------------------------ jobs
 
-    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+    async def read(self, job: Job) -> "WorkerReading":
         if not self._alive:
             raise EngineFailed
         number = next(self._ids)
-        queue = self._jobs[number] = asyncio.Queue()
-        self._send(("job", number, job))
-        ended = False
+        messages = self._jobs[number] = asyncio.Queue()
+        reading = WorkerReading(self, number, messages)
+        self._send(("read", number, job))
         try:
-            while (item := await queue.get()) is not None:
-                if isinstance(item, SageholdError):
-                    ended = True
-                    raise item
-                yield item
-            ended = True
-        finally:
-            if not ended and self._alive:
-                self._send(("cancel", number))
+            await reading.read()
+        except BaseException:
+            await reading.aclose()
+            raise
+        return reading
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        """To the child, if it lives."""
+        if self._alive:
+            self._send(message)
 
     def _send(self, message: Any) -> None:
         assert self._writer is not None
@@ -172,12 +181,12 @@ class WorkerEngine:
                 queue.put_nowait(EngineFailed())
             self._jobs.clear()
 
-    def _deliver(self, message: tuple[Any, ...]) -> None:
+    def _deliver(self, received: tuple[Any, ...]) -> None:
         assert self._loaded is not None
-        match message:
-            case ("event", number, event):
+        match received:
+            case ("event" | "facts", number, message):
                 if number in self._jobs:
-                    self._jobs[number].put_nowait(event)
+                    self._jobs[number].put_nowait(message)
             case ("end", number):
                 if queue := self._jobs.pop(number, None):
                     queue.put_nowait(None)
@@ -189,6 +198,43 @@ class WorkerEngine:
                 self._loaded.set_result(None)
             case ("failed", error) if not self._loaded.done():
                 self._loaded.set_exception(error)
+
+
+class WorkerReading:
+    """A job that the child has read. What it has opened for the job stays open there until this is run or closed."""
+
+    facts: Facts
+
+    def __init__(self, engine: WorkerEngine, number: int, messages: "asyncio.Queue[Message]") -> None:
+        self._engine = engine
+        self._number = number
+        self._messages = messages
+        self._ended = False
+
+    async def read(self) -> None:
+        """Wait until the child has read the job. Raises InvalidRequest, EngineFailed."""
+        facts = await self._next()
+        assert isinstance(facts, Facts)
+        self.facts = facts
+
+    async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
+        self._engine.send(("run", self._number, limit))
+        while (event := await self._next()) is not None:
+            assert not isinstance(event, Facts)
+            yield event
+
+    async def aclose(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._engine.send(("cancel", self._number))
+
+    async def _next(self) -> Event | Facts | None:
+        message = await self._messages.get()
+        if message is None or isinstance(message, SageholdError):
+            self._ended = True
+        if isinstance(message, SageholdError):
+            raise message
+        return message
 
 
 def _ending(code: int) -> str:

@@ -8,34 +8,56 @@ from functools import partial
 
 from server.core import Event, ImageJob, Picture
 from server.media.image_encode import encoded
-from server.models.config.quality import CandidatesMode
 from server.pipeline.passes import Work
+from server.pipeline.plan import PlannedPass, Strategy
 from server.pipeline.strategies.likeness import decoded, medoid
 
 
-async def candidates(work: Work) -> AsyncGenerator[Event, None]:
-    """`Accepted` of the candidates, then the pictures that were asked for, then Usage of all passes.
+class Candidates(Strategy):
+    """Picture i is chosen of the candidates drawn with the seeds seed + i·k … seed + i·k + k-1, and keeps its
+    candidate's seed. There are no previews: until the choice nobody knows which picture will be sent.
 
-    Picture i is chosen of the candidates drawn with the seeds seed + i·k … seed + i·k + k-1 and keeps its candidate's
-    seed. There are no previews: until the choice nobody knows which picture will be sent.
+    each: candidates for each picture. redrawn: how the chosen are drawn over, but for where they start; None leaves
+    them as they are.
     """
-    job, mode = work.plan.job, work.plan.mode
-    assert isinstance(job, ImageJob)
-    assert isinstance(mode, CandidatesMode)
-    each = mode.candidates
-    # Drawn here rather than by the engine, so that both passes have it.
-    seed = secrets.randbits(32) if job.seed is None else job.seed
-    wanted = replace(job, n=each * job.n, seed=seed, format="png", partial_images=0, score=True)
-    async with work.opened("candidates", wanted) as opened:
-        yield opened.accepted
-        drawn = await _gathered(work, opened.events, each, job.n)
-    chosen = [await _best(work, some) for some in drawn]
-    sent = await work.unless_late(partial(_redrawn, work, wanted, chosen)) if _refines(work) else None
-    if sent is None:
-        sent = await asyncio.to_thread(_as_asked, job, chosen)
-    for index, (picture, candidate) in enumerate(zip(sent, chosen, strict=True)):
-        yield replace(picture, index=index, seed=candidate.seed)
-    yield work.usage
+
+    name = "candidates"
+
+    def __init__(self, job: ImageJob, each: int, redrawn: ImageJob | None) -> None:
+        self._job = job
+        self._each = each
+        self._redrawn = redrawn
+        self._candidates = PlannedPass("candidates", answers=each * job.n)
+        self._refine = PlannedPass("refine", answers=job.n, job=redrawn)
+        self.passes = (self._candidates,) if redrawn is None else (self._candidates, self._refine)
+
+    def first(self) -> ImageJob:
+        # The seed is drawn here rather than by the engine, so that both passes have it.
+        seed = secrets.randbits(32) if self._job.seed is None else self._job.seed
+        wanted = self._each * self._job.n
+        return replace(self._job, n=wanted, seed=seed, format="png", partial_images=0, score=True)
+
+    async def run(self, work: Work) -> AsyncGenerator[Event, None]:
+        async with work.first() as events:
+            drawn = await _gathered(work, events, self._each, self._job.n)
+        chosen = [await _best(work, some) for some in drawn]
+        sent = await work.unless_late(partial(self._drawn_over, work, chosen)) if self._redrawn else None
+        if sent is None:
+            sent = await asyncio.to_thread(_as_asked, self._job, chosen)
+        for index, (picture, candidate) in enumerate(zip(sent, chosen, strict=True)):
+            yield replace(picture, index=index, seed=candidate.seed)
+        yield work.usage
+
+    async def _drawn_over(self, work: Work, chosen: Sequence[Picture]) -> list[Picture]:
+        first = work.first_job
+        assert self._redrawn is not None
+        assert isinstance(first, ImageJob)
+        starts = tuple(picture.data for picture in chosen)
+        again = replace(self._redrawn, n=len(starts), seed=first.seed, starts=starts)
+        async with work.opened(self._refine, again) as events:
+            pictures = [event async for event in events if isinstance(event, Picture)]
+        work.note("drawn over")
+        return pictures
 
 
 async def _gathered(work: Work, events: AsyncIterator[Event], each: int, wanted: int) -> list[list[Picture]]:
@@ -64,22 +86,6 @@ async def _best(work: Work, some: Sequence[Picture]) -> Picture:
     if len(some) > 1:
         work.note("the candidate nearest to the others")
     return some[await asyncio.to_thread(medoid, [picture.data for picture in some])]
-
-
-def _refines(work: Work) -> bool:
-    return any(planned.name == "refine" for planned in work.plan.passes)
-
-
-async def _redrawn(work: Work, drawn: ImageJob, chosen: Sequence[Picture]) -> list[Picture]:
-    """The chosen candidates, drawn over. drawn: the job that made them."""
-    planned = next(planned.job for planned in work.plan.passes if planned.name == "refine")
-    assert isinstance(planned, ImageJob)
-    starts = tuple(picture.data for picture in chosen)
-    again = replace(planned, n=len(starts), seed=drawn.seed, starts=starts)
-    async with work.opened("refine", again) as opened:
-        pictures = [event async for event in opened.events if isinstance(event, Picture)]
-    work.note("drawn over")
-    return pictures
 
 
 def _as_asked(job: ImageJob, chosen: Sequence[Picture]) -> list[Picture]:

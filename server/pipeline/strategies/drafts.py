@@ -52,7 +52,7 @@ class Draft:
 
     @property
     def likelihood(self) -> float:
-        """Log-probability of the answer, in nats, made comparable between lengths; 0 where none was told.
+        """Log-probability of the answer, in nats, made comparable between lengths; 0 without any.
 
         Length penalty of Wu et al. 2016 (arXiv 1609.08144), equation 14. The sum alone favours the shortest answer,
         the mean a long and rambling one, whose later tokens follow from those before.
@@ -61,13 +61,13 @@ class Draft:
 
     def replay(self, *, logprobs: bool) -> list[ChatEvent]:
         """Its events as those of a single answer; what their tokens cost is counted already."""
-        told: list[ChatEvent] = []
+        events: list[ChatEvent] = []
         for event in self.events:
             if isinstance(event, TextDelta):
-                told.append(replace(event, index=0, tokens=0, logprobs=event.logprobs if logprobs else None))
+                events.append(replace(event, index=0, tokens=0, logprobs=event.logprobs if logprobs else None))
             else:
-                told.append(replace(event, index=0, tokens=0))
-        return told
+                events.append(replace(event, index=0, tokens=0))
+        return events
 
 
 async def gather(

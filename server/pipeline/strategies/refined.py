@@ -7,77 +7,119 @@ from functools import partial
 
 from server.core import ChatJob, Event
 from server.models.config.quality import RefinedMode
-from server.pipeline.auto import asks_for_a_number
 from server.pipeline.passes import Work
-from server.pipeline.plan import Strategy
+from server.pipeline.plan import PlannedPass, Strategy
+from server.pipeline.questions import asks_for_a_number
 from server.pipeline.strategies.drafts import Draft, agreed, gather, likeliest
 from server.pipeline.strategies.verdict import asking, judged
-from server.pipeline.strategies.words import CRITIQUE, REWRITE, followed
+from server.pipeline.strategies.words import CRITIQUE, INSTRUCTIONS, REWRITE, VERDICT, followed
 
 
-async def refined(work: Work) -> AsyncGenerator[Event, None]:
-    """`Accepted` of the drafts, then the best answer's events, then Usage of all passes."""
-    job, mode = work.plan.job, work.plan.mode
-    assert isinstance(job, ChatJob)
-    assert isinstance(mode, RefinedMode)
-    wanted = replace(job, n=mode.drafts, top_logprobs=job.top_logprobs or 0)
-    async with work.opened("drafts", wanted) as opened:
-        yield opened.accepted
-        drafts, all_of_them = await gather(opened.events, mode.drafts, lambda: work.left <= 0)
-    if not all_of_them:
-        work.note("the time budget was used up")
-    best = await _best(work, job, mode, drafts)
-    for event in best.replay(logprobs=job.top_logprobs is not None):
-        yield event
-    yield work.usage
+class Drafts(Strategy):
+    """Drafts in one batch, and the best of them: the one that most agree on, else the likeliest."""
 
+    name = "drafts"
 
-async def _best(work: Work, job: ChatJob, mode: RefinedMode, drafts: Sequence[Draft]) -> Draft:
-    vote = agreed(drafts, numeric=asks_for_a_number(job))
-    if vote is not None:
-        chosen, votes = vote
-        work.note(f"{votes} of {len(drafts)} drafts agree")
-        # One rewrite does not outweigh a majority.
-        if work.plan.strategy is Strategy.DRAFTS or 2 * votes > len(drafts):
-            return chosen
-        right = None
-    elif work.plan.strategy is Strategy.DRAFTS or not mode.judge:
+    def __init__(self, job: ChatJob, mode: RefinedMode) -> None:
+        self._job = job
+        self._mode = mode
+        self._drafts = PlannedPass("drafts", answers=mode.drafts)
+        self.passes = (self._drafts,)
+
+    def first(self) -> ChatJob:
+        return replace(self._job, n=self._mode.drafts, top_logprobs=self._job.top_logprobs or 0)
+
+    async def run(self, work: Work) -> AsyncGenerator[Event, None]:
+        async with work.first() as events:
+            drafts, all_of_them = await gather(events, self._mode.drafts, lambda: work.left <= 0)
+        if not all_of_them:
+            work.note("the time budget was used up")
+        best = await self._best(work, drafts)
+        for event in best.replay(logprobs=self._job.top_logprobs is not None):
+            yield event
+        yield work.usage
+
+    async def _best(self, work: Work, drafts: Sequence[Draft]) -> Draft:
+        agreement = self._agreed(work, drafts)
+        return self._likeliest(work, drafts) if agreement is None else agreement[0]
+
+    def _agreed(self, work: Work, drafts: Sequence[Draft]) -> tuple[Draft, int] | None:
+        """The draft that most agree on, and how many do."""
+        vote = agreed(drafts, numeric=asks_for_a_number(self._job))
+        if vote is not None:
+            work.note(f"{vote[1]} of {len(drafts)} drafts agree")
+        return vote
+
+    @staticmethod
+    def _likeliest(work: Work, drafts: Sequence[Draft]) -> Draft:
         work.note("the likeliest draft")
-        chosen, right = likeliest(drafts), None
-        if work.plan.strategy is Strategy.DRAFTS:
+        return likeliest(drafts)
+
+
+class Refined(Drafts):
+    """Drafts, the best of them criticised and written anew, and the rewrite kept if it is better.
+
+    reasoning_switch: the chat template's argument that turns reasoning off where a single word is asked for.
+    """
+
+    name = "refined"
+
+    def __init__(self, job: ChatJob, mode: RefinedMode, reasoning_switch: str | None = None) -> None:
+        super().__init__(job, mode)
+        self._switch = reasoning_switch
+        drafts, critique = mode.drafts, mode.critique_tokens
+        self._judge = PlannedPass("judge", drafts, drafts, reads=1, extra=INSTRUCTIONS, writes=VERDICT)
+        self._critique = PlannedPass("critique", reads=1, extra=INSTRUCTIONS, writes=critique)
+        self._rewrite = PlannedPass("rewrite", reads=1, extra=INSTRUCTIONS + critique)
+        self._compare = PlannedPass("compare", 2, 2, reads=1, extra=INSTRUCTIONS, writes=VERDICT)
+        self.passes = (
+            self._drafts,
+            *((self._judge,) if mode.judge else ()),
+            *((self._critique, self._rewrite, self._compare) if mode.rewrite else ()),
+        )
+
+    async def _best(self, work: Work, drafts: Sequence[Draft]) -> Draft:
+        vote = self._agreed(work, drafts)
+        right: float | None = None
+        if vote is not None:
+            chosen, votes = vote
+            # One rewrite does not outweigh a majority.
+            if 2 * votes > len(drafts):
+                return chosen
+        elif not self._mode.judge:
+            chosen = self._likeliest(work, drafts)
+        else:
+            texts = [draft.text for draft in drafts]
+            verdicts = await work.unless_late(partial(judged, work, self._judge, self._job, texts, self._switch))
+            if verdicts is None:
+                return likeliest(drafts)
+            # Both in nats: how sure the model is that it is right, and how probable the answer was as such.
+            scores = [_nats(verdict) + draft.likelihood for verdict, draft in zip(verdicts, drafts, strict=True)]
+            place = max(range(len(drafts)), key=lambda i: (not drafts[i].cut, scores[i]))
+            chosen, right = drafts[place], verdicts[place]
+            work.note("the draft judged best")
+        if not self._mode.rewrite:
             return chosen
-    else:
-        texts = [draft.text for draft in drafts]
-        verdicts = await work.unless_late(partial(judged, work, "judge", job, texts))
-        if verdicts is None:
-            return likeliest(drafts)
-        # Both in nats: how sure the model is that it is right, and how probable the answer was as such.
-        scores = [_nats(verdict) + draft.likelihood for verdict, draft in zip(verdicts, drafts, strict=True)]
-        place = max(range(len(drafts)), key=lambda i: (not drafts[i].cut, scores[i]))
-        chosen, right = drafts[place], verdicts[place]
-        work.note("the draft judged best")
-    if not mode.rewrite:
-        return chosen
-    return await work.unless_late(partial(_rewritten, work, job, mode, chosen, right)) or chosen
+        return await work.unless_late(partial(self._rewritten, work, chosen, right)) or chosen
 
-
-async def _rewritten(work: Work, job: ChatJob, mode: RefinedMode, draft: Draft, right: float | None) -> Draft | None:
-    """The rewrite, if a last comparison prefers it by the mode's margin. right: the draft's verdict, where known."""
-    said = followed(job.messages, draft.text, CRITIQUE)
-    async with work.opened("critique", asking(job, said, max_tokens=mode.critique_tokens)) as opened:
-        critique = (await gather(opened.events, 1))[0][0].text
-    said = followed(job.messages, draft.text, CRITIQUE, critique, REWRITE)
-    again = asking(job, said, max_tokens=job.max_tokens, stop=job.stop)
-    async with work.opened("rewrite", again) as opened:
-        rewrite = (await gather(opened.events, 1))[0][0]
-    if rewrite.cut or not rewrite.text.strip() or rewrite.text.strip() == draft.text.strip():
+    async def _rewritten(self, work: Work, draft: Draft, right: float | None) -> Draft | None:
+        """The rewrite, if a last comparison prefers it by the mode's margin. right: the draft's verdict."""
+        job, mode = self._job, self._mode
+        said = followed(job.messages, draft.text, CRITIQUE)
+        async with work.opened(self._critique, asking(job, said, max_tokens=mode.critique_tokens)) as events:
+            critique = (await gather(events, 1))[0][0].text
+        said = followed(job.messages, draft.text, CRITIQUE, critique, REWRITE)
+        again = asking(job, said, max_tokens=job.max_tokens, stop=job.stop)
+        async with work.opened(self._rewrite, again) as events:
+            rewrite = (await gather(events, 1))[0][0]
+        if rewrite.cut or not rewrite.text.strip() or rewrite.text.strip() == draft.text.strip():
+            return None
+        texts = [rewrite.text] if right is not None else [rewrite.text, draft.text]
+        verdicts = await judged(work, self._compare, job, texts, self._switch)
+        if verdicts[0] > (verdicts[1] if right is None else right) + mode.margin:
+            work.note("rewritten")
+            return rewrite
         return None
-    texts = [rewrite.text] if right is not None else [rewrite.text, draft.text]
-    verdicts = await judged(work, "compare", job, texts)
-    if verdicts[0] > (verdicts[1] if right is None else right) + mode.margin:
-        work.note("rewritten")
-        return rewrite
-    return None
 
 
 def _nats(probability: float) -> float:

@@ -7,6 +7,7 @@ from functools import partial
 from server.core import Event, Segment, Span, TranscriptInfo, TranscriptionJob
 from server.models.config.quality import RelistenedMode
 from server.pipeline.passes import Work
+from server.pipeline.plan import PlannedPass, Strategy
 
 REPETITIVE = 2.4
 """Compression ratio above which a text goes round in circles; Whisper's own threshold (Radford et al. 2022)."""
@@ -15,7 +16,7 @@ LONGEST = 30.0
 """Seconds that unsure segments side by side may last, once slowed, to be heard as one: what Whisper hears at once."""
 
 CONTEXT = 800
-"""Characters of the text before a span that are told with it: about as much as Whisper reads."""
+"""Characters of the text before a span that go with it: about as much as Whisper reads."""
 
 
 @dataclass(slots=True)
@@ -34,44 +35,60 @@ class Again:
     whole: int = 0
 
 
-async def relistened(work: Work) -> AsyncGenerator[Event, None]:
-    """`Accepted` and TranscriptInfo of the first pass, the better segments in order of time, then Usage of both.
+class Relistened(Strategy):
+    """Segments before the first that is in doubt are sent as soon as they are heard."""
 
-    Segments before the first that is in doubt are told as soon as they are heard.
-    """
-    job, mode = work.plan.job, work.plan.mode
-    assert isinstance(job, TranscriptionJob)
-    assert isinstance(mode, RelistenedMode)
-    segments: list[Segment] = []
-    told = 0
-    info = TranscriptInfo(job.language or "", 0.0, 0.0)
-    async with work.opened("listen", job) as opened:
-        yield opened.accepted
-        async for event in opened.events:
-            if isinstance(event, TranscriptInfo):
-                info = event
-                yield event
-            elif isinstance(event, Segment):
-                segments.append(event)
-                if told == len(segments) - 1 and not _unsure(event, mode):
-                    told += 1
+    name = "relistened"
+
+    def __init__(self, job: TranscriptionJob, mode: RelistenedMode) -> None:
+        self._job = job
+        self._mode = mode
+        self._listen = PlannedPass("listen")
+        self._again = PlannedPass("listen again")
+        self.passes = (self._listen, self._again)
+
+    def first(self) -> TranscriptionJob:
+        return self._job
+
+    async def run(self, work: Work) -> AsyncGenerator[Event, None]:
+        job, mode = self._job, self._mode
+        segments: list[Segment] = []
+        sent = 0
+        info = TranscriptInfo(job.language or "", 0.0, 0.0)
+        async with work.first() as events:
+            async for event in events:
+                if isinstance(event, TranscriptInfo):
+                    info = event
                     yield event
-    doubts = doubtful(segments, mode)
-    heard = Again([[] for _ in doubts])
-    if doubts:
-        spans = tuple(_spans(doubts, segments, mode, info.duration))
-        again = replace(
-            job,
-            spans=spans,
-            language=info.language or None,
-            beam_size=mode.second_beam,
-            fallback=mode.fallback,
-            tempo=mode.tempo,
-        )
-        await work.unless_late(partial(_listen, work, again, heard))
-    for event in _better(work, segments, doubts, heard)[told:]:
-        yield event
-    yield work.usage
+                elif isinstance(event, Segment):
+                    segments.append(event)
+                    if sent == len(segments) - 1 and not _unsure(event, mode):
+                        sent += 1
+                        yield event
+        doubts = doubtful(segments, mode)
+        heard = Again([[] for _ in doubts])
+        if doubts:
+            again = replace(
+                job,
+                spans=tuple(_spans(doubts, segments, mode, info.duration)),
+                language=info.language or None,
+                beam_size=mode.second_beam,
+                fallback=mode.fallback,
+                tempo=mode.tempo,
+            )
+            await work.unless_late(partial(self._hear_again, work, again, heard))
+        for event in _better(work, segments, doubts, heard)[sent:]:
+            yield event
+        yield work.usage
+
+    async def _hear_again(self, work: Work, job: TranscriptionJob, heard: Again) -> None:
+        """The second pass; `heard` grows on the way, so that what is whole counts even if the time runs out."""
+        async with work.opened(self._again, job) as events:
+            async for event in events:
+                if isinstance(event, Segment) and event.span is not None:
+                    heard.segments[event.span].append(event)
+                    heard.whole = event.span
+        heard.whole = len(heard.segments)
 
 
 def doubtful(segments: Sequence[Segment], mode: RelistenedMode) -> list[Doubt]:
@@ -110,34 +127,24 @@ def _spans(
         yield Span(start, heard, context.strip())
 
 
-async def _listen(work: Work, job: TranscriptionJob, heard: Again) -> None:
-    """The second pass; `heard` grows on the way, so that what is whole counts even if the time runs out."""
-    async with work.opened("listen again", job) as opened:
-        async for event in opened.events:
-            if isinstance(event, Segment) and event.span is not None:
-                heard.segments[event.span].append(event)
-                heard.whole = event.span
-    heard.whole = len(heard.segments)
-
-
 def _better(work: Work, first: Sequence[Segment], doubts: Sequence[Doubt], heard: Again) -> list[Segment]:
     """The segments of the better hearing of each span, and those that nobody doubts, in order and numbered anew."""
-    told: list[Segment] = []
+    better: list[Segment] = []
     place = again = replaced = 0
     for number, doubt in enumerate(doubts):
-        told += first[place : doubt.first]
+        better += first[place : doubt.first]
         own, other = first[doubt.first : doubt.last + 1], heard.segments[number]
         again += len(own)
         if number < heard.whole and _prefers(other, own):
-            told += other
+            better += other
             replaced += len(own)
         else:
-            told += own
+            better += own
         place = doubt.last + 1
-    told += first[place:]
+    better += first[place:]
     if again:
         work.note(f"{again} of {len(first)} segments heard again, {replaced} replaced")
-    return [replace(segment, id=number, span=None) for number, segment in enumerate(told)]
+    return [replace(segment, id=number, span=None) for number, segment in enumerate(better)]
 
 
 def _prefers(other: Sequence[Segment], own: Sequence[Segment]) -> bool:

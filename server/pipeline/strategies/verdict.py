@@ -12,6 +12,7 @@ from dataclasses import replace
 from server.core import ChatJob, TextDelta, TokenLogprob
 from server.errors import SageholdError
 from server.pipeline.passes import Work
+from server.pipeline.plan import PlannedPass
 from server.pipeline.strategies.words import JUDGE, followed
 
 ALTERNATIVES = 20
@@ -30,7 +31,6 @@ def verdict_job(job: ChatJob, answer: str, switch: str | None = None) -> ChatJob
 def asking(job: ChatJob, messages: Sequence[Mapping[str, object]], **changes: object) -> ChatJob:
     """A pass of the server's own over the job: greedy, plain, and without what the client set for its answer."""
     plain = ChatJob(
-        model=job.model,
         adapter=job.adapter,
         messages=tuple(messages),
         temperature=0.0,
@@ -40,14 +40,17 @@ def asking(job: ChatJob, messages: Sequence[Mapping[str, object]], **changes: ob
     return replace(plain, **changes)  # type: ignore[arg-type] # the fields' own types
 
 
-async def judged(work: Work, name: str, job: ChatJob, answers: Sequence[str]) -> list[float]:
-    """The probability, 0–1, that each answer is right, by the model. All are asked about at once."""
+async def judged(
+    work: Work, planned: PlannedPass, job: ChatJob, answers: Sequence[str], switch: str | None = None
+) -> list[float]:
+    """The probability, 0–1, that each answer is right, by the model. All are asked about at once.
 
-    switch = getattr(work.plan.spec.quality, "reasoning_switch", None)
+    switch: as of `verdict_job`.
+    """
 
     async def one(answer: str) -> float:
-        async with work.opened(name, verdict_job(job, answer, switch)) as opened:
-            async for event in opened.events:
+        async with work.opened(planned, verdict_job(job, answer, switch)) as events:
+            async for event in events:
                 if isinstance(event, TextDelta) and event.logprobs:
                     return yes(event.logprobs[0])
         return 0.5
@@ -56,7 +59,7 @@ async def judged(work: Work, name: str, job: ChatJob, answers: Sequence[str]) ->
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(answer)) for answer in answers]
     except* SageholdError as failed:
-        # One failure ends the others, and is what the caller is told.
+        # One failure ends the others, and is what the caller gets.
         error: BaseException = failed
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
@@ -65,9 +68,9 @@ async def judged(work: Work, name: str, job: ChatJob, answers: Sequence[str]) ->
     raise error
 
 
-def yes(told: TokenLogprob) -> float:
+def yes(sampled: TokenLogprob) -> float:
     """P(yes) among yes and no. A word that is not among the alternatives counts as the least likely of them."""
-    entries = told.top or (told,)
+    entries = sampled.top or (sampled,)
     least = math.exp(min(entry.logprob for entry in entries))
     mass = dict.fromkeys(("yes", "no"), 0.0)
     for entry in entries:

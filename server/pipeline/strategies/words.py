@@ -1,9 +1,15 @@
-"""What a chat model is told in the passes of the server's own. Each is under modes.INSTRUCTIONS tokens."""
+"""What the server itself says to a chat model, in passes of its own."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Messages = tuple[Mapping[str, Any], ...]
+
+INSTRUCTIONS = 200
+"""Tokens that each of these texts has at most, by any tokenizer that knows English: plans count with it."""
+
+VERDICT = 1
+"""Tokens of a yes or no."""
 
 OK = "OK"
 """What the self-check answers where the draft is good."""

@@ -14,11 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from server.core import Accepted, ChatJob, Picture, Usage
+from server.core import ChatJob, Facts, Picture, Usage
 from server.engines.diffusers.denoising import Denoising, Step
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from server.media.image_encode import encoded, from_pixels, is_picture, resized
 from server.media.image_sizes import ImageSizes, Size, parse
+from tests.reading import handled
 from tests.tiny_drawing import job, load, pictures, pixels
 
 # ---------------------------------------------------------------- sizes
@@ -198,8 +199,8 @@ def handler(folder: Path) -> Any:
 
 
 def test_a_job_begins_accepted_and_ends_with_its_usage(handler: Any) -> None:
-    first, *middle, last = [event for event in handler.handle(job(n=2, seed=5)) if event is not None]
-    assert first == Accepted(prompt_tokens=11)  # nine letters and two marks
+    first, *middle, last = [event for event in handled(handler, job(n=2, seed=5)) if event is not None]
+    assert first == Facts(prompt_tokens=11)  # nine letters and two marks
     assert [(event.index, event.seed, event.partial, event.width, event.height) for event in middle] == [
         (0, 5, None, 32, 32),
         (1, 6, None, 32, 32),
@@ -269,19 +270,19 @@ def test_other_sizes_are_drawn_or_resampled(handler: Any, folder: Path) -> None:
     small, large = pictures(nearest, seed=1)[0], pictures(nearest, seed=1, width=64, height=64)[0]
     assert np.array_equal(pixels(large)[::2, ::2], pixels(small))
     with pytest.raises(InvalidRequest, match="32x32, 64x64"):
-        next(nearest.handle(job(width=48, height=48)))
+        next(handled(nearest, job(width=48, height=48)))
 
 
 @pytest.mark.parametrize(("fields", "param"), [({"steps": 1001}, "steps"), ({"width": 33, "height": 33}, "size")])
 def test_what_the_model_cannot_do_is_refused_before_the_work(handler: Any, fields: Any, param: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        next(handler.handle(job(**fields)))
+        next(handled(handler, job(**fields)))
     assert refused.value.param == param
 
 
 def test_a_chat_job_is_refused(handler: Any) -> None:
     with pytest.raises(InvalidRequest):
-        next(handler.handle(ChatJob(model="tiny", messages=())))
+        next(handled(handler, ChatJob(messages=())))
 
 
 def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -> None:
@@ -293,8 +294,8 @@ def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -
         taken.append(1)
         return take_step(*args, **kwargs)
 
-    events: Iterator[Any] = handler.handle(job(steps=1000))
-    assert isinstance(next(events), Accepted)
+    events: Iterator[Any] = handled(handler, job(steps=1000))
+    assert isinstance(next(events), Facts)
     scheduler.step = counted
     try:
         while not taken:
@@ -317,8 +318,8 @@ def test_a_job_that_waits_for_another_can_be_closed(handler: Any) -> None:
 
     occupied = handler._painter.submit(hold)
     assert held.wait(10)
-    events = handler.handle(job())
-    assert isinstance(next(events), Accepted)
+    events = handled(handler, job())
+    assert isinstance(next(events), Facts)
     assert next(events) is None
     events.close()
     assert not occupied.done()
@@ -338,7 +339,7 @@ def test_broken_arithmetic_is_an_error_not_a_black_picture(tiny: Any, tmp_path: 
     broken = load(tiny.build(tmp_path / "broken", broken=True))
     drawn = []
     with pytest.raises(EngineFailed):
-        drawn += list(broken.handle(job(partial_images=3)))
+        drawn += list(handled(broken, job(partial_images=3)))
     assert not [event for event in drawn if isinstance(event, Picture)]
 
 

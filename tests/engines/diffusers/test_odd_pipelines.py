@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from server.errors import EngineFailed, InvalidRequest, Overloaded
+from tests.reading import handled
 from tests.tiny_drawing import job, pictures
 
 
 def refused(handler: Any, **fields: Any) -> InvalidRequest:
-    """The error that comes before `Accepted`."""
+    """The error that comes before `Facts`."""
     with pytest.raises(InvalidRequest) as caught:
-        next(handler.handle(job(**fields)))
+        next(handled(handler, job(**fields)))
     return caught.value
 
 
@@ -138,7 +139,7 @@ class Breaking(Odd):
 
 
 def events(drawing: Any, **fields: Any) -> list[Any]:
-    return list(drawing.handle(job(**fields)))
+    return list(handled(drawing, job(**fields)))
 
 
 @pytest.mark.parametrize(("fields", "param"), [({"width": 65}, "size"), ({"steps": 2}, "steps"), ({}, None)])

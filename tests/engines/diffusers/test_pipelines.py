@@ -13,6 +13,7 @@ from PIL import Image
 
 from server.core import Picture
 from server.errors import InvalidRequest, ModelUnavailable
+from tests.reading import handled
 from tests.tiny_drawing import job, load, pictures, pixels
 
 
@@ -48,9 +49,9 @@ def handlers(folders: Mapping[str, Path]) -> Mapping[str, Any]:
 
 
 def refused(handler: Any, **fields: Any) -> InvalidRequest:
-    """The error that comes before `Accepted`."""
+    """The error that comes before `Facts`."""
     with pytest.raises(InvalidRequest) as caught:
-        next(handler.handle(job(**fields)))
+        next(handled(handler, job(**fields)))
     return caught.value
 
 
@@ -106,7 +107,7 @@ def test_every_kind_draws_by_few_steps_several_and_long_prompts(
     handlers: Mapping[str, Any], kind: str, fields: dict[str, Any]
 ) -> None:
     asked = job(**{"seed": 1, "steps": 1, **fields})
-    drawn = [event for event in handlers[kind].handle(asked) if isinstance(event, Picture)]
+    drawn = [event for event in handled(handlers[kind], asked) if isinstance(event, Picture)]
     assert len(drawn) == asked.n + asked.partial_images
     assert all(pixels(one).std() > 1 for one in drawn)
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from server.core import Accepted, Usage
+from server.core import Facts, Usage
 from server.errors import InvalidRequest
+from tests.reading import handled
 from tests.tiny_drawing import job, load, pictures, pixels
 
 
@@ -58,10 +59,10 @@ def test_each_picture_begins_from_its_own_start(handler: Any) -> None:
     starts = (start("red"), start("blue"))
     accepted, *drawn, usage = [
         event
-        for event in handler.handle(job(n=2, seed=3, starts=starts, strength=0.3, partial_images=3))
+        for event in handled(handler, job(n=2, seed=3, starts=starts, strength=0.3, partial_images=3))
         if event is not None
     ]
-    assert isinstance(accepted, Accepted)
+    assert isinstance(accepted, Facts)
     assert isinstance(usage, Usage)
     assert [(one.index, one.seed, one.partial) for one in drawn] == [(0, 3, None), (1, 4, None)]
     turned = pictures(handler, n=2, seed=3, starts=starts[::-1], strength=0.3)
@@ -134,7 +135,7 @@ def test_more_than_a_batch_is_drawn_in_turns(folder: Path) -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "L"])
 def test_a_start_of_other_channels_is_refused_before_the_work(handler: Any, mode: str) -> None:
     with pytest.raises(InvalidRequest, match="plain RGB") as refused:
-        next(handler.handle(job(starts=(start("red", mode=mode),))))
+        next(handled(handler, job(starts=(start("red", mode=mode),))))
     assert refused.value.param == "quality"
 
 

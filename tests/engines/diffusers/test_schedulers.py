@@ -9,6 +9,7 @@ import pytest
 
 from server.errors import InvalidRequest
 from server.models.config.quality import Scheduler
+from tests.reading import handled
 from tests.tiny_drawing import job, load, pictures, pixels
 
 NAMES: tuple[str, ...] = get_args(Scheduler)
@@ -45,7 +46,7 @@ def test_another_scheduler_draws_another_picture_and_is_gone_with_its_job(handle
 def test_one_that_is_no_other_of_its_kind_is_refused_before_the_work(handler: Any) -> None:
     for name in ("FlowMatchEulerDiscreteScheduler", "DiffusionPipeline", "NoScheduler"):
         with pytest.raises(InvalidRequest, match=f"{name}, can't draw for this model: its own is a DDIM") as refused:
-            next(handler.handle(job(scheduler=name)))
+            next(handled(handler, job(scheduler=name)))
         assert refused.value.param == "quality"
 
 
@@ -70,7 +71,7 @@ def test_a_multistep_scheduler_with_flow_sigmas_counts_as_flow() -> None:
 
 def test_a_scheduler_that_takes_fewer_steps_says_so(handler: Any) -> None:
     with pytest.raises(InvalidRequest, match="at most 50 steps") as refused:
-        next(handler.handle(job(scheduler="LCMScheduler", steps=51)))
+        next(handled(handler, job(scheduler="LCMScheduler", steps=51)))
     assert refused.value.param == "steps"
 
 

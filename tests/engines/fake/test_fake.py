@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from server.core import (
-    Accepted,
     AudioChunk,
     ChatJob,
     Event,
+    Facts,
     Finish,
     ImageJob,
     Job,
@@ -30,12 +30,13 @@ from server.core import (
 )
 from server.engines.fake.engine import FakeEngine
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
+from tests.reading import ran
 
 pytestmark = pytest.mark.anyio
 
 
 def chat(**fields: Any) -> ChatJob:
-    return ChatJob(model="m", messages=({"role": "user", "content": "say a few words"},), **fields)
+    return ChatJob(messages=({"role": "user", "content": "say a few words"},), **fields)
 
 
 async def started(task: Task, **options: Any) -> FakeEngine:
@@ -46,10 +47,10 @@ async def started(task: Task, **options: Any) -> FakeEngine:
 
 async def events(task: Task, job: Job, **options: Any) -> list[Event]:
     engine = await started(task, **options)
-    collected = [event async for event in engine.run(job)]
-    assert isinstance(collected[0], Accepted)
+    collected = [event async for event in ran(engine, job)]
+    assert isinstance(collected[0], Facts)
     assert isinstance(collected[-1], Usage)
-    assert not any(isinstance(event, Accepted | Usage) for event in collected[1:-1])
+    assert not any(isinstance(event, Facts | Usage) for event in collected[1:-1])
     assert (engine.started, engine.finished, engine.cut_short, engine.running) == (1, 1, 0, 0)
     return collected
 
@@ -57,7 +58,7 @@ async def events(task: Task, job: Job, **options: Any) -> list[Event]:
 async def test_a_chat_says_its_text_and_counts_it() -> None:
     told = await events(Task.CHAT, chat())
     assert "".join(event.text for event in told if isinstance(event, TextDelta)) == "Hello from the fake engine."
-    assert told[0] == Accepted(prompt_tokens=4, room=4092)
+    assert told[0] == Facts(prompt_tokens=4, room=4092)
     assert told[-2:] == [Finish(0, "stop"), Usage(prompt_tokens=4, completion_tokens=5)]
 
 
@@ -104,7 +105,7 @@ async def test_tokens_for_benchmarks() -> None:
 
 
 async def test_a_transcript_has_its_segments_and_words_in_order() -> None:
-    job = TranscriptionJob(model="m", audio=b"x", words=True)
+    job = TranscriptionJob(audio=b"x", words=True)
     told = await events(Task.TRANSCRIPTION, job, text="One two. Three.", duration=4.0)
     assert told[1] == TranscriptInfo("en", 0.99, 4.0)
     first, second = (event for event in told if isinstance(event, Segment))
@@ -114,14 +115,14 @@ async def test_a_transcript_has_its_segments_and_words_in_order() -> None:
 
 
 async def test_speech_is_the_text_in_pieces() -> None:
-    told = await events(Task.SPEECH, SpeechJob(model="m", text="One two."))
+    told = await events(Task.SPEECH, SpeechJob(text="One two."))
     assert b"".join(event.data for event in told if isinstance(event, AudioChunk)) == b"One two."
     assert told[-1] == Usage(characters=8)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 async def test_pictures_depend_on_the_seed_alone(kind: Any) -> None:
-    job = ImageJob(model="m", prompt="a cat", n=2, width=32, height=16, seed=7, partial_images=1, format=kind)
+    job = ImageJob(prompt="a cat", n=2, width=32, height=16, seed=7, partial_images=1, format=kind)
     pictures = [event for event in await events(Task.IMAGE, job) if isinstance(event, Picture)]
     assert [(picture.index, picture.partial, picture.seed) for picture in pictures] == [
         (0, 0, None),
@@ -147,7 +148,7 @@ async def test_pictures_depend_on_the_seed_alone(kind: Any) -> None:
 async def test_failures_before_accepted(options: dict[str, Any], error: type[Exception]) -> None:
     engine = await started(Task.CHAT, **options)
     with pytest.raises(error):
-        await anext(engine.run(chat()))
+        await anext(ran(engine, chat()))
     assert engine.running == 0
     assert engine.alive
 
@@ -159,7 +160,7 @@ async def test_a_start_that_fails() -> None:
 
 async def test_death_in_the_middle_takes_every_job_along() -> None:
     engine = await started(Task.CHAT)
-    streams: list[AsyncGenerator[Event, None]] = [engine.run(chat()) for _ in range(2)]
+    streams: list[AsyncGenerator[Event, None]] = [ran(engine, chat()) for _ in range(2)]
     for stream in streams:
         await anext(stream)
     engine.die()
@@ -168,12 +169,12 @@ async def test_death_in_the_middle_takes_every_job_along() -> None:
             await anext(stream)
     assert (engine.running, engine.cut_short, engine.alive) == (0, 2, False)
     with pytest.raises(EngineFailed):
-        await anext(engine.run(chat()))
+        await anext(ran(engine, chat()))
 
 
 async def test_dying_after_a_number_of_events() -> None:
     engine = await started(Task.CHAT, die_after=2)
-    stream = engine.run(chat())
+    stream = ran(engine, chat())
     told = [await anext(stream) for _ in range(3)]
     assert told[1:] == [TextDelta(0, "Hello", tokens=1), TextDelta(0, " from", tokens=1)]
     with pytest.raises(EngineFailed):
@@ -187,7 +188,7 @@ async def test_the_gate_holds_and_lets_pass() -> None:
     told: list[Event] = []
 
     async def collect() -> None:
-        async for event in engine.run(chat()):
+        async for event in ran(engine, chat()):
             told.append(event)  # noqa: PERF401 - watched while it grows
 
     task = asyncio.create_task(collect())
@@ -205,7 +206,7 @@ async def test_the_gate_holds_and_lets_pass() -> None:
 
 async def test_closing_a_job_counts_it_as_cut_short() -> None:
     engine = await started(Task.CHAT)
-    stream = engine.run(chat())
+    stream = ran(engine, chat())
     await anext(stream)
     await stream.aclose()
     await engine.until_idle()

@@ -13,10 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from piper.config import PhonemeType
 
-from server.core import Accepted, AudioChunk, Event, SpeechJob, TranscriptionJob, Usage
+from server.core import AudioChunk, Event, Facts, SpeechJob, TranscriptionJob, Usage
 from server.engines.piper.handler import PEAK, PiperHandler, Speaker, create
 from server.engines.piper.text import LONGEST
 from server.errors import InvalidRequest, ModelUnavailable
+from tests.reading import handled
 
 RATE = 24_000
 PER_PHONEME = 240
@@ -53,8 +54,8 @@ class FakeVoice:
 
 def spoken(handler: PiperHandler, text: str, **fields: Any) -> tuple[NDArray[np.int16], Usage]:
     """The samples of a pcm job and its usage, once the order of the events is checked."""
-    events = [event for event in handler.handle(SpeechJob(model="m", text=text, format="pcm", **fields)) if event]
-    assert events[0] == Accepted()
+    events = [event for event in handled(handler, SpeechJob(text=text, format="pcm", **fields)) if event]
+    assert events[0] == Facts()
     chunks = events[1:-1]
     usage = events[-1]
     assert isinstance(usage, Usage)
@@ -96,8 +97,8 @@ def test_the_level_is_even_whatever_the_voice_gives() -> None:
 
 def test_audio_of_a_sentence_leaves_before_the_next_is_said(handler: PiperHandler, voice: FakeVoice) -> None:
     sentences = ["This is the first of them", "This is the second of them", "This is the third"]
-    events = handler.handle(SpeechJob(model="m", text=". ".join(sentences), format="mp3"))
-    assert next(events) == Accepted()
+    events = handled(handler, SpeechJob(text=". ".join(sentences), format="mp3"))
+    assert next(events) == Facts()
     assert voice.said == []
     first = next(events)
     assert isinstance(first, AudioChunk)
@@ -198,10 +199,10 @@ def test_a_job_may_speak_with_another_voice_instead() -> None:
 def test_wrong_requests_are_refused_before_accepted(handler: PiperHandler) -> None:
     for voice, text, param in (("nobody", "Hi.", "voice"), ("alloy", " \n\x00", "input")):
         with pytest.raises(InvalidRequest) as caught:
-            next(iter(handler.handle(SpeechJob(model="m", text=text, voice=voice))))
+            next(iter(handled(handler, SpeechJob(text=text, voice=voice))))
         assert caught.value.param == param
     with pytest.raises(TypeError):
-        next(iter(handler.handle(TranscriptionJob(model="m", audio=b""))))
+        next(iter(handled(handler, TranscriptionJob(audio=b""))))
 
 
 @pytest.mark.parametrize("text", ["...", "—", "?!", ". . ."])
@@ -233,9 +234,9 @@ def test_jobs_at_the_same_time_do_not_mix() -> None:
 
 def test_events_are_complete_for_every_format(handler: PiperHandler) -> None:
     for kind in ("mp3", "opus", "aac", "flac", "wav", "pcm"):
-        job = SpeechJob(model="m", text="One. Two.", format=kind)
-        events: list[Event | None] = list(handler.handle(job))
-        assert [type(event) for event in (events[0], events[-1])] == [Accepted, Usage]
+        job = SpeechJob(text="One. Two.", format=kind)
+        events: list[Event | None] = list(handled(handler, job))
+        assert [type(event) for event in (events[0], events[-1])] == [Facts, Usage]
         assert all(isinstance(event, AudioChunk | None) for event in events[1:-1])
 
 

@@ -76,7 +76,7 @@ async def _load() -> None:
 
     renderer, processor = rendering()
     renderer.warmup()
-    job = ChatJob(model="chat", messages=({"role": "user", "content": "hello"},))
+    job = ChatJob(messages=({"role": "user", "content": "hello"},))
     rendered: Any = await prompt.render(job, renderer, {})
     assert rendered.tokens > 0
     processor.renderer.shutdown()

@@ -23,6 +23,7 @@ from server.models.factory import make_engine
 from server.models.memory.grant import Grant
 from server.pipeline.modes import plan_for
 from server.settings import load_settings
+from tests.reading import ran
 
 pytestmark = [pytest.mark.anyio, pytest.mark.models, pytest.mark.timeout(300)]
 
@@ -83,7 +84,7 @@ async def reason(path: Path, **options: Any) -> str:
 
 async def answer(engine: Any, job: ChatJob) -> tuple[str, Usage]:
     text, usage = "", None
-    async for event in engine.run(job):
+    async for event in ran(engine, job):
         if isinstance(event, TextDelta):
             text += event.text
         elif isinstance(event, Usage):

@@ -11,6 +11,7 @@ import pytest
 from server.core import ChatJob, Tool
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest
 from tests.engines.vllm.rendering import rendering
+from tests.reading import ran
 
 pytestmark = [pytest.mark.anyio, pytest.mark.models]
 
@@ -185,7 +186,7 @@ async def test_a_grammar_that_gives_up_is_bad_input_and_no_dead_engine(vllm: Any
     engine = VllmEngine(VllmOptions(name="chat", path=Path()))
     engine._renderer = renderer
     engine._llm = StubCore(processor, RequestOutput("chat-1", None, [1], None, [piece], finished=True))
-    events = engine.run(ChatJob(model="chat", messages=HELLO, output_schema=schema))
+    events = ran(engine, ChatJob(messages=HELLO, output_schema=schema))
     assert (await anext(events)).room is not None
     with pytest.raises(InvalidRequest if schema else EngineFailed) as refused:
         await anext(events)

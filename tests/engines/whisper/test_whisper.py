@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.core import Accepted, ChatJob, Event, Segment, Span, TranscriptInfo, TranscriptionJob, Usage, Word
+from server.core import ChatJob, Event, Facts, Segment, Span, TranscriptInfo, TranscriptionJob, Usage, Word
 from server.engines.whisper import handler as whisper
-from server.engines.whisper.handler import EDGE, PIECE, Wave, WhisperHandler, WhisperOptions, create
+from server.engines.whisper.handler import WhisperHandler, WhisperOptions, create
+from server.engines.whisper.reading import EDGE, PIECE, Wave
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from server.media.audio_decode import RATE
 from server.media.wav import as_wav
+from tests.reading import handled
 
 
 @dataclass
@@ -72,7 +74,7 @@ def recording(seconds: float) -> bytes:
 
 
 def job(seconds: float = 3.0, **fields: Any) -> TranscriptionJob:
-    return TranscriptionJob(model="m", audio=recording(seconds), **fields)
+    return TranscriptionJob(audio=recording(seconds), **fields)
 
 
 def handler(model: StrawModel, *, hears: bool = True, **options: Any) -> WhisperHandler:
@@ -80,7 +82,7 @@ def handler(model: StrawModel, *, hears: bool = True, **options: Any) -> Whisper
 
 
 def run(model: StrawModel, job: TranscriptionJob, *, hears: bool = True, **options: Any) -> list[Event]:
-    return [event for event in handler(model, hears=hears, **options).handle(job) if event is not None]
+    return [event for event in handled(handler(model, hears=hears, **options), job) if event is not None]
 
 
 def texts(events: list[Event]) -> list[str]:
@@ -101,7 +103,7 @@ def test_events_in_their_order() -> None:
     )
     events = run(model, job(words=True))
     assert events == [
-        Accepted(audio_seconds=3.0),
+        Facts(audio_seconds=3.0),
         TranscriptInfo("de", 1.0, 3.0),
         Segment(
             id=0,
@@ -191,7 +193,7 @@ def test_text_over_silence_is_dropped_where_nobody_is_heard() -> None:
 
 def test_silence_is_an_empty_transcript() -> None:
     events = run(StrawModel([]), job())
-    assert events == [Accepted(audio_seconds=3.0), TranscriptInfo("de", 1.0, 3.0), Usage(audio_seconds=3.0)]
+    assert events == [Facts(audio_seconds=3.0), TranscriptInfo("de", 1.0, 3.0), Usage(audio_seconds=3.0)]
 
 
 class TestEnglishOnly:
@@ -218,14 +220,14 @@ def test_a_language_that_the_model_does_not_know() -> None:
 
 
 def test_bad_audio_is_refused_before_accepted() -> None:
-    assert refusal(StrawModel(), TranscriptionJob(model="m", audio=b"no sound")).param == "file"
+    assert refusal(StrawModel(), TranscriptionJob(audio=b"no sound")).param == "file"
     assert refusal(StrawModel(), job(3.0), max_seconds=2.0).param == "file"
     assert refusal(StrawModel(), job(0.0)).message == "No audio could be decoded from the file."
 
 
 def test_another_task_is_a_bug() -> None:
     with pytest.raises(EngineFailed):
-        list(handler(StrawModel()).handle(ChatJob(model="m", messages=())))
+        list(handled(handler(StrawModel()), ChatJob(messages=())))
 
 
 class TestLongAudio:
@@ -283,7 +285,7 @@ class TestSpans:
             [RawSegment(0.5, 1.0, " Three.", seek=7)],
         )
         events = run(model, job(300.0, spans=self.SPANS, prompt="Names:"))
-        assert events[0] == Accepted(audio_seconds=4.0)
+        assert events[0] == Facts(audio_seconds=4.0)
         assert events[1] == TranscriptInfo("de", 1.0, 300.0)
         assert [(e.id, e.start, e.end, e.text, e.span, e.seek) for e in events if isinstance(e, Segment)] == [
             (0, 1.0, 1.5, " One.", 0, 100),
@@ -323,7 +325,8 @@ class TestSpans:
 
     def test_it_can_be_cancelled_while_it_reads_up_to_them(self) -> None:
         model = StrawModel([])
-        events = handler(model).handle(job(PIECE, spans=(Span(PIECE - 1, PIECE),)))
+        events = handled(handler(model), job(PIECE, spans=(Span(PIECE - 1, PIECE),)))
+        assert isinstance(next(events), Facts)
         assert [next(events) for _ in range(4)] == [None] * 4
         assert model.asked == []
 
@@ -337,7 +340,7 @@ def test_closing_stops_between_segments() -> None:
             yield RawSegment(number, number + 1.0, f" {number}")
 
     model = StrawModel(segments())
-    events = handler(model).handle(job(100.0))
+    events = handled(handler(model), job(100.0))
     seen: list[Event] = []
     for event in events:
         if event is not None:
@@ -350,7 +353,8 @@ def test_closing_stops_between_segments() -> None:
 
 
 def test_long_audio_can_be_cancelled_while_it_is_decoded() -> None:
-    events = handler(StrawModel([])).handle(job(PIECE))
+    events = handled(handler(StrawModel([])), job(PIECE))
+    assert isinstance(next(events), Facts)
     assert next(events) is None
 
 

@@ -1,5 +1,6 @@
 """The worker process: events, errors, cancellation, death. Real processes around a small handler."""
 
+import asyncio
 import os
 import signal
 import time
@@ -9,25 +10,28 @@ from typing import Any
 
 import pytest
 
-from server.core import Accepted, AudioChunk, Event, Job, SpeechJob, Usage
+from server.core import AudioChunk, Event, Facts, Job, SpeechJob, Usage
 from server.engines.worker.engine import WorkerEngine
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from tests.reading import Handles, ran
 
 pytestmark = pytest.mark.anyio
 HERE = "test_worker"
 
 
-class Scripted:
+class Scripted(Handles):
     """Does what the job's text says."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
 
-    def handle(self, job: Job) -> Iterator[Event]:
+    def handle(self, job: Job) -> Iterator[Facts | Event]:
         assert isinstance(job, SpeechJob)
         if job.text == "bad":
             raise InvalidRequest("no good", param="input")
-        yield Accepted()
+        if job.text == "held":
+            yield from self.held()
+        yield Facts()
         match job.text:
             case "unreadable":
                 yield Usage(details={"x": Unreadable()})
@@ -46,6 +50,18 @@ class Scripted:
                 yield AudioChunk(text.encode())
         yield Usage(characters=len(job.text))
 
+    def held(self) -> Iterator[Facts]:
+        """Notes when it is read and when it is closed."""
+        self.note("read")
+        try:
+            yield Facts()
+        finally:
+            self.note("closed")
+
+    def note(self, what: str) -> None:
+        with Path(self.options["notes"]).open("a") as notes:
+            notes.write(f"{what}\n")
+
 
 def create(options: Mapping[str, Any]) -> Scripted:
     if reason := options.get("refuse"):
@@ -57,25 +73,34 @@ def create(options: Mapping[str, Any]) -> Scripted:
     return Scripted(options)
 
 
-def engine(**options: Any) -> WorkerEngine:
+def engine(concurrency: int = 1, **options: Any) -> WorkerEngine:
     beside = {"PYTHONPATH": str(Path(__file__).parent)}
-    return WorkerEngine(f"{HERE}:create", options, name="scripted", environment=beside)
+    return WorkerEngine(f"{HERE}:create", options, name="scripted", environment=beside, concurrency=concurrency)
 
 
 @pytest.fixture
 async def worker(tmp_path: Path) -> AsyncGenerator[WorkerEngine, None]:
-    made = engine(marker=str(tmp_path / "marker"))
+    made = engine(marker=str(tmp_path / "marker"), notes=str(tmp_path / "notes"))
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def wide(tmp_path: Path) -> AsyncGenerator[WorkerEngine, None]:
+    """It works on two jobs at once."""
+    made = engine(2, notes=str(tmp_path / "notes"))
     await made.start()
     yield made
     await made.stop()
 
 
 def say(text: str) -> SpeechJob:
-    return SpeechJob(model="m", text=text)
+    return SpeechJob(text=text)
 
 
-async def collect(worker: WorkerEngine, text: str) -> list[Event]:
-    return [event async for event in worker.run(say(text))]
+async def collect(worker: WorkerEngine, text: str) -> list[Facts | Event]:
+    return [event async for event in ran(worker, say(text))]
 
 
 async def test_a_failed_load_tells_its_cause_without_the_paths(tmp_path: Path) -> None:
@@ -89,7 +114,7 @@ async def test_a_failed_load_tells_its_cause_without_the_paths(tmp_path: Path) -
 
 async def test_events_come_in_order_and_whole(worker: WorkerEngine) -> None:
     text = "x" * 3_000_000  # larger than any socket buffer
-    assert await collect(worker, text) == [Accepted(), AudioChunk(text.encode()), Usage(characters=3_000_000)]
+    assert await collect(worker, text) == [Facts(), AudioChunk(text.encode()), Usage(characters=3_000_000)]
     assert worker.running == 0
 
 
@@ -107,9 +132,54 @@ async def test_a_bug_in_the_handler_fails_its_own_job_only(worker: WorkerEngine)
     assert (await collect(worker, "fine"))[1] == AudioChunk(b"fine")
 
 
+async def test_a_job_that_was_read_does_nothing_until_it_is_run(wide: WorkerEngine) -> None:
+    reading = await wide.read(say("die"))
+    assert reading.facts == Facts()
+    assert (await collect(wide, "fine"))[1] == AudioChunk(b"fine")
+    assert wide.running == 1
+    await reading.aclose()
+    assert (await collect(wide, "after"))[1] == AudioChunk(b"after")
+    assert wide.alive
+    assert wide.running == 0
+
+
+async def test_closing_a_reading_lets_go_of_what_it_opened_in_the_child(worker: WorkerEngine, tmp_path: Path) -> None:
+    reading = await worker.read(say("held"))
+    assert (tmp_path / "notes").read_text() == "read\n"
+    await reading.aclose()
+    await collect(worker, "after")
+    assert (tmp_path / "notes").read_text() == "read\nclosed\n"
+    assert worker.running == 0
+
+
+async def test_no_more_jobs_are_read_than_can_be_worked_on(wide: WorkerEngine, tmp_path: Path) -> None:
+    """What a job has decoded must not lie there for each of a long queue."""
+    first, second = await wide.read(say("held")), await wide.read(say("held"))
+    third = asyncio.create_task(wide.read(say("held")))
+    await first.aclose()
+    await (await third).aclose()
+    await second.aclose()
+    assert (await collect(wide, "after"))[1] == AudioChunk(b"after")
+    assert (tmp_path / "notes").read_text().split() == ["read", "read", "closed", "read", "closed", "closed"]
+
+
+async def test_a_job_given_up_while_it_waits_is_never_read(worker: WorkerEngine, tmp_path: Path) -> None:
+    first = await worker.read(say("held"))
+    waiting = asyncio.create_task(worker.read(say("held")))
+    while worker.running < 2:
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await first.aclose()
+    await collect(worker, "after")
+    assert (tmp_path / "notes").read_text().split() == ["read", "closed"]
+    assert worker.running == 0
+
+
 async def test_closing_the_stream_closes_the_handlers_generator(worker: WorkerEngine, tmp_path: Path) -> None:
-    events = worker.run(say("forever"))
-    assert await anext(events) == Accepted()
+    events = ran(worker, say("forever"))
+    assert await anext(events) == Facts()
     assert await anext(events) == AudioChunk(b"tick")
     assert worker.running == 1
     await events.aclose()
@@ -120,7 +190,7 @@ async def test_closing_the_stream_closes_the_handlers_generator(worker: WorkerEn
 
 
 async def test_a_killed_worker_fails_what_is_in_flight_and_says_so_afterwards(worker: WorkerEngine) -> None:
-    events = worker.run(say("forever"))
+    events = ran(worker, say("forever"))
     await anext(events)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)

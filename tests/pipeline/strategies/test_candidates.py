@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from server.core import Accepted, Event, ImageJob, Picture, Quality, Task, Usage
-from server.engines.fake.engine import FakeEngine
+from server.core import Event, Facts, ImageJob, Picture, Quality, Task, Usage
+from server.engines.fake.engine import FakeEngine, FakeReading
 from server.errors import EngineFailed, InvalidRequest, ModelNotFound
 from server.models.config.spec import DiffusersModel, ModelSpec, Price
 from server.pipeline.modes import plan_for
-from server.pipeline.passes import Work
-from server.pipeline.strategies import STRATEGIES
+from tests.pipeline.working import Working, asking
+from tests.reading import ran
 
 pytestmark = pytest.mark.anyio
 
@@ -22,14 +22,13 @@ pytestmark = pytest.mark.anyio
 class Refusing(FakeEngine):
     """Draws, but never over."""
 
-    async def run(self, job: Any) -> Any:
+    async def read(self, job: Any) -> FakeReading:
         if job.starts:
             raise InvalidRequest("This model can't draw a picture over.", param="quality")
-        async for event in super().run(job):
-            yield event
+        return await super().read(job)
 
 
-class Case:
+class Case(Working):
     """A plan at work on a fake image model, which draws a flat colour for each seed."""
 
     def __init__(
@@ -46,10 +45,11 @@ class Case:
         self.spec = DiffusersModel.model_validate(
             {"name": "brush", "engine": "diffusers", "path": "x", "size": [64, 64], "quality": {"ultra": ultra}}
         )
-        job = ImageJob(model="brush", prompt="a red heart", quality=Quality.ULTRA, budget=budget, **fields)
+        job = ImageJob(prompt="a red heart", **fields)
+        ask = asking("brush", quality=Quality.ULTRA, budget=budget)
         self.engine = engine(Task.IMAGE, {"scores": scores})
         self.now = 0.0
-        self.work = Work(plan_for(job, self), self.engine, self.lease, lambda: self.now)
+        super().__init__(plan_for(ask, job, self), self.engine, self.lease, lambda: self.now)
 
     def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
         if (name, task) != ("brush", Task.IMAGE):
@@ -65,9 +65,9 @@ class Case:
     def jobs(self) -> list[ImageJob]:
         return [job for job in self.engine.jobs if isinstance(job, ImageJob)]
 
-    async def run(self) -> list[Event]:
+    async def run(self) -> list[Facts | Event]:
         await self.engine.start()
-        return [event async for event in STRATEGIES[self.work.plan.strategy](self.work)]
+        return [event async for event in self.events()]
 
     async def pictures(self) -> list[Picture]:
         return [event for event in await self.run() if isinstance(event, Picture)]
@@ -87,7 +87,7 @@ def of_seed(seed: int, blue: int = 128) -> tuple[int, int, int]:
 async def test_candidates_are_one_job_and_the_answer_is_one_picture() -> None:
     case = Case(seed=8, format="png")
     accepted, picture, usage = await case.run()
-    assert isinstance(accepted, Accepted)
+    assert isinstance(accepted, Facts)
     assert isinstance(usage, Usage)
     assert isinstance(picture, Picture)
     (job,) = case.jobs
@@ -164,11 +164,7 @@ async def test_a_chosen_candidate_is_sent_in_the_format_that_was_asked_for(kind:
 async def test_png_is_sent_as_the_engine_made_it() -> None:
     case = Case(seed=8)
     (picture,) = await case.pictures()
-    same = [
-        event
-        async for event in case.engine.run(ImageJob(model="brush", prompt="x", seed=9))
-        if isinstance(event, Picture)
-    ]
+    same = [event async for event in ran(case.engine, ImageJob(prompt="x", seed=9)) if isinstance(event, Picture)]
     assert picture.data == same[0].data
 
 
@@ -179,9 +175,9 @@ async def test_once_it_is_late_one_candidate_for_each_is_enough() -> None:
     case = Case(seed=8, n=2, refine=0.3, budget=10.0)
     await case.engine.start()
     case.engine.gate.close()
-    case.engine.gate.let(4)  # Accepted, and three candidates of the first picture
-    told = STRATEGIES[case.work.plan.strategy](case.work)
-    assert isinstance(await anext(told), Accepted)
+    case.engine.gate.let(4)  # Facts, and three candidates of the first picture
+    told = case.events()
+    assert isinstance(await anext(told), Facts)
     case.now = 11.0
     case.engine.gate.let(2)  # its last, and the first of the second
     first, second, usage = [event async for event in told]
@@ -197,7 +193,7 @@ async def test_once_it_is_late_one_candidate_for_each_is_enough() -> None:
 async def test_candidates_that_took_the_whole_budget_are_not_drawn_over() -> None:
     case = Case(seed=8, refine=0.3, budget=10.0, format="jpeg")
     await case.engine.start()
-    told = STRATEGIES[case.work.plan.strategy](case.work)
+    told = case.events()
     await anext(told)
     case.now = 10.0
     picture, usage = [event async for event in told]
@@ -217,7 +213,7 @@ async def test_a_model_that_cannot_draw_over_sends_the_candidate() -> None:
 async def test_candidates_that_fail_are_an_error() -> None:
     case = Case(seed=8)
     await case.engine.start()
-    told = STRATEGIES[case.work.plan.strategy](case.work)
+    told = case.events()
     await anext(told)
     case.engine.die()
     with pytest.raises(EngineFailed):

@@ -1,11 +1,11 @@
 """Ultra on chat: drafts, a choice, a rewrite that must win."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 
 import pytest
 
-from server.core import ChatJob, Event, Finish, Job, TextDelta, TokenLogprob
+from server.core import ChatJob, Finish, Job, TextDelta, TokenLogprob
+from server.engines.fake.engine import FakeReading
 from server.pipeline.strategies.drafts import Draft, agreed, likeliest
 from server.pipeline.strategies.verdict import yes
 from server.pipeline.strategies.words import CRITIQUE, JUDGE, REWRITE
@@ -85,13 +85,13 @@ async def test_a_rewrite_that_the_comparison_prefers_is_the_answer(scripted: Scr
             rewritten = any(REWRITE in job.messages[-1]["content"] for job in said)
             script.replies[JUDGE] = "yes" if rewritten else "no"  # type: ignore[index]
 
-        run = asking.engine.run
+        read = asking.engine.read
 
-        def watched(job: Job) -> AsyncGenerator[Event, None]:
+        async def watched(job: Job) -> FakeReading:
             verdicts()
-            return run(job)
+            return await read(job)
 
-        asking.engine.run = watched  # type: ignore[method-assign]
+        asking.engine.read = watched  # type: ignore[method-assign]
         assert await asking.text("ultra") == "Paris, in short."
 
 
@@ -159,7 +159,7 @@ async def test_who_hangs_up_stops_every_pass(scripted: Scripted) -> None:
         engine = asking.engine
         body = b'{"model":"everything","quality":"ultra","messages":[{"role":"user","content":"Which city?"}]}'
         engine.gate.close()
-        engine.gate.let(44)  # the drafts, to the end: Accepted, 2 × 21 words and ends, Usage
+        engine.gate.let(44)  # the drafts, to the end: Facts, 2 × 21 words and ends, Usage
         exchange = asking.server.exchange("POST", "/v1/chat/completions", body=body)
         async with exchange:
             while engine.started < 3:  # both judgements wait at the gate

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from server.core import (
-    Accepted,
     Event,
+    Facts,
     Quality,
     Segment,
     Span,
@@ -23,8 +23,8 @@ from server.engines.fake.engine import FakeEngine
 from server.models.config.quality import RelistenedMode
 from server.models.config.spec import ModelSpec, Price, WhisperModel
 from server.pipeline.modes import plan_for
-from server.pipeline.passes import Work
-from server.pipeline.strategies.relistened import CONTEXT, Doubt, doubtful, mean_logprob, relistened
+from server.pipeline.strategies.relistened import CONTEXT, Doubt, doubtful, mean_logprob
+from tests.pipeline.working import Working, asking
 
 pytestmark = pytest.mark.anyio
 
@@ -36,31 +36,31 @@ def segment(number: int, start: float, end: float, text: str, logprob: float = -
     return Segment(id=number, seek=0, start=start, end=end, text=text, avg_logprob=logprob, **told)
 
 
-def heard(*segments: Segment, seconds: float = 10.0, language: str = "en") -> list[Event]:
+def heard(*segments: Segment, seconds: float = 10.0, language: str = "en") -> list[Facts | Event]:
     return [
-        Accepted(audio_seconds=seconds),
+        Facts(audio_seconds=seconds),
         TranscriptInfo(language, 0.9, seconds),
         *segments,
         Usage(audio_seconds=seconds),
     ]
 
 
-class Case:
+class Case(Working):
     """A plan at work on a fake engine that answers by `script`: the first pass, then the second."""
 
-    def __init__(self, *script: Iterable[Event], budget: float | None = None, **mode: Any) -> None:
+    def __init__(self, *script: Iterable[Facts | Event], budget: float | None = None, **mode: Any) -> None:
         spec = WhisperModel.model_validate(
             {"name": "ears", "engine": "whisper", "path": "x", "quality": {"ultra": {**ULTRA, **mode}}}
         )
-        job = TranscriptionJob(model="ears", audio=b"sound", prompt="Names", quality=Quality.ULTRA, budget=budget)
-        plan = plan_for(job, Catalog(spec))
+        job = TranscriptionJob(audio=b"sound", prompt="Names")
+        plan = plan_for(asking("ears", quality=Quality.ULTRA, budget=budget), job, Catalog(spec))
         self.engine = FakeEngine(Task.TRANSCRIPTION)
         self.engine.script = list(script)
-        self.work = Work(plan, self.engine, no_lease)
+        super().__init__(plan, self.engine, no_lease)
 
-    async def run(self) -> list[Event]:
+    async def run(self) -> list[Facts | Event]:
         await self.engine.start()
-        return [event async for event in relistened(self.work)]
+        return [event async for event in self.events()]
 
     async def told(self) -> list[tuple[int, str]]:
         return [(event.id, event.text) for event in await self.run() if isinstance(event, Segment)]
@@ -97,7 +97,7 @@ async def test_a_sure_transcript_is_heard_once() -> None:
     events = await case.run()
     assert events == heard(SURE, AFTER)
     assert len(case.engine.jobs) == 1
-    assert case.work.told()["passes"] == 1
+    assert case.work.summary()["passes"] == 1
     assert case.work.notes == []
 
 
@@ -112,11 +112,11 @@ async def test_the_better_hearing_is_kept_and_numbered() -> None:
         (2, " Indeed.", None),
         (3, " The end.", None),
     ]
-    assert [type(event) for event in events] == [Accepted, TranscriptInfo, *[Segment] * 4, Usage]
+    assert [type(event) for event in events] == [Facts, TranscriptInfo, *[Segment] * 4, Usage]
     # The same recording is paid for each pass, and only for what the pass hears.
     assert events[-1] == Usage(audio_seconds=11.9)
     assert case.work.notes == ["1 of 3 segments heard again, 1 replaced"]
-    assert [one["pass"] for one in case.work.told()["tokens_by_pass"]] == ["listen", "listen again"]
+    assert [one["pass"] for one in case.work.summary()["tokens_by_pass"]] == ["listen", "listen again"]
 
 
 async def test_what_the_second_pass_is_asked() -> None:
@@ -168,7 +168,7 @@ async def test_words_come_with_their_segments() -> None:
 async def test_segments_before_the_doubt_are_told_at_once() -> None:
     case = Case(heard(SURE, UNSURE, AFTER), heard(BETTER))
     await case.engine.start()
-    events = relistened(case.work)
+    events = case.events()
     seen = [await anext(events) for _ in range(3)]
     assert seen[2] == SURE
     assert case.engine.finished == 0
@@ -183,9 +183,9 @@ async def test_a_second_pass_that_fails_leaves_the_first() -> None:
     assert case.work.usage.audio_seconds == 10.0
 
 
-def breaking(engine: FakeEngine) -> Iterable[Event]:
+def breaking(engine: FakeEngine) -> Iterable[Facts | Event]:
     """Dies once it has heard something."""
-    yield Accepted(audio_seconds=1.0)
+    yield Facts(audio_seconds=1.0)
     engine.die()
     yield BETTER
 
@@ -198,7 +198,7 @@ async def test_what_was_heard_in_time_counts() -> None:
         budget=0.05,
     )
     case.engine.gate.close()
-    # All of the first pass; of the second, `Accepted`, the info, and a segment of each span, but not their end.
+    # All of the first pass; of the second, `Facts`, the info, and a segment of each span, but not their end.
     case.engine.gate.let(7 + 4)
     assert await case.told() == [(0, SURE.text), (1, BETTER.text), (2, " Mm."), (3, " Guess.")]
     assert case.work.notes == ["the time budget was used up", "2 of 4 segments heard again, 1 replaced"]

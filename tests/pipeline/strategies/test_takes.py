@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from server.core import (
-    Accepted,
     AudioChunk,
     Event,
+    Facts,
     Quality,
     Segment,
     SpeechJob,
@@ -25,39 +25,39 @@ from server.engines.fake.engine import FakeEngine
 from server.errors import EngineFailed, ModelNotFound, Overloaded
 from server.models.config.spec import ModelSpec, PiperModel, Price, WhisperModel
 from server.pipeline.modes import plan_for
-from server.pipeline.passes import Work
-from server.pipeline.strategies.takes import MOST_VARIATION, take_job, takes
+from server.pipeline.strategies.takes import MOST_VARIATION, take_job
+from tests.pipeline.working import Working, asking
 
 pytestmark = pytest.mark.anyio
 
 TEXT = "Forty-two red apples."
 
 
-def spoken(audio: bytes, voice: str = "joe") -> list[Event]:
+def spoken(audio: bytes, voice: str = "joe") -> list[Facts | Event]:
     """A take in two chunks."""
     half = len(audio) // 2
     details = {"voice": voice, "take": audio.decode("latin-1")}
     return [
-        Accepted(),
+        Facts(),
         AudioChunk(audio[:half], 10),
         AudioChunk(audio[half:], 11),
         Usage(characters=len(TEXT), details=details),
     ]
 
 
-def understood(*texts: str) -> list[Event]:
+def understood(*texts: str) -> list[Facts | Event]:
     """What the transcriber hears, a segment a text."""
     segments = [Segment(i, 0, i, i + 1, text, (1,), 0.0, -0.2, 1.0, 0.0) for i, text in enumerate(texts)]
-    return [Accepted(audio_seconds=2.0), TranscriptInfo("en", 1.0, 2.0), *segments, Usage(audio_seconds=2.0)]
+    return [Facts(audio_seconds=2.0), TranscriptInfo("en", 1.0, 2.0), *segments, Usage(audio_seconds=2.0)]
 
 
-class Case:
+class Case(Working):
     """A plan at work on a fake voice and a fake transcriber."""
 
     def __init__(
         self,
-        voice: list[Iterable[Event]],
-        ears: list[Iterable[Event]],
+        voice: list[Iterable[Facts | Event]],
+        ears: list[Iterable[Facts | Event]],
         *,
         budget: float | None = None,
         busy: bool = False,
@@ -78,13 +78,14 @@ class Case:
             ),
             "ears": WhisperModel(name="ears", engine="whisper", path="x"),
         }
-        job = SpeechJob(model="voice", text=TEXT, quality=Quality.ULTRA, budget=budget, **fields)
+        job = SpeechJob(text=TEXT, **fields)
+        ask = asking("voice", quality=Quality.ULTRA, budget=budget)
         self.voice, self.ears = FakeEngine(Task.SPEECH), FakeEngine(Task.TRANSCRIPTION)
         self.voice.script, self.ears.script = voice, ears
         self.busy = busy
         self.leases = 0
         self.now = 0.0
-        self.work = Work(plan_for(job, self), self.voice, self.lease, lambda: self.now)
+        super().__init__(plan_for(ask, job, self), self.voice, self.lease, lambda: self.now)
 
     def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
         if name not in self.specs or self.specs[name].task is not task:
@@ -102,10 +103,10 @@ class Case:
         finally:
             self.leases -= 1
 
-    async def run(self) -> list[Event]:
+    async def run(self) -> list[Facts | Event]:
         await self.voice.start()
         await self.ears.start()
-        events = [event async for event in takes(self.work)]
+        events = [event async for event in self.events()]
         assert self.leases == 0
         assert (self.voice.running, self.ears.running) == (0, 0)
         return events
@@ -121,14 +122,14 @@ async def test_the_take_that_is_understood_best_is_sent() -> None:
     )
     events = await case.run()
     assert events == [
-        Accepted(),
+        Facts(),
         AudioChunk(b"t", 10),
         AudioChunk(b"wo", 11),
         # Every take is paid, and so is the reading back; the details are those of the take that is sent.
         Usage(characters=3 * len(TEXT), audio_seconds=6.0, details={"voice": "joe", "take": "two"}),
     ]
     assert case.work.notes == ["take 2 of 3, 33% of its words misheard"]
-    assert [one["pass"] for one in case.work.told()["tokens_by_pass"]] == ["takes", "read back"]
+    assert [one["pass"] for one in case.work.summary()["tokens_by_pass"]] == ["takes", "read back"]
 
 
 async def test_a_take_that_is_understood_ends_the_search() -> None:
@@ -146,9 +147,7 @@ async def test_of_equal_takes_the_first_is_sent() -> None:
 async def test_what_the_transcriber_is_asked() -> None:
     case = Case([spoken(b"one")], [understood(TEXT)], format="flac")
     await case.run()
-    assert case.ears.jobs == [
-        TranscriptionJob(model="ears", audio=b"one", filename="take.flac", language="en", fallback=False)
-    ]
+    assert case.ears.jobs == [TranscriptionJob(audio=b"one", filename="take.flac", language="en", fallback=False)]
 
 
 async def test_samples_without_a_header_get_one_to_be_read_back() -> None:
@@ -171,9 +170,9 @@ async def test_without_the_transcriber_the_first_take_is_sent() -> None:
 async def test_a_transcriber_that_fails_midway_leaves_the_best_so_far() -> None:
     case = Case([spoken(b"one"), spoken(b"two"), spoken(b"three")], [understood("?"), understood(" 42 red.")])
 
-    def dying() -> Iterable[Event]:
+    def dying() -> Iterable[Facts | Event]:
         case.ears.die()
-        yield Accepted(audio_seconds=2.0)
+        yield Facts(audio_seconds=2.0)
         yield TranscriptInfo("en", 1.0, 2.0)
 
     case.ears.script.append(dying())
@@ -185,7 +184,7 @@ async def test_a_transcriber_that_fails_midway_leaves_the_best_so_far() -> None:
 async def test_a_budget_that_is_used_up_ends_the_search() -> None:
     case = Case([spoken(b"one"), spoken(b"two")], [], budget=60.0)
 
-    def slow() -> Iterable[Event]:
+    def slow() -> Iterable[Facts | Event]:
         yield from understood("?")
         case.now = 61.0
 
@@ -198,8 +197,8 @@ async def test_a_budget_that_is_used_up_ends_the_search() -> None:
 async def test_a_voice_that_fails_at_the_first_take_fails_the_request() -> None:
     case = Case([], [])
 
-    def dying() -> Iterable[Event]:
-        yield Accepted()
+    def dying() -> Iterable[Facts | Event]:
+        yield Facts()
         case.voice.die()
         yield AudioChunk(b"one", 3)
 
@@ -210,14 +209,14 @@ async def test_a_voice_that_fails_at_the_first_take_fails_the_request() -> None:
 
 class TestVariation:
     def job(self, case: Case, number: int) -> SpeechJob:
-        job = case.work.plan.job
+        job = case.plan.job
         assert isinstance(job, SpeechJob)
-        return take_job(job, case.work.plan.spec, number)
+        return take_job(job, case.plan.spec, number)
 
     def test_a_voice_that_varies_speaks_as_it_was_asked(self) -> None:
-        assert self.job(Case([], []), 2) == Case([], []).work.plan.job
+        assert self.job(Case([], []), 2) == Case([], []).plan.job
         still = Case([], [], noise_scale=0.0, model={"noise_w": 0.3})
-        assert self.job(still, 2) == still.work.plan.job
+        assert self.job(still, 2) == still.plan.job
 
     def test_a_voice_that_does_not_is_varied_more_and_more(self) -> None:
         still = Case([], [], noise_w=0.0, model={"noise_scale": 0.0})

@@ -1,0 +1,54 @@
+"""What a client says beside the work itself."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from uuid import uuid4
+
+from server.core.caller import Caller
+from server.core.quality import Quality
+
+
+class Priority(IntEnum):
+    """Who goes first where requests wait for a model; the lowest gives way to all others."""
+
+    BACKGROUND = 0
+    NORMAL = 1
+
+
+def new_request_id() -> str:
+    """A request's name for the log, the client and the ledger: `req_` and 32 hexadecimal digits."""
+    return f"req_{uuid4().hex}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Who asks which model, and how well and how soon the job is to be done. Engines know nothing of it.
+
+    model: the public name as the client wrote it, with the suffix that may name a quality mode.
+    quality: what the body or a header said; None leaves it to the name's suffix, or to auto.
+    budget: seconds after which no further pass is begun; None for what the model's config says.
+    streamed: whether the client wants the answer piece by piece.
+    id: the request's own, which is in the log, in the answer's `x-request-id`, and the ledger's reference.
+    """
+
+    caller: Caller
+    model: str
+    quality: Quality | None = None
+    budget: float | None = None
+    streamed: bool = False
+    priority: Priority = Priority.NORMAL
+    id: str = field(default_factory=new_request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a request claims of a model while it waits for it and uses it.
+
+    size: about how much work it is, in a unit of the model's task (tokens, characters, bytes of audio, pictures times
+    steps), as far as that is known before the engine has read the job. A chat of 100 prompt tokens and a limit of 400
+    is 500.
+    """
+
+    account_id: str
+    priority: Priority = Priority.NORMAL
+    size: float = 0.0

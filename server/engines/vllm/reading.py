@@ -1,0 +1,84 @@
+"""A chat job that is rendered and tokenized, and what vLLM's core then makes of it."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+import anyio
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+from server.core import Event, Facts, Usage
+from server.engines.vllm.output import Choice
+from server.engines.vllm.prompt import Prompt, lower
+from server.errors import EngineFailed, InvalidRequest
+
+
+class VllmReading:
+    """Nothing of it is in vLLM's core before `run`.
+
+    choices: a follower for each answer. extras: further arguments of vLLM's add_request. form: the request's field that
+    gave the answer its grammar, if one did.
+    """
+
+    def __init__(
+        self,
+        llm: AsyncLLM,
+        name: str,
+        prompt: Prompt,
+        choices: Sequence[Choice],
+        extras: Mapping[str, Any],
+        *,
+        form: str | None,
+    ) -> None:
+        self.facts = Facts(prompt_tokens=prompt.tokens, room=prompt.sampling.max_tokens)
+        self._llm = llm
+        self._name = name
+        self._prompt = prompt
+        self._choices = choices
+        self._extras = extras
+        self._form = form
+
+    async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
+        llm, prompt, sampling, choices = self._llm, self._prompt, self._prompt.sampling, self._choices
+        if limit is not None:
+            lower(sampling, limit)
+        generated = 0
+        cached: int | None = None
+        finished = False
+        queue = None
+        try:
+            queue = await llm.add_request(self._name, prompt.input, sampling, **self._extras)
+            while not finished:
+                # Without an await where something is ready: under load this spares a task switch a token.
+                output = queue.get_nowait() or await queue.get()
+                finished = output.finished
+                if cached is None:
+                    # The first answer's. The others find what it has just read; the prompt is counted once, with it.
+                    cached = output.num_cached_tokens
+                for piece in output.outputs:
+                    if piece.finish_reason == "error" and sampling.structured_outputs is not None:
+                        # llguidance gave up on what passed as a grammar: too many states, or no end to it.
+                        raise InvalidRequest(
+                            "No answer can be kept to this JSON Schema: it is too large, or nothing satisfies it.",
+                            param=self._form,
+                        )
+                    generated += len(piece.token_ids)
+                    for event in choices[piece.index].feed(piece):
+                        yield event
+            yield Usage(
+                prompt_tokens=prompt.tokens,
+                completion_tokens=generated,
+                cached_tokens=cached or 0,
+                reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
+            )
+        except (EngineDeadError, EngineGenerateError):
+            raise EngineFailed from None
+        finally:
+            if queue is not None:
+                if not finished and not llm.errored:
+                    with anyio.CancelScope(shield=True):
+                        await llm.abort(queue.request_id, internal=True)
+                queue.close()
+
+    async def aclose(self) -> None:
+        """Nothing is left open: the end of `run` takes the request out of vLLM's core."""

@@ -1,0 +1,18 @@
+"""One file a task: all that planning, bounding, pricing and auto need of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from server.core import Task
+from server.pipeline.tasks.base import TaskRules
+from server.pipeline.tasks.chat import ChatRules
+from server.pipeline.tasks.image import ImageRules
+from server.pipeline.tasks.speech import SpeechRules
+from server.pipeline.tasks.transcription import TranscriptionRules
+
+TASKS: Mapping[Task, TaskRules[Any]] = {
+    Task.CHAT: ChatRules(),
+    Task.TRANSCRIPTION: TranscriptionRules(),
+    Task.SPEECH: SpeechRules(),
+    Task.IMAGE: ImageRules(),
+}
