@@ -61,6 +61,7 @@ def test_vllm_finds_the_gpus_among_those_that_the_server_sees(monkeypatch: pytes
             monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         else:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        # Of vLLM's own steps the one that is meant; the whole config, which is public, needs the GPUs.
         assert made._resolve_device_ids() == expected
 
 

@@ -50,7 +50,7 @@ def render(vllm: Any) -> Callable[..., Any]:
     renderer, processor = vllm
 
     async def rendered(**fields: Any) -> Any:
-        made = await prompt.render(ChatJob(**{"model": "chat", "messages": HELLO, **fields}), renderer, {})
+        made = await prompt.render(ChatJob(**{"messages": HELLO, **fields}), renderer, {})
         processor._validate_params(made.sampling, ("generate",))
         return made
 
@@ -142,7 +142,7 @@ async def test_messages_that_a_template_cannot_place_are_bad_input(vllm: Any, te
     renderer = copy.copy(vllm[0])
     renderer.chat_template = template
     with pytest.raises(InvalidRequest) as refused:
-        await prompt.render(ChatJob(model="chat", messages=HELLO), renderer, {})
+        await prompt.render(ChatJob(messages=HELLO), renderer, {})
     assert refused.value.message == message
 
 
@@ -183,6 +183,7 @@ async def test_a_grammar_that_gives_up_is_bad_input_and_no_dead_engine(vllm: Any
 
     renderer, processor = vllm
     piece = CompletionOutput(0, "", [], None, None, finish_reason="error")
+    # What `start` sets takes a model's weights and a core process; no schema makes a real core end so in a few tokens.
     engine = VllmEngine(VllmOptions(name="chat", path=Path()))
     engine._renderer = renderer
     engine._llm = StubCore(processor, RequestOutput("chat-1", None, [1], None, [piece], finished=True))

@@ -35,7 +35,7 @@ def renderer(outcome: Exception | list[int]) -> Any:
 
 
 def job(**fields: Any) -> ChatJob:
-    return ChatJob(**{"model": "chat", "messages": HELLO, **fields})
+    return ChatJob(**{"messages": HELLO, **fields})
 
 
 @pytest.mark.parametrize("named", ["input_text", "input_tokens"])
