@@ -78,7 +78,7 @@ class VllmEngine:
             with anyio.CancelScope(shield=True):
                 started.end()
                 await asyncio.wait([starting])
-                starting.exception()  # of what was ended here: nobody is to be told
+                starting.exception()  # it was ended here on purpose: nobody need know
                 await self.stop()
             raise
         except Exception as error:
@@ -100,7 +100,7 @@ class VllmEngine:
                 log.warning("%s", line)
 
     def _build(self, root: RootCause) -> None:
-        # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
+        # vLLM's log is verbose by default, and its warnings are for people who tune it; what matters is in our own.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         with heap.permanent():
             from vllm.engine.arg_utils import AsyncEngineArgs

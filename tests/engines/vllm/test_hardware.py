@@ -95,7 +95,7 @@ def test_an_older_build_takes_an_older_driver() -> None:
     assert compare("cuda", None, driver, None) is None, "torch did not say what it needs"
 
 
-def test_a_shortened_uuid_is_told_before_vllm_stumbles_over_it() -> None:
+def test_a_shortened_uuid_is_refused_before_vllm_stumbles_over_it() -> None:
     whole = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"
     for visible in (None, "0", "1,0", whole, f"{whole},0", "MIG-8932f937-d72c-4106-c12f-20bd9faed9f6"):
         assert compare("cuda", 13, GOOD, visible) is None

@@ -203,7 +203,7 @@ async def test_adapters_are_names_of_their_own_on_one_engine(model: Path, tmp_pa
         await engine.start()
         answers = {}
         for name in ("chat", "pirate", "poet", "chat"):
-            plan = plan_for(Ask(CALLER, name), chat_job(), catalog)
+            plan = plan_for(Ask(caller=CALLER, model=name), chat_job(), catalog)
             assert plan.spec.name == "chat"
             text, usage = await answer(engine, plan.job)
             assert answers.setdefault(name, text) == text
