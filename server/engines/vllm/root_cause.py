@@ -28,8 +28,9 @@ SIGNALLED = re.compile(r"proc\(s\): \{'\w+': -(\d+)")
 """What vLLM's error says of a core that a signal ended: `Failed core proc(s): {'EngineCore': -9}`.
 
 Read from its words, for want of anything else: it is a bare RuntimeError, and as it comes, vLLM ends its other
-processes too, so that exit codes no longer show which one was first (vllm/v1/engine/utils.py, wait_for_engine_startup). With
-other words the reason would be less plain, and that is all: people read it, and nothing is decided by it.
+processes too, so that exit codes no longer show which one was first (vllm/v1/engine/utils.py,
+wait_for_engine_startup). With other words the reason would be less plain, and that is all: people read it, and nothing
+is decided by it.
 """
 
 OURS = (
