@@ -21,7 +21,8 @@ from scripts.quality.clips import Samples, as_wav, resampled
 from scripts.quality.frame import Failure, Item, Outcome, checked, outcome
 from scripts.quality.hard_sentences import KINDS, hard_sentence
 from scripts.quality.reader import load, read_back
-from server.english.spelling import in_one_spelling, word_error_rate
+from server.english.word_errors.rate import word_error_rate
+from server.english.word_errors.spelling import in_one_spelling
 
 NAME = "speech"
 MODELS = ("piper-en-us-joe", "whisper-tiny-en")

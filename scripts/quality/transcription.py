@@ -2,7 +2,7 @@
 
 The voices are espeak-ng in six accents and the starter voice of piper; the noise is white, or a babble of voices, at
 10, 5 and 0 dB. Numbers and abbreviations are spelled alike on both sides before words are compared, by the server's own
-table (server/english/spelling.py), and every clip counts by the number of its words.
+table (server/english/word_errors/spelling.py), and every clip counts by the number of its words.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ import numpy as np
 from scripts.quality.clips import ACCENTS, PIPER, RATE, Joe, Noise, as_wav, babble, espeak, mixed, normal
 from scripts.quality.frame import Item, Outcome, checked, outcome
 from scripts.quality.sentences import PLAIN
-from server.english.spelling import in_one_spelling, word_error_rate
+from server.english.word_errors.rate import word_error_rate
+from server.english.word_errors.spelling import in_one_spelling
 
 NAME = "transcription"
 MODELS = ("whisper-tiny-en",)

@@ -1,1 +1,1 @@
-"""English in numbers and words: read aloud, and compared for word errors."""
+"""English read aloud (`read_aloud/`) and compared by its words (`word_errors/`), both by the same tables of words."""

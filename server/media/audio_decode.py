@@ -21,16 +21,16 @@ _GROUP = 1 << 16
 """Samples that are resampled at once: a call for each frame of 20 ms takes longer than the decoding."""
 
 # Containers whose header gives the length of one audio track. MPEG audio is not among them: its length is an estimate
-# and each of its frames stands alone, so half an mp3 is a valid mp3. Ogg tells no length ahead, and the sizes in WAV
+# and each of its frames stands alone, so half an mp3 is a valid mp3. Ogg gives no length ahead, and the sizes in WAV
 # headers are wrong in every file that was written to a pipe.
-_TELL_LENGTH = {"flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}
+_LENGTH_IN_HEADER = {"flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}
 
 
 class AudioFile:
     """The best audio track of a file in memory, read from start to end, once. Close it, or use it with `with`.
 
-    seconds: the track's length as its packets tell it, measured without decoding them; so hours of audio need not
-      be decoded before the first answer.
+    seconds: the track's length, summed up from its packets without decoding them, so that the first answer need not
+      wait until hours of audio are decoded.
     """
 
     def __init__(self, data: bytes, *, max_seconds: float) -> None:
@@ -38,10 +38,11 @@ class AudioFile:
         if not data:
             raise _refused("The audio file is empty.")
         with _open(data) as source:
-            self.seconds, told = _measure(source, max_seconds)
-        if told is not None and self.seconds < told - max(1.0, 0.02 * told):
+            self.seconds, header_seconds = _measure(source, max_seconds)
+        if header_seconds is not None and self.seconds < header_seconds - max(1.0, 0.02 * header_seconds):
             raise _refused(
-                f"The audio file is cut off: it should last {told:.1f} seconds, but holds only {self.seconds:.1f}."
+                f"The audio file is cut off: it should last {header_seconds:.1f} seconds, "
+                f"but holds only {self.seconds:.1f}."
             )
         self._max_seconds = max_seconds
         self._decoded = 0
@@ -108,15 +109,16 @@ def _measure(source: Any, max_seconds: float) -> tuple[float, float | None]:
         # Checked on the way: a few kilobytes can hold days of silence.
         if ticks * stream.time_base > max_seconds:
             raise _too_long(max_seconds)
-    told: float | None = None
-    if source.format.name in _TELL_LENGTH:
+    header_seconds: float | None = None
+    if source.format.name in _LENGTH_IN_HEADER:
         if stream.duration is not None:
-            told = float(stream.duration * stream.time_base)
+            header_seconds = float(stream.duration * stream.time_base)
         elif source.duration is not None and len(source.streams) == 1:
-            told = float(source.duration / av.time_base)  # Matroska gives the length of its longest track only
+            # Matroska gives the length of its longest track only.
+            header_seconds = float(source.duration / av.time_base)
     seconds = float(ticks * stream.time_base)
-    # Some codecs' packets tell no duration until they are decoded; the header's word then has to do.
-    return (seconds, told) if ticks else (told or 0.0, None)
+    # Some codecs' packets have no duration until they are decoded; the header's then has to do.
+    return (seconds, header_seconds) if ticks else (header_seconds or 0.0, None)
 
 
 def _packets(source: Any, stream: Any) -> Iterator[Any]:

@@ -8,19 +8,22 @@ from server.errors import InvalidRequest, ModelUnavailable
 Size = tuple[int, int]
 """Width and height in pixels."""
 
-_LARGEST = 4  # where a model names no sizes: the most pixels it draws, in times of its own size
+_LARGEST = 4  # the most pixels of a model that declares no sizes, in times of its own size's
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSizes:
     """The sizes of one model.
 
-    own: what it was trained for, and the default. declared: the further sizes its config names; empty means any
-    that `factor` divides, up to four times the own size's pixels. resampled: the declared ones are made from a
-    picture of the own size. flexible: the pipeline can be told a size at all. longest: pixels that no side may exceed,
-    of pipelines that have learned positions so far and no further.
-    Raises ModelUnavailable for a config that names sizes which can't be drawn, so that it is told at load rather
-    than by every request that asks for one.
+    own: the size that it was trained for, which is the default.
+    declared: the further sizes that its config names. Without any, it gives every size that `factor` divides, up to
+      four times the pixels of its own: 1024x1024 at most for a model of 512x512.
+    resampled: the declared sizes are made from a picture of the own size.
+    flexible: the pipeline takes a size at all.
+    longest: pixels that no side may exceed, for pipelines that have learned positions so far and no further.
+
+    Raises ModelUnavailable for a config that names sizes which can't be drawn: the model then fails to load, rather
+    than every request that asks for such a size.
     """
 
     own: Size
@@ -42,14 +45,14 @@ class ImageSizes:
                 )
 
     def choose(self, width: int | None, height: int | None) -> tuple[Size, Size]:
-        """The size of the file and the size to draw it at. Raises InvalidRequest that lists the sizes."""
+        """The size of the file and the size to draw it at. Raises InvalidRequest, which lists the sizes."""
         asked = (width or self.own[0], height or self.own[1])
         if asked != self.own and not self._gives(asked):
             raise InvalidRequest(f"This model can't give {name(asked)}. Sizes it can give: {self}.", param="size")
         return asked, self.own if self.resampled else asked
 
     def enlarged(self, drawn: Size, times: float) -> Size:
-        """`drawn` at so many times its size, as far as the factor and the most pixels allow; never smaller."""
+        """`drawn` with its sides `times` as long, as far as the factor and the most pixels allow; never smaller."""
         if not self.flexible:
             return drawn
         pixels = drawn[0] * drawn[1]

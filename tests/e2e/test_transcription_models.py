@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from server.core import AudioChunk, AudioFormat, Event, Segment, SpeechJob, TranscriptInfo, TranscriptionJob, Usage
 from server.engines.piper.handler import create as create_voice
-from server.engines.whisper import handler as whisper
+from server.engines.whisper import reading as whisper
 from server.engines.whisper.handler import WhisperHandler, create
 from server.engines.worker.engine import WorkerEngine
 from server.errors import EngineFailed, InvalidRequest

@@ -128,12 +128,12 @@ def pitch(samples: Samples) -> float:
 )
 def test_every_format_comes_out_as_16_khz_mono(container: str, codec: str, options: dict[str, Any]) -> None:
     with AudioFile(media(container, codec, **options), max_seconds=60) as audio:
-        told = audio.seconds
+        measured = audio.seconds
         samples = audio.read(10**7)
     assert samples.dtype == np.int16
     assert samples.ndim == 1
     assert samples.size / RATE == pytest.approx(SECONDS, abs=0.06)  # lossy codecs pad at both ends
-    assert told == pytest.approx(SECONDS, abs=0.1)
+    assert measured == pytest.approx(SECONDS, abs=0.1)
     assert pitch(samples) == pytest.approx(TONE, abs=1)
     assert 2000 < np.abs(samples[RATE : 2 * RATE]).max() < 12_000  # 5.1 comes out quieter
 

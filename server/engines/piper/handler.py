@@ -20,7 +20,7 @@ from piper.voice import PiperVoice
 from server.core import AudioChunk, Event, Facts, Job, SpeechJob, Usage
 from server.engines.piper.text import LONGEST, OPENING, is_speakable, pieces, spoken_text
 from server.engines.piper.voices import resolve
-from server.english.spoken import spoken_english
+from server.english.read_aloud.text import spoken_english
 from server.errors import InvalidRequest, ModelUnavailable
 from server.media.audio_encode import AudioEncoder
 
@@ -93,9 +93,9 @@ class PiperHandler:
         """Raises InvalidRequest for an unknown voice or a blank text."""
         if not isinstance(job, SpeechJob):
             raise TypeError(f"not a speech job: {type(job).__name__}")
-        asked = resolve(job.voice, self._names)
-        instead = job.instead.get(asked, asked)
-        voice = instead if instead in self._speakers else asked
+        named = resolve(job.voice, self._names)
+        instead = job.instead.get(named, named)
+        voice = instead if instead in self._speakers else named
         speaker = self._speakers[voice].varied(job)
         text = spoken_text(spoken_english(job.text) if speaker.english else job.text)
         if not text:
@@ -121,26 +121,27 @@ class PiperReading:
     def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - speech has no limit here
         """AudioChunks, then Usage.
 
-        Usage counts the characters of the text as sent; `details` tell the voice, the phonemes it read and the
-        seconds of audio it made.
+        Usage counts the characters of the text as sent. Its `details` are the id of the voice that spoke, the number
+        of phonemes that it read, and the seconds of audio that it made.
         """
         job, speaker = self._job, self._speaker
         rate = speaker.voice.config.sample_rate
         sentences = [sentence for sentence in speaker.voice.phonemize(self._text) if is_speakable(sentence)]
         total = sum(map(len, sentences))
-        phonemes = samples = told = 0
+        phonemes = samples = billed = 0
         with AudioEncoder(job.format, rate) as encoder:
             for step, audio in self._spoken(speaker, sentences, job.speed):
                 phonemes += step
                 samples += audio.size
-                # The text's characters, shared out over its phonemes: what a cut-off job is billed by.
+                # A job that is cut off pays for its part of the text, by phonemes: for 50 characters of 100 after
+                # 30 phonemes of 60.
                 characters = len(job.text) * phonemes // total if total else len(job.text)
                 if data := encoder.feed(audio):
-                    yield AudioChunk(data, characters - told)
-                    told = characters
+                    yield AudioChunk(data, characters - billed)
+                    billed = characters
                 else:
                     yield None
-            yield AudioChunk(encoder.finish(), len(job.text) - told)
+            yield AudioChunk(encoder.finish(), len(job.text) - billed)
         yield Usage(
             characters=len(job.text),
             details={"voice": self._voice, "phonemes": phonemes, "seconds": round(samples / rate, 3)},

@@ -27,9 +27,6 @@ EDGE = 2.0
 _STEP = 60 * RATE
 """Samples decoded between two looks at whether the job was cancelled: well under a second of work."""
 
-_FIRST = round((PIECE + EDGE) * RATE)
-"""Samples of a piece and its edge."""
-
 _FRAMES_PER_SECOND = 100
 """Whisper's mel frames, the unit of `Segment.seek`."""
 
@@ -47,7 +44,7 @@ class Recording:
         self._model = model
         self._job = job
         self._audio = audio
-        self._heard = audio.read(_STEP if audio.seconds else _FIRST)
+        self._heard = audio.read(_STEP if audio.seconds else _samples_of_a_piece())
         _must_be_some(self._heard)
         self.facts = Facts(audio_seconds=max(audio.seconds, self._heard.size / RATE))
 
@@ -56,7 +53,7 @@ class Recording:
 
     def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - text has no limit here
         """TranscriptInfo, Segments in order of time, Usage with the seconds of audio."""
-        job, audio, size = self._job, self._audio, _FIRST
+        job, audio, size = self._job, self._audio, _samples_of_a_piece()
         more = yield from _read(audio, size - self._heard.size)
         heard = np.concatenate((self._heard, more))
         language = "en" if self._model.english_only else job.language
@@ -131,6 +128,11 @@ class Stretches:
                     number += 1
             yield None
         yield Usage(audio_seconds=samples / RATE)
+
+
+def _samples_of_a_piece() -> int:
+    """Its edge included."""
+    return round((PIECE + EDGE) * RATE)
 
 
 def _read(audio: AudioFile, count: int) -> Generator[None, None, Samples]:

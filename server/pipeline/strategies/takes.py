@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from server.core import AudioChunk, Event, Segment, SpeechJob, TranscriptionJob, Usage
-from server.english.spelling import word_error_rate
+from server.english.word_errors.rate import word_error_rate
 from server.media.wav import as_wav
 from server.models.config.spec import ModelSpec, PiperModel, Price
 from server.pipeline.passes import Work

@@ -1,4 +1,4 @@
-"""Voice names: OpenAI's always work, installed ones by their own names, others are told what there is."""
+"""Voice names: OpenAI's always work, installed ones by their own names, and any other is answered with the list."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_case_and_space_around_are_forgiven() -> None:
 
 
 @pytest.mark.parametrize("voice", ["nobody", "", "\ud800", "x" * 5000])
-def test_an_unknown_voice_is_told_the_names(voice: str) -> None:
+def test_an_unknown_voice_is_answered_with_the_names(voice: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         resolve(voice, {"joe": ("narrator",)})
     assert caught.value.param == "voice"

@@ -6,7 +6,7 @@ after the last of them.
 
 import re
 
-from server.english.context import GAP, is_name, opens_sentence, point, word_after, word_before, words
+from server.english.read_aloud.neighbours import GAP, is_name, opens_sentence, point, word_after, word_before, words
 
 _INITIALS = re.compile(rf"(?<![\w.'’])((?:[A-Z]\.[^\S\n]?){{2,5}})(?<=\.)(?={GAP}[A-Z][a-z])")
 # Those of no person end sentences, but before what they are known to stand beside.
@@ -29,7 +29,7 @@ _READ_AS_WORDS = words("ACLU ATF EPA ESL ETA LAX LED NCAA NYU USC WHO YMCA YWCA"
 _SPELLED = re.compile(rf"(?<![\w.@/'’-])({'|'.join(sorted(_READ_AS_WORDS - {'WHO'}))}|(?<=\bthe )WHO)(?!\.?[\w@/-])")
 
 
-def spoken_letters(text: str) -> str:
+def spoken_initials(text: str) -> str:
     """`text` with initials that end no sentence, and with initialisms that espeak-ng takes for words as letters."""
     text = _DOCTORATE.sub(_doctorate, text)
     text = _INITIAL.sub(_initial, _INITIALS.sub(_initials, text))

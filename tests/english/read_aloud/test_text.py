@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.english.context import words
-from server.english.spoken import spoken_english
+from server.english.read_aloud.neighbours import words
+from server.english.read_aloud.text import spoken_english
 
 SPOKEN = [
     # titles and ranks

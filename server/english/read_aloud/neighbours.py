@@ -1,6 +1,6 @@
 """What stands beside a word of English text, for the rules that tell how to read it aloud.
 
-Pure functions. Each looks a bounded way from the place asked about, so that rules over a long text stay linear.
+Pure functions. Each looks at a bounded stretch of text around its place, so that rules over a long text stay linear.
 """
 
 import re
@@ -59,7 +59,7 @@ def word_before(text: str, start: int, *, marks: str = "") -> str:
 
 
 def follows_first(text: str, start: int) -> bool:
-    """Whether only one word of the sentence stands before `start`: its capital tells nothing."""
+    """Whether only one word of the sentence stands before `start`: its capital says nothing."""
     return _FIRST.search(text, max(0, start - 48), start) is not None
 
 

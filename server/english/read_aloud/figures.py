@@ -1,31 +1,20 @@
 """Telephone numbers, times, years and ranges in English text as a person reads them aloud.
 
-Pure and linear. What a figure means is told by what stands beside it; where that is not plain the figure
-stays as it is, and the voice reads it as a number.
+Pure and linear. What stands beside a figure shows what it means. Where that is not plain, the figure stays as it is,
+and the voice reads it as a number.
 """
 
 import re
 
-from server.english.context import FUNCTION_WORDS, GAP, is_name, point, word_after, word_before, words
+from server.english.abbreviations import DAYS, MONTHS
+from server.english.number_words import CURRENCY_SIGNS, DECADES, HUNDRED, NUMBER, O_CLOCK, ZERO_LETTERS
+from server.english.read_aloud.neighbours import FUNCTION_WORDS, GAP, is_name, point, word_after, word_before, words
 
-MONTHS = {
-    "Jan": "January",
-    "Feb": "February",
-    "Mar": "March",
-    "Apr": "April",
-    "Jun": "June",
-    "Jul": "July",
-    "Aug": "August",
-    "Sept": "September",
-    "Sep": "September",
-    "Oct": "October",
-    "Nov": "November",
-    "Dec": "December",
-}
 _MONTH = rf"(?:May|{'|'.join(MONTHS.values())}|(?:{'|'.join(MONTHS)})\b\.?)"
 
 _PHONE = re.compile(
-    r"(?<![\w.,/$£€+-])(?:(\+?\d{1,3})[-. ])?(?:\((\d{3})\)[ -]?|(\d{3})[-. ])?(\d{3})([-. ])(\d{4})"
+    rf"(?<![\w.,/{CURRENCY_SIGNS}+-])"
+    r"(?:(\+?\d{1,3})[-. ])?(?:\((\d{3})\)[ -]?|(\d{3})[-. ])?(\d{3})([-. ])(\d{4})"
     r"(?![\w/@-]|[.,]\d|[^\S\n]\d{3})"
 )
 _CALLING = re.compile(
@@ -42,10 +31,9 @@ _ELAPSED = re.compile(
 )
 _HALF_OF_DAY = re.compile(rf"(?<=\d){GAP}?([ap])(?:\.m\.|m\.(?!\w))(?!\.)", re.IGNORECASE)
 _TIME_ZONES = words("Eastern Pacific Central Mountain Greenwich EST EDT ET CST CDT CT MST MDT PST PDT GMT UTC")
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 _YEAR = r"(?:1[1-9]\d\d|20[1-9]\d)"
-_ALONE = r"(?![\w%°$£€/]|[.,:’'–-]\w|-)"
+_ALONE = rf"(?![\w%°{CURRENCY_SIGNS}/]|[.,:’'–-]\w|-)"
 _YEARS = rf"({_YEAR})(?:([-–]|,?{GAP}(?:and|or|to|until|through){GAP})({_YEAR}))?{_ALONE}"
 _DATED = re.compile(rf"\b({_MONTH}(?:{GAP}\d{{1,2}}(?:st|nd|rd|th)?(?!\w))?(?:,?{GAP}|{GAP}of{GAP})){_YEARS}")
 _IN_YEAR = re.compile(
@@ -55,19 +43,20 @@ _IN_YEAR = re.compile(
     rf"(?:{GAP}|-)|[(©]{GAP}?){_YEARS}",
     re.IGNORECASE,
 )
-_ERA = re.compile(rf"(?<![\w.,$£€/-])({_YEAR})(?={GAP}(?:AD|A\.D\.|BC|B\.C\.|BCE|CE)(?!\w))")
-_DECADE = re.compile(r"(?<![\w.,$£€/])(1[1-9]|20)([1-9])0['’]?s(?!\w)")
+_ERA = re.compile(rf"(?<![\w.,{CURRENCY_SIGNS}/-])({_YEAR})(?={GAP}(?:AD|A\.D\.|BC|B\.C\.|BCE|CE)(?!\w))")
+_DECADE = re.compile(rf"(?<![\w.,{CURRENCY_SIGNS}/])(1[1-9]|20)([1-9])0['’]?s(?!\w)")
 _SHORT_DECADE = re.compile(
     r"(?:(?<![\w'’])['’]|(?<=\bthe )|(?<=\bhis )|(?<=\bher )|(?<=\btheir )|(?<=\bmy )|(?<=\bmid-)|(?<=\bearly )"
     r"|(?<=\blate ))([2-9])0['’]?s(?!\w)"
 )
-_TENS = ("", "tens", "twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties")
+_DECADE_NAMES = {str(value // 10): name for name, value in DECADES.items()}
 _PLURAL_COUNTED = words("after before by during from since until")
 _UPPER_COMPLETE = words("AD BC BCE CE GMT UTC")
 _CHANGES = words("divided multiplied up down rose rises fell falls grew grown increased decreased reduced cut won lost")
 
 _RANGE = re.compile(
-    r"(?<![\w.,:/$£€+=?&–-])(?<!= )(?<!\w\[)(?![79][-–]11\b)([1-9]\d{0,3})[-–]([1-9]\d{0,3})(?![\w:/=–-]|[.,]\d)"
+    rf"(?<![\w.,:/{CURRENCY_SIGNS}+=?&–-])"
+    r"(?<!= )(?<!\w\[)(?![79][-–]11\b)([1-9]\d{0,3})[-–]([1-9]\d{0,3})(?![\w:/=–-]|[.,]\d)"
 )
 _RANGED = words("Ages Chapters Days Grades Levels Lines Nos Numbers Pages Paragraphs Sections Steps Verses Weeks Years")
 _LABELS = words("apartment case code figure flight form item model no number part room rule section table type unit")
@@ -83,9 +72,9 @@ def spoken_figures(text: str) -> str:
     text = _DATED.sub(_years, text)
     text = _IN_YEAR.sub(_years, text)
     text = _ERA.sub(lambda match: _pairs(match[1]), text)
-    text = _DECADE.sub(lambda match: f"{match[1]} {_TENS[int(match[2])]}", text)
-    text = _SHORT_DECADE.sub(lambda match: _TENS[int(match[1])], text)
-    return _HASH.sub("number ", _RANGE.sub(_range, text))
+    text = _DECADE.sub(lambda match: f"{match[1]} {_DECADE_NAMES[match[2]]}", text)
+    text = _SHORT_DECADE.sub(lambda match: _DECADE_NAMES[match[1]], text)
+    return _HASH.sub(f"{NUMBER} ", _RANGE.sub(_range, text))
 
 
 def _phone(match: re.Match[str]) -> str:
@@ -108,21 +97,21 @@ def _clock(match: re.Match[str]) -> str:
     if not hour:
         return match[0]
     if minute != "0":
-        return f"{match[1]} oh {minute}"
+        return f"{match[1]} {ZERO_LETTERS[0]} {minute}"
     if half:
         return match[1]
     # Without such a word it may be a duration or a ratio.
     before = word_before(match.string, match.start()).lower()
     if before not in _AT_AN_HOUR or _ELAPSED.match(match.string, match.end()):
         return match[0]
-    return f"{hour} hundred" if hour > 12 else f"{hour} o'clock"
+    return f"{hour} {HUNDRED}" if hour > 12 else f"{hour} {O_CLOCK}"
 
 
 def _half_of_day(match: re.Match[str]) -> str:
     after = word_after(match.string, match.end())
     if match[0][-2:] in ("m.", "M.") and match[0].count(".") == 1 and after.isdigit():
         return f" {match[1].upper()}M."
-    goes_on = after in _TIME_ZONES or after.startswith((*_DAYS, *MONTHS, "May"))
+    goes_on = after in _TIME_ZONES or after.startswith((*DAYS, *MONTHS, "May"))
     return f" {match[1].upper()}M" + ("" if goes_on else point(match.string, match.end()))
 
 
@@ -130,12 +119,12 @@ def _pairs(year: str) -> str:
     """1847 as 18 47: espeak-ng reads two numbers of two figures just as a person reads a year."""
     century, rest = year[:2], year[2:]
     if rest == "00":
-        return f"{century} hundred"
-    return f"{century} oh {rest[1]}" if rest[0] == "0" else f"{century} {rest}"
+        return f"{century} {HUNDRED}"
+    return f"{century} {ZERO_LETTERS[0]} {rest[1]}" if rest[0] == "0" else f"{century} {rest}"
 
 
 def _is_complete(match: re.Match[str]) -> bool:
-    """Whether nothing that could be counted follows: "in 1500 cases" tells no year, nor does "by 1500 Americans"."""
+    """Whether nothing that could be counted follows: "in 1500 cases" names no year, nor does "by 1500 Americans"."""
     after = word_after(match.string, match.end())
     if len(after) > 1 and after.isupper():
         return after in _UPPER_COMPLETE
@@ -148,10 +137,10 @@ def _years(match: re.Match[str]) -> str:
     _, year, joined, other = match.groups()
     if not _is_complete(match) or word_before(match.string, match.start()).lower() in _CHANGES:
         return match[0]
-    told = match.string[match.start() : match.start(2)] + _pairs(year)
+    read = match.string[match.start() : match.start(2)] + _pairs(year)
     if not other:
-        return told
-    return told + (" to " if joined in "-–" else joined) + _pairs(other)
+        return read
+    return read + (" to " if joined in "-–" else joined) + _pairs(other)
 
 
 def _range(match: re.Match[str]) -> str:

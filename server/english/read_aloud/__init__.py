@@ -1,0 +1,1 @@
+"""English text as a careful person reads it aloud, on its way to a voice of espeak-ng."""
