@@ -55,14 +55,14 @@ def test_links_and_paths_lead_somewhere(document: Path) -> None:
 async def test_the_table_of_endpoints_is_the_route_table(fake: FakeServer) -> None:
     rows = re.findall(r"^\| `(GET|POST) .*$", README.read_text(), re.MULTILINE)
     assert rows
-    told = set()
+    listed = set()
     for line in README.read_text().splitlines():
         if match := re.match(r"\| `(?:GET|POST|DELETE) (/[^|]*)\|", line):
-            told |= {_shape(path) for path in re.findall(r"/[\w/{}]+", match[1])}
+            listed |= {_shape(path) for path in re.findall(r"/[\w/{}]+", match[1])}
     served = {_shape(route.path) for route in fake.app.routes if isinstance(route, Route)}
-    assert told <= served, "told and not served"
-    # What is spoken in other tools' dialects, and aliases, need not be told.
-    assert served - told <= {"/v1/audio/models"}, "served and not told"
+    assert listed <= served, "listed and not served"
+    # What is spoken in other tools' dialects, and aliases, need not be listed.
+    assert served - listed <= {"/v1/audio/models"}, "served and not listed"
 
 
 def _shape(path: str) -> str:
@@ -116,9 +116,9 @@ async def test_the_python_of_the_readme_runs(fake: FakeServer, tmp_path: Path) -
 async def test_the_javascript_of_the_readme_runs(fake: FakeServer, tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None or not (NODE_SUITE / "node_modules/openai").is_dir():
-        told = "Node.js or its openai package is missing: scripts/setup --test brings the package"
-        assert os.environ.get("CI") != "true", told
-        pytest.skip(told)
+        missing = "Node.js or its openai package is missing: scripts/setup --test brings the package"
+        assert os.environ.get("CI") != "true", missing
+        pytest.skip(missing)
     (tmp_path / "node_modules").symlink_to(NODE_SUITE / "node_modules", target_is_directory=True)
     async with listening(fake) as url:
         (tmp_path / "readme.mjs").write_text(snippet("javascript", base_url=url, key=KEY))

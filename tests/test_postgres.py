@@ -33,7 +33,7 @@ async def test_two_runs_at_once_have_a_server_each(postgres: Postgres) -> None:
     assert not other.folder.exists()
 
 
-def test_what_it_says_is_told(postgres: Postgres) -> None:
+def test_what_it_says_is_shown(postgres: Postgres) -> None:
     with pytest.raises(AssertionError, match='database "postgres" already exists'):
         postgres.create("postgres")
 

@@ -1,4 +1,4 @@
-"""Where settings come from, which one wins, and how a wrong one is told."""
+"""Where settings come from, which one wins, and how a wrong one is named."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_lists_are_comma_separated_in_the_environment_and_lists_in_the_file(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("SAGEHOLD_PORT", "many", "SAGEHOLD_PORT: "),
         ("SAGEHOLD_PORT", "65536", "less than or equal to 65535"),
@@ -63,16 +63,16 @@ def test_lists_are_comma_separated_in_the_environment_and_lists_in_the_file(
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
         load_settings()
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGEHOLD_PORT", "x")
     monkeypatch.setenv("SAGEHOLD_AUTH", "x")
     with pytest.raises(SettingsError) as caught:
@@ -87,7 +87,7 @@ def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("text", ["port: [", "- just\n- a list\n", "\tport: 1\n"])
-def test_a_file_that_is_no_yaml_mapping_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_a_file_that_is_no_yaml_mapping_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     config(tmp_path, monkeypatch, text)
     with pytest.raises(SettingsError, match=r"sagehold\.yaml"):
         load_settings()

@@ -7,20 +7,19 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from server.api.validation import validate
+from server.api.validation import Body, validate
 from server.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
-M = TypeVar("M", bound=BaseModel)
+B = TypeVar("B", bound=Body)
 
 FORM_OVERHEAD = 2**20
 """Bytes a form may have besides its file: the other fields, headers and boundaries."""
 
 
-async def read_json(request: Request, schema: type[M], *, limit: int, exact: bool = False) -> M:
+async def read_json(request: Request, schema: type[B], *, limit: int, exact: bool = False) -> B:
     """The body as `schema`. `limit` in bytes. exact: numbers with a fraction are Decimals, as written.
 
     Unknown fields are left to the schema, which ignores them by default; top-level nulls count as absent.
@@ -85,7 +84,7 @@ class Form:
             )
         return uploads[0]
 
-    def parse(self, schema: type[M], *, arrays: Iterable[str] = ()) -> M:
+    def parse(self, schema: type[B], *, arrays: Iterable[str] = ()) -> B:
         """The text fields as `schema`; those named in `arrays` as lists, the others by their last value.
 
         Empty values count as absent. Raises InvalidRequest, as `read_json` does.

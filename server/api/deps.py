@@ -134,7 +134,7 @@ class RequestPipeline:
         """As `Pipeline.open`."""
         self._record.asked_model = ask.model
         run = await self._pipeline.open(ask, job)
-        self._record.work = run
+        self._record.run = run
         self._record.model = run.plan.spec.name
         return run
 

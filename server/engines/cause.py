@@ -18,7 +18,7 @@ _PATH = re.compile(r"(?:file://|(?<![\w/.:<])~?)(?:/[\w.+@%~#-]+)+/?")
 _URL_NOTICE = re.compile(r"\s*(?:For further information visit|See) https?://\S+(?: for (?:more )?details)?\.?")
 
 
-def told(error: BaseException, *places: Path) -> str:
+def described(error: BaseException, *places: Path) -> str:
     """`TypeError: unexpected keyword 'x'`. places: files and folders that may hold blanks, shortened to their names."""
     if isinstance(error, ValidationError):
         # Its text ends with a URL, and holds the whole input.

@@ -1,4 +1,4 @@
-"""Safetensors files that are not whole, found by their headers: the libraries' errors tell neither file nor size.
+"""Safetensors files that are not whole, found by their headers: the libraries' errors name neither file nor size.
 
 The format: eight bytes of the header's length, little-endian; the header, JSON; the tensors, at offsets from its end.
 """

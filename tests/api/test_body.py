@@ -1,6 +1,7 @@
 """Reading bodies: what is refused, with which status, and which field is named."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
 
 import httpx
 import orjson
@@ -10,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from server.api import errors
 from server.api.body import read_form, read_json
-from server.api.validation import validate
+from server.api.validation import Body, validate
 from server.errors import InvalidRequest
 
 pytestmark = pytest.mark.anyio
@@ -19,22 +20,22 @@ LIMIT = 2000
 FILE_LIMIT = 1000
 
 
-class Text(BaseModel):
+class Text(Body):
     type: Literal["text"]
     text: str
 
 
-class Picture(BaseModel):
+class Picture(Body):
     type: Literal["image_url"]
     image_url: dict[str, str]
 
 
-class Message(BaseModel):
+class Message(Body):
     role: Literal["user", "system"]
     content: str | list[Annotated[Text | Picture, Field(discriminator="type")]]
 
 
-class Asked(BaseModel):
+class Asked(Body):
     model: str
     messages: list[Message] = Field(min_length=1)
     temperature: float | None = Field(None, ge=0, le=2)
@@ -50,11 +51,11 @@ class Asked(BaseModel):
         return stop
 
 
-class Fields(BaseModel):
+class Fields(Body):
     model: str
     temperature: float = 0.0
     stream: bool = False
-    timestamp_granularities: list[Literal["word", "segment"]] = ["segment"]
+    timestamp_granularities: list[Literal["word", "segment"]] = Field(["segment"])
 
 
 @pytest.fixture
@@ -164,6 +165,32 @@ def test_a_body_of_a_million_mistakes_is_one_finding(element: bytes) -> None:
     assert caught.value.param.startswith("messages[0]")
 
 
+def bodies(kind: type[Body] = Body) -> Iterator[type[Body]]:
+    for body in kind.__subclasses__():
+        yield body
+        yield from bodies(body)
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    for part in get_args(annotation):
+        yield from models_in(part)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+
+
+@pytest.mark.parametrize("body", [body for body in bodies() if body.__module__.startswith("server.")])
+def test_the_models_within_a_body_are_bodies(body: type[Body]) -> None:
+    """Any other would go on to the last of its bad elements."""
+    for name, field in body.model_fields.items():
+        assert [model for model in models_in(field.annotation) if not issubclass(model, Body)] == [], name
+
+
+def test_every_route_that_reads_a_body_is_among_them() -> None:
+    assert {"ChatRequest", "ImageRequest", "SpeechRequest", "TranscriptionForm", "NewKey"} <= {
+        body.__name__ for body in bodies()
+    }
+
+
 async def test_malformed_json_says_where(http: httpx.AsyncClient) -> None:
     answer = await http.post("/json", content=b'{"model": "m",\n oops}', headers={"content-type": "application/json"})
     assert answer.status_code == 400
@@ -190,8 +217,8 @@ async def test_a_body_is_capped_whether_it_tells_its_length_or_not(http: httpx.A
     exact = b'{"model": "' + b"m" * (LIMIT - 13) + b'"}'
     assert len(exact) == LIMIT
     assert (await http.post("/json", content=exact, headers={"content-type": "application/json"})).status_code == 400
-    told = await http.post("/json", content=exact + b" ", headers={"content-type": "application/json"})
-    assert told.status_code == 413
+    over = await http.post("/json", content=exact + b" ", headers={"content-type": "application/json"})
+    assert over.status_code == 413
 
     read = 0
 
@@ -256,7 +283,7 @@ async def test_the_wrong_form_field_is_named(http: httpx.AsyncClient, files: Any
     assert (answer.json()["error"]["param"], answer.json()["error"]["code"]) == (param, code)
 
 
-async def test_a_file_that_is_too_large_is_told_in_the_openai_apis_words(http: httpx.AsyncClient) -> None:
+async def test_a_file_that_is_too_large_is_refused_in_the_openai_apis_words(http: httpx.AsyncClient) -> None:
     fields = [("model", (None, "m"))]
     at_limit = await http.post("/form", files=[*fields, ("file", ("a", b"x" * FILE_LIMIT))])
     assert at_limit.json()["bytes"] == FILE_LIMIT

@@ -21,18 +21,18 @@ class Sized(BaseModel):
 
 
 def test_the_kind_and_the_words() -> None:
-    assert cause.told(TypeError("unexpected keyword 'x'")) == "TypeError: unexpected keyword 'x'"
-    assert cause.told(KeyError("lm_head.weight")) == "KeyError: 'lm_head.weight'"
-    assert cause.told(MemoryError()) == "MemoryError"
+    assert cause.described(TypeError("unexpected keyword 'x'")) == "TypeError: unexpected keyword 'x'"
+    assert cause.described(KeyError("lm_head.weight")) == "KeyError: 'lm_head.weight'"
+    assert cause.described(MemoryError()) == "MemoryError"
 
 
 def test_a_text_of_many_lines_becomes_one() -> None:
     error = RuntimeError("Error(s) in loading:\n\n\tsize mismatch for a.weight\n  and for b.weight\n")
-    assert cause.told(error) == "RuntimeError: Error(s) in loading: size mismatch for a.weight and for b.weight"
+    assert cause.described(error) == "RuntimeError: Error(s) in loading: size mismatch for a.weight and for b.weight"
 
 
 def test_a_long_text_is_cut_between_words() -> None:
-    line = cause.told(ValueError("word " * 500))
+    line = cause.described(ValueError("word " * 500))
     assert len(line) <= cause.LONGEST
     assert line.endswith("word…")
 
@@ -62,7 +62,7 @@ def test_places_with_blanks_are_known_by_name() -> None:
 def test_pydantic_is_told_without_its_input_and_its_address() -> None:
     with pytest.raises(ValidationError) as caught:
         Sized.model_validate({"size": "wide", "name": "secret"})
-    assert cause.told(caught.value) == (
+    assert cause.described(caught.value) == (
         "size: Input should be a valid integer, unable to parse string as an integer; "
         "ValueError: there is no secret in list.txt"
     )

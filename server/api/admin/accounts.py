@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,12 +12,13 @@ from server.api.admin.limits import LimitsBody
 from server.api.body import read_json
 from server.api.deps import KeyedDep
 from server.api.rows import AdministrationDep, answer, listing
+from server.api.validation import Body
 
 router = APIRouter()
 MOST_BODY = 64 * 1024
 
 
-class NewAccount(BaseModel):
+class NewAccount(Body):
     """credits: what it begins with; none by default."""
 
     model_config = ConfigDict(extra="forbid")
@@ -28,14 +29,14 @@ class NewAccount(BaseModel):
     limits: LimitsBody = LimitsBody()
 
 
-class AccountChange(BaseModel):
+class AccountChange(Body):
     model_config = ConfigDict(extra="forbid")
 
     metered: bool | None = None
     limits: LimitsBody | None = None
 
 
-class Grant(BaseModel):
+class Grant(Body):
     """credits: negative to take back. reference: the operator's own name of this grant, under which it counts once."""
 
     model_config = ConfigDict(extra="forbid")

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,12 +14,13 @@ from server.api.admin.limits import LimitsBody
 from server.api.body import read_json
 from server.api.deps import KeyedDep
 from server.api.rows import AdministrationDep, answer, listing
+from server.api.validation import Body
 from server.errors import NotFound
 
 router = APIRouter()
 
 
-class NewKey(BaseModel):
+class NewKey(Body):
     """account: id or name. models: public names that the key may use; all by default. expires_at: with its zone."""
 
     model_config = ConfigDict(extra="forbid")

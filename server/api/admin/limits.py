@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from server.api.validation import Body
 from server.core import Limits
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class LimitsBody(BaseModel):
+class LimitsBody(Body):
     """null is without limit; in a change, what is not there stays as it is."""
 
     model_config = ConfigDict(extra="forbid")

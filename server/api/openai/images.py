@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 from fastapi import APIRouter
 from PIL import Image
-from pydantic import BaseModel, Field, field_validator
+from pydantic import Field, field_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +22,7 @@ from server.api.openai.image_store import ImageStore
 from server.api.openai.quality import QualityField, ask_of
 from server.api.opening import streamed
 from server.api.sse import named_frame
+from server.api.validation import Body
 from server.core import ImageFormat, ImageJob, Picture
 from server.errors import MethodNotAllowed, NotFound
 from server.media.image_sizes import parse
@@ -34,7 +35,7 @@ public = APIRouter()
 """For everybody: the pictures' URLs."""
 
 
-class ImageRequest(BaseModel):
+class ImageRequest(Body):
     """The OpenAI API's fields, and those of diffusion models: seed, steps, guidance, negative_prompt.
 
     `style`, `background`, `moderation` and `user` are accepted and change nothing; what the picture's background

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from server.api.body import read_json
 from server.api.deps import CallerDep, PipelineDep, ServicesDep, SettingsDep
@@ -21,6 +21,7 @@ from server.api.openai.models import visible
 from server.api.openai.quality import QualityField, ask_of
 from server.api.opening import streamed
 from server.api.sse import RunResponse, frame
+from server.api.validation import Body
 from server.core import AudioChunk, AudioFormat, Event, SpeechJob, Task, Usage
 from server.engines.piper.voices import OPENAI_VOICES, known_names
 from server.models.config.spec import PiperModel, PiperVoice
@@ -41,13 +42,13 @@ MAX_INPUT = 4096
 """Characters, by the OpenAI API."""
 
 
-class CustomVoice(BaseModel):
+class CustomVoice(Body):
     """The OpenAI API's form for voices of one's own."""
 
     id: str
 
 
-class SpeechRequest(BaseModel):
+class SpeechRequest(Body):
     """The body. `instructions` is among the unknown fields that are ignored: these voices follow none."""
 
     model: str = Field(min_length=1)

@@ -11,7 +11,7 @@ from typing import Literal
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from server.api.body import Form, read_form
 from server.api.deps import CallerDep, PipelineDep, SettingsDep
@@ -22,6 +22,7 @@ from server.api.openai.quality import QualityField, ask_of
 from server.api.openai.transcripts import Transcript
 from server.api.opening import streamed
 from server.api.sse import frame
+from server.api.validation import Body
 from server.core import Caller, TranscriptionJob
 from server.errors import InvalidRequest
 from server.pipeline.run import Run
@@ -31,7 +32,7 @@ router = APIRouter()
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 
 
-class TranscriptionForm(BaseModel):
+class TranscriptionForm(Body):
     """The text fields; the `[]` of array fields is gone already. Unknown fields are ignored."""
 
     model: str

@@ -87,7 +87,7 @@ def clean_sample(scheduler: Any, result: Any, args: tuple[Any, ...], kwargs: dic
 
 
 def decoded(pipeline: Any, latents: Any, width: int, height: int) -> Any | None:
-    """Latents as pixels: an array of shape (batch, height, width, channels), 0–1. None where this can't be told."""
+    """Latents as pixels: an array of shape (batch, height, width, channels), 0–1. None for latents of another form."""
     autoencoder = getattr(pipeline, "vae", None)
     processor = getattr(pipeline, "image_processor", None)
     if autoencoder is None or processor is None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TICK = 0.2  # seconds: how often a job that has nothing to tell can be cancelled
+_TICK = 0.2  # seconds: how often a job that has no picture yet can be cancelled
 
 
 class _NobodyWaitsError(Exception):
@@ -160,15 +160,15 @@ class DiffusersHandler:
     # ------------------------------------------------------------ the work
 
     def _batch(self, order: Order, indexes: range) -> Iterator[Picture | None]:
-        """Draw in the painter's thread; tell what it tells, and None between, until it is done."""
-        told: SimpleQueue[Picture | None] = SimpleQueue()
+        """Draw in the painter's thread: each picture as it comes, and None in between, until all are drawn."""
+        pictures: SimpleQueue[Picture | None] = SimpleQueue()
         stop = threading.Event()
-        painting = self._painter.submit(self._paint, order, indexes, told.put, stop)
-        painting.add_done_callback(lambda _: told.put(None))
+        painting = self._painter.submit(self._paint, order, indexes, pictures.put, stop)
+        painting.add_done_callback(lambda _: pictures.put(None))
         try:
-            while not (painting.done() and told.empty()):
+            while not (painting.done() and pictures.empty()):
                 try:
-                    yield told.get(timeout=_TICK)
+                    yield pictures.get(timeout=_TICK)
                 except Empty:
                     yield None
             painting.result()

@@ -41,5 +41,5 @@ class ClipScorer:
             text=[prompt], images=list(pictures), return_tensors="pt", padding=True, truncation=True
         ).to(self._model.device, self._model.dtype)
         with torch.inference_mode():
-            told = self._model(**inputs)
-        return [float(cosine) for cosine in (told.image_embeds @ told.text_embeds.T)[:, 0]]
+            output = self._model(**inputs)
+        return [float(cosine) for cosine in (output.image_embeds @ output.text_embeds.T)[:, 0]]

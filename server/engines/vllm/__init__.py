@@ -5,8 +5,10 @@ check.py      what is wrong with a config before anything is loaded: vocabulary.
               machine), template.py, adapters.py (files); each finding is a complaint.py
 root_cause.py why vLLM's processes died of a load
 engine_args.py  the options in the words of vLLM's AsyncEngineArgs
-engine.py     start, stop, sleep; one job becomes one stream of events
+engine.py     start, stop, sleep; a job is read
+reading.py    a job that has been read, and the events of its run
 prompt.py     a chat job in vLLM's own words: rendering, sampling, structured outputs
+refusals.py   what vLLM finds wrong with a request, in words for its client
 schema_limits.py  how big a JSON Schema may be that an answer must obey
 output.py     vLLM's outputs in ours: text, reasoning, tool calls, log-probabilities
 forkserver.py processes that inherit vLLM's imports instead of repeating them

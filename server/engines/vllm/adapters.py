@@ -1,4 +1,4 @@
-"""LoRA adapters: what their folders say of themselves, and how vLLM is told of them."""
+"""LoRA adapters: what their folders say, and vLLM's arguments for them."""
 
 import json
 from collections.abc import Mapping

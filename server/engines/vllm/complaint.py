@@ -18,9 +18,9 @@ class Complaint(NamedTuple):
 def unknown(
     field: tuple[str | int, ...], name: str, what: str, allowed: Iterable[str], *, listed: bool = True
 ) -> Complaint:
-    """`name` is none of `allowed`. listed: whether all of those are told, or only the nearest."""
+    """`name` is none of `allowed`. listed: whether the message names all of those, or only the nearest."""
     names = sorted(allowed)
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    told = f"{'' if close else ';'} allowed: {', '.join(names)}" if listed else ""
-    return Complaint(field, f"this vLLM knows no {what} {name!r}{hint}{told}")
+    others = f"{'' if close else ';'} allowed: {', '.join(names)}" if listed else ""
+    return Complaint(field, f"this vLLM knows no {what} {name!r}{hint}{others}")

@@ -80,7 +80,7 @@ class VllmEngine(Engine):
             with anyio.CancelScope(shield=True):
                 started.end()
                 await asyncio.wait([starting])
-                starting.exception()  # of what was ended here: nobody is to be told
+                starting.exception()  # it was ended here on purpose: nobody need know
                 await self.stop()
             raise
         except Exception as error:
@@ -102,7 +102,7 @@ class VllmEngine(Engine):
                 log.warning("%s", line)
 
     def _build(self, root: RootCause) -> None:
-        # vLLM's log is verbose by default, and its warnings are for people who tune it; ours tells what matters.
+        # vLLM's log is verbose by default, and its warnings are for people who tune it; what matters is in our own.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         with heap.permanent():
             from vllm.engine.arg_utils import AsyncEngineArgs
@@ -201,7 +201,7 @@ class VllmEngine(Engine):
         from vllm.v1.engine.exceptions import EngineDeadError
 
         from server.engines.vllm import prompt as prompts
-        from server.engines.vllm import releases
+        from server.engines.vllm import refusals, releases
         from server.engines.vllm.reading import VllmReading
 
         llm = self._llm
@@ -209,11 +209,12 @@ class VllmEngine(Engine):
         choices, reasoning = self._choices(job, prompt)
         param = "response_format" if job.output_schema is not None else "tools" if job.tools else None
         try:
-            # add_request would find the same, but only once there is work: a bad schema must be told before.
+            # add_request would find the same, but only once there is work: a bad schema must be refused before.
             llm.input_processor._validate_params(prompt.sampling, await llm.get_supported_tasks())
         except releases.REFUSALS as error:
             # What is left to be wrong here is the grammar: everything else was checked when it was rendered.
-            raise prompts.invalid(str(error.args[0]), getattr(error, "parameter", None) or param) from None
+            form = prompt.sampling.structured_outputs
+            raise refusals.of_grammar(error, None if form is None else form.json, param) from None
         except EngineDeadError:
             raise EngineFailed from None
         if job.adapter is not None:

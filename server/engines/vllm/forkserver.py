@@ -34,7 +34,7 @@ def start() -> None:
     To be called from a thread that lasts: the server process ends with it.
     """
     cuda = hardware.cuda()
-    if cuda and _spawn():
+    if cuda and spawns():
         return
     kind = "gpu" if cuda else "cpu"
     variables = {processes.FRONT_END: str(os.getpid()), processes.WORKER: f"vllm.v1.worker.{kind}_worker"} | patience()
@@ -49,7 +49,7 @@ def start() -> None:
 def use() -> None:
     """Make vLLM start its processes here. After its platform set-up, which insists on spawn, and before its core."""
     cuda = hardware.cuda()
-    served = not cuda or (not _spawn() and _reaches_cuda())
+    served = not cuda or (not spawns() and _reaches_cuda())
     # What vLLM's own checks of its configuration look at; a core decides anew for its workers.
     os.environ[processes.METHOD] = "fork" if served else "spawn"
     outer: BaseContext = processes.ServedContext() if served else processes.SpawnedContext()
@@ -57,7 +57,7 @@ def use() -> None:
 
 
 @cache
-def _spawn() -> bool:
+def spawns() -> bool:
     """Whether spawn is chosen or needed on CUDA. Read once: vLLM writes the variable too, later."""
     # vLLM spawns there, since NVML does not survive a fork (vllm/utils/system_utils.py, _maybe_force_spawn).
     wsl = "microsoft" in platform.uname().release.lower()

@@ -49,8 +49,8 @@ def complaints(said: Mapping[str, Any], *, cuda: bool) -> Iterator[Complaint]:
             if said[field]:
                 yield Complaint((field,), f"can't be kept on a processor: {reason}")
         if said["kv_cache_dtype"] not in (None, *PROCESSOR_KV):
-            told = f"can't be kept on a processor: its types of KV cache are {', '.join(PROCESSOR_KV)}"
-            yield Complaint(("kv_cache_dtype",), told)
+            reason = f"can't be kept on a processor: its types of KV cache are {', '.join(PROCESSOR_KV)}"
+            yield Complaint(("kv_cache_dtype",), reason)
 
 
 def no_pictures() -> str | None:

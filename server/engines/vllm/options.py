@@ -1,4 +1,4 @@
-"""What a vLLM model can be told; the model config's fields, resolved to plain values."""
+"""What a vLLM model's config may set: its fields, resolved to plain values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -34,8 +34,10 @@ class ForkServer:
 
 
 class Started:
-    """The processes that the front end started for one load: vLLM waits for them without end, and no longer if they
-    end."""
+    """The processes that the front end started for one load.
+
+    vLLM waits for them for ever, unless they end: to give up a load is to end them.
+    """
 
     def __init__(self) -> None:
         self._processes: list[process.BaseProcess] = []
@@ -68,7 +70,7 @@ class _Child(process.BaseProcess):
     _environment: dict[str, str]
 
     def start(self) -> None:
-        # vLLM tells its children things by environment variables, some of them just before their start.
+        # vLLM sets environment variables for its children, some of them just before their start.
         self._environment = dict(os.environ)
         load = LOAD.get()
         if load is None:

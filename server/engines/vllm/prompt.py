@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import SamplingParams
 
 from server.core import ChatJob, Tool
-from server.engines.vllm import releases, schema_limits
+from server.engines.vllm import refusals, releases, schema_limits
 from server.errors import ContextLengthExceeded, InvalidRequest
+
+TAKEN = ("conversation", "model_config", "tokenizer")
+"""Arguments of the function by which vLLM applies a template (vllm/renderers/hf.py, safe_apply_chat_template): a
+request's arguments for the template are passed beside them, and one more of the same name would be a TypeError."""
 
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
@@ -34,22 +37,13 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
     """
     if not pictures:
         _refuse_pictures(job)
-    if job.chat_template_kwargs and "chat_template" in job.chat_template_kwargs:
-        raise InvalidRequest("A request can't bring its own chat template.", param="chat_template_kwargs")
+    _refuse_arguments(job)
+    body = _request_body(job, renderer)
     try:
-        request = ChatCompletionRequest.model_validate(_request_body(job, renderer))
-        rendered = await renderer.render_chat(request)
+        request = ChatCompletionRequest.model_validate(body)
     except releases.CLIENT_ERRORS as error:
-        raise invalid(str(error.args[0]), getattr(error, "parameter", None)) from None
-    except RecursionError:
-        # Arguments of earlier calls are JSON within JSON: no other reader has seen how deep they go.
-        raise InvalidRequest("The messages hold JSON that is nested too deeply.", param="messages") from None
-    except (jinja2.TemplateError, ValueError, TypeError) as error:
-        # What a chat template says about messages that it can't place (roles out of order, say).
-        raise InvalidRequest(f"The model's chat template refuses these messages: {error}", param="messages") from None
-    if isinstance(rendered, releases.ErrorResponse):
-        raise invalid(rendered.error.message, rendered.error.param)
-    _, (engine_input,) = rendered
+        raise refusals.of_request(error) from None
+    engine_input = await _rendered(request, renderer)
 
     tokens = len(engine_input.get("prompt_token_ids") or ())
     room = renderer.model_config.max_model_len - tokens
@@ -59,8 +53,45 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
             f"However, your messages resulted in {tokens} tokens. Please reduce the length of the messages.",
             param="messages",
         )
-    sampling = request.to_sampling_params(room if job.max_tokens is None else min(job.max_tokens, room), defaults)
+    most = room if job.max_tokens is None else min(job.max_tokens, room)
+    try:
+        sampling = request.to_sampling_params(most, defaults)
+    except releases.REFUSALS as error:
+        # What can't be seen in one parameter alone, such as min_tokens above `most`.
+        raise refusals.of_request(error) from None
     return Prompt(request, engine_input, sampling, tokens, releases.template_kwargs(renderer, request))
+
+
+async def _rendered(request: ChatCompletionRequest, renderer: OnlineRenderer) -> Any:
+    """The engine's input. Only vLLM's code runs here, and what it raises of any other kind is a bug.
+
+    Raises InvalidRequest, ContextLengthExceeded.
+    """
+    try:
+        rendered = await renderer.render_chat(request)
+    except releases.CLIENT_ERRORS as error:
+        # Whatever a chat template raises over messages that it can't place (roles out of order, say) is among these.
+        raise refusals.of_request(error) from None
+    except RecursionError:
+        # Arguments of earlier calls are JSON within JSON: no other reader has seen how deep they go.
+        raise InvalidRequest("The messages hold JSON that is nested too deeply.", param="messages") from None
+    except ValueError as error:
+        # vLLM's own server takes these for bad requests: no template at all (ChatTemplateResolutionError), a picture
+        # that can't be read (vllm/multimodal/media), what Mistral's templates raise; before 0.32, all templates.
+        raise InvalidRequest(f"The model's chat template refuses these messages: {error}", param="messages") from None
+    if isinstance(rendered, releases.ErrorResponse):
+        raise InvalidRequest(rendered.error.message, param=rendered.error.param)
+    _, (engine_input,) = rendered
+    return engine_input
+
+
+def _refuse_arguments(job: ChatJob) -> None:
+    """Raises InvalidRequest for what a request may not set of how its chat is written."""
+    arguments = job.chat_template_kwargs or {}
+    if "chat_template" in arguments:
+        raise InvalidRequest("A request can't bring its own chat template.", param="chat_template_kwargs")
+    if taken := [name for name in TAKEN if arguments.get(name) is not None]:
+        raise InvalidRequest(f"chat_template_kwargs can't set {', '.join(taken)}.", param="chat_template_kwargs")
 
 
 def _refuse_pictures(job: ChatJob) -> None:
@@ -153,12 +184,3 @@ def _request_body(job: ChatJob, renderer: OnlineRenderer) -> dict[str, Any]:
 def _tool(tool: Tool) -> dict[str, Any]:
     function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters or NO_ARGUMENTS}
     return {"type": "function", "function": {k: v for k, v in function.items() if v is not None}}
-
-
-def invalid(message: str, param: str | None) -> InvalidRequest:
-    """What vLLM or its grammars say of a request, in words for its client."""
-    if "coerce_one_of" in message:
-        message = "oneOf is supported where its alternatives can't overlap; use anyOf instead."
-    if "maximum context length" in message or "max_model_len" in message:
-        return ContextLengthExceeded(message, param="messages")
-    return InvalidRequest(message, param=param)

@@ -25,14 +25,19 @@ HANDLER = "sagehold_root_cause"
 TELLERS = ("vllm.v1.engine.core", "vllm.v1.executor.multiproc_executor")
 """The loggers of the two places where a process of vLLM's dies of an exception."""
 SIGNALLED = re.compile(r"proc\(s\): \{'\w+': -(\d+)")
-"""In what the front end is told of a core that a signal ended: `Failed core proc(s): {'EngineCore': -9}`."""
+"""What vLLM's error says of a core that a signal ended: `Failed core proc(s): {'EngineCore': -9}`.
 
+Read from its words, for want of anything else: it is a bare RuntimeError, and as it comes, vLLM ends its other
+processes too, so that exit codes no longer show which one was first (vllm/v1/engine/utils.py,
+wait_for_engine_startup). With other words the reason would be less plain, and that is all: people read it, and nothing
+is decided by it.
+"""
 
 OURS = (
     ("the argument `trust_remote_code=True`", "`extra: {trust_remote_code: true}`"),
     ("`gpu_memory_utilization` (which also controls CPU memory on the CPU backend)", "`kv_cache`"),
 )
-"""Advice of vLLM's and transformers' for their own arguments, and how it is followed in a model's config."""
+"""Advice of vLLM's and transformers' for their own arguments, and what to write in a model's config instead."""
 
 
 class RootCause:
@@ -51,7 +56,7 @@ class RootCause:
         config.logging_config = replace(asked, pylogging_config_file=str(described))
 
     def reason(self, error: Exception, *places: Path) -> str:
-        """Why the load failed that ended with `error` in the front end, in one line. places: see `cause.told`."""
+        """Why the load failed that ended with `error` in the front end, in one line. places: see `cause.described`."""
         try:
             noted = self._file.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -61,7 +66,7 @@ class RootCause:
             return _ours(cause.cleaned(json.loads(noted.partition("\n")[0]), places))
         if found := SIGNALLED.search(str(error)):
             return f"its process was ended by {signal.Signals(int(found[1])).name}"
-        return _ours(cause.told(error, *places))
+        return _ours(cause.described(error, *places))
 
 
 @contextmanager
@@ -84,7 +89,7 @@ class NotingHandler(logging.Handler):
         if error is None or not self._to.parent.is_dir():
             return  # the load is long over: the folder has gone with it
         with self._to.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(cause.told(error)) + "\n")
+            file.write(json.dumps(cause.described(error)) + "\n")
 
 
 def _ours(line: str) -> str:

@@ -1,4 +1,4 @@
-"""How big a JSON Schema may be that an answer must obey, told before a grammar is made of it. Pure; no vLLM in it.
+"""How big a JSON Schema may be that an answer must obey. Checked before a grammar is made of it. Pure; no vLLM in it.
 
 llguidance unrolls array bounds: a schema of sixty bytes with `maxItems: 1000000000` took 22 GB of the front end's
 memory, and with it the server. Its time grows with the square of an object's properties: 20,000 of them took 6 s.

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 TEMPLATES = ("chat_template.jinja", "chat_template.json")
 """Files of a model's folder that hold a template, besides tokenizer_config.json."""
 OTHERS = ("tekken.json", "tokenizer.model.v3", "params.json")
-"""Files by which a model of Mistral's is told, whose tokenizer writes the prompt without a template."""
+"""Files of a model of Mistral's, whose tokenizer writes the prompt without a template."""
 
 MISSING = "the model has no chat template, so chat requests will be refused; name one by the field `chat_template`"
 

@@ -65,7 +65,7 @@ class _Child:
         except Exception as error:
             log.exception("%s could not be loaded", self._name)
             places = [Path(options["path"])] if isinstance(options.get("path"), str) else []
-            reason = cause.told(error, *places)
+            reason = cause.described(error, *places)
             self._send(("failed", ModelUnavailable(f"The model could not be loaded: {reason}")))
             return
         self._send(("ready",))

@@ -1,4 +1,4 @@
-"""LoRA adapters before they are loaded: what their folders lack, and what vLLM is told of their number and rank."""
+"""LoRA adapters before they are loaded: what their folders lack, and vLLM's arguments for their number and rank."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_a_whole_adapter_has_no_problem(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "reason"),
     [
         ({"r": 0}, "pirate/adapter_config.json has no rank: `r` must be a positive number"),
         ({"r": None}, "pirate/adapter_config.json has no rank: `r` must be a positive number"),
@@ -38,11 +38,11 @@ def test_a_whole_adapter_has_no_problem(folder: Path) -> None:
         ({"init_lora_weights": "pissa"}, "pirate/adapter_config.json: vLLM does not support init_lora_weights 'pissa'"),
     ],
 )
-def test_what_vllm_cannot_serve(folder: Path, config: dict[str, Any], told: str) -> None:
-    assert adapters.problem(adapter(folder, **config)) == told
+def test_what_vllm_cannot_serve(folder: Path, config: dict[str, Any], reason: str) -> None:
+    assert adapters.problem(adapter(folder, **config)) == reason
 
 
-def test_what_is_missing_or_damaged_is_told_without_its_place(folder: Path) -> None:
+def test_what_is_missing_or_damaged_is_named_without_its_place(folder: Path) -> None:
     assert adapters.problem(folder / "nowhere") == "there is no folder nowhere"
     (folder / "adapter_model.safetensors").unlink()
     assert adapters.problem(folder) == "pirate holds no adapter_model.safetensors"
@@ -52,7 +52,7 @@ def test_what_is_missing_or_damaged_is_told_without_its_place(folder: Path) -> N
     assert adapters.problem(folder) == "pirate holds no adapter_config.json"
 
 
-def test_vllm_is_told_the_highest_rank_and_the_number(tmp_path: Path) -> None:
+def test_vllm_gets_the_highest_rank_and_the_number(tmp_path: Path) -> None:
     assert adapters.arguments({}) == {}
     two = {
         "a": adapter(tmp_path / "a", r=8),

@@ -32,6 +32,7 @@ class Llm:
 async def test_a_stopped_engine_holds_nothing() -> None:
     engine = VllmEngine(VllmOptions(name="chat", path=Path("chat")))
     llm, renderer = Llm(), Llm()
+    # What `start` sets, without the core process that a real one takes.
     engine._llm, engine._renderer, engine._parser = llm, renderer, renderer
     left = weakref.ref(llm), weakref.ref(renderer)
     del llm, renderer

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from server.engines.vllm import forkserver, hardware, processes
+from server.engines.vllm import forkserver, hardware, heap, processes
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
 
@@ -25,9 +25,9 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv(processes.METHOD)
     for name in [name for name in os.environ if name.startswith(("MALLOC_", "GOMP_", "OMP_", "LD_PRELOAD"))]:
         monkeypatch.delenv(name)
-    forkserver._spawn.cache_clear()
+    forkserver.spawns.cache_clear()
     yield
-    forkserver._spawn.cache_clear()
+    forkserver.spawns.cache_clear()
 
 
 @pytest.fixture
@@ -48,6 +48,21 @@ def led(monkeypatch: pytest.MonkeyPatch) -> list[BaseContext]:
 
     monkeypatch.setattr(processes, "lead", lead)
     return found
+
+
+def probe(*, ends_with: int) -> type:
+    """Stands for the process that is forked to see whether CUDA can be used."""
+
+    class Probe:
+        exitcode = ends_with
+
+        def __init__(self, **_: object) -> None: ...
+
+        def start(self) -> None: ...
+
+        def join(self) -> None: ...
+
+    return Probe
 
 
 def on(monkeypatch: pytest.MonkeyPatch, *, cuda: bool) -> None:
@@ -77,7 +92,7 @@ def test_a_fork_server_for_cuda_gets_none_of_it(begun: list[dict[str, str]], mon
 @pytest.mark.parametrize("cuda", [False, True])
 def test_the_core_is_forked_from_it(led: list[BaseContext], cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     on(monkeypatch, cuda=cuda)
-    monkeypatch.setattr(forkserver, "_reaches_cuda", lambda: True)
+    monkeypatch.setattr(processes.ServedContext, "Process", probe(ends_with=0))
     forkserver.use()
     assert isinstance(led[0], processes.ServedContext)
     assert os.environ[processes.METHOD] == "fork"
@@ -86,17 +101,8 @@ def test_the_core_is_forked_from_it(led: list[BaseContext], cuda: bool, monkeypa
 def test_where_a_forked_process_does_not_reach_cuda_the_core_is_spawned(
     led: list[BaseContext], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Probe:
-        exitcode = 1
-
-        def __init__(self, **_: object) -> None: ...
-
-        def start(self) -> None: ...
-
-        def join(self) -> None: ...
-
     on(monkeypatch, cuda=True)
-    monkeypatch.setattr(processes.ServedContext, "Process", Probe)
+    monkeypatch.setattr(processes.ServedContext, "Process", probe(ends_with=1))
     forkserver.use()
     assert isinstance(led[0], processes.SpawnedContext)
     assert os.environ[processes.METHOD] == "spawn"
@@ -125,7 +131,7 @@ async def test_a_load_that_is_given_up_ends_what_it_waits_for(monkeypatch: pytes
     begun = threading.Event()
     children: list[Any] = []
 
-    def build(root: object) -> None:
+    def build() -> None:
         for _ in range(2):
             child = processes.SpawnedContext().Process(target=time.sleep, args=(3600,))
             children.append(child)
@@ -135,8 +141,8 @@ async def test_a_load_that_is_given_up_ends_what_it_waits_for(monkeypatch: pytes
 
     monkeypatch.setattr(forkserver, "start", lambda: None)
     engine = VllmEngine(VllmOptions(name="chat", path=Path("nowhere")))
-    monkeypatch.setattr(engine, "_check_machine", lambda: None)
-    monkeypatch.setattr(engine, "_build", build)
+    monkeypatch.setattr(hardware, "mismatch", lambda: None)
+    monkeypatch.setattr(heap, "permanent", build)  # the first that is called in the thread of the load
     loading = asyncio.create_task(engine.start())
     await asyncio.to_thread(begun.wait)
     loading.cancel()

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from server.engines.devices.driver import Driver
-from server.engines.vllm import environment, forkserver, hardware, toolchain
+from server.engines.vllm import environment, forkserver, hardware, heap, toolchain
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.hardware import Finding, build, compare, torch_cuda
 from server.engines.vllm.options import VllmOptions
@@ -95,7 +95,7 @@ def test_an_older_build_takes_an_older_driver() -> None:
     assert compare("cuda", None, driver, None) is None, "torch did not say what it needs"
 
 
-def test_a_shortened_uuid_is_told_before_vllm_stumbles_over_it() -> None:
+def test_a_shortened_uuid_is_refused_before_vllm_stumbles_over_it() -> None:
     whole = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"
     for visible in (None, "0", "1,0", whole, f"{whole},0", "MIG-8932f937-d72c-4106-c12f-20bd9faed9f6"):
         assert compare("cuda", 13, GOOD, visible) is None
@@ -126,7 +126,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VllmEngine:
         raise AssertionError("the load went on")
 
     monkeypatch.setattr(forkserver, "start", forbidden)
-    monkeypatch.setattr(VllmEngine, "_build", forbidden)
+    monkeypatch.setattr(heap, "permanent", forbidden)  # within which it is imported
     return VllmEngine(VllmOptions(name="chat", path=tmp_path))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from server.core import ChatJob, Task, TextDelta, Usage
+from server.core import Ask, ChatJob, Task, TextDelta, Usage
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
 from server.errors import InvalidRequest, ModelUnavailable
@@ -23,6 +23,7 @@ from server.models.factory import make_engine
 from server.models.memory.allotment import Allotment
 from server.pipeline.modes import plan_for
 from server.settings import load_settings
+from server.testing import CALLER
 from tests.reading import ran
 
 pytestmark = [pytest.mark.anyio, pytest.mark.models, pytest.mark.timeout(300)]
@@ -77,9 +78,9 @@ async def reason(path: Path, **options: Any) -> str:
             pass
     assert str(path.parent) not in caught.value.message
     assert "\n" not in caught.value.message
-    told = caught.value.message.removeprefix("The model could not be loaded: ")
-    assert told != caught.value.message
-    return told
+    line = caught.value.message.removeprefix("The model could not be loaded: ")
+    assert line != caught.value.message
+    return line
 
 
 async def answer(engine: Any, job: ChatJob) -> tuple[str, Usage]:
@@ -93,16 +94,16 @@ async def answer(engine: Any, job: ChatJob) -> tuple[str, Usage]:
     return text, usage
 
 
-def ask(**fields: Any) -> ChatJob:
-    return ChatJob(**{"model": "chat", "messages": QUESTION, "max_tokens": 16, "temperature": 0.0} | fields)
+def chat_job(**fields: Any) -> ChatJob:
+    return ChatJob(**{"messages": QUESTION, "max_tokens": 16, "temperature": 0.0} | fields)
 
 
 # ---------------------------------------------------------------- loads that fail
 
 
 async def test_what_config_check_finds_is_found_again_before_anything_is_loaded(model: Path) -> None:
-    told = await reason(model, extra={"enforce_egaer": True}, chat_template=model / "none.jinja")
-    assert told == (
+    line = await reason(model, extra={"enforce_egaer": True}, chat_template=model / "none.jinja")
+    assert line == (
         "chat_template: there is no file none.jinja; "
         "extra.enforce_egaer: this vLLM knows no engine argument 'enforce_egaer'; did you mean enforce_eager?"
     )
@@ -120,28 +121,28 @@ async def test_a_truncated_file_of_weights(model: Path, original: Path) -> None:
 async def test_weights_that_only_the_worker_finds_wrong(model: Path) -> None:
     (model / "model.safetensors").unlink()
     save_file({"model.norm.weight": np.zeros(7, np.float32)}, model / "model.safetensors")
-    told = await reason(model)
-    assert "(576,)" in told or "576" in told, told
+    line = await reason(model)
+    assert "(576,)" in line or "576" in line, line
 
 
 async def test_a_kv_cache_too_small_for_one_request(model: Path) -> None:
-    told = await reason(model, max_model_len=8192, kv_cache=1 << 26)
-    assert "0.18 GiB KV cache is needed" in told
-    assert "`kv_cache`" in told
+    line = await reason(model, max_model_len=8192, kv_cache=1 << 26)
+    assert "0.18 GiB KV cache is needed" in line
+    assert "`kv_cache`" in line
 
 
 async def test_what_the_front_end_finds(model: Path) -> None:
     assert "max_model_len (100000) is greater than" in await reason(model, max_model_len=100_000)
     config = model / "config.json"
     edit(config, quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True})
-    told = await reason(model, dtype="float32")
-    assert told.startswith("ValueError: torch.float32 is not supported for quantization method awq. Supported dtypes: ")
+    line = await reason(model, dtype="float32")
+    assert line.startswith("ValueError: torch.float32 is not supported for quantization method awq. Supported dtypes: ")
     edit(config, quantization_config=None, model_type="ours", architectures=["OursForCausalLM"])
     assert "has model type `ours`" in await reason(model)
     edit(config, auto_map={"AutoConfig": "configuration_ours.OursConfig"})
-    told = await reason(model)
-    assert "our chat contains custom code" in told
-    assert "`extra: {trust_remote_code: true}`" in told
+    line = await reason(model)
+    assert "our chat contains custom code" in line
+    assert "`extra: {trust_remote_code: true}`" in line
 
 
 async def test_an_adapter_that_is_not_there_or_does_not_fit(model: Path, tmp_path: Path) -> None:
@@ -200,26 +201,26 @@ async def test_adapters_are_names_of_their_own_on_one_engine(model: Path, tmp_pa
     engine = make_engine(spec, models_dir=model.parent, allotment=Allotment())
     try:
         await engine.start()
-        told = {}
+        answers = {}
         for name in ("chat", "pirate", "poet", "chat"):
-            plan = plan_for(ask(model=name), catalog)
+            plan = plan_for(Ask(caller=CALLER, model=name), chat_job(), catalog)
             assert plan.spec.name == "chat"
             text, usage = await answer(engine, plan.job)
-            assert told.setdefault(name, text) == text
+            assert answers.setdefault(name, text) == text
             assert usage.completion_tokens > 0
             assert catalog.resolve(name, Task.CHAT)[1].completion_token == (5 if name == "pirate" else 2)
-        assert "Tokyo" in told["chat"]
-        assert len(set(told.values())) == 3
+        assert "Tokyo" in answers["chat"]
+        assert len(set(answers.values())) == 3
     finally:
         await engine.stop()
 
 
 async def test_drafts_from_the_prompt_leave_the_answer_as_it_is(model: Path) -> None:
     async with loaded(model) as engine:
-        plain, _ = await answer(engine, ask())
+        plain, _ = await answer(engine, chat_job())
     drafting = {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4, "prompt_lookup_min": 2}
     async with loaded(model, speculative_config=drafting) as engine:
-        assert await answer(engine, ask()) == (plain, (await answer(engine, ask()))[1])
+        assert await answer(engine, chat_job()) == (plain, (await answer(engine, chat_job()))[1])
     assert "Tokyo" in plain
 
 
@@ -229,7 +230,7 @@ async def test_a_model_without_a_template_is_warned_of(model: Path, caplog: pyte
     with caplog.at_level(logging.WARNING, logger="server"):
         async with loaded(model) as engine:
             with pytest.raises(InvalidRequest, match="chat template"):
-                await answer(engine, ask())
+                await answer(engine, chat_job())
     assert [record.getMessage() for record in caplog.records if record.name.endswith(".template")] == [
         (
             "model chat: the model has no chat template, so chat requests will be refused; "
@@ -243,5 +244,5 @@ async def test_a_picture_for_a_model_that_sees_none(model: Path) -> None:
     messages = ({"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]},)
     async with loaded(model) as engine:
         with pytest.raises(InvalidRequest, match="does not see pictures") as caught:
-            await answer(engine, ask(messages=messages))
+            await answer(engine, chat_job(messages=messages))
     assert caught.value.param == "messages[0].content[1].image_url"

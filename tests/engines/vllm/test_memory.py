@@ -1,4 +1,4 @@
-"""What vLLM is told of memory and GPUs; its own argument class takes it."""
+"""vLLM's arguments for memory and GPUs; its own argument class takes them."""
 
 import os
 from pathlib import Path
@@ -38,9 +38,9 @@ MEMORY = {"device_ids", "kv_cache_memory_bytes", "gpu_memory_utilization"}
     ],
 )
 def test_on_gpus(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], expected: dict[str, Any]) -> None:
-    told = arguments(monkeypatch, cuda=True, **options)
-    assert {name: told[name] for name in MEMORY & told.keys()} == expected
-    assert told["enable_sleep_mode"] is True
+    given = arguments(monkeypatch, cuda=True, **options)
+    assert {name: given[name] for name in MEMORY & given.keys()} == expected
+    assert given["enable_sleep_mode"] is True
 
 
 def test_on_a_processor_the_cache_is_divided_among_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,14 +53,15 @@ def test_on_a_processor_the_cache_is_divided_among_the_workers(monkeypatch: pyte
 def test_vllm_finds_the_gpus_among_those_that_the_server_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     from vllm.engine.arg_utils import AsyncEngineArgs
 
-    told = arguments(monkeypatch, cuda=True, gpus=(2, 0), gpu_share=0.4)
-    made = AsyncEngineArgs(**told)
+    given = arguments(monkeypatch, cuda=True, gpus=(2, 0), gpu_share=0.4)
+    made = AsyncEngineArgs(**given)
     monkeypatch.setattr("vllm.engine.arg_utils.current_platform.device_control_env_var", "CUDA_VISIBLE_DEVICES")
     for visible, expected in ((None, [2, 0]), ("4,5,6", [6, 4])):
         if visible is None:
             monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         else:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        # Of vLLM's own steps the one that is meant; the whole config, which is public, needs the GPUs.
         assert made._resolve_device_ids() == expected
 
 

@@ -34,14 +34,14 @@ if __name__ == "__main__":
 
 
 def test_a_parent_that_is_killed_takes_along_what_still_imports(tmp_path: Path) -> None:
-    program, told = tmp_path / "parent.py", tmp_path / "pid"
+    program, noted = tmp_path / "parent.py", tmp_path / "pid"
     program.write_text(PARENT)
-    parent = psutil.Popen([sys.executable, str(program), str(told)], stdin=subprocess.DEVNULL)
+    parent = psutil.Popen([sys.executable, str(program), str(noted)], stdin=subprocess.DEVNULL)
     child: psutil.Process | None = None
     try:
         while child is None:
             assert parent.poll() is None
-            if told.exists() and (text := told.read_text()):
+            if noted.exists() and (text := noted.read_text()):
                 child = psutil.Process(int(text))
             else:
                 # Waits for nothing but time to pass, and ends early where the parent does.

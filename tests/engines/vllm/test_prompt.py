@@ -1,5 +1,6 @@
 """A chat job in vLLM's words, by its own renderer and checks, and without its engine: no weights are loaded."""
 
+import copy
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ def render(vllm: Any) -> Callable[..., Any]:
     renderer, processor = vllm
 
     async def rendered(**fields: Any) -> Any:
-        made = await prompt.render(ChatJob(**{"model": "chat", "messages": HELLO, **fields}), renderer, {})
+        made = await prompt.render(ChatJob(**{"messages": HELLO, **fields}), renderer, {})
         processor._validate_params(made.sampling, ("generate",))
         return made
 
@@ -115,10 +116,34 @@ async def test_arguments_nested_beyond_reading_are_bad_input_and_no_bug(render: 
     assert refused.value.param == "messages"
 
 
-async def test_a_prompt_beyond_the_context_is_told_as_that(render: Callable[..., Any]) -> None:
+async def test_a_prompt_beyond_the_context_is_refused_as_that(render: Callable[..., Any]) -> None:
     with pytest.raises(ContextLengthExceeded) as refused:
         await render(messages=({"role": "user", "content": "word " * 9000},))
     assert refused.value.param == "messages"
+
+
+async def test_a_prompt_too_long_to_tokenize_is_one_beyond_the_context(render: Callable[..., Any]) -> None:
+    with pytest.raises(ContextLengthExceeded) as refused:
+        await render(messages=({"role": "user", "content": "x" * 3_000_000},))
+    assert refused.value.param == "messages"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("{{ messages[0].content + 1 }}", 'can only concatenate str (not "int") to str'),
+        ("{{ messages[0].content.nothing.more }}", "'str object' has no attribute 'nothing'"),
+    ],
+)
+async def test_messages_that_a_template_cannot_place_are_bad_input(vllm: Any, template: str, message: str) -> None:
+    from server.engines.vllm import prompt
+
+    renderer = copy.copy(vllm[0])
+    renderer.chat_template = template
+    with pytest.raises(InvalidRequest) as refused:
+        await prompt.render(ChatJob(messages=HELLO), renderer, {})
+    assert refused.value.message == message
 
 
 class StubCore:
@@ -158,14 +183,15 @@ async def test_a_grammar_that_gives_up_is_bad_input_and_no_dead_engine(vllm: Any
 
     renderer, processor = vllm
     piece = CompletionOutput(0, "", [], None, None, finish_reason="error")
+    # What `start` sets takes a model's weights and a core process; no schema makes a real core end so in a few tokens.
     engine = VllmEngine(VllmOptions(name="chat", path=Path()))
     engine._renderer = renderer
     engine._llm = StubCore(processor, RequestOutput("chat-1", None, [1], None, [piece], finished=True))
     events = ran(engine, ChatJob(messages=HELLO, output_schema=schema))
     assert (await anext(events)).room is not None
-    with pytest.raises(InvalidRequest if schema else EngineFailed) as told:
+    with pytest.raises(InvalidRequest if schema else EngineFailed) as refused:
         await anext(events)
-    assert told.value.param == ("response_format" if schema else None)
+    assert refused.value.param == ("response_format" if schema else None)
 
 
 @pytest.mark.parametrize("parallel", [True, False])

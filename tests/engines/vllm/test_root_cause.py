@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from server.engines.vllm.root_cause import root_cause
+from server.engines.vllm.root_cause import HANDLER, TELLERS, NotingHandler, root_cause
 
 VAGUE = RuntimeError("Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore': 1}")
 
@@ -80,10 +80,14 @@ def test_without_a_note_the_front_ends_own_words_are_the_reason() -> None:
 
 
 def test_a_process_that_outlives_the_load_notes_nothing() -> None:
-    from server.engines.vllm.root_cause import TELLERS, NotingHandler
+    from vllm.config.logging import LoggingConfig
 
+    config = Config(LoggingConfig())
     with root_cause() as root:
-        handler = NotingHandler(str(root._file))
+        root.watch(config)
+        described = json.loads(Path(config.logging_config.pylogging_config_file).read_text())
+        file = described["handlers"][HANDLER]["file"]
+        handler = NotingHandler(file)
     record = logging.LogRecord(TELLERS[0], logging.ERROR, "", 1, "died", None, (OSError, OSError("x"), None))
     handler.handle(record)
-    assert not root._file.exists()
+    assert not Path(file).exists()

@@ -30,7 +30,7 @@ def test_shipped_templates() -> None:
     assert [template.problem(file) for file in files] == [None] * len(files)
 
 
-def test_a_template_that_is_none_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_template_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "t.jinja"
     assert template.problem(file) == "there is no file t.jinja"
     file.write_text("a\n{% if x %}\n{{ y }")

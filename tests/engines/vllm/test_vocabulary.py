@@ -42,7 +42,7 @@ def test_what_vllm_knows_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "reason"),
     [
         (
             {"extra": {"enforce_egaer": True}},
@@ -60,9 +60,9 @@ def test_what_vllm_knows_is_right() -> None:
         ({"speculative_config": {"method": "ngram"}}, "speculative_config: needs `num_speculative_tokens`"),
     ],
 )
-def test_what_it_does_not_know_is_told_with_the_nearest(fields: dict[str, Any], told: str) -> None:
+def test_what_it_does_not_know_is_named_with_the_nearest(fields: dict[str, Any], reason: str) -> None:
     (complaint,) = words(**fields)
-    assert complaint.startswith(told)
+    assert complaint.startswith(reason)
 
 
 def test_a_plugins_parser_is_not_looked_for() -> None:
@@ -88,15 +88,15 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_a_load_format_needs_its_package(packages: dict[str, str]) -> None:
-    told = "instanttensor needs the package instanttensor, which is not installed"
-    assert machine(True, load_format="instanttensor") == [(("load_format",), told)]
+    reason = "instanttensor needs the package instanttensor, which is not installed"
+    assert machine(True, load_format="instanttensor") == [(("load_format",), reason)]
     packages["instanttensor"] = "0.2.2"
     assert machine(True, load_format="instanttensor") == []
     assert machine(True, load_format="safetensors") == []
 
 
 @pytest.mark.parametrize(
-    ("torch", "torchvision", "told"),
+    ("torch", "torchvision", "reason"),
     [
         ("2.13.0", None, "pictures need the package torchvision, which is not installed"),
         ("2.13.0", "0.28.0", None),
@@ -108,17 +108,17 @@ def test_a_load_format_needs_its_package(packages: dict[str, str]) -> None:
     ],
 )
 def test_pictures_need_a_torchvision_that_matches(
-    packages: dict[str, str], torch: str, torchvision: str | None, told: str | None
+    packages: dict[str, str], torch: str, torchvision: str | None, reason: str | None
 ) -> None:
     packages |= {"torch": torch} | ({} if torchvision is None else {"torchvision": torchvision})
     complaints = machine(True, images=True)
     assert machine(True, images=False) == []
-    if told is None:
+    if reason is None:
         assert complaints == []
     else:
         (complaint,) = complaints
         assert complaint.field == ("images",)
-        assert told in complaint.message
+        assert reason in complaint.message
 
 
 @pytest.mark.parametrize(
