@@ -5,6 +5,6 @@ exchange.py  one request to it, piece by piece
 """
 
 from server.testing.exchange import Exchange
-from server.testing.server import CALLER, KEY, FakeAccounts, FakeEntry, FakeServer
+from server.testing.server import CALLER, KEY, FakeAccounts, FakePublicModel, FakeServer
 
-__all__ = ["CALLER", "KEY", "Exchange", "FakeAccounts", "FakeEntry", "FakeServer"]
+__all__ = ["CALLER", "KEY", "Exchange", "FakeAccounts", "FakePublicModel", "FakeServer"]
