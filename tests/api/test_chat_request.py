@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from server.api.openai.chat_request import MOST_BIASES, MOST_MESSAGES, MOST_PARTS, ChatRequest
+from server.api.openai.chat_messages import MOST_MESSAGES, MOST_PARTS
+from server.api.openai.chat_request import MOST_BIASES, ChatRequest
 from server.api.validation import validate
 from server.core import ChatJob, Tool
 from server.errors import InvalidRequest

@@ -1,0 +1,127 @@
+"""The messages of a chat: what each role needs, and the four roles that engines know."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from server.api.validation import Body
+from server.errors import InvalidRequest
+
+MOST_MESSAGES = 2048
+"""As the OpenAI API has it. Hundreds of thousands of tiny ones fit into a body, and took seconds to lay out."""
+MOST_PARTS = 10_000
+"""Content parts and tool calls of all messages together, for the same reason."""
+
+
+class Message(Body):
+    """Loose where the API is loose: which fields a role needs is checked in `engine_messages`."""
+
+    role: Literal["developer", "system", "user", "assistant", "tool", "function"]
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+    function_call: dict[str, Any] | None = None
+
+
+def engine_messages(messages: Sequence[Message]) -> list[Mapping[str, Any]]:
+    """OpenAI messages with the roles system, user, assistant and tool only."""
+    if sum(len(message.tool_calls or ()) + _parts(message.content) for message in messages) > MOST_PARTS:
+        raise InvalidRequest(
+            f"The messages have more than {MOST_PARTS} content parts and tool calls together.", param="messages"
+        )
+    converted: list[Mapping[str, Any]] = []
+    calls = 0  # legacy calls have no ids: the n-th call and the n-th result belong together
+    for i, message in enumerate(messages):
+        param = f"messages[{i}]"
+        content = _content(message, param)
+        match message.role:
+            case "developer" | "system":
+                converted.append({"role": "system", "content": content})
+            case "user":
+                converted.append({"role": "user", "content": content})
+            case "assistant":
+                one: dict[str, Any] = {"role": "assistant", "content": content}
+                if message.tool_calls:
+                    one["tool_calls"] = [
+                        _call(call, f"{param}.tool_calls[{j}]") for j, call in enumerate(message.tool_calls)
+                    ]
+                elif message.function_call:
+                    calls += 1
+                    legacy = {"id": f"call_{calls}", "type": "function", "function": message.function_call}
+                    one["tool_calls"] = [_call(legacy, param, inner="function_call")]
+                converted.append(one)
+            case "tool":
+                if not message.tool_call_id:
+                    raise InvalidRequest(
+                        f"Missing required parameter: '{param}.tool_call_id'.",
+                        param=f"{param}.tool_call_id",
+                        code="missing_required_parameter",
+                    )
+                converted.append({"role": "tool", "tool_call_id": message.tool_call_id, "content": content})
+            case "function":
+                converted.append({"role": "tool", "tool_call_id": f"call_{calls}", "content": content})
+    return converted
+
+
+def _content(message: Message, param: str) -> Any:
+    """A string, or parts of the types text and image_url."""
+    content = message.content
+    if content is None:
+        if message.role == "assistant":
+            return ""
+        raise InvalidRequest(
+            f"Missing required parameter: '{param}.content'.",
+            param=f"{param}.content",
+            code="missing_required_parameter",
+        )
+    if isinstance(content, str):
+        return content
+    parts: list[dict[str, Any]] = []
+    for i, part in enumerate(content):
+        where = f"{param}.content[{i}]"
+        match part.get("type"):
+            case "text" | "refusal" as kind:
+                text = part.get(kind)
+                if not isinstance(text, str):
+                    raise InvalidRequest(
+                        f"'{where}.{kind}' must be a string.", param=f"{where}.{kind}", code="invalid_type"
+                    )
+                parts.append({"type": "text", "text": text})
+            case "image_url" if message.role == "user":
+                image = part.get("image_url")
+                url = image if isinstance(image, str) else as_mapping(image).get("url")  # some clients send it bare
+                if not isinstance(url, str):
+                    raise InvalidRequest(
+                        f"'{where}.image_url.url' must be a string.",
+                        param=f"{where}.image_url.url",
+                        code="invalid_type",
+                    )
+                parts.append({"type": "image_url", "image_url": {"url": url}})
+            case kind:
+                raise InvalidRequest(
+                    f"Content parts of type '{str(kind)[:40]}' are not supported in {message.role} messages.",
+                    param=f"{where}.type",
+                    code="unsupported_value",
+                )
+    return parts if any(part["type"] != "text" for part in parts) else "\n".join(part["text"] for part in parts)
+
+
+def _call(call: Mapping[str, Any], param: str, inner: str = "function") -> dict[str, Any]:
+    function = as_mapping(call.get("function"))
+    name, arguments = function.get("name"), function.get("arguments", "{}")
+    if not isinstance(name, str) or not isinstance(arguments, str):
+        raise InvalidRequest(
+            f"'{param}.{inner}' needs a name and arguments, both strings.",
+            param=f"{param}.{inner}",
+            code="invalid_type",
+        )
+    return {"id": str(call.get("id") or ""), "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _parts(content: str | list[dict[str, Any]] | None) -> int:
+    return len(content) if isinstance(content, list) else 0
+
+
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """An object as it is; anything else as an empty one."""
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,112 @@
+"""The functions that a chat may call, in today's form and in the legacy one, and which of them it must."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from server.api.openai.chat_messages import as_mapping
+from server.api.validation import Body
+from server.core import Tool
+from server.errors import InvalidRequest
+
+FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+class Function(Body):
+    name: FunctionName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+    def tool(self) -> Tool:
+        return Tool(self.name, self.description, self.parameters, bool(self.strict))
+
+
+class ToolParam(Body):
+    type: str = "function"
+    function: Function | None = None
+
+
+class FunctionRef(Body):
+    name: FunctionName
+
+
+class AllowedTools(Body):
+    mode: Literal["auto", "required"] = "auto"
+    tools: list[dict[str, Any]] = Field(min_length=1)
+
+
+class ToolChoice(Body):
+    type: Literal["function", "allowed_tools"]
+    function: FunctionRef | None = None
+    allowed_tools: AllowedTools | None = None
+
+
+Choice = Literal["none", "auto", "required"] | ToolChoice | None
+LegacyChoice = Literal["none", "auto"] | FunctionRef | None
+
+
+def tools_of(tools: Sequence[ToolParam], choice: Choice) -> tuple[tuple[Tool, ...], str | tuple[str]]:
+    """The functions, and the choice as a ChatJob has it. Raises InvalidRequest where they don't go together."""
+    known = [_function_of(tool, f"tools[{i}]").tool() for i, tool in enumerate(tools)]
+    chosen: str | FunctionRef
+    if isinstance(choice, ToolChoice):
+        known, chosen = _narrow(known, choice)
+    else:
+        chosen = choice or ("auto" if known else "none")
+    return _chosen(known, chosen, "tool_choice")
+
+
+def legacy_tools_of(functions: Sequence[Function], choice: LegacyChoice) -> tuple[tuple[Tool, ...], str | tuple[str]]:
+    """As `tools_of`, of `functions` and `function_call`."""
+    return _chosen([function.tool() for function in functions], choice or "auto", "function_call")
+
+
+def _chosen(tools: list[Tool], choice: str | FunctionRef, param: str) -> tuple[tuple[Tool, ...], str | tuple[str]]:
+    if isinstance(choice, FunctionRef):
+        if choice.name not in {tool.name for tool in tools}:
+            raise InvalidRequest(f"There is no function named '{choice.name}' to call.", param=param)
+        return tuple(tools), (choice.name,)
+    if not tools:
+        if choice == "required":
+            raise InvalidRequest("tool_choice needs tools.", param=param)
+        return (), "none"
+    return tuple(tools), choice
+
+
+def _function_of(tool: ToolParam, param: str) -> Function:
+    if tool.type != "function":
+        raise InvalidRequest(
+            f"Tools of type '{tool.type[:40]}' are not supported.", param=f"{param}.type", code="unsupported_value"
+        )
+    if tool.function is None:
+        raise InvalidRequest(
+            f"Missing required parameter: '{param}.function'.",
+            param=f"{param}.function",
+            code="missing_required_parameter",
+        )
+    return tool.function
+
+
+def _narrow(tools: list[Tool], choice: ToolChoice) -> tuple[list[Tool], str | FunctionRef]:
+    """The functions and the choice that an object in `tool_choice` means."""
+    if choice.type == "function":
+        if choice.function is None:
+            raise InvalidRequest(
+                "Missing required parameter: 'tool_choice.function'.",
+                param="tool_choice.function",
+                code="missing_required_parameter",
+            )
+        return tools, choice.function
+    if choice.allowed_tools is None:
+        raise InvalidRequest(
+            "Missing required parameter: 'tool_choice.allowed_tools'.",
+            param="tool_choice.allowed_tools",
+            code="missing_required_parameter",
+        )
+    names = {str(as_mapping(tool.get("function")).get("name")) for tool in choice.allowed_tools.tools}
+    allowed = [tool for tool in tools if tool.name in names]
+    if not allowed:
+        raise InvalidRequest("None of the allowed tools is among tools.", param="tool_choice.allowed_tools.tools")
+    return allowed, choice.allowed_tools.mode
