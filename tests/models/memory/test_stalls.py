@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,8 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
+async def disk(tmp_path: Path) -> AsyncIterator[Disk]:
+    """Let go before the event loop ends, which would wait for the thread that reads."""
     slow = Disk(tmp_path)
     yield slow
     slow.go()
