@@ -73,7 +73,8 @@ class Registry:
     ) -> None:
         self._ledger = ledger
         self._queue_timeout = queue_timeout
-        self._load_timeout = load_timeout
+        # A load that is under way gets its room within the one time, and is up within the other.
+        self._load_wait = queue_timeout + load_timeout
         self._watch_interval = watch_interval
         self._clock = clock
         self._front_end = front_end
@@ -104,9 +105,7 @@ class Registry:
 
         Raises Overloaded (too many wait, or the wait is over) or ModelUnavailable (it can't be loaded).
         """
-        # A load that is under way ends by itself: it gets its room within the one time, and is up within the other.
-        load_wait = self._queue_timeout + self._load_timeout
-        return self._slots[spec.name].lease(claim, self._queue_timeout, load_wait)
+        return self._slots[spec.name].lease(claim, self._queue_timeout, self._load_wait)
 
     def busy(self, spec: ModelSpec) -> float:
         """Requests that have the model or wait for it, as a share of those that it works on at once."""
@@ -209,7 +208,11 @@ class Registry:
 
     async def _load_quietly(self, slot: Slot) -> None:
         try:
-            await slot.ensure_ready()
+            async with asyncio.timeout(self._load_wait):
+                await slot.ensure_ready()
+        except TimeoutError:
+            # Its files can't be read, say. The load goes on, and those behind it in its line need not wait for it.
+            log.error("model %s: its load has not ended after %g s", slot.spec.name, self._load_wait)
         except SageholdError as error:
             # The slot keeps and logs the reason of a failure; what passes (no room just now) is only noted here.
             log.info("model %s is not loaded: %s", slot.spec.name, error.message)

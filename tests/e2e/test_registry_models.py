@@ -31,7 +31,7 @@ async def test_a_killed_worker_costs_its_own_request_and_nothing_else() -> None:
     ledger = MemoryLedger(Machine.detect())
     registry = Registry(
         catalog.models,
-        lambda spec, grant: make_engine(spec, models_dir=models_dir, grant=grant),
+        lambda spec, grant: make_engine(spec, models_dir=models_dir, allotment=grant),
         ledger,
         models_dir=models_dir,
     )

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,8 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
+async def disk(tmp_path: Path) -> AsyncIterator[Disk]:
+    """Let go before the event loop ends, which would wait for the thread that reads."""
     slow = Disk(tmp_path)
     yield slow
     slow.go()
@@ -165,6 +166,18 @@ async def test_other_models_load_while_the_files_of_one_cannot_be_read(tmp_path:
         disk.go()
         await until(lambda: registry.ready)
         assert shown(registry) == {"slow": "ready", "quick": "ready"}
+
+
+async def test_a_start_goes_on_after_a_model_whose_files_cannot_be_read(tmp_path: Path, disk: Disk) -> None:
+    bench = Bench(machine(200 * GIB), tmp_path)
+    behind = chat(tmp_path, "behind", load="eager")
+    registry = bench.registry(disk.model, behind, queue_timeout=0.2, load_timeout=1)
+    async with registry:
+        async with asyncio.timeout(30):
+            await until(lambda: shown(registry)["behind"] == "ready")
+        assert shown(registry) == {"slow": "loading", "behind": "ready"}
+        disk.go()
+        await until(lambda: registry.ready)
 
 
 async def test_what_takes_all_that_is_left_waits_for_the_files_of_others_and_not_for_ever(
