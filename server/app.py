@@ -9,11 +9,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from server import __version__
 from server.api import admin, errors, ops
+from server.api.authentication import require
 from server.api.context import RequestContext
-from server.api.deps import Services, require
+from server.api.dialect import Dialects
 from server.api.errors import Guard
 from server.api.openai import account, chat, images, models, speech, transcription
-from server.api.paths import CanonicalPaths
+from server.api.openai.dialect import OPENAI
+from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
 from server.observability import Metrics
 from server.settings import Settings
@@ -24,6 +26,9 @@ OWN: tuple[APIRouter, ...] = (account.router,)
 """Routers under /v1 by which a caller looks at itself."""
 PUBLIC: tuple[APIRouter, ...] = (images.public,)
 """Routers under /v1 that need none."""
+
+DIALECTS = Dialects(OPENAI)
+"""Another one is added here, and its routers below."""
 
 EXPOSED = (
     "x-request-id",
@@ -46,7 +51,7 @@ EXPOSED = (
 """Headers that a browser lets pages of `cors_origins` read."""
 
 
-def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
+def create_app(settings: Settings, services: Services | None = None, dialects: Dialects = DIALECTS) -> FastAPI:
     """The application over `services`; without them it builds its own, and closes them when it ends."""
     metrics = Metrics() if services is None else services.metrics
     app = FastAPI(
@@ -62,7 +67,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     )
     if services is not None:
         app.state.services = services
-    errors.install(app)
+    errors.install(app, dialects)
     app.include_router(ops.router)
     for router in PUBLIC:
         app.include_router(router, prefix="/v1")
@@ -88,8 +93,7 @@ def _layers(settings: Settings, metrics: Metrics) -> Sequence[Middleware]:
                 max_age=3600,
             )
         )
-    slow = Middleware(SlowBodies, timeout=settings.body_timeout)
-    return [*layers, Middleware(Guard), slow, Middleware(CanonicalPaths)]
+    return [*layers, Middleware(Guard), Middleware(SlowBodies, timeout=settings.body_timeout)]
 
 
 def _lifespan(

@@ -22,7 +22,7 @@
 
 Each instance has what its client gets: `status`, `type`, `code`, `param`, `message`. A message is
 written for the client: it never holds a path, a trace or another caller's data. 5xx is a bug of ours or an
-outage, never bad input. The dialects render the tree in one place each (`server/api/errors.py` for OpenAI).
+outage, never bad input. The dialects render the tree in one place each (`server/api/openai/dialect.py` for OpenAI).
 Codes and types follow the OpenAI API's own table where it has one.
 """
 
@@ -32,8 +32,8 @@ from typing import Any, ClassVar
 class SageholdError(Exception):
     """Root of the tree. `headers` are added to the HTTP answer (Retry-After and the like)."""
 
-    status: ClassVar[int] = 500
-    type: ClassVar[str] = "server_error"
+    status: int = 500
+    type: str = "server_error"
     code: str | None = None
     default_message: ClassVar[str] = "The server had an error while processing your request."
 

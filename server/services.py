@@ -13,8 +13,8 @@ from server.accounts.keys.service import Accounts
 from server.accounts.ledger.ledger import Ledger
 from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import Reports
-from server.api.deps import Services
 from server.api.openai.image_store import ImageStore
+from server.api.services import Services
 from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
 from server.models.config.catalog import Catalog

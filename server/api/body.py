@@ -105,8 +105,8 @@ async def read_form(request: Request, *, file_limit: int) -> Form:
     """
     kind = _content_type(request)
     if kind != "multipart/form-data":
-        told = f"Unsupported content type: {kind[:80]}." if kind else "The request has no content type."
-        raise UnsupportedMediaType(f"{told} Send multipart/form-data.")
+        found = f"Unsupported content type: {kind[:80]}." if kind else "The request has no content type."
+        raise UnsupportedMediaType(f"{found} Send multipart/form-data.")
     parser = MultiPartParser(request.headers, _capped(request, file_limit + FORM_OVERHEAD, file_limit))
     parser.spool_max_size = file_limit + FORM_OVERHEAD  # never to the disk
     try:
@@ -132,16 +132,16 @@ async def read_form(request: Request, *, file_limit: int) -> Form:
     return form
 
 
-async def _capped(request: Request, limit: int, told: int) -> AsyncGenerator[bytes, None]:
-    """The body's chunks until there are more than `limit` bytes of them; `told` is the limit in the message."""
+async def _capped(request: Request, limit: int, shown: int) -> AsyncGenerator[bytes, None]:
+    """The body's chunks until there are more than `limit` bytes of them; `shown` is the limit in the message."""
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
-        raise _too_large(told, int(announced))
+        raise _too_large(shown, int(announced))
     read = 0
     async for chunk in request.stream():
         read += len(chunk)
         if read > limit:
-            raise _too_large(told, read)
+            raise _too_large(shown, read)
         yield chunk
 
 

@@ -1,55 +1,75 @@
 """What surrounds every request: its id, its headers, its log line and its metrics."""
 
+import os
 import time
-import uuid
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.api.dialect import dialect_of
+from server.api.paths import canonical
 from server.observability import Metrics, RequestRecord, log_request, request_id
 
 KEY = "sagehold.record"
-API_VERSION = "2020-10-01"
-"""The value the OpenAI API itself sends as `openai-version`."""
+SEND = "sagehold.send"
 CLIENT_CLOSED = 499
-"""In logs and metrics only: nobody was there to be told a status. The number is nginx's."""
+"""In logs and metrics only: nobody was there who could have got a status. The number is nginx's."""
 
 
 def record_of(scope: Scope) -> RequestRecord:
     """The record of the request that `scope` belongs to."""
     record = scope.get(KEY)
-    if record is None:  # an app without the middleware, in a test
+    if record is None:  # a websocket, or an app without the middleware, in a test
         record = scope[KEY] = RequestRecord(id=new_id(), method=scope.get("method", ""), path=scope.get("path", ""))
     assert isinstance(record, RequestRecord)
     return record
 
 
+def server_send(scope: Scope, send: Send) -> Send:
+    """The HTTP server's own `send`, for the body's messages of a long stream: no layer looks at them.
+
+    Four layers and more pass each message on. What they do, headers and notes, they do when an answer starts: `send`,
+    which leads through them, must be called for that. The way round them saves 0.3 of 5 µs a chunk, and more with CORS.
+    """
+    directly: Send = scope.get(SEND, send)
+    return directly
+
+
 def new_id() -> str:
-    return f"req_{uuid.uuid4().hex}"
+    return f"req_{os.urandom(16).hex()}"
 
 
 class RequestContext:
-    """Outermost: names the request, times it, and tells the log and the metrics how it ended."""
+    """Outermost: names the request, times it, and hands its record to the log and the metrics when it has ended.
+
+    From here on the path is the canonical one, by which routes and dialects are found; the record keeps the client's.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        path, scope["path"] = scope["path"], canonical(scope["path"])
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = scope[KEY] = RequestRecord(id=new_id(), method=scope["method"], path=scope["path"])
+        record = scope[KEY] = RequestRecord(id=new_id(), method=scope["method"], path=path)
+        scope[SEND] = send
         token = request_id.set(record.id)
 
         async def named_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = record.id
-                headers["openai-version"] = API_VERSION
-                headers["openai-processing-ms"] = str(round((time.perf_counter() - record.started) * 1000))
+                milliseconds = round((time.perf_counter() - record.started) * 1000)
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", record.id.encode()),
+                    *dialect_of(scope).headers(milliseconds),
+                ]
             await send(message)
 
         try:

@@ -1,33 +1,30 @@
-"""The OpenAI error envelope: the one place where the error tree is rendered for `/v1`."""
+"""Where an error becomes an answer: each in the words of the request's dialect (server/api/dialect.py)."""
 
 import logging
 from http import HTTPStatus
 
-import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketState
 
 from server.api.context import record_of
+from server.api.dialect import Dialects, dialect_of
 from server.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, SageholdError
 
 log = logging.getLogger(__name__)
 
-
-def body_of(error: SageholdError) -> bytes:
-    """`{"error": {message, type, param, code}}`, the shape of every refusal."""
-    return _envelope(error.message, error.type, error.param, error.code)
-
-
-def error_response(error: SageholdError) -> Response:
-    return Response(body_of(error), error.status, error.headers, "application/json")
+POLICY_VIOLATION, SERVER_ERROR, TRY_AGAIN_LATER = 1008, 1011, 1013
+"""Codes of RFC 6455 with which a websocket is closed."""
+MOST_REASON = 123
+"""Bytes of a websocket's closing reason."""
 
 
 def as_sagehold_error(error: Exception) -> SageholdError:
-    """The error to tell the client. What is not in the tree is a bug: logged in full, told as a bare 500."""
+    """The error that the client is shown. What is not in the tree is a bug: logged in full, shown as a bare 500."""
     if not isinstance(error, SageholdError):
         log.error("unhandled error", exc_info=error)
         return InternalError()
@@ -38,36 +35,65 @@ def as_sagehold_error(error: Exception) -> SageholdError:
     return error
 
 
-def install(app: FastAPI) -> None:
-    """Make every refusal of the app an envelope. What is in no handler here, `Guard` catches."""
+class RouterError(SageholdError):
+    """What the router refuses besides unknown URLs and methods: the status is all that is known."""
+
+    def __init__(self, error: HTTPException) -> None:
+        super().__init__(HTTPStatus(error.status_code).phrase, headers=dict(error.headers or {}))
+        self.status = error.status_code
+        self.type = "server_error" if error.status_code >= 500 else "invalid_request_error"
+
+
+def install(app: FastAPI, dialects: Dialects) -> None:
+    """Make every refusal of the app one of its dialects'. What is in no handler here, `Guard` catches."""
+    app.state.dialects = dialects
 
     @app.exception_handler(SageholdError)
-    async def told(_: Request, error: SageholdError) -> Response:
-        return error_response(as_sagehold_error(error))
+    async def refused(connection: HTTPConnection, error: SageholdError) -> Response | None:
+        return await _refuse(connection, as_sagehold_error(error))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
+    async def invalid(request: Request, error: RequestValidationError) -> Response | None:
         # Only query and path parameters come this way: bodies are read by server/api/body.py.
         first = error.errors()[0]
         param = str(first["loc"][-1])
-        return error_response(InvalidRequest(f"Invalid value for '{param}': {first['msg']}.", param=param))
+        return await _refuse(request, InvalidRequest(f"Invalid value for '{param}': {first['msg']}.", param=param))
 
     @app.exception_handler(HTTPException)
-    async def routed(request: Request, error: HTTPException) -> Response:
+    async def routed(connection: HTTPConnection, error: HTTPException) -> Response | None:
         """What the router itself refuses: unknown URLs and methods."""
-        path = record_of(request.scope).path[:200]
-        headers = dict(error.headers or {})
-        if error.status_code == HTTPStatus.NOT_FOUND:
-            return error_response(NotFound(f"Invalid URL ({request.method} {path})", code="unknown_url"))
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            return error_response(MethodNotAllowed(f"Not allowed to {request.method} on {path}.", headers=headers))
-        kind = "server_error" if error.status_code >= 500 else "invalid_request_error"
-        body = _envelope(HTTPStatus(error.status_code).phrase, kind, None, None)
-        return Response(body, error.status_code, headers, "application/json")
+        return await _refuse(connection, _of_router(connection, error))
+
+
+async def _refuse(connection: HTTPConnection, error: SageholdError) -> Response | None:
+    """The answer to a request; None for a websocket, which is closed.
+
+    A websocket that is not accepted yet gets the same answer as a request, if the HTTP server can send one instead of
+    the handshake; otherwise, and once it is accepted, it is closed with one of the codes above and the error's code.
+    """
+    answer = dialect_of(connection.scope).refusal(error)
+    if not isinstance(connection, WebSocket):
+        return answer
+    unaccepted = connection.application_state is WebSocketState.CONNECTING
+    if unaccepted and "websocket.http.response" in connection.scope.get("extensions", {}):
+        await connection.send_denial_response(answer)
+    elif connection.application_state is not WebSocketState.DISCONNECTED:
+        code = POLICY_VIOLATION if error.status < 500 else TRY_AGAIN_LATER if error.status == 503 else SERVER_ERROR
+        await connection.close(code, (error.code or error.type)[:MOST_REASON])
+    return None
+
+
+def _of_router(connection: HTTPConnection, error: HTTPException) -> SageholdError:
+    method, path = connection.scope.get("method", "GET"), record_of(connection.scope).path[:200]
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NotFound(f"Invalid URL ({method} {path})", code="unknown_url")
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return MethodNotAllowed(f"Not allowed to {method} on {path}.", headers=dict(error.headers or {}))
+    return RouterError(error)
 
 
 class Guard:
-    """The last net, round the whole app: what no handler knows is logged in full and told as a bare 500."""
+    """The last net, round the whole app: what no handler knows is logged in full and shown as a bare 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -85,11 +111,7 @@ class Guard:
         except ClientDisconnect:
             raise
         except Exception as error:
-            told = as_sagehold_error(error)
+            shown = as_sagehold_error(error)
             if started or scope["type"] != "http":
                 raise  # the server breaks the connection: a torn answer must not look whole
-            await error_response(told)(scope, receive, send)
-
-
-def _envelope(message: str, kind: str, param: str | None, code: str | None) -> bytes:
-    return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
+            await dialect_of(scope).refusal(shown)(scope, receive, send)

@@ -2,8 +2,6 @@
 
 import re
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 _SLASHES = re.compile("/{2,}")
 _PREFIX = re.compile(r"^(?:/server/openai|/server|/openai)(?=/v1(?:/|$))")
 
@@ -13,15 +11,3 @@ def canonical(path: str) -> str:
     path = _SLASHES.sub("/", path)
     path = _PREFIX.sub("", path)
     return path.rstrip("/") or "/"
-
-
-class CanonicalPaths:
-    """Rewrites the path before it is routed; the request's record keeps what the client sent."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope["path"] = canonical(scope["path"])
-        await self._app(scope, receive, send)

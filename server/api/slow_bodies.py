@@ -4,6 +4,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.api.steps import Begun
 from server.errors import RequestTimeout
 
 LEAST_RATE = 16 * 1024
@@ -33,12 +34,16 @@ class SlowBodies:
             if whole:
                 return await receive()
             deadline = deadline or clock() + self._timeout
-            try:
-                async with asyncio.timeout_at(deadline):
-                    message = await receive()
-            except TimeoutError:
-                # Whatever is still to come of the body must not be taken for the next request.
-                raise RequestTimeout(headers={"Connection": "close"}) from None
+            begun = Begun(receive())
+            if begun.done:  # it came with the head, as most bodies do: no need of a timer, which costs 4 µs
+                message = begun.result()
+            else:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        message = await begun.outcome()
+                except TimeoutError:
+                    # Whatever is still to come of the body must not be taken for the next request.
+                    raise RequestTimeout(headers={"Connection": "close"}) from None
             deadline += len(message.get("body", b"")) / LEAST_RATE
             whole = not message.get("more_body", False)
             return message

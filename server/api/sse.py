@@ -1,22 +1,27 @@
-"""Answers that are streamed while a Run works: raw bytes, and server-sent events."""
+"""Server-sent events: an answer that may take long to open, falls silent for a while, and can say what went wrong."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Any
 
-import anyio
 import orjson
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from server.api.errors import as_sagehold_error, body_of
+from server.api.bursts import send_bursts, send_each
+from server.api.context import server_send
+from server.api.dialect import dialect_of
+from server.api.errors import as_sagehold_error
 from server.api.lifetime import while_receiving
+from server.api.run_response import R, Rendered, RunResponse
 from server.pipeline.run import ClientGone
-
-DONE = b"data: [DONE]\n\n"
 
 KEEP_ALIVE = 5.0
 """Seconds without an event after which a comment is sent: proxies and clients give up on a silent connection."""
+PATIENCE = KEEP_ALIVE
+"""Seconds that the opening may take before the answer begins without knowing how it goes on."""
+
+SSE_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 def frame(obj: Any) -> bytes:
@@ -29,105 +34,136 @@ def named_frame(event: str, obj: Any) -> bytes:
     return b"event: " + event.encode() + b"\ndata: " + orjson.dumps(obj) + b"\n\n"
 
 
-class Closing(Protocol):
-    """What is held for as long as an answer is sent: a Run, mostly."""
+class SseResponse(RunResponse[R]):
+    """Events of a run, each sent as it is made.
 
-    def fail(self) -> None:
-        """The answer could not be given whole, and not because its client left."""
-        ...
-
-    async def aclose(self) -> None: ...
-
-    @property
-    def progress(self) -> str:
-        """What is being done, in a few words."""
-        ...
-
-
-class RunResponse(Response):
-    """Sends each chunk as it comes; then, on every path, closes the chunks and the Run.
-
-    A client that hangs up cancels the chunks wherever they wait. An error after the first byte can't be told
-    within a file, so it breaks the connection: the client must not take the torn answer for a whole one.
+    What the opening raises within PATIENCE has its status, as of any request. Afterwards the answer begins with 200 and
+    comments, without the headers that a run gives, and an error is an event: a client or proxy that hears nothing for a
+    minute hangs up, and with it the load would have been for nothing. See docs/decisions/008-late-streams.md.
     """
 
     def __init__(
         self,
-        run: Closing,
-        chunks: AsyncGenerator[bytes, None],
+        opening: AbstractAsyncContextManager[R],
+        render: Callable[[R], AsyncGenerator[bytes, None]],
         *,
-        media_type: str,
-        headers: Mapping[str, str] | None = None,
+        terminated: bool = False,
+        gathered: bool = False,
     ) -> None:
-        self.status_code = 200
-        self.media_type = media_type
-        self.background = None
-        self._run = run
-        self._chunks = chunks
-        self.init_headers(headers)
+        """render: whole frames of the opened run, the terminator included. terminated: whether the dialect's terminator
+        ends this kind of stream, so that it must also follow an error. gathered: frames that are ready together leave
+        together, for streams of many small ones."""
+        super().__init__(opening, render, media_type="text/event-stream")
+        self.terminated = terminated
+        self._sending = send_bursts if gathered else send_each
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stream = _Stream(self, scope, send)
+        said: Exception | None = None
         try:
-            await while_receiving(receive, self._send_all(send))
+            async with self._opening as run:
+                stream.rendered = run
+                await stream.begin(run.headers)
+                try:
+                    await while_receiving(receive, self._send_frames(run, stream))
+                except ClientGone:
+                    raise
+                except Exception as raised:
+                    said = raised
+                    await stream.fail(raised)
+                    raise  # so that the run is closed as one that has failed
         except ClientGone:
             raise
-        except BaseException:
-            self._run.fail()
-            raise
+        except Exception as raised:
+            if raised is said:
+                return
+            if not stream.begun or stream.ended:
+                raise
+            await stream.fail(raised)  # the opening took long, and then failed
         finally:
-            with anyio.CancelScope(shield=True):
-                try:
-                    await self._chunks.aclose()
-                finally:
-                    await self._run.aclose()
+            await stream.aclose()
 
-    async def _send_all(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await self._send_chunks(send)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _send_chunks(self, send: Send) -> None:
-        async for chunk in self._chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    async def _send_frames(self, run: R, stream: "_Stream") -> None:
+        async with aclosing(self._render(run)) as frames:
+            await self._sending(frames, stream.write)
 
 
-class SseResponse(RunResponse):
-    """Server-sent events. An error after the first byte is an event of its own, then `terminator`."""
+class _Stream:
+    """The answer as it is written, and the comments in its silences, which clients ignore and which say what is done.
 
-    def __init__(
-        self,
-        run: Closing,
-        frames: AsyncGenerator[bytes, None],
-        *,
-        headers: Mapping[str, str] | None = None,
-        terminator: bytes = b"",
-    ) -> None:
-        """`frames` yields whole frames, terminator included on the good path; see `frame`."""
-        told = {"cache-control": "no-cache", "x-accel-buffering": "no", **(headers or {})}
-        super().__init__(run, frames, media_type="text/event-stream", headers=told)
-        self._terminator = terminator
-        self._now = asyncio.get_running_loop().time
-        self._last = self._now()
+    There is one timer for all comments of a stream: a write only notes when the next one is due.
+    """
 
-    async def _send_chunks(self, send: Send) -> None:
-        beating = asyncio.create_task(self._beat(send))
+    def __init__(self, response: SseResponse[Any], scope: Scope, send: Send) -> None:
+        self.begun = False
+        self.ended = False
+        self.rendered: Rendered | None = None
+        self._response = response
+        self._dialect = dialect_of(scope)
+        self._send = send
+        self._send_body = server_send(scope, send)
+        self._commenting: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time() + PATIENCE
+        self._timer = self._loop.call_later(PATIENCE, self._on_time)
+
+    async def begin(self, headers: Mapping[str, str]) -> None:
+        """Send the start, unless a comment came before it."""
+        await self._commented()
+        if not self.begun:
+            self._timer.cancel()
+            self._due = self._loop.time() + KEEP_ALIVE
+            self._timer = self._loop.call_at(self._due, self._on_time)
+            await self._begin(headers)
+
+    async def write(self, body: bytes, more: bool) -> None:
+        self._due = self._loop.time() + KEEP_ALIVE
+        self.ended = not more
+        if self._commenting is not None:
+            await self._commented()
+        await self._send_body({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def fail(self, raised: Exception) -> None:
+        """Say the error in the stream, which ends with it."""
+        event = self._dialect.error_event(as_sagehold_error(raised))
+        await self.write(event + (self._dialect.terminator if self._response.terminated else b""), False)
+
+    async def aclose(self) -> None:
+        self._timer.cancel()
+        if self._commenting is not None:
+            self._commenting.cancel()
+            await asyncio.wait([self._commenting])
+
+    def _on_time(self) -> None:
+        if self.ended:
+            return
+        now = self._loop.time()
+        if now >= self._due:
+            self._due = now + KEEP_ALIVE
+            if self._commenting is None or self._commenting.done():  # it waits for a client that reads too slowly
+                self._commenting = self._loop.create_task(self._comment(), name="comment in a silent stream")
+        self._timer = self._loop.call_at(self._due, self._on_time)
+
+    async def _comment(self) -> None:
+        if self.ended:  # since the comment was due
+            return
+        if not self.begun:
+            await self._begin({})
+        progress = "waiting for the model" if self.rendered is None else self.rendered.progress
+        await self._send_body({"type": "http.response.body", "body": f": {progress}\n\n".encode(), "more_body": True})
+
+    async def _commented(self) -> None:
+        """Return when the comment under way is sent, or the answer's start, which comes with the first one."""
+        commenting = self._commenting
+        if commenting is not None:
+            await commenting
+            if self._commenting is commenting:
+                self._commenting = None
+
+    async def _begin(self, headers: Mapping[str, str]) -> None:
+        self.begun = True  # before it is sent: a comment that comes meanwhile must not begin the answer again
         try:
-            async for chunk in self._chunks:
-                self._last = self._now()
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except Exception as raised:  # noqa: BLE001 - told to the client, and logged if it is a bug
-            self._run.fail()
-            event = b"data: " + body_of(as_sagehold_error(raised)) + b"\n\n"
-            await send({"type": "http.response.body", "body": event + self._terminator, "more_body": True})
-        finally:
-            beating.cancel()
-            await asyncio.wait([beating])
-
-    async def _beat(self, send: Send) -> None:
-        """Comments, which clients ignore, while nothing else is sent; they tell which pass is at work."""
-        while True:
-            await asyncio.sleep(self._last + KEEP_ALIVE - self._now())
-            if self._now() - self._last >= KEEP_ALIVE:
-                self._last = self._now()
-                comment = f": {self._run.progress}\n\n".encode()
-                await send({"type": "http.response.body", "body": comment, "more_body": True})
+            await self._send(self._response.start({**SSE_HEADERS, **headers}))
+        except BaseException:
+            self.begun = False
+            raise

@@ -23,7 +23,7 @@ from server.cli.fail import fail
 from server.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
-    from server.api.deps import Services
+    from server.api.services import Services
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import httpx
 from fastapi import FastAPI
 
 from server.accounts.limits.limiter import RateLimiter
-from server.api.deps import Authenticator, Services
 from server.api.failed_keys import FailedKeys
 from server.api.openai.image_store import ImageStore
+from server.api.services import Authenticator, Services
 from server.app import create_app
 from server.core import Caller, Claim, Task
 from server.engines.base import Engine, Footprint, PrefixCache

@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from server.api import errors
 from server.api.body import read_form, read_json
+from server.api.dialect import Dialects
+from server.api.openai.dialect import OPENAI
 from server.api.validation import Body, validate
 from server.errors import InvalidRequest
 
@@ -61,7 +63,7 @@ class Fields(Body):
 @pytest.fixture
 def app() -> FastAPI:
     app = FastAPI()
-    errors.install(app)
+    errors.install(app, Dialects(OPENAI))
 
     @app.post("/json")
     async def json(request: Request) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from server.api import errors
+from server.api.dialect import Dialects
 from server.api.lifetime import while_connected, while_receiving
+from server.api.openai.dialect import OPENAI
 from server.errors import Overloaded
 from server.testing import Exchange
 
@@ -34,7 +36,7 @@ class Work:
 
 def app_with(work: Work) -> FastAPI:
     app = FastAPI()
-    errors.install(app)
+    errors.install(app, Dialects(OPENAI))
 
     @app.post("/work")
     async def run(request: Request) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from server.api import opening
+from server.api import sse
 from server.core import Task
 from server.settings import Settings
 from server.testing import Exchange, FakeServer
@@ -55,7 +55,7 @@ async def rest(sent: Exchange) -> bytes:
 async def test_a_stream_begins_with_a_comment_while_its_model_loads(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(opening, "PATIENCE", 0)
+    monkeypatch.setattr(sse, "PATIENCE", 0)
     async with exchange(fake, kind) as sent:
         assert await sent.start() == 200
         assert sent.headers["content-type"].startswith("text/event-stream")
@@ -88,7 +88,7 @@ async def test_a_failure_within_the_patience_has_its_status(fake: FakeServer) ->
 
 
 async def test_a_later_failure_is_an_event(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "PATIENCE", 0)
+    monkeypatch.setattr(sse, "PATIENCE", 0)
     fake.registry.failed["fake-chat"] = "no such layer"
     async with exchange(fake, "chat") as sent:
         assert await sent.start() == 200
@@ -105,7 +105,7 @@ async def test_a_later_failure_is_an_event(fake: FakeServer, monkeypatch: pytest
 async def test_who_hangs_up_while_the_model_loads_waits_no_longer(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch, patience: float
 ) -> None:
-    monkeypatch.setattr(opening, "PATIENCE", patience)
+    monkeypatch.setattr(sse, "PATIENCE", patience)
     async with exchange(fake, "chat") as sent:
         await waiting(fake, 1)
         if not patience:
@@ -118,7 +118,7 @@ async def test_who_hangs_up_while_the_model_loads_waits_no_longer(
 async def test_who_hangs_up_when_the_model_is_just_there_gives_it_back(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "PATIENCE", 0)
+    monkeypatch.setattr(sse, "PATIENCE", 0)
     async with exchange(fake, "chat") as sent:
         assert await sent.start() == 200
         fake.registry.loaded.set()
@@ -127,7 +127,7 @@ async def test_who_hangs_up_when_the_model_is_just_there_gives_it_back(
 
 
 async def test_a_plain_request_just_waits(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "PATIENCE", 0)
+    monkeypatch.setattr(sse, "PATIENCE", 0)
     async with fake.client() as client:
         asked = asyncio.create_task(client.post(CHAT[0], json={**CHAT[1], "stream": False}))
         await waiting(fake, 1)

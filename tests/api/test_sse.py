@@ -11,9 +11,14 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 
 from server.api import errors
+from server.api import sse as events
+from server.api.dialect import Dialects
 from server.api.errors import Guard
-from server.api.sse import DONE, RunResponse, SseResponse, frame, named_frame
+from server.api.openai.dialect import DONE, OPENAI
+from server.api.run_response import RunResponse
+from server.api.sse import SseResponse, frame, named_frame
 from server.errors import EngineFailed
+from server.pipeline.run import ClientGone
 from server.testing import Exchange
 
 pytestmark = pytest.mark.anyio
@@ -38,13 +43,22 @@ class Work:
             await asyncio.sleep(0)  # what a real generator does when it is closed: it awaits
             self.frames_closed = True
 
-    def fail(self) -> None:
-        self.failed = True
+    async def __aenter__(self) -> "Work":
+        return self
 
-    async def aclose(self) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.failed = error is not None and not isinstance(error, ClientGone)
         assert self.frames_closed, "the frames must be closed before what they draw on"
         await asyncio.sleep(0)
         self.closed = True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"x-sagehold-model": "m"}
+
+    @property
+    def progress(self) -> str:
+        return "at work"
 
 
 @pytest.fixture
@@ -56,15 +70,15 @@ def work() -> Work:
 def app(work: Work) -> FastAPI:
     app = FastAPI(middleware=[])
     app.add_middleware(Guard)
-    errors.install(app)
+    errors.install(app, Dialects(OPENAI))
 
     @app.post("/sse")
     async def sse() -> SseResponse:
-        return SseResponse(work, work.frames(), headers={"x-sagehold-model": "m"}, terminator=DONE)
+        return SseResponse(work, Work.frames, terminated=True)
 
     @app.post("/audio")
     async def audio() -> RunResponse:
-        return RunResponse(work, work.frames(), media_type="audio/mpeg")
+        return RunResponse(work, Work.frames, media_type="audio/mpeg")
 
     return app
 
@@ -114,9 +128,9 @@ async def test_an_error_in_the_stream_is_an_event_and_the_stream_ends_well(app: 
         work.feed.put_nowait(b"one")
         assert await sent.chunk() == b"one"
         work.feed.put_nowait(EngineFailed())
-        told = await sent.chunk()
-        assert told is not None
-        event, rest = told.removeprefix(b"data: ").split(b"\n\n", 1)
+        shown = await sent.chunk()
+        assert shown is not None
+        event, rest = shown.removeprefix(b"data: ").split(b"\n\n", 1)
         assert orjson.loads(event) == {
             "error": {"message": EngineFailed().message, "type": "server_error", "param": None, "code": "engine_failed"}
         }
@@ -132,10 +146,10 @@ async def test_a_bug_in_the_stream_tells_nothing_but_is_logged(
     async with exchange(app, "/sse") as sent:
         await sent.start()
         work.feed.put_nowait(RuntimeError("secret /path"))
-        told = await sent.chunk()
-        assert told is not None
-        assert b"secret" not in told
-        assert b'"code":"internal_error"' in told
+        shown = await sent.chunk()
+        assert shown is not None
+        assert b"secret" not in shown
+        assert b'"code":"internal_error"' in shown
         await sent.ended()
     assert "secret /path" in caplog.text
     assert work.closed
@@ -145,8 +159,8 @@ async def test_a_bug_in_the_stream_tells_nothing_but_is_logged(
 async def test_torn_audio_breaks_the_connection(app: FastAPI, work: Work, caplog: pytest.LogCaptureFixture) -> None:
     """A file can't say that it is torn: the client must not see its regular end."""
     async with exchange(app, "/audio") as sent:
-        await sent.start()
         work.feed.put_nowait(b"half a file")
+        await sent.start()
         assert await sent.chunk() == b"half a file"
         work.feed.put_nowait(RuntimeError("the encoder broke"))
         with pytest.raises(RuntimeError):
@@ -172,3 +186,30 @@ async def test_a_cancelled_server_still_closes_the_run(app: FastAPI, work: Work)
 @pytest.fixture(autouse=True)
 def _logs(caplog: pytest.LogCaptureFixture) -> Any:
     caplog.set_level(logging.INFO)
+
+
+async def test_no_comment_comes_after_the_end(work: Work, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the run takes to close."""
+    monkeypatch.setattr(events, "KEEP_ALIVE", 0.0)
+    closing, closed = asyncio.Event(), Work.__aexit__
+
+    async def close_late(self: Work, *error: Any) -> None:
+        await closing.wait()
+        await closed(self, *error)
+
+    monkeypatch.setattr(Work, "__aexit__", close_late)
+    async with exchange(app, "/sse") as sent:
+        try:
+            await sent.start()
+            work.feed.put_nowait(b"one")
+            while await sent.chunk() != b"one":
+                pass  # comments
+            work.feed.put_nowait(None)
+            while await sent.chunk() is not None:
+                pass
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert sent.unread() == []
+        finally:
+            closing.set()
+        await sent.ended()

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api.context import RequestContext
-from server.api.errors import Guard
+from server.api.dialect import Dialects
+from server.api.errors import Guard, install
+from server.api.openai.dialect import OPENAI
 from server.errors import EngineFailed, InvalidRequest
 from server.observability import Metrics, configure_logging
 
@@ -47,6 +50,18 @@ def raising(error: BaseException, *, started: bool) -> ASGIApp:
     return app
 
 
+def layered(app: ASGIApp) -> ASGIApp:
+    """`app` in the layers that log, with a dialect as an application of ours has one."""
+    layers, speaking = RequestContext(Guard(app), Metrics()), FastAPI()
+    install(speaking, Dialects(OPENAI))
+
+    async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = speaking
+        await layers(scope, receive, send)
+
+    return whole
+
+
 async def served(app: ASGIApp) -> int | None:
     """The status of one request to `app` over a socket; None where the answer broke off."""
     server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None))
@@ -66,7 +81,7 @@ async def served(app: ASGIApp) -> int | None:
 async def test_what_breaks_an_answer_off_is_logged_once_with_the_requests_id(
     log: io.StringIO, error: Exception
 ) -> None:
-    assert await served(RequestContext(Guard(raising(error, started=True)), Metrics())) is None
+    assert await served(layered(raising(error, started=True))) is None
     lines = log.getvalue().splitlines()
     assert len([line for line in lines if line.endswith(f"{type(error).__name__}: why")]) == 1
     (first,) = [line for line in lines if " ERROR " in line]
@@ -76,7 +91,7 @@ async def test_what_breaks_an_answer_off_is_logged_once_with_the_requests_id(
 
 @pytest.mark.parametrize("error", [InvalidRequest("why"), asyncio.CancelledError()])
 async def test_what_is_no_bug_has_no_trace(log: io.StringIO, error: BaseException) -> None:
-    assert await served(RequestContext(Guard(raising(error, started=True)), Metrics())) is None
+    assert await served(layered(raising(error, started=True))) is None
     assert "Traceback" not in log.getvalue()
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import orjson
 
 from server import __version__
+from server.api.openai.dialect import DONE
 from server.api.openai.extras import extras_of
-from server.api.sse import DONE
 from server.core import Finish, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta, Usage
+from server.models.config.spec import ModelSpec
 from server.pipeline.run import Run
 
 
@@ -32,9 +33,20 @@ class Answer:
 
 
 def answer_for(run: Run, *, asked: str, legacy: bool) -> Answer:
-    """A fingerprint tells clients that use `seed` when the server behind it has changed."""
-    mark = sha256(f"{__version__} {run.plan.spec.model_dump_json()}".encode()).hexdigest()[:12]
-    return Answer(model=asked, fingerprint=f"fp_{mark}", legacy=legacy)
+    return Answer(model=asked, fingerprint=_fingerprint(run.plan.spec), legacy=legacy)
+
+
+_FINGERPRINTS: dict[int, tuple[ModelSpec, str]] = {}
+"""By the id of a spec, which is kept so that the id stays its own. There are as many as models in the catalog."""
+
+
+def _fingerprint(spec: ModelSpec) -> str:
+    """It tells clients that use `seed` when the server behind it has changed. Made once a spec, in 12 µs or more."""
+    known = _FINGERPRINTS.get(id(spec))
+    if known is None:
+        mark = sha256(f"{__version__} {spec.model_dump_json()}".encode()).hexdigest()[:12]
+        known = _FINGERPRINTS[id(spec)] = (spec, f"fp_{mark}")
+    return known[1]
 
 
 # ---------------------------------------------------------------- one object

@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.api.body import read_json
-from server.api.deps import CallerDep, PipelineDep, ServicesDep
+from server.api.deps import PipelineDep, ServicesDep
 from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
 from server.api.openai.image_store import ImageStore
 from server.api.openai.quality import QualityField, ask_of
-from server.api.opening import streamed
-from server.api.sse import named_frame
+from server.api.plain_route import PlainRoute
+from server.api.sse import SseResponse, named_frame
 from server.api.validation import Body
 from server.core import ImageFormat, ImageJob, Picture
 from server.errors import MethodNotAllowed, NotFound
@@ -29,7 +29,7 @@ from server.media.image_sizes import parse
 from server.pipeline.run import Run
 from server.settings import Settings
 
-router = APIRouter()
+router = APIRouter(route_class=PlainRoute)
 """For callers with a key."""
 public = APIRouter()
 """For everybody: the pictures' URLs."""
@@ -82,16 +82,16 @@ class ImageRequest(Body):
 
 
 @router.post("/images/generations")
-async def generate(request: Request, caller: CallerDep, pipeline: PipelineDep, services: ServicesDep) -> Response:
+async def generate(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Pictures for a prompt, as URLs or base64; as events, each when it is there, with `stream`."""
     asked = await read_json(request, ImageRequest, limit=services.settings.max_body)
-    ask = ask_of(request, caller, asked.model, quality=asked.quality)
-    opening = pipeline.open(ask, asked.job())
+    ask = ask_of(request, pipeline.caller, asked.model, quality=asked.quality)
+    opening = pipeline.run(ask, asked.job())
     if asked.stream:
-        return await streamed(request, opening, lambda run: _events(run, asked))
+        return SseResponse(opening, lambda run: _events(run, asked))
     form = asked.response_format or services.settings.image_response_format
     shelf = Shelf(services.images, _base_url(request, services.settings))
-    async with await while_connected(request, opening) as run:
+    async with opening as run:
         return await while_connected(request, _answer(run, asked, form, shelf))
 
 

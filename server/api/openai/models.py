@@ -8,12 +8,14 @@ import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from server.api.deps import Amount, CallerDep, ModelState, PublicModel, ServicesDep
+from server.api.deps import CallerDep, ServicesDep
+from server.api.plain_route import PlainRoute
+from server.api.services import Amount, ModelState, PublicModel
 from server.core import Caller
 from server.errors import ModelNotFound
 from server.models.config.spec import Price
 
-router = APIRouter()
+router = APIRouter(route_class=PlainRoute)
 
 # A name that stands for several models is as far as the one that is furthest behind.
 _FURTHEST_BEHIND_FIRST = ("failed", "unloaded", "loading", "draining", "asleep", "ready")

@@ -5,8 +5,7 @@ samples, not tokens, so `output_tokens` is 0; `characters` and `seconds` of audi
 """
 
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -15,19 +14,19 @@ from pydantic import Field
 
 from server.api.body import read_json
 from server.api.deps import CallerDep, PipelineDep, ServicesDep, SettingsDep
-from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
 from server.api.openai.models import visible
 from server.api.openai.quality import QualityField, ask_of
-from server.api.opening import streamed
-from server.api.sse import RunResponse, frame
+from server.api.plain_route import PlainRoute
+from server.api.run_response import RunResponse
+from server.api.sse import SseResponse, frame
 from server.api.validation import Body
-from server.core import AudioChunk, AudioFormat, Event, SpeechJob, Task, Usage
+from server.core import AudioChunk, AudioFormat, SpeechJob, Task, Usage
 from server.engines.piper.voices import OPENAI_VOICES, known_names
 from server.models.config.spec import PiperModel, PiperVoice
 from server.pipeline.run import Run
 
-router = APIRouter()
+router = APIRouter(route_class=PlainRoute)
 
 MEDIA_TYPES: dict[AudioFormat, str] = {
     "mp3": "audio/mpeg",
@@ -69,21 +68,14 @@ class SpeechRequest(Body):
 
 
 @router.post("/audio/speech")
-async def speak(request: Request, caller: CallerDep, pipeline: PipelineDep, settings: SettingsDep) -> Response:
+async def speak(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """Audio as it is spoken: a chunked body, or server-sent events."""
     body = await read_json(request, SpeechRequest, limit=settings.max_body)
-    ask = ask_of(request, caller, body.model, quality=body.quality)
-    opening = pipeline.open(ask, body.job())
+    ask = ask_of(request, pipeline.caller, body.model, quality=body.quality)
+    opening = pipeline.run(ask, body.job())
     if body.stream_format == "sse":
-        return await streamed(request, opening, _frames)
-    run = await while_connected(request, opening)
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(run)
-        events = run.events()
-        # A failure before the first audio can still have a status of its own.
-        first = await while_connected(request, _next(events))
-        stack.pop_all()
-    return RunResponse(run, _audio(first, events), media_type=MEDIA_TYPES[body.response_format], headers=run.headers)
+        return SseResponse(opening, _frames)
+    return RunResponse(opening, _audio, media_type=MEDIA_TYPES[body.response_format])
 
 
 @router.get("/audio/voices")
@@ -116,14 +108,8 @@ def _told(name: str, voice: PiperVoice) -> dict[str, str]:
     return {"voice": name, "language": voice.language, "description": voice.description}
 
 
-async def _next(events: AsyncIterator[Event]) -> Event:
-    return await anext(events)
-
-
-async def _audio(first: Event, events: AsyncIterator[Event]) -> AsyncGenerator[bytes, None]:
-    if isinstance(first, AudioChunk):
-        yield first.data
-    async for event in events:
+async def _audio(run: Run) -> AsyncGenerator[bytes, None]:
+    async for event in run.events():
         if isinstance(event, AudioChunk):
             yield event.data
 

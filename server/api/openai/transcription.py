@@ -14,20 +14,20 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from server.api.body import Form, read_form
-from server.api.deps import CallerDep, PipelineDep, SettingsDep
+from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
 from server.api.openai.languages import code_of
 from server.api.openai.quality import QualityField, ask_of
 from server.api.openai.transcripts import Transcript
-from server.api.opening import streamed
-from server.api.sse import frame
+from server.api.plain_route import PlainRoute
+from server.api.sse import SseResponse, frame
 from server.api.validation import Body
-from server.core import Caller, TranscriptionJob
+from server.core import TranscriptionJob
 from server.errors import InvalidRequest
 from server.pipeline.run import Run
 
-router = APIRouter()
+router = APIRouter(route_class=PlainRoute)
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 
@@ -72,28 +72,26 @@ class TranscriptionForm(Body):
 
 
 @router.post("/audio/transcriptions")
-async def transcribe(request: Request, caller: CallerDep, pipeline: PipelineDep, settings: SettingsDep) -> Response:
+async def transcribe(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """The text of a recording, in the language spoken."""
-    return await _answer(request, caller, pipeline, settings, translate=False)
+    return await _answer(request, pipeline, settings, translate=False)
 
 
 @router.post("/audio/translations")
-async def translate(request: Request, caller: CallerDep, pipeline: PipelineDep, settings: SettingsDep) -> Response:
+async def translate(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """The text of a recording, in English."""
-    return await _answer(request, caller, pipeline, settings, translate=True)
+    return await _answer(request, pipeline, settings, translate=True)
 
 
-async def _answer(
-    request: Request, caller: Caller, pipeline: PipelineDep, settings: SettingsDep, *, translate: bool
-) -> Response:
+async def _answer(request: Request, pipeline: PipelineDep, settings: SettingsDep, *, translate: bool) -> Response:
     form = await read_form(request, file_limit=settings.max_upload)
     fields = form.parse(TranscriptionForm, arrays=("timestamp_granularities", "include"))
     job = fields.job(form, translate=translate)
-    ask = ask_of(request, caller, fields.model, quality=fields.quality)
-    opening = pipeline.open(ask, job)
+    ask = ask_of(request, pipeline.caller, fields.model, quality=fields.quality)
+    opening = pipeline.run(ask, job)
     if fields.stream:
-        return await streamed(request, opening, _frames)
-    async with await while_connected(request, opening) as run:
+        return SseResponse(opening, _frames)
+    async with opening as run:
         transcript = await while_connected(request, _whole(run))
         return _rendered(transcript, fields, translate=translate, headers=run.headers)
 

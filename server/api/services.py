@@ -1,0 +1,124 @@
+"""What routes work with: the parts of the server that they are given, each by what it must be able to do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from starlette.requests import HTTPConnection
+
+from server.api.failed_keys import FailedKeys
+from server.core import Caller, Task
+from server.models.config.spec import ModelSpec, Price
+from server.observability import Metrics
+from server.pipeline.run import Pipeline
+from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.accounts.ledger.ledger import Ledger
+    from server.accounts.reports.usage import Reports
+    from server.api.openai.image_store import ImageStore
+
+
+class Authenticator(Protocol):
+    """The part of accounts that a request needs."""
+
+    async def authenticate(self, key: str) -> Caller | None:
+        """Whose key this is; None if it is unknown, expired or revoked."""
+        ...
+
+
+class PublicModel(Protocol):
+    """A public name: what /v1/models shows of it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def tasks(self) -> Mapping[Task, ModelSpec]: ...
+    @property
+    def price(self) -> Price: ...
+    @property
+    def owned_by(self) -> str: ...
+    @property
+    def created(self) -> int: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def parent(self) -> str | None: ...
+
+
+class Listing(Protocol):
+    """The part of the catalog that routes read."""
+
+    def public_models(self) -> Sequence[PublicModel]: ...
+
+
+class Amount(Protocol):
+    """Bytes of the host, and of each GPU by its number."""
+
+    @property
+    def host(self) -> int: ...
+    @property
+    def gpus(self) -> Mapping[int, int]: ...
+
+
+class Memory(Protocol):
+    """The books of memory."""
+
+    @property
+    def budget(self) -> Amount: ...
+
+
+class ModelState(Protocol):
+    """Where a model stands: unloaded, loading, ready, asleep, draining or failed, and why if it failed."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def held(self) -> Amount: ...
+    @property
+    def reported(self) -> Amount: ...
+
+
+class States(Protocol):
+    """The part of the registry that routes read."""
+
+    def states(self) -> Mapping[str, ModelState]:
+        """By the models' own names."""
+        ...
+
+    def memory(self) -> Memory: ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model that is loaded at start can answer."""
+        ...
+
+    def running(self) -> Mapping[str, int]:
+        """Jobs in flight inside each loaded engine."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that routes work with. Built by `server/services.py`, or by a test."""
+
+    settings: Settings
+    accounts: Authenticator
+    catalog: Listing
+    registry: States
+    pipeline: Pipeline
+    metrics: Metrics = field(default_factory=Metrics)
+    images: "ImageStore"
+    ledger: "Ledger | None" = None
+    reports: "Reports | None" = None
+    failed_keys: FailedKeys = field(default_factory=FailedKeys)
+    first_key: str | None = None
+    """The key that the first start made, to be shown once."""
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """The services of the application that serves `connection`."""
+    services: Services = connection.scope["app"].state.services
+    return services
