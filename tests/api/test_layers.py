@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.paths import canonical
 from server.core import Task
@@ -210,6 +213,49 @@ async def test_even_a_500_can_be_read_by_the_page(settings: Settings) -> None:
         answer = await http.get("/v1/models", headers={"origin": PAGE})
         assert answer.status_code == 500
         assert answer.headers["access-control-allow-origin"] == PAGE
+
+
+# ---------------------------------------------------------------- what layers see
+
+
+class Watching:
+    """A layer that counts the messages that pass it on their way out."""
+
+    def __init__(self, app: ASGIApp, seen: list[str]) -> None:
+        self._app = app
+        self._seen = seen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched(message: Message) -> None:
+            self._seen.append(message["type"])
+            await send(message)
+
+        await self._app(scope, receive, watched)
+
+
+STREAM = {"messages": [{"role": "user", "content": "hi"}], "stream": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"model": "fake-chat", **STREAM}),
+        ("/v1/audio/speech", {"model": "fake-speech", "input": "one two"}),
+    ],
+)
+async def test_no_layer_sees_the_body_of_a_stream(settings: Settings, path: str, body: dict[str, Any]) -> None:
+    seen: list[str] = []
+    async with FakeServer(settings.model_copy(update={"cors_origins": (PAGE,)})) as fake:
+        fake.app.user_middleware.append(Middleware(Watching, seen=seen))
+        headers = {"origin": PAGE}
+        async with fake.exchange("POST", path, body=orjson.dumps(body), headers=headers) as sent:
+            assert await sent.start() == 200
+            while await sent.chunk() is not None:
+                pass
+    assert seen == ["http.response.start"]
+    assert sent.headers["access-control-allow-origin"] == PAGE
+    assert sent.headers["x-request-id"].startswith("req_")
+    assert sent.headers["x-sagehold-model"] == body["model"]
 
 
 # ---------------------------------------------------------------- operations
