@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from server.api.bursts import send_each
 from server.api.context import server_send
-from server.api.lifetime import while_receiving
+from server.api.lifetime import apart_while_receiving
 
 
 class Rendered(Protocol):
@@ -57,7 +57,7 @@ class RunResponse(Response, Generic[R]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._opening as run:
-            await while_receiving(receive, self._send_file(run, scope, send))
+            await apart_while_receiving(receive, self._send_file(run, scope, send))
 
     async def _send_file(self, run: R, scope: Scope, send: Send) -> None:
         directly = server_send(scope, send)

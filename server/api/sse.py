@@ -12,7 +12,7 @@ from server.api.bursts import send_bursts, send_each
 from server.api.context import server_send
 from server.api.dialect import dialect_of
 from server.api.errors import as_sagehold_error
-from server.api.lifetime import while_receiving
+from server.api.lifetime import apart_while_receiving
 from server.api.run_response import R, Rendered, RunResponse
 from server.pipeline.run import ClientGone
 
@@ -65,7 +65,7 @@ class SseResponse(RunResponse[R]):
                 stream.rendered = run
                 await stream.begin(run.headers)
                 try:
-                    await while_receiving(receive, self._send_frames(run, stream))
+                    await apart_while_receiving(receive, self._send_frames(run, stream))
                 except ClientGone:
                     raise
                 except Exception as raised:
