@@ -4,6 +4,7 @@ import importlib
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -287,7 +288,7 @@ def test_a_chat_job_is_refused(handler: Any) -> None:
 
 def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -> None:
     taken: list[int] = []
-    scheduler = handler._drawing.pipeline.scheduler
+    scheduler = handler.form_for(job()).pipeline.scheduler
     take_step = scheduler.step
 
     def counted(*args: Any, **kwargs: Any) -> Any:
@@ -311,20 +312,28 @@ def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -
 
 def test_a_job_that_waits_for_another_can_be_closed(handler: Any) -> None:
     held, go_on = threading.Event(), threading.Event()
+    scheduler = handler.form_for(job()).pipeline.scheduler
+    take_step = scheduler.step
 
-    def hold() -> None:
+    def hold(*args: Any, **kwargs: Any) -> Any:
         held.set()
         go_on.wait(10)
+        return take_step(*args, **kwargs)
 
-    occupied = handler._painter.submit(hold)
-    assert held.wait(10)
-    events = handled(handler, job())
-    assert isinstance(next(events), Facts)
-    assert next(events) is None
-    events.close()
-    assert not occupied.done()
-    go_on.set()
-    occupied.result(10)
+    scheduler.step = hold
+    try:
+        with ThreadPoolExecutor(1) as other:
+            occupied = other.submit(pictures, handler, steps=1)
+            assert held.wait(10)
+            events = handled(handler, job())
+            assert isinstance(next(events), Facts)
+            assert next(events) is None
+            events.close()
+            assert not occupied.done()
+            go_on.set()
+            assert len(occupied.result(10)) == 1
+    finally:
+        scheduler.step = take_step
     assert len(pictures(handler, steps=1)) == 1
 
 
