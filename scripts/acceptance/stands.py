@@ -172,7 +172,7 @@ BUDGETS: Mapping[str, Mapping[str, str]] = {
 
 
 def _twin(name: str, path: Path, setting: Setting) -> dict[str, Any]:
-    """A chat model that is loaded by its first request; twice the same weights, so that a swap can be told by names."""
+    """A chat model that is loaded by its first request; twice the same weights, so that a swap can be seen by names."""
     config: dict[str, Any] = {"name": name, "engine": "vllm", "path": str(path.resolve()), "load": "lazy"}
     config |= {"max_model_len": 2048, "max_num_seqs": 16, "eager": True}
     if not has_weights(path):

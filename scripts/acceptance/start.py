@@ -34,7 +34,7 @@ def on_gpu(setting: Setting, findings: Findings) -> None:
     findings.tell("GPU memory taken", sum(grown.values()) / 2**30, "GiB", least=0.5)
     processes = tree(setting.server.pid)
     if gpu.held({one.pid for one in processes}) is None:
-        findings.note("the driver hides processes: which model is on the GPU can't be told")
+        findings.note("the driver hides processes: which model is on the GPU can't be seen")
         return
     workers = {
         model: {

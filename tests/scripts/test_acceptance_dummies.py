@@ -143,9 +143,9 @@ def test_a_server_that_ends_is_told_by_its_log(tmp_path: Path) -> None:
         def tail(self) -> str:
             return "Your API key: sk-sage-secret\nModuleNotFoundError: No module named 'typer'"
 
-    with pytest.raises(StandError, match="No module named 'typer'") as told:
+    with pytest.raises(StandError, match="No module named 'typer'") as refused:
         settle(Ended(), (), 0.0, within=1)  # type: ignore[arg-type]
-    assert "sk-sage" not in str(told.value)
+    assert "sk-sage" not in str(refused.value)
 
 
 # ---------------------------------------------------------------- what checks make of answers

@@ -148,7 +148,7 @@ def test_numbers_that_are_none_make_no_picture(value: float) -> None:
 
 
 class Scheduler:
-    """As a diffusers scheduler: `step` returns what it is told to."""
+    """As a diffusers scheduler: `step` returns what the test says."""
 
     config = SimpleNamespace()
 
