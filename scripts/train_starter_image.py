@@ -91,7 +91,7 @@ def export(
     pipeline.to(torch.float16).save_pretrained(options.out, safe_serialization=True)
     config = options.out / "vae" / "config.json"
     kept = {name: value for name, value in json.loads(config.read_text()).items() if name != "block_out_channels"}
-    config.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")  # the class makes it, and won't be told it
+    config.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")  # the class works it out by itself
     for path in options.out.rglob("*.safetensors"):
         path.chmod(0o644)
     print(f"written to {options.out}", flush=True)

@@ -28,5 +28,23 @@ def pictures(handler: Any, **fields: Any) -> list[Picture]:
     return [event for event in handled(handler, job(**fields)) if isinstance(event, Picture)]
 
 
+def drawn_sizes(handler: Any, **fields: Any) -> list[tuple[int, int]]:
+    """The sizes, width and height, of what the pipeline itself draws for a job of these fields."""
+    seen = []
+    form = handler.form_for(job(**fields))
+    postprocess = form.pipeline.image_processor.postprocess
+
+    def spy(pixels: Any, **kwargs: Any) -> Any:
+        seen.append((pixels.shape[3], pixels.shape[2]))
+        return postprocess(pixels, **kwargs)
+
+    form.pipeline.image_processor.postprocess = spy
+    try:
+        pictures(handler, **fields)
+    finally:
+        form.pipeline.image_processor.postprocess = postprocess
+    return seen
+
+
 def pixels(picture: Picture) -> NDArray[np.int16]:
     return np.asarray(Image.open(BytesIO(picture.data)), np.int16)

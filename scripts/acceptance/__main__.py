@@ -59,8 +59,8 @@ def main(
         return
     setting = Setting(models_dir=models_dir.resolve(), work=work.resolve(), gpu=use_gpu, quick=quick)
     record = Record(json_file, facts(use_gpu), [check.name for check in ordered(use_gpu)])
-    told = ", ".join(device.name for device in devices) if use_gpu else "no GPU: what needs one is left out"
-    _say(f"{len(chosen)} checks; {told}")
+    cards = ", ".join(device.name for device in devices) if use_gpu else "no GPU: what needs one is left out"
+    _say(f"{len(chosen)} checks; {cards}")
     outcomes = run_all(
         chosen, setting, ServerStands(setting), record, seconds=seconds, tell=lambda one: report.line(one, console)
     )

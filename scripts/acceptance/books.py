@@ -32,7 +32,7 @@ def check(setting: Setting, findings: Findings) -> None:
             break
         time.sleep(1)
     if books is None:
-        findings.tell(REPORTED, "not told by /metrics", wanted="told")
+        findings.tell(REPORTED, "not in /metrics", wanted="there")
         return
     if books.hidden:
         findings.note("the driver hides processes: compared with the growth of each device's use")
@@ -47,7 +47,7 @@ def check(setting: Setting, findings: Findings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Bytes by device. held, noted: by the ledger; there: by the machine, now, told by process unless `hidden`."""
+    """Bytes by device. held, noted: by the ledger; there: by the machine, now, process by process unless `hidden`."""
 
     held: Mapping[str, float]
     noted: Mapping[str, float]
@@ -70,11 +70,11 @@ def _read(setting: Setting) -> Books | None:
     processes = tree(setting.server.pid)
     # Where no entry of the ledger stands for the front end, it is not compared either.
     there = {HOST: float(host_bytes(processes if front_end_is_booked(samples) else processes[1:]))}
-    told = gpu.held({one.pid for one in processes}) if setting.gpu else {}
-    hidden = told is None
-    if told is None:
-        told = {number: used - setting.server.gpu_before.get(number, 0) for number, used in gpu.used().items()}
-    for number, amount in told.items():
+    taken = gpu.held({one.pid for one in processes}) if setting.gpu else {}
+    hidden = taken is None
+    if taken is None:
+        taken = {number: used - setting.server.gpu_before.get(number, 0) for number, used in gpu.used().items()}
+    for number, amount in taken.items():
         if amount or held.get(f"GPU {number}"):
             there[f"GPU {number}"] = float(amount)
     return Books(held, noted, there, hidden)

@@ -46,13 +46,13 @@ def _pids(findings: Findings) -> None:
 
     before = sum((gpu.held({os.getpid()}) or {}).values())
     taken = torch.empty(HELD, dtype=torch.uint8, device="cuda")
-    told = gpu.held({os.getpid()})
-    if told is None:
+    reported = gpu.held({os.getpid()})
+    if reported is None:
         findings.tell("NVML tells processes' bytes", "no")
         findings.note("processes are hidden: the ledger has to go by what each device has in use")
     else:
         findings.tell("NVML tells processes' bytes", "yes")
-        grown = (sum(told.values()) - before) / taken.numel()
-        # What the CUDA context took before is told as well; a driver that tells no bytes has been seen above.
-        findings.tell("bytes told for bytes taken", grown, least=0.9, most=1.1)
+        grown = (sum(reported.values()) - before) / taken.numel()
+        # What the CUDA context took before is in it as well; a driver that tells no bytes has been seen above.
+        findings.tell("bytes reported for bytes taken", grown, least=0.9, most=1.1)
     del taken

@@ -17,7 +17,7 @@ class Status(StrEnum):
 class Figure:
     """One measured value. Numbers may have bounds, `least` and `most`, both allowed; text may have to be `wanted`.
 
-    Without any of the three it is told and decides nothing.
+    Without any of the three it is shown and decides nothing.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Figure:
         if isinstance(self.value, str):
             return f"{self.name}: {self.value}, where a number is expected"
         if self.least is not None and not self.value >= self.least:
-            return f"{self.name}: {self.told}, expected at least {plain(self.least)}"
+            return f"{self.name}: {self.shown}, expected at least {plain(self.least)}"
         if self.most is not None and not self.value <= self.most:
-            return f"{self.name}: {self.told}, expected at most {plain(self.most)}"
+            return f"{self.name}: {self.shown}, expected at most {plain(self.most)}"
         return None
 
     @property
-    def told(self) -> str:
+    def shown(self) -> str:
         """The value for people, with its unit."""
         value = self.value if isinstance(self.value, str) else plain(self.value)
         return f"{value} {self.unit}".strip()
@@ -95,7 +95,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Findings:
-    """What a check fills in as it goes, so that one that breaks off has told what it knew."""
+    """What a check fills in as it goes, so that what one has found by then is kept when it breaks off."""
 
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

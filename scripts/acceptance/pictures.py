@@ -30,7 +30,7 @@ class Painting:
             begun = time.monotonic()
             try:
                 asked.draw(model, f"a red apple, number {len(self.seconds)}", **options)
-            except Exception as error:  # noqa: BLE001 - what went wrong is counted and told
+            except Exception as error:  # noqa: BLE001 - what went wrong is counted and noted
                 self.errors.append(f"{type(error).__name__}: {error}")
                 return
             self.seconds.append(time.monotonic() - begun)

@@ -33,7 +33,7 @@ def table(outcomes: Sequence[Outcome], checks: Sequence[Check], console: Console
         title = titles.get(outcome.name, "")
         shown.add_row(outcome.name, title, f"{outcome.seconds:.1f} s", "", f"[{colour}]{outcome.status}[/]")
         for figure in outcome.figures:
-            shown.add_row("", figure.name, figure.told, figure.bounds, "[red]missed[/]" if figure.missed else "")
+            shown.add_row("", figure.name, figure.shown, figure.bounds, "[red]missed[/]" if figure.missed else "")
         for text in [*([outcome.reason] if outcome.reason and not outcome.figures else []), *outcome.notes]:
             shown.add_row("", text, "", "", "")
     console.print(shown)
@@ -46,7 +46,7 @@ def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     where = ", ".join(machine["gpus"]) or f"{machine['processor']}, no GPU"
     host = f"{machine['cores']} cores, {machine['memory_gib']} GiB of host memory"
-    told = [
+    lines = [
         f"### {where}",
         "",
         f"{machine['date']}; Python {machine['python']}, {versions}; {host}.",
@@ -56,12 +56,12 @@ def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> str:
     ]
     for outcome in outcomes:
         reason = outcome.reason if outcome.status is not Status.FAILED or not outcome.figures else ""
-        told.append(f"| **{outcome.name}** | {_cell(reason)} | {outcome.seconds:.0f} s | | {outcome.status} |")
+        lines.append(f"| **{outcome.name}** | {_cell(reason)} | {outcome.seconds:.0f} s | | {outcome.status} |")
         for figure in outcome.figures:
             missed = "missed" if figure.missed else ""
-            told.append(f"| | {_cell(figure.name)} | {_cell(figure.told)} | {_cell(figure.bounds)} | {missed} |")
-        told += [f"| | {_cell(note)} | | | |" for note in outcome.notes]
-    return "\n".join(told)
+            lines.append(f"| | {_cell(figure.name)} | {_cell(figure.shown)} | {_cell(figure.bounds)} | {missed} |")
+        lines += [f"| | {_cell(note)} | | | |" for note in outcome.notes]
+    return "\n".join(lines)
 
 
 def refreshed(document: str, measured: str) -> str:

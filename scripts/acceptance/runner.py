@@ -50,7 +50,7 @@ def run_all(
     tell: Callable[[Outcome], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Outcome]:
-    """Every check's outcome, recorded and told as it comes. seconds: for all of them together."""
+    """Every check's outcome, recorded and reported as it comes. seconds: for all of them together."""
     outcomes: list[Outcome] = []
     end = clock() + seconds
     try:

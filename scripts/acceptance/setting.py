@@ -1,4 +1,4 @@
-"""What a check is told of the machine, the run and its stand. Travels as JSON to the check's process."""
+"""What a check is given of the machine, the run and its stand. Travels as JSON to the check's process."""
 
 import json
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ def check(setting: Setting, findings: Findings) -> None:
     with client(setting.server) as asked:
         before = asked.chat(first, QUESTION, max_tokens=64)
         empty = sum(setting.server.gpu_before.values())
-        # One process tree for both: what sleeps is told by the difference that it makes to the devices.
+        # One process tree for both: what sleeps shows by the difference that it makes to the devices.
         asked.chat(second, QUESTION, max_tokens=1)
         state = asked.ready()[1].get(first, "unknown")
         findings.tell("the first one, once the second has answered", state, wanted="asleep")

@@ -172,17 +172,17 @@ BUDGETS: Mapping[str, Mapping[str, str]] = {
 
 
 def _twin(name: str, path: Path, setting: Setting) -> dict[str, Any]:
-    """A chat model that is loaded by its first request; twice the same weights, so that a swap can be told by names."""
+    """A chat model that is loaded by its first request; twice the same weights, so that a swap can be seen by names."""
     config: dict[str, Any] = {"name": name, "engine": "vllm", "path": str(path.resolve()), "load": "lazy"}
     config |= {"max_model_len": 2048, "max_num_seqs": 16, "eager": True}
-    if not _has_weights(path):
+    if not has_weights(path):
         config["load_format"] = "dummy"
     if setting.gpu:
         return config | {"kv_cache": "1GiB", "gpu_memory": "4GiB", "host_memory": "4GiB"}
     return config | {"kv_cache": "2GiB", "host_memory": "4GiB"}
 
 
-def _has_weights(path: Path) -> bool:
+def has_weights(path: Path) -> bool:
     """Whether the file holds more than a hole: as many blocks as bytes, nearly."""
     file = (path / "model.safetensors").stat()
     return file.st_blocks * 512 > file.st_size // 2

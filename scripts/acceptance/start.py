@@ -25,16 +25,16 @@ def check(setting: Setting, findings: Findings) -> None:
         ready, states = asked.ready()
     findings.tell("/ready", "200" if ready else f"503: {dict(states)}", wanted="200")
     if setting.gpu:
-        _on_gpu(setting, findings)
+        on_gpu(setting, findings)
 
 
-def _on_gpu(setting: Setting, findings: Findings) -> None:
+def on_gpu(setting: Setting, findings: Findings) -> None:
     """Which processes hold GPU memory; where the driver hides them, how much the devices' use has grown."""
     grown = {number: used - setting.server.gpu_before.get(number, 0) for number, used in gpu.used().items()}
     findings.tell("GPU memory taken", sum(grown.values()) / 2**30, "GiB", least=0.5)
     processes = tree(setting.server.pid)
     if gpu.held({one.pid for one in processes}) is None:
-        findings.note("the driver hides processes: which model is on the GPU can't be told")
+        findings.note("the driver hides processes: which model is on the GPU can't be seen")
         return
     workers = {
         model: {

@@ -24,7 +24,7 @@ def check(setting: Setting, findings: Findings) -> None:
         raise Skip(f"{EAR} is not there")
     wave = _wave(4 if setting.quick else 40)
     rounds = 2 if setting.quick else 5
-    model = _direct(setting)
+    model = faster_whisper(setting)
     sound = _wav(wave)
     ours: list[float] = []
     theirs: list[float] = []
@@ -51,7 +51,7 @@ def check(setting: Setting, findings: Findings) -> None:
     findings.tell("times that the fox is heard, least of all", min(foxes), least=1)
 
 
-def _direct(setting: Setting) -> Any:
+def faster_whisper(setting: Setting) -> Any:
     """A model of faster-whisper's, with CUDA's libraries loaded as the engine does it."""
     from faster_whisper import WhisperModel
 

@@ -67,14 +67,14 @@ def accounts(
         for name, auth in NAMES:
             taken = [*chain.from_iterable(getattr(one, what) for one in measured[auth])]
             figures[f"{WHAT[what]}, {name}"] = Times.of(taken)
-            table.add_row(f"{WHAT[what]}, {name}", *figures[f"{WHAT[what]}, {name}"].told())
+            table.add_row(f"{WHAT[what]}, {name}", *figures[f"{WHAT[what]}, {name}"].shown())
         gains = [(b.median - a.median, b.p99 - a.p99) for b, a in zip(of["keys"], of["off"], strict=True)]
-        added = [Spread.of(column).told(2) for column in zip(*gains, strict=True)]
+        added = [Spread.of(column).shown(2) for column in zip(*gains, strict=True)]
         table.add_row(f"{WHAT[what]}, added", *added, end_section=True)
     by_step = {name: Times.of([sample[name] for sample in steps]) for name in STEPS}
     by_step["before the work, together"] = Times.of([s["authenticate"] + s["limit"] + s["hold"] for s in steps])
     for name, times in by_step.items():
-        table.add_row(f"in process, {name}", *times.told())
+        table.add_row(f"in process, {name}", *times.shown())
     console.print(table)
     work = {name: 1000 * median(one.processor for one in measured[auth]) for name, auth in NAMES}
     console.print("processor time of a request: " + ", ".join(f"{name} {time:.2f} ms" for name, time in work.items()))

@@ -74,7 +74,8 @@ class Spread:
             raise ValueError("no round was measured")
         return cls(median(ordered), ordered[0], ordered[-1], len(ordered))
 
-    def told(self, digits: int = 1) -> str:
+    def shown(self, digits: int = 1) -> str:
+        """The median, and in brackets the lowest and the highest, where there were several rounds."""
         if self.rounds == 1:
             return f"{self.median:.{digits}f}"
         return f"{self.median:.{digits}f} ({self.low:.{digits}f}–{self.high:.{digits}f})"
@@ -95,7 +96,8 @@ class Times:
         """Of two values or more."""
         return cls(1000 * median(seconds), 1000 * quantiles(seconds, n=100, method="inclusive")[-1])
 
-    def told(self) -> tuple[str, str]:
+    def shown(self) -> tuple[str, str]:
+        """Both, as a table has them."""
         return f"{self.median:.2f}", f"{self.p99:.2f}"
 
 

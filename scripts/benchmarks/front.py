@@ -118,8 +118,8 @@ def _show(samples: Sequence[Sample], sides: Sequence[str], auth: str, loads: Seq
         for figure, name in case.labels.items():
             spreads = [Spread.of(column(samples, side, auth, case.name, figure)) for side in sides]
             divided = gain(samples, sides, auth, case.name, figure)
-            cells = [spread.told(_digits(spread.median)) for spread in spreads]
-            table.add_row(f"  {name}", *cells, *([divided.told(3) if divided else ""] if compared else []))
+            cells = [spread.shown(_digits(spread.median)) for spread in spreads]
+            table.add_row(f"  {name}", *cells, *([divided.shown(3) if divided else ""] if compared else []))
         table.add_section()
     Console(width=max(console.width, WIDE)).print(table)
     for case in loads:
@@ -128,7 +128,7 @@ def _show(samples: Sequence[Sample], sides: Sequence[str], auth: str, loads: Seq
             if share > CLIENT_BOUND:
                 _tell(f"{case}, {side}: the client took {share:.0f}% of a core, and may be what held it up")
     others = [one.figures[OTHERS] for one in samples if one.auth == auth]
-    console.print(f"others took {Spread.of(others).told(0)} percent of the machine")
+    console.print(f"others took {Spread.of(others).shown(0)} percent of the machine")
 
 
 def _digits(value: float) -> int:

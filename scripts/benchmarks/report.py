@@ -48,7 +48,7 @@ def grouped(samples: Sequence[Sample]) -> dict[Load, dict[str, list[Sample]]]:
 
 def summary(samples: Sequence[Sample], base: str) -> list[dict[str, Any]]:
     """For each load and side: each figure's median and spread, and its ratio to the side `base`."""
-    told = []
+    lines = []
     for load, sides in grouped(samples).items():
         for side, rounds in sides.items():
             row: dict[str, Any] = {"streams": load.streams, "side": side}
@@ -59,8 +59,8 @@ def summary(samples: Sequence[Sample], base: str) -> list[dict[str, Any]]:
                     theirs = [getattr(sample.figures, name) for sample in sides[base]]
                     row[f"{name}_ratio"] = ratio(values, theirs).as_dict()
             row["disturbed_rounds"] = sum(sample.others > DISTURBED for sample in rounds)
-            told.append(row)
-    return told
+            lines.append(row)
+    return lines
 
 
 def show(samples: Sequence[Sample], base: str, console: Console, title: str) -> None:
@@ -69,14 +69,14 @@ def show(samples: Sequence[Sample], base: str, console: Console, title: str) -> 
         table = Table("", *sides, title=f"{title}: {load}, {load.output_tokens} tokens each", title_justify="left")
         for name, label in LABELS.items():
             spreads = [Spread.of(getattr(sample.figures, name) for sample in rounds) for rounds in sides.values()]
-            table.add_row(label, *(spread.told() for spread in spreads))
+            table.add_row(label, *(spread.shown() for spread in spreads))
             gains = [
                 ""
                 if side == base
                 else ratio(
                     [getattr(sample.figures, name) for sample in rounds],
                     [getattr(sample.figures, name) for sample in sides[base]],
-                ).told(3)
+                ).shown(3)
                 for side, rounds in sides.items()
             ]
             table.add_row(f"  divided by {base}", *gains)
@@ -95,7 +95,7 @@ def show(samples: Sequence[Sample], base: str, console: Console, title: str) -> 
 def show_starts(times: Mapping[str, Sequence[float]], base: str, console: Console) -> None:
     table = Table("", "start to ready, s", f"divided by {base}", title="starts", title_justify="left")
     for side, seconds in times.items():
-        table.add_row(side, Spread.of(seconds).told(), "" if side == base else ratio(seconds, times[base]).told(2))
+        table.add_row(side, Spread.of(seconds).shown(), "" if side == base else ratio(seconds, times[base]).shown(2))
     console.print(table)
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +28,28 @@ NOT_REACHED = 75
 """Exit status where the index can't be asked (sysexits.h: EX_TEMPFAIL)."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def pytorch_index_by_uv(pin: Pin) -> str | None:
+    """The address of PyTorch's own index for processors, which uv knows; None: it can't be reached."""
+    asked = subprocess.run(
+        [
+            *("scripts/uv", "pip", "compile", "-", "--no-deps", "--no-header", "--quiet", "--emit-index-annotation"),
+            *("--torch-backend", "cpu", "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_31"),
+        ],
+        input=f"{pin.name}=={pin.version}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "20"},
+    )
+    address = re.search(r"# from (\S+)", asked.stdout)
+    return address[1] if asked.returncode == 0 and address else None
+
+
+def main(
+    arguments: Sequence[str] | None = None, pytorch_index: Callable[[Pin], str | None] = pytorch_index_by_uv
+) -> int:
+    """The command. pytorch_index: says where a local build of torch comes from."""
     parser = argparse.ArgumentParser(prog="scripts/check_locks", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "requirements", help="where the locks are")
     parser.add_argument("--again", action="store_true", help="ask, even if the same locks were right this week")
@@ -48,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.environ.get("UV_NO_INDEX") or not addresses:
         return _not_reached("pip's or uv's configuration allows none")
     try:
-        wrong, remarks = asyncio.run(_check(locks, Index(addresses)))
+        wrong, remarks = asyncio.run(_check(locks, Index(addresses), pytorch_index))
     except Unreachable as error:
         return _not_reached(str(error))
     for remark in remarks:
@@ -63,7 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _check(locks: Mapping[str, Sequence[Pin]], index: Index) -> tuple[list[str], list[str]]:
+async def _check(
+    locks: Mapping[str, Sequence[Pin]], index: Index, pytorch_index: Callable[[Pin], str | None]
+) -> tuple[list[str], list[str]]:
     """What is wrong, and what could not be verified or only otherwise."""
     files = await index.files(pin.name for pins in locks.values() for pin in pins if pin.version.local is None)
     wrong = one_hash_one_version(locks)
@@ -79,7 +102,7 @@ async def _check(locks: Mapping[str, Sequence[Pin]], index: Index) -> tuple[list
         for pin in pins:
             if pin.version.local is None:
                 continue
-            local = await _local_build(pin)
+            local = await _local_build(pin, pytorch_index)
             if local is None:
                 reason = "no find-links folder has it, and PyTorch's own index is out of reach"
                 remarks.append(f"{lock}: NOT VERIFIED: {pin}: {reason}")
@@ -88,35 +111,17 @@ async def _check(locks: Mapping[str, Sequence[Pin]], index: Index) -> tuple[list
     return wrong, remarks
 
 
-async def _local_build(pin: Pin) -> list[File] | None:
+async def _local_build(pin: Pin, pytorch_index: Callable[[Pin], str | None]) -> list[File] | None:
     """The files of torch's CPU build, which no package index has: from find-links or PyTorch's own. None: neither."""
     for place in filter(None, os.environ.get("UV_FIND_LINKS", "").split(",")):
         if found := in_folder(Path(place.removeprefix("file://")), pin.name, str(pin.version)):
             return found
-    if address := _asked_of_uv(pin):
+    if address := pytorch_index(pin):
         try:
             return (await Index([address]).files([pin.name]))[pin.name]
         except Unreachable:
             pass
     return None
-
-
-def _asked_of_uv(pin: Pin) -> str | None:
-    """The address of PyTorch's own index for processors, which uv knows; None: it can't be reached."""
-    asked = subprocess.run(
-        [
-            *("scripts/uv", "pip", "compile", "-", "--no-deps", "--no-header", "--quiet", "--emit-index-annotation"),
-            *("--torch-backend", "cpu", "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_31"),
-        ],
-        input=f"{pin.name}=={pin.version}\n",
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env=os.environ | {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "20"},
-    )
-    address = re.search(r"# from (\S+)", asked.stdout)
-    return address[1] if asked.returncode == 0 and address else None
 
 
 def _indexes(environment: Mapping[str, str]) -> list[str]:

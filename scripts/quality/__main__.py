@@ -82,7 +82,7 @@ async def _rows(measure: Measure[Any], server: Any, items: Sequence[Item], modes
             return await run(measure, client, items, modes, lambda _: progress.advance(bar))
 
 
-def _command(name: str, told: str) -> None:
+def _command(name: str, description: str) -> None:
     def command(
         size: Size = None,
         seed: Seed = SEED,
@@ -95,7 +95,7 @@ def _command(name: str, told: str) -> None:
         for one in MEASURES if name == "all" else (name,):
             _measure(one, size, seed, modes, models_dir, model_configs, markdown, output)
 
-    app.command(name, help=told)(command)
+    app.command(name, help=description)(command)
 
 
 _command("chat", "Arithmetic, extraction and format following: the share of right answers.")

@@ -103,7 +103,7 @@ def ratios(found: list[Timed], drafts: int) -> dict[str, Spread]:
 
 
 def show(found: list[Timed], drafts: int, console: Console) -> None:
-    told = ratios(found, drafts)
+    divided = ratios(found, drafts)
     table = Table("", "1 draft, s", f"{drafts} drafts, s", "ratio", "prompt tokens", f"cached, by {drafts} drafts")
     for prompt in PROMPTS:
         seconds, tokens, cached = (
@@ -115,11 +115,11 @@ def show(found: list[Timed], drafts: int, console: Console) -> None:
         )
         table.add_row(
             prompt,
-            seconds[1].told(2),
-            seconds[drafts].told(2),
-            told[prompt].told(2),
+            seconds[1].shown(2),
+            seconds[drafts].shown(2),
+            divided[prompt].shown(2),
             f"{tokens[drafts].median:.0f}",
-            cached[drafts].told(0),
+            cached[drafts].shown(0),
         )
     console.print(table)
 

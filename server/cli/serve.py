@@ -78,7 +78,7 @@ def command(
     if settings.auth == "off" and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         log.warning("%sAUTH is off: whoever reaches this address may use every model", PREFIX)
 
-    _begin_imports(settings)
+    begin_imports(settings)
 
     import uvloop
 
@@ -88,7 +88,7 @@ def command(
     gc.unfreeze()
 
 
-def _begin_imports(settings: Settings) -> None:
+def begin_imports(settings: Settings) -> None:
     """Let the engine processes of a chat model import beside the front end, from the first moment on.
 
     Their imports are the longest part of a start (docs/performance.md). Wrong configs are reported later.

@@ -153,11 +153,12 @@ class FakeServer:
         accounts: Authenticator | None = None,
         bank: Bank | None = None,
         limiter: Limiter | None = None,
+        failed_keys: FailedKeys | None = None,
         price: Price | None = None,
         quality: Mapping[Task, Mapping[str, Any]] | None = None,
     ) -> None:
-        """options: the fake engines' own, by task; quality: their modes, as in a model config. accounts, bank, limiter:
-        real ones, where a test is about them."""
+        """options: the fake engines' own, by task; quality: their modes, as in a model config. accounts, bank, limiter,
+        failed_keys: real ones, where a test is about them. Without failed_keys, wrong keys wait for nothing."""
         chosen = options or {}
         models = {
             task: FakeModel(
@@ -184,7 +185,7 @@ class FakeServer:
             registry=self.registry,
             pipeline=Pipeline(self.catalog, Admission(bank or Free(), limiter or RateLimiter()), self.registry),
             images=self.images,
-            failed_keys=FailedKeys(sleep=_at_once),
+            failed_keys=failed_keys or FailedKeys(sleep=_at_once),
         )
         self.services.metrics.watch(self.registry.states, self.registry.running)
         self.app: FastAPI = create_app(settings, self.services)

@@ -149,8 +149,8 @@ async def test_reasoning_is_a_field_of_its_own(settings: Settings) -> None:
         *chunks, _ = await streamed(client)
     assert message["reasoning_content"] == "Let me think."
     assert message["content"] == "Hello from the fake engine."
-    told = [chunk["choices"][0]["delta"].get("reasoning_content", "") for chunk in chunks]
-    assert "".join(told) == "Let me think."
+    reasoning = [chunk["choices"][0]["delta"].get("reasoning_content", "") for chunk in chunks]
+    assert "".join(reasoning) == "Let me think."
 
 
 async def test_a_tool_call_whole_and_streamed(settings: Settings) -> None:

@@ -150,9 +150,9 @@ def test_a_bare_image_url_is_its_url() -> None:
 
 
 def test_a_key_of_the_wrong_kind_is_told_as_what_it_is() -> None:
-    told = refused(logit_bias={"hello": 5})
-    assert told.param == "logit_bias.hello"
-    assert told.message.endswith("expected an integer, but got a string instead.")
+    refusal = refused(logit_bias={"hello": 5})
+    assert refusal.param == "logit_bias.hello"
+    assert refusal.message.endswith("expected an integer, but got a string instead.")
 
 
 def test_equal_limits_are_one_limit() -> None:
@@ -233,11 +233,11 @@ def test_empty_tools_are_no_tools() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "told"), [(None, "auto"), ("auto", "auto"), ("none", "none"), ({"name": "get_time"}, ("get_time",))]
+    ("choice", "read"), [(None, "auto"), ("auto", "auto"), ("none", "none"), ({"name": "get_time"}, ("get_time",))]
 )
-def test_functions_are_tools_in_the_old_words(choice: Any, told: Any) -> None:
+def test_functions_are_tools_in_the_old_words(choice: Any, read: Any) -> None:
     made = job(functions=[TIME], function_call=choice)
-    assert (made.tools, made.tool_choice) == ((Tool("get_time"),), told)
+    assert (made.tools, made.tool_choice) == ((Tool("get_time"),), read)
 
 
 def test_response_formats_become_schemas() -> None:

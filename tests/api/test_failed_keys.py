@@ -2,10 +2,10 @@
 
 import asyncio
 
-import httpx
 import pytest
 
-from server.api.failed_keys import FREE, MOST_ADDRESSES, MOST_WAITING, FailedKeys
+from server.api.failed_keys import FIRST, FREE, MOST_ADDRESSES, MOST_WAITING, FailedKeys
+from server.settings import Settings
 from server.testing import KEY, FakeServer
 
 pytestmark = pytest.mark.anyio
@@ -60,16 +60,37 @@ async def test_addresses_of_one_client_count_together(one: str | None, other: st
     assert bool(time.slept) is same
 
 
+def addresses(count: int) -> list[str]:
+    return [f"10.0.{number // 256}.{number % 256}" for number in range(count)]
+
+
 async def test_who_failed_longest_ago_is_forgotten() -> None:
+    """Exactly MOST_ADDRESSES are remembered, so that memory is bounded."""
     time = Time()
     failed = FailedKeys(time, time.sleep)
     for _ in range(FREE):
         await failed.failed("192.0.2.1")
-    for number in range(MOST_ADDRESSES):
-        await failed.failed(f"10.0.{number // 256}.{number % 256}")
+    others = addresses(MOST_ADDRESSES)
+    for address in others * FREE:
+        await failed.failed(address)
+    assert time.slept == []
     await failed.failed("192.0.2.1")
     assert time.slept == []
-    assert len(failed._failures) == MOST_ADDRESSES
+    await failed.failed(others[0])  # whose place it took
+    assert time.slept == []
+    for address in others[2:]:
+        await failed.failed(address)
+    assert time.slept == [FIRST] * (MOST_ADDRESSES - 2)
+
+
+async def test_who_fails_again_is_remembered_for_longer() -> None:
+    time = Time()
+    failed = FailedKeys(time, time.sleep)
+    for address in ["192.0.2.1"] * FREE + addresses(MOST_ADDRESSES - 1) + ["192.0.2.1"]:
+        await failed.failed(address)
+    await failed.failed("192.0.2.2")  # somebody is forgotten for it
+    await failed.failed("192.0.2.1")
+    assert time.slept == [FIRST, 2 * FIRST]
 
 
 async def test_no_more_than_so_many_wait() -> None:
@@ -81,28 +102,30 @@ async def test_no_more_than_so_many_wait() -> None:
     failed = FailedKeys(lambda: 0.0, until_opened)
     for _ in range(FREE):
         await failed.failed("192.0.2.1")
-    waiting = [asyncio.create_task(failed.failed("192.0.2.1")) for _ in range(MOST_WAITING)]
-    await asyncio.sleep(0)
-    assert not any(task.done() for task in waiting)
-    await failed.failed("192.0.2.1")  # returns at once
-    waiting[0].cancel()
-    opened.set()
-    await asyncio.wait(waiting)
-    assert failed._waiting == 0
+    for _ in range(2):  # whoever waited has given its place back, cancelled or not
+        opened.clear()
+        waiting = [asyncio.create_task(failed.failed("192.0.2.1")) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        await failed.failed("192.0.2.1")  # returns at once
+        waiting[0].cancel()
+        opened.set()
+        await asyncio.wait(waiting)
 
 
-async def test_only_wrong_keys_are_slowed_and_never_by_429(fake: FakeServer, client: httpx.AsyncClient) -> None:
+async def test_only_wrong_keys_are_slowed_and_never_by_429(settings: Settings) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    fake.services.failed_keys._sleep = sleep
-    async with fake.client(key="sk-sage-wrong") as wrong:
-        for _ in range(FREE + 2):
-            assert (await wrong.get("/v1/models")).status_code == 401
-    assert slept == [0.05, 0.1]
-    assert (await client.get("/v1/models", headers={"authorization": f"Bearer {KEY}"})).status_code == 200
-    async with fake.client(key=None) as keyless:
-        assert (await keyless.get("/v1/models")).status_code == 401  # nothing was looked up
-    assert slept == [0.05, 0.1]
+    async with FakeServer(settings, failed_keys=FailedKeys(sleep=sleep)) as fake:
+        async with fake.client(key="sk-sage-wrong") as wrong:
+            for _ in range(FREE + 2):
+                assert (await wrong.get("/v1/models")).status_code == 401
+        assert slept == [0.05, 0.1]
+        async with fake.client(key=KEY) as client:
+            assert (await client.get("/v1/models")).status_code == 200
+        async with fake.client(key=None) as keyless:
+            assert (await keyless.get("/v1/models")).status_code == 401  # nothing was looked up
+        assert slept == [0.05, 0.1]

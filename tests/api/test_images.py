@@ -131,9 +131,9 @@ async def test_nulls_unknown_fields_and_dalle_fields_are_tolerated(client: httpx
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(("asked", "told"), [("standard", "medium"), ("hd", "high"), ("ultra", "ultra")])
-async def test_quality_is_told_in_its_modern_name(client: httpx.AsyncClient, asked: str, told: str) -> None:
-    assert (await ask(client, quality=asked)).json()["quality"] == told
+@pytest.mark.parametrize(("asked", "shown"), [("standard", "medium"), ("hd", "high"), ("ultra", "ultra")])
+async def test_quality_is_told_in_its_modern_name(client: httpx.AsyncClient, asked: str, shown: str) -> None:
+    assert (await ask(client, quality=asked)).json()["quality"] == shown
 
 
 # ---------------------------------------------------------------- refusals

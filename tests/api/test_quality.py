@@ -1,4 +1,4 @@
-"""Where a quality mode is said, and where it is told what was done."""
+"""Where a quality mode is said, and where the answer says what was done."""
 
 import json
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ MESSAGES = [{"role": "user", "content": "Tell me about the sea."}]
 
 @pytest.fixture
 async def asking(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """Each mode of this chat model has a limit by which it is told apart: 1, 2, 3 tokens."""
+    """Each mode of this chat model has a limit by which it is known: 1, 2, 3 tokens."""
     modes = {Task.CHAT: {"low": {"max_tokens": 1}, "high": {"max_tokens": 2, "check": False}}}
     async with FakeServer(settings, quality=modes) as server, server.client() as client:
         yield client

@@ -110,7 +110,7 @@ def test_an_unknown_language(given: str) -> None:
 
 
 def test_the_table_is_whispers() -> None:
-    from faster_whisper.tokenizer import _LANGUAGE_CODES
+    from faster_whisper.tokenizer import _LANGUAGE_CODES  # the library has no public list of them
 
     assert set(NAMES) == set(_LANGUAGE_CODES)
     assert name_of("de") == "german"

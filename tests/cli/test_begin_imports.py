@@ -24,7 +24,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 def begin(folder: Path, config: str) -> None:
     (folder / "model.yaml").write_text(config)
-    serve._begin_imports(Settings(model_configs=folder, models_dir=folder))
+    serve.begin_imports(Settings(model_configs=folder, models_dir=folder))
 
 
 def test_a_chat_model_that_is_installed_begins_them(started: list[bool], tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ def test_every_flag_of_serve_is_a_setting_and_says_what_it_does() -> None:
 
 
 def test_version_tells_what_is_installed() -> None:
-    told = json.loads(call("version", "--json").output)
-    assert told["sagehold"] == __version__
-    assert "fastapi" in told
+    versions = json.loads(call("version", "--json").output)
+    assert versions["sagehold"] == __version__
+    assert "fastapi" in versions
 
 
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("SAGEHOLD_PORT", "eighty", "SAGEHOLD_PORT: "),
         ("SAGEHOLD_PORTT", "80", "did you mean SAGEHOLD_PORT?"),
@@ -83,12 +83,12 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_setting_ends_serve_with_one_line(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     ended = call("serve")
     assert ended.exit_code == 2
-    assert told in ended.stderr
+    assert message in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 
@@ -125,11 +125,11 @@ def test_a_plan_is_told_and_nothing_is_run(monkeypatch: pytest.MonkeyPatch, tmp_
     configs.mkdir()
     (configs / "fake.yaml").write_text(FAKE + "price: {completion_token: 1}\nquality: {ultra: {drafts: 3}}\n")
     monkeypatch.setenv("SAGEHOLD_MODEL_CONFIGS", str(configs))
-    told = json.loads(call("plan", "--quality", "ultra", "--max-tokens", "10", "--json", "Hello").output)
-    assert (told["model"], told["quality"], told["reason"]) == ("fake-chat", "ultra", "asked for")
-    assert [one["pass"] for one in told["passes"]] == ["drafts", "judge", "critique", "rewrite", "compare"]
-    assert [one["most_credits"] for one in told["passes"]] == [30, 3, 200, 10, 2]
-    assert told["most_credits"] == 245
+    plan = json.loads(call("plan", "--quality", "ultra", "--max-tokens", "10", "--json", "Hello").output)
+    assert (plan["model"], plan["quality"], plan["reason"]) == ("fake-chat", "ultra", "asked for")
+    assert [one["pass"] for one in plan["passes"]] == ["drafts", "judge", "critique", "rewrite", "compare"]
+    assert [one["most_credits"] for one in plan["passes"]] == [30, 3, 200, 10, 2]
+    assert plan["most_credits"] == 245
     shown = call("plan", "--model", "fake-chat:low", "What is 1 + 1?")
     assert "low (asked for)" in shown.output
     assert "max_tokens 128" in shown.output

@@ -39,7 +39,7 @@ def serving(folder: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def told(process: subprocess.Popen[str]) -> str:
+def printed(process: subprocess.Popen[str]) -> str:
     """Standard output up to the line that says the server is ready."""
     assert process.stdout is not None
     text = ""
@@ -52,7 +52,7 @@ def told(process: subprocess.Popen[str]) -> str:
 
 def test_it_prints_a_key_and_a_line_to_paste_answers_and_ends_on_sigterm(tmp_path: Path) -> None:
     with serving(tmp_path) as process:
-        text = told(process)
+        text = printed(process)
         [url] = re.findall(r"listens on (http://127\.0\.0\.1:\d+) ", text)
         [key] = set(re.findall(r"sk-sage-[\w-]{40,}", text))
         assert f'curl {url}/v1/chat/completions -H "Authorization: Bearer {key}"' in text
@@ -68,7 +68,7 @@ def test_it_prints_a_key_and_a_line_to_paste_answers_and_ends_on_sigterm(tmp_pat
     assert "Traceback" not in log
 
     with serving(tmp_path) as process:  # the second start has a key already, and shows none
-        text = told(process)
+        text = printed(process)
         assert "sk-sage-" not in text
         assert 'Bearer $OPENAI_API_KEY"' in text
         process.send_signal(signal.SIGINT)

@@ -1,6 +1,6 @@
 """`sagehold` as on CUDA, on a processor: how engine processes are started, stopped and lost is chosen for CUDA.
 
-What vLLM is told to compute stays the processor's.
+What vLLM is made to compute stays the processor's.
 """
 
 import sys

@@ -88,13 +88,13 @@ class LiveServer:
     # ------------------------------------------------------------ life
 
     def wait_announced(self) -> None:
-        """Until it has told its address and its first key."""
+        """Until it has printed its address and its first key."""
 
-        def told() -> re.Match[str] | None:
+        def announced() -> re.Match[str] | None:
             self._assert_running()
             return re.search(r"listens on (\S+) [^$]*API key[^:]*: (sk-sage-\S+)", self.said)
 
-        found = until(told, "the server tells its address", within=START)
+        found = until(announced, "the server tells its address", within=START)
         assert found is not None
         self.url, self.key = found[1], found[2]
 

@@ -101,9 +101,9 @@ def test_no_packet_leaves_and_everything_answers(island: Island) -> None:
     """From the first start to the last answer. The log, at its most talkative, holds nothing private."""
     secret = f"zanzibar{uuid.uuid4().hex}"
     server = island.server
-    told = json.loads(island.run(sys.executable, "-c", ASKING, server.url, server.key, secret, FOX))
-    assert told["chat"] == "The capital of Japan is Tokyo."
-    assert words(told["text"]) == words(FOX)
+    answers = json.loads(island.run(sys.executable, "-c", ASKING, server.url, server.key, secret, FOX))
+    assert answers["chat"] == "The capital of Japan is Tokyo."
+    assert words(answers["text"]) == words(FOX)
     sent = island.sent()
     if sent is not None:
         assert sent == 0, f"{sent} packets left the server"

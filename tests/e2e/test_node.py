@@ -22,10 +22,10 @@ def node() -> str:
     found = shutil.which("node")
     if found is not None and (SUITE / "node_modules/openai").is_dir():
         return found
-    told = "NODE.JS OR ITS openai PACKAGE IS MISSING: scripts/setup --test brings the package; its SDK was not tested"
+    reason = "NODE.JS OR ITS openai PACKAGE IS MISSING: scripts/setup --test brings the package; its SDK was not tested"
     if os.environ.get("CI") == "true":
-        pytest.fail(told)
-    pytest.skip(told)
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def run(folder: Path, *command: str, **environment: str) -> str:
@@ -39,7 +39,7 @@ def run(folder: Path, *command: str, **environment: str) -> str:
     return output
 
 
-def told_all(output: str, folder: Path) -> None:
+def all_said(output: str, folder: Path) -> None:
     """Whether the README's program got every answer, and the right ones."""
     lines = [line for line in output.splitlines() if line.strip()]
     fox = next((place for place, line in enumerate(lines) if words(line) == words(FOX)), 0)
@@ -56,11 +56,11 @@ def test_the_node_sdk(server: LiveServer, node: str) -> None:
 def test_the_javascript_of_the_readme(server: LiveServer, node: str, tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to(SUITE / "node_modules", target_is_directory=True)
     (tmp_path / "readme.mjs").write_text(snippet("javascript", base_url=server.url, key=server.key))
-    told_all(run(tmp_path, node, "readme.mjs"), tmp_path)
+    all_said(run(tmp_path, node, "readme.mjs"), tmp_path)
 
 
 def test_the_python_of_the_readme(server: LiveServer, tmp_path: Path) -> None:
     (tmp_path / "readme.py").write_text(snippet("python", base_url=server.url, key=server.key))
     output = run(tmp_path, sys.executable, "readme.py")
-    told_all(output, tmp_path)
+    all_said(output, tmp_path)
     assert "{'mode': 'ultra'" in output.splitlines()[-1]

@@ -64,27 +64,27 @@ def test_speech_comes_as_events_sentence_by_sentence(http: httpx.Client, sdk: Op
 
 
 def test_verbose_json_has_segments_and_words_in_time(sdk: OpenAI, fox: bytes) -> None:
-    told = sdk.audio.transcriptions.create(
+    transcript = sdk.audio.transcriptions.create(
         model="whisper-1",
         file=named(fox),
         response_format="verbose_json",
         timestamp_granularities=["word", "segment"],
     )
-    assert told.words is not None
-    assert told.segments is not None
-    assert words(" ".join(one.word for one in told.words)) == WORDS == words(told.text)
-    times = [time for one in told.words for time in (one.start, one.end)]
+    assert transcript.words is not None
+    assert transcript.segments is not None
+    assert words(" ".join(one.word for one in transcript.words)) == WORDS == words(transcript.text)
+    times = [time for one in transcript.words for time in (one.start, one.end)]
     assert times == sorted(times)
-    assert times[-1] <= told.duration < 6
-    assert words("".join(one.text for one in told.segments)) == WORDS
-    assert told.language == "english"
+    assert times[-1] <= transcript.duration < 6
+    assert words("".join(one.text for one in transcript.segments)) == WORDS
+    assert transcript.language == "english"
 
 
 def test_subtitles_and_text(sdk: OpenAI, fox: bytes) -> None:
-    def told(form: Any) -> str:
+    def transcript(form: Any) -> str:
         return str(sdk.audio.transcriptions.create(model="whisper-1", file=named(fox), response_format=form))
 
-    srt, vtt, plain = told("srt"), told("vtt"), told("text")
+    srt, vtt, plain = transcript("srt"), transcript("vtt"), transcript("text")
     assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\n", srt)
     assert re.match(r"WEBVTT\n\n(00:)?00:0\d\.\d{3} --> (00:)?00:0\d\.\d{3}\n", vtt)
     assert words(plain) == WORDS
@@ -105,8 +105,8 @@ def test_a_transcript_is_streamed_in_deltas(sdk: OpenAI, story: bytes) -> None:
 
 def test_translation_of_english_is_english(sdk: OpenAI, fox: bytes) -> None:
     with pytest.deprecated_call():  # in this SDK, which still has it
-        told = sdk.audio.translations.create(model="whisper-1", file=named(fox))
-    assert words(told.text) == WORDS
+        transcript = sdk.audio.translations.create(model="whisper-1", file=named(fox))
+    assert words(transcript.text) == WORDS
 
 
 def test_one_name_does_all(sdk: OpenAI) -> None:

@@ -58,9 +58,9 @@ def text(answer: ChatCompletion) -> str:
 
 
 def lasting(model: Model) -> dict[str, Any]:
-    """What is told of it, without its bytes in memory: they are measured anew every fifteen seconds."""
-    told: dict[str, Any] = model.to_dict()
-    return told | {"models": {task: one | {"memory": None} for task, one in told["models"].items()}}
+    """What the API says of it, without its bytes in memory: they are measured anew every fifteen seconds."""
+    row: dict[str, Any] = model.to_dict()
+    return row | {"models": {task: one | {"memory": None} for task, one in row["models"].items()}}
 
 
 def test_the_models_are_listed_and_retrieved(sdk: OpenAI) -> None:
@@ -69,9 +69,9 @@ def test_the_models_are_listed_and_retrieved(sdk: OpenAI) -> None:
     one = sdk.models.retrieve("deepseek-v4-flash")
     assert lasting(one) == lasting(listed["deepseek-v4-flash"])
     assert sdk.models.retrieve(SLASHED).id == SLASHED
-    told = one.to_dict()
-    assert (told["object"], told["state"]) == ("model", "ready")
-    assert {"chat", "transcription", "speech"} <= set(told["capabilities"])  # type: ignore[call-overload]
+    row = one.to_dict()
+    assert (row["object"], row["state"]) == ("model", "ready")
+    assert {"chat", "transcription", "speech"} <= set(row["capabilities"])  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "deepseek-v4-flash", SLASHED, CHAT])
@@ -130,13 +130,13 @@ def test_stop_texts_end_the_answer_and_are_not_in_it(sdk: OpenAI) -> None:
 
 def test_logprobs_are_of_the_tokens_that_were_chosen(sdk: OpenAI) -> None:
     answer = ask(sdk, JAPAN, logprobs=True, top_logprobs=3)
-    told = answer.choices[0].logprobs
-    assert told is not None
-    assert told.content is not None
+    logprobs = answer.choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.content is not None
     assert answer.usage is not None
-    assert len(told.content) == answer.usage.completion_tokens
-    assert "".join(one.token for one in told.content).removesuffix("<|im_end|>") == text(answer)
-    for one in told.content:
+    assert len(logprobs.content) == answer.usage.completion_tokens
+    assert "".join(one.token for one in logprobs.content).removesuffix("<|im_end|>") == text(answer)
+    for one in logprobs.content:
         assert len(one.top_logprobs) == 3
         assert one.top_logprobs[0].token == one.token  # greedy
         assert 0 >= one.logprob == one.top_logprobs[0].logprob >= one.top_logprobs[1].logprob
@@ -322,12 +322,12 @@ def test_legacy_functions_are_answered_in_their_own_words(sdk: OpenAI) -> None:
     jsonschema.validate(arguments, CAPITAL["parameters"])
     assert message.tool_calls is None
     assert answer.choices[0].finish_reason == "function_call"
-    told = [
+    messages = [
         {"role": "user", "content": JAPAN},
         message.to_dict(),
         {"role": "function", "name": "get_capital", "content": "Tokyo"},
     ]
-    assert "Tokyo" in text(ask(sdk, told, functions=functions, function_call="none"))
+    assert "Tokyo" in text(ask(sdk, messages, functions=functions, function_call="none"))
 
 
 def test_answers_with_an_id_are_in_the_log(sdk: OpenAI, server: LiveServer) -> None:

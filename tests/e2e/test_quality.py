@@ -1,4 +1,4 @@
-"""Quality modes on the starter models, by the unmodified SDK: what is said, done, told and paid."""
+"""Quality modes on the starter models, by the unmodified SDK: what is said, done, shown and paid."""
 
 import json
 from functools import partial
@@ -20,9 +20,9 @@ SUM = [{"role": "user", "content": "What is 7 + 5? Answer with the number."}]
 
 
 def quality_of(usage: object) -> dict[str, object]:
-    told = getattr(usage, "quality", None)
-    assert isinstance(told, dict)
-    return told
+    quality = getattr(usage, "quality", None)
+    assert isinstance(quality, dict)
+    return quality
 
 
 def test_ultra_by_the_models_name(sdk: OpenAI) -> None:
@@ -35,11 +35,11 @@ def test_ultra_by_the_models_name(sdk: OpenAI) -> None:
     assert answer.model == "deepseek-v4-pro:ultra"
     assert raw.headers["x-quality"] == "ultra"
     assert answer.usage is not None
-    told = quality_of(answer.usage)
-    passes = told["tokens_by_pass"]
+    quality = quality_of(answer.usage)
+    passes = quality["tokens_by_pass"]
     assert isinstance(passes, list)
-    assert told["candidates"] == DRAFTS
-    assert len(passes) == told["passes"] == int(raw.headers["x-quality-passes"])
+    assert quality["candidates"] == DRAFTS
+    assert len(passes) == quality["passes"] == int(raw.headers["x-quality-passes"])
     assert passes[0]["pass"] == "drafts"
     assert DRAFTS <= passes[0]["completion_tokens"] <= DRAFTS * 40
     assert answer.usage.completion_tokens == sum(one["completion_tokens"] for one in passes)
@@ -113,10 +113,10 @@ def test_ultra_speech_was_read_back(http: httpx.Client) -> None:
     answer = http.post("/v1/audio/speech", json=body)
     assert answer.headers["x-quality-reason"] == "asked for"
     done = json.loads(answer.text.strip().rpartition("data: ")[2])
-    told = done["usage"]["quality"]
-    assert [one["pass"] for one in told["tokens_by_pass"]] == ["takes", "read back"]
-    assert told["tokens_by_pass"][1]["audio_seconds"] > 1
-    assert "understood" in told["notes"][0] or "misheard" in told["notes"][0]
+    quality = done["usage"]["quality"]
+    assert [one["pass"] for one in quality["tokens_by_pass"]] == ["takes", "read back"]
+    assert quality["tokens_by_pass"][1]["audio_seconds"] > 1
+    assert "understood" in quality["notes"][0] or "misheard" in quality["notes"][0]
 
 
 @pytest.mark.parametrize("mode", ["low", "high", "ultra"])
@@ -124,10 +124,10 @@ def test_pictures_in_every_mode(http: httpx.Client, mode: str) -> None:
     body = {"model": "dall-e-3", "prompt": "red heart", "quality": mode, "seed": 3, "n": 2, "output_format": "webp"}
     answer = http.post("/v1/images/generations", json=body)
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert told["quality"] == mode
-    assert len(told["data"]) == 2
-    for item in told["data"]:
+    drawn = answer.json()
+    assert drawn["quality"] == mode
+    assert len(drawn["data"]) == 2
+    for item in drawn["data"]:
         picture = Image.open(BytesIO(httpx.get(item["url"]).content))
         assert (picture.format, picture.size) == ("WEBP", (64, 64))
         red, green, _ = picture.convert("RGB").resize((1, 1), Image.Resampling.BOX, (20, 20, 44, 44)).getpixel((0, 0))  # type: ignore[misc]

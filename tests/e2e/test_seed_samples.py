@@ -173,13 +173,13 @@ def instead_of_curl(text: str, folder: Path) -> bytes:
     body = output = None
     for option, value in zip(rest[::2], rest[1::2], strict=True):
         if option == "-H":
-            name, _, told = value.partition(": ")
-            headers[name] = told
+            name, _, given = value.partition(": ")
+            headers[name] = given
         elif option == "-d":
             body = value
         elif option == "-F":
-            name, _, told = value.partition("=")
-            fields[name] = (told[1:], (folder / told[1:]).read_bytes()) if told[0] == "@" else (None, told)
+            name, _, given = value.partition("=")
+            fields[name] = (given[1:], (folder / given[1:]).read_bytes()) if given[0] == "@" else (None, given)
         else:
             assert option == "--output"
             output = folder / value
@@ -192,14 +192,14 @@ def instead_of_curl(text: str, folder: Path) -> bytes:
 
 
 def test_the_models_are_listed(ran: Mapping[str, Ran]) -> None:
-    told = ran["list models"].json()
-    names = {model["id"] for model in told["data"]}
-    assert told["object"] == "list"
+    listed = ran["list models"].json()
+    names = {model["id"] for model in listed["data"]}
+    assert listed["object"] == "list"
     assert names >= {
         "deepseek-v4-flash", "deepseek-v4-pro", "deepseek-reasoner", "claude-sonnet-4-20250514", "claude-haiku-3.5",
         "o3-mini", "gpt-4o", "gpt-4o-mini",
     }  # fmt: skip
-    for model in told["data"]:
+    for model in listed["data"]:
         assert model["object"] == "model"
         assert {"id", "created", "owned_by"} <= set(model)
 
@@ -208,13 +208,13 @@ def test_the_models_are_listed(ran: Mapping[str, Ran]) -> None:
     ("name", "model", "limit"), [("chat", "deepseek-v4-flash", 256), ("poem", "deepseek-v4-pro", 500)]
 )
 def test_chat_answers(ran: Mapping[str, Ran], name: str, model: str, limit: int) -> None:
-    told = ran[name].json()
-    assert (told["object"], told["model"]) == ("chat.completion", model)
-    assert told["id"].startswith("chatcmpl-")
-    (choice,) = told["choices"]
+    answer = ran[name].json()
+    assert (answer["object"], answer["model"]) == ("chat.completion", model)
+    assert answer["id"].startswith("chatcmpl-")
+    (choice,) = answer["choices"]
     assert choice["message"]["role"] == "assistant"
     assert choice["message"]["content"].strip()
-    usage = told["usage"]
+    usage = answer["usage"]
     assert 0 < usage["completion_tokens"] <= limit
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
     assert (choice["finish_reason"] == "length") == (usage["completion_tokens"] == limit)
@@ -243,10 +243,10 @@ def test_the_python_sample_prints_an_answer(ran: Mapping[str, Ran]) -> None:
 
 
 def test_the_landscape_is_painted(ran: Mapping[str, Ran], http: httpx.Client) -> None:
-    told = ran["image"].json()
+    drawn = ran["image"].json()
     if "image" not in http.get("/v1/models/deepseek-v4-flash").json()["capabilities"]:
-        assert told["error"]["code"] == "model_not_found"
+        assert drawn["error"]["code"] == "model_not_found"
         pytest.skip("NO IMAGE MODEL IS BEHIND deepseek-v4-flash: its sample answers an honest 404")
-    (one,) = told["data"]
+    (one,) = drawn["data"]
     picture = Image.open(BytesIO(httpx.get(one["url"]).content))
     assert picture.size == (1024, 1024)

@@ -143,14 +143,14 @@ def test_telephone_and_studio_sound(model: WhisperHandler, say: Any, rate: int, 
 def test_words_lie_in_their_segments(model: WhisperHandler, say: Any) -> None:
     job = TranscriptionJob(audio=say(TEXT), words=True)
     segments, info, _ = heard(handled(model, job))
-    told = [word for segment in segments for word in segment.words]
-    assert words(" ".join(word.word for word in told)) == words(TEXT)
-    times = [time for word in told for time in (word.start, word.end)]
+    placed = [word for segment in segments for word in segment.words]
+    assert words(" ".join(word.word for word in placed)) == words(TEXT)
+    times = [time for word in placed for time in (word.start, word.end)]
     assert times == sorted(times)
     assert times[0] < 0.5
     assert info.duration - 1.0 < times[-1] <= info.duration
     assert [type(time) for time in times] == [float] * len(times)
-    fox = next(word for word in told if "fox" in word.word)
+    fox = next(word for word in placed if "fox" in word.word)
     assert 0.5 < fox.start < fox.end < 2.0
 
 
@@ -214,16 +214,16 @@ async def test_the_route_answers_from_the_model(engine: WorkerEngine, say: Any, 
             data={"model": "everything", "response_format": "verbose_json", "timestamp_granularities[]": "word"},
             files={"file": ("speech.mp3", say(TEXT, "mp3"))},
         )
-        told = answer.json()
-        assert words(" ".join(word["word"] for word in told["words"])) == words(told["text"]) == words(TEXT)
-        assert told["language"] == "english"
+        transcript = answer.json()
+        assert words(" ".join(word["word"] for word in transcript["words"])) == words(transcript["text"]) == words(TEXT)
+        assert transcript["language"] == "english"
         streamed = await client.post(
             "/v1/audio/transcriptions",
             data={"model": "everything", "stream": "true"},
             files={"file": ("speech.mp3", say(TEXT, "mp3"))},
         )
         events = [json.loads(frame.removeprefix("data: ")) for frame in streamed.text.split("\n\n") if frame]
-        assert "".join(event["delta"] for event in events[:-1]) == events[-1]["text"] == told["text"]
+        assert "".join(event["delta"] for event in events[:-1]) == events[-1]["text"] == transcript["text"]
         refused = await client.post(
             "/v1/audio/translations",
             data={"model": "everything", "language": "fr"},

@@ -1,4 +1,4 @@
-"""What is told of an exception that ended a load: its own words, on one line, without this machine's paths."""
+"""What is said of an exception that ended a load: its own words, on one line, without this machine's paths."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Weight files that are cut short are told by name and size."""
+"""Weight files that are cut short are named, with their sizes."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ def test_whole_files(folder: Path) -> None:
 def test_a_file_that_is_cut_short(folder: Path) -> None:
     file = folder / "model-2.safetensors"
     data = file.read_bytes()
-    for length, told in (
+    for length, complaint in (
         (len(data) - 1, f"is cut short: {len(data) - 1:,} bytes are there, and its header tells of {len(data):,}"),
         (20, "is cut short: its header alone needs"),
         (3, "is "),
         (0, "is "),
     ):
         file.write_bytes(data[:length])
-        assert (shards.problem(folder) or "").startswith(f"model-2.safetensors {told}"), length
+        assert (shards.problem(folder) or "").startswith(f"model-2.safetensors {complaint}"), length
     file.write_bytes(data + b"\0")
     assert (shards.problem(folder) or "").startswith("model-2.safetensors is longer than it says")
 

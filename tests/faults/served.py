@@ -105,9 +105,9 @@ def environment(database_url: str) -> dict[str, str]:
 
 def sagehold(settings: Settings, *arguments: str) -> str:
     """What a command prints that ends well, beside the running server."""
-    told = environment(settings.database) | {"SAGEHOLD_DATA_DIR": str(settings.data_dir)}
+    variables = environment(settings.database) | {"SAGEHOLD_DATA_DIR": str(settings.data_dir)}
     command = [sys.executable, "-m", "server", *arguments]
-    done = subprocess.run(command, cwd=REPOSITORY, env=told, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=REPOSITORY, env=variables, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -182,13 +182,13 @@ async def lines(settings: Settings, account: str) -> list[tuple[str, Decimal]]:
     """The account's ledger as it lies in the database: kinds and amounts. Fails unless it sums up."""
     async with Administration.open(settings) as administration:
         assert await administration.ledger.discrepancies() == []
-        told = [(entry.kind, entry.amount) async for entry in administration.ledger.entries(account)]
+        entries = [(entry.kind, entry.amount) async for entry in administration.ledger.entries(account)]
     total = Decimal(0)
-    for _, amount in told:
+    for _, amount in entries:
         total += amount
         assert total >= 0, "the account was below zero for a moment"
-    return told
+    return entries
 
 
-def charged(told: list[tuple[str, Decimal]]) -> list[Decimal]:
-    return [-amount for kind, amount in told if kind == "charge"]
+def charged(entries: list[tuple[str, Decimal]]) -> list[Decimal]:
+    return [-amount for kind, amount in entries if kind == "charge"]

@@ -41,8 +41,8 @@ async def attack(served: Served, key: str) -> Counter[int]:
 async def credits_of(served: Served, key: str) -> dict[str, Decimal]:
     async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
         answer = await client.get(f"{served.url}/v1/credits", headers={"Authorization": f"Bearer {key}"})
-    told = json.loads(answer.text, parse_float=Decimal, parse_int=Decimal)
-    return {name: told[name] for name in ("balance", "held")}
+    row = json.loads(answer.text, parse_float=Decimal, parse_int=Decimal)
+    return {name: row[name] for name in ("balance", "held")}
 
 
 async def test_500_at_once_on_credit_for_20(tmp_path: Path, database_url: str) -> None:
@@ -51,11 +51,11 @@ async def test_500_at_once_on_credit_for_20(tmp_path: Path, database_url: str) -
     with serving(tmp_path, database_url) as served:
         assert await attack(served, one.key) == {200: PAID, 402: CALLS - PAID}
         assert await credits_of(served, one.key) == {"balance": 0, "held": 0}
-        told = await lines(settings, one.account)
-        assert charged(told) == PAID * [COST]
-        assert sum(amount for _, amount in told) == 0
+        entries = await lines(settings, one.account)
+        assert charged(entries) == PAID * [COST]
+        assert sum(amount for _, amount in entries) == 0
         exported = json.loads(sagehold(settings, "ledger", "export", "--json"), parse_float=Decimal, parse_int=Decimal)
-        assert [(entry["kind"], entry["amount"]) for entry in exported] == told
+        assert [(entry["kind"], entry["amount"]) for entry in exported] == entries
         served.stop()
     assert "Traceback" not in (tmp_path / "log").read_text()
 
@@ -82,8 +82,8 @@ async def test_killed_in_the_midst_and_started_again(tmp_path: Path, database_ur
                 assert (await post(f"{served.url}/v1/chat/completions", one.key, ASK))[0] == 200
             for _ in range(5):  # streams whose holds are open when it dies
                 body = {**ASK, "model": "stuck", "stream": True}
-                told = {"Authorization": f"Bearer {one.key}"}
-                asked = client.stream("POST", f"{served.url}/v1/chat/completions", json=body, headers=told)
+                headers = {"Authorization": f"Bearer {one.key}"}
+                asked = client.stream("POST", f"{served.url}/v1/chat/completions", json=body, headers=headers)
                 assert (await stack.enter_async_context(asked)).status_code == 200
             async with anyio.create_task_group() as group:
                 group.start_soon(anyio.to_thread.run_sync, kill_soon)

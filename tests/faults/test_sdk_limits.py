@@ -26,13 +26,13 @@ class Sdk:
 
     def __init__(self, url: str, key: str, retries: int = 2) -> None:
         self.answers: list[tuple[float, httpx.Response]] = []
-        self.told = asyncio.Event()
+        self.answered = asyncio.Event()
         http = httpx.AsyncClient(trust_env=False, timeout=60, event_hooks={"response": [self._note]})
         self.client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=retries, http_client=http)
 
     async def _note(self, answer: httpx.Response) -> None:
         self.answers.append((time.monotonic(), answer))
-        self.told.set()
+        self.answered.set()
 
     @property
     def statuses(self) -> list[int]:
@@ -74,9 +74,9 @@ async def test_it_waits_as_long_as_the_header_says_and_then_succeeds(stream: Sdk
     client = stream.client
     first = await client.chat.completions.create(model="stuck", messages=HELLO, max_tokens=5, stream=True)
     await anext(aiter(first))
-    stream.told.clear()
+    stream.answered.clear()
     second = asyncio.create_task(client.chat.completions.create(model="chat", messages=HELLO, max_tokens=5))
-    await stream.told.wait()  # the refusal
+    await stream.answered.wait()  # the refusal
     await first.close()
     assert (await second).choices[0].message.content == "Hello from the fake engine."
     assert stream.statuses == [200, 429, 200]
@@ -95,10 +95,12 @@ async def test_the_minutes_limit_is_a_rate_limit_error(served: Served, settings:
         with pytest.raises(openai.RateLimitError) as raised:
             await sdk.client.chat.completions.create(model="chat", messages=HELLO, max_tokens=5)
     assert raised.value.code == "rate_limit_exceeded"
-    told = raised.value.response.headers
-    assert (told["x-ratelimit-remaining-requests"], told["x-ratelimit-remaining-tokens"]) == ("0", "993")
-    assert 0 < int(told["retry-after"]) <= 60
-    assert (int(told["retry-after"]) - 1) * 1000 <= int(told["retry-after-ms"]) <= int(told["retry-after"]) * 1000
+    headers = raised.value.response.headers
+    assert (headers["x-ratelimit-remaining-requests"], headers["x-ratelimit-remaining-tokens"]) == ("0", "993")
+    assert 0 < int(headers["retry-after"]) <= 60
+    assert (
+        (int(headers["retry-after"]) - 1) * 1000 <= int(headers["retry-after-ms"]) <= int(headers["retry-after"]) * 1000
+    )
 
 
 async def test_it_does_not_try_again_where_the_money_is_gone(served: Served, settings: Settings) -> None:

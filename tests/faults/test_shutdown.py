@@ -55,9 +55,9 @@ async def test_sigterm_gives_holds_back_and_bills_who_has_left(tmp_path: Path, d
             with pytest.raises(httpx.RemoteProtocolError):  # torn, not ended
                 await _end(pieces)
             await stream.aclose()
-    told = await lines(settings, one.account)
-    assert Counter(kind for kind, _ in told) == {"grant": 1, "hold": 3, "release": 3, "charge": 1}
-    assert sum(amount for _, amount in told) == 100 - Decimal("1.2")
+    entries = await lines(settings, one.account)
+    assert Counter(kind for kind, _ in entries) == {"grant": 1, "hold": 3, "release": 3, "charge": 1}
+    assert sum(amount for _, amount in entries) == 100 - Decimal("1.2")
     log = (tmp_path / "log").read_text()
     assert "not closed yet" not in log
     assert "could not" not in log

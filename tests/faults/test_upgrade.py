@@ -43,8 +43,8 @@ async def test_an_older_database_is_upgraded_and_its_keys_go_on_working(tmp_path
     )
     await database.aclose()
     with serving(tmp_path, database_url) as served:
-        told = {"Authorization": f"Bearer {key}"}
-        answer = httpx.get(f"{served.url}/v1/credits", headers=told, trust_env=False, timeout=60)
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = httpx.get(f"{served.url}/v1/credits", headers=headers, trust_env=False, timeout=60)
         assert answer.json() == {"account": "acct_1", "balance": 0, "available": 0, "held": 0, "metered": True}
         served.stop()
     assert "upgraded the database from schema 0001 to schema 0002" in (tmp_path / "log").read_text()

@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import httpx
@@ -15,14 +14,15 @@ from sqlalchemy.exc import OperationalError
 
 from server.accounts.keys.service import Accounts
 from server.accounts.ledger.ledger import Ledger
-from server.accounts.ledger.terms import Balance, CloseStep, Hold, Line, Settlement, Use
+from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use
 from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import By, Reports
-from server.core import Claim, Limits, Task
-from server.errors import Overloaded, StorageFull, Unavailable
+from server.core import Claim, Facts, Limits, Picture, Segment, Task, TextDelta, Usage
+from server.errors import Overloaded, Unavailable
 from server.models.config.spec import ModelSpec, Price
 from server.pipeline.admission import Free
 from server.settings import Settings
+from server.storage.database import Database
 from server.testing import Exchange, FakeServer
 
 pytestmark = pytest.mark.anyio
@@ -37,12 +37,29 @@ PRICE = Price(
 ASK = {"model": "everything", "messages": [{"role": "user", "content": "hello there"}]}  # 2 tokens, answered by 5
 
 
+class Postings:
+    """A database for the ledger. `before` is awaited before each of its postings: it may wait, or raise."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.before: Callable[[], Awaitable[None]] | None = None
+
+    async def run(self, work: Callable[[Any], Any]) -> Any:
+        if self.before is not None:
+            await self.before()
+        return await self._database.run(work)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+
 @dataclass
 class Bank:
     """A metered account with a key, its ledger, and a server that bills it."""
 
     server: FakeServer
     client: httpx.AsyncClient
+    postings: Postings
     ledger: Ledger
     reports: Reports
     account_id: str
@@ -57,8 +74,8 @@ class Bank:
     def asking(self, **body: Any) -> Exchange:
         """A chat by hand, whose client hangs up when the block is left."""
         content = json.dumps({**ASK, **body}).encode()
-        told = {"authorization": f"Bearer {self.key}"}
-        return self.server.exchange("POST", "/v1/chat/completions", body=content, headers=told)
+        headers = {"authorization": f"Bearer {self.key}"}
+        return self.server.exchange("POST", "/v1/chat/completions", body=content, headers=headers)
 
     async def ask(self, **body: Any) -> httpx.Response:
         return await self.client.post("/v1/chat/completions", json={**ASK, **body})
@@ -69,7 +86,8 @@ async def bank_with(
     settings: Settings, granted: int, *, limits: Limits | None = None, metered: bool = True, **options: Any
 ) -> AsyncIterator[Bank]:
     async with await Accounts.open(settings) as accounts:
-        ledger = Ledger(accounts.database)
+        postings = Postings(accounts.database)
+        ledger = Ledger(postings)  # type: ignore[arg-type]
         await ledger.start()
         account = await accounts.create_account("payer", metered=metered)
         if granted:
@@ -81,7 +99,7 @@ async def bank_with(
         )
         try:
             async with server, server.client(key) as client:
-                yield Bank(server, client, ledger, Reports(accounts.database), account.id, key)
+                yield Bank(server, client, postings, ledger, Reports(accounts.database), account.id, key)
             assert await ledger.discrepancies() == []
             assert (await ledger.balance(account.id)).held == 0
         finally:
@@ -275,23 +293,23 @@ async def test_limits_are_told_on_every_answer_and_enforced(settings: Settings) 
         assert (await bank.balance()).balance == Decimal("89.6")
 
 
-async def test_an_answer_that_can_not_be_rendered_is_free(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bug of ours in the middle of an answer: the client gets a 500, or an error event, and pays nothing."""
-
-    def broken(*_: object) -> bytes:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("server.api.openai.chat_response._Choice.add", broken)
-    monkeypatch.setattr("server.api.openai.chat_response._Chunks.text", broken)
-    monkeypatch.setattr("server.api.openai.images._looks", broken)
-    monkeypatch.setattr("server.api.openai.transcription.Transcript.add", broken)
+async def test_an_answer_that_can_not_be_rendered_is_free(settings: Settings) -> None:
+    """A bug in the middle of an answer: the client gets a 500, or an error event, and pays nothing."""
+    strange = TextDelta(1, "of a choice that nobody asked for", tokens=1)
+    surrogate = TextDelta(0, "\ud800", tokens=1)  # no JSON holds it
+    torn = Picture(0, b"no picture", 64, 64)
+    silent = Segment(0, 0, 0.0, 1.0, None, (), 0.0, 0.0, 1.0, 0.0)  # type: ignore[arg-type]
     async with bank_with(settings, 100) as bank:
+        answers = bank.server.engines
+        answers[Task.CHAT].script += [(Facts(2, room=50), event, Usage(2, 1)) for event in (strange, surrogate)]
+        answers[Task.IMAGE].script += [(Facts(2), torn, Usage(images=1))] * 2
+        answers[Task.TRANSCRIPTION].script.append((Facts(audio_seconds=1), silent, Usage(audio_seconds=1)))
         assert (await bank.ask(max_tokens=50)).status_code == 500
         assert '"code":"internal_error"' in (await bank.ask(max_tokens=50, stream=True)).text
         drawn = {"model": "everything", "prompt": "a b"}
         assert (await bank.client.post("/v1/images/generations", json=drawn)).status_code == 500
-        told = (await bank.client.post("/v1/images/generations", json={**drawn, "stream": True})).text
-        assert '"code":"internal_error"' in told
+        events = (await bank.client.post("/v1/images/generations", json={**drawn, "stream": True})).text
+        assert '"code":"internal_error"' in events
         heard = await bank.client.post(
             "/v1/audio/transcriptions", data={"model": "everything"}, files={"file": ("a.wav", b"x")}
         )
@@ -299,14 +317,8 @@ async def test_an_answer_that_can_not_be_rendered_is_free(settings: Settings, mo
         assert [kind for kind, _ in await bank.lines()] == ["grant"] + 5 * ["hold", "release"]
 
 
-async def test_pictures_for_which_there_is_no_room_are_free(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def full(*_: object) -> str:
-        raise StorageFull
-
-    monkeypatch.setattr("server.api.openai.image_store.ImageStore.put", full)
-    async with bank_with(settings, 100) as bank:
+async def test_pictures_for_which_there_is_no_room_are_free(settings: Settings) -> None:
+    async with bank_with(settings.model_copy(update={"image_store_max": 1}), 100) as bank:
         answer = await bank.client.post("/v1/images/generations", json={"model": "everything", "prompt": "a b", "n": 2})
         assert answer.status_code == 503
         assert (await bank.balance()).balance == 100
@@ -334,9 +346,6 @@ async def test_who_hangs_up_pays_for_every_choice(settings: Settings, stream: bo
         async with bank.asking(stream=stream, max_tokens=5, n=3):
             engine.gate.let(5)  # Facts, a token for each of the three, and one more
             await engine.gate.until_waiting()
-            while engine.gate._passes:
-                await asyncio.sleep(0)
-            await engine.gate.until_waiting()
         assert (await bank.balance()).balance == Decimal("95.8")
 
 
@@ -348,26 +357,22 @@ async def test_a_hold_for_several_choices_is_for_all_of_them(settings: Settings)
         assert (await bank.ask(max_tokens=5, n=3)).status_code == 402
 
 
-async def test_who_hangs_up_while_the_hold_is_written_gets_it_back(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_hangs_up_while_the_hold_is_written_gets_it_back(settings: Settings) -> None:
     posting, go_on = asyncio.Event(), asyncio.Event()
-    post = Ledger._post
 
-    async def slow(self: Ledger, steps: Any) -> Any:
+    async def wait() -> None:
         posting.set()
         await go_on.wait()
-        return await post(self, steps)
 
     async with bank_with(settings, 100) as bank:
-        monkeypatch.setattr(bank.ledger._steps, "_commit", partial(slow, bank.ledger))
+        bank.postings.before = wait
         async with bank.asking(max_tokens=50) as exchange:
             await posting.wait()
             exchange.hang_up()
             await exchange.ended()
             assert bank.server.engines[Task.CHAT].running == 0
             go_on.set()
-        await bank.ledger._steps.aclose()
+        await bank.ledger.aclose()
         assert [kind for kind, _ in await bank.lines()] == ["grant", "hold", "release"]
 
 
@@ -379,9 +384,6 @@ async def test_a_request_that_the_server_cancels_is_free_and_waited_for(settings
         engine.gate.close()
         async with bank.asking(stream=stream, max_tokens=50) as exchange:
             engine.gate.let(3)  # Facts and two tokens
-            await engine.gate.until_waiting()
-            while engine.gate._passes:
-                await asyncio.sleep(0)
             await engine.gate.until_waiting()
             exchange.cancel()
             await pipeline.drained(10)
@@ -399,19 +401,21 @@ async def test_waiting_for_the_last_request_has_an_end(settings: Settings) -> No
 
 
 async def test_a_bill_that_could_not_be_written_is_written_later(settings: Settings) -> None:
+    async def refuse() -> None:
+        raise OperationalError("INSERT", {}, Exception("database is locked"))
+
     async with bank_with(settings, 100) as bank:
-        post, down = bank.ledger._steps._commit, True
-
-        async def broken(steps: Any) -> Any:
-            if down and any(isinstance(step, CloseStep) for step in steps):
-                raise OperationalError("INSERT", {}, Exception("database is locked"))
-            return await post(steps)
-
-        bank.ledger._steps._commit = broken
-        assert (await bank.ask(max_tokens=50)).status_code == 200  # the answer is not taken away
+        gate = bank.server.engines[Task.CHAT].gate
+        gate.close()
+        gate.let(1)  # Facts: what waits now has its hold
+        asked = asyncio.create_task(bank.ask(max_tokens=50))
+        await gate.until_waiting()
+        bank.postings.before = refuse
+        gate.open()
+        assert (await asked).status_code == 200  # the answer is not taken away
         assert (await bank.balance()).held == Decimal("50.2")
-        down = False
-        await bank.ledger._post_unwritten()
+        bank.postings.before = None
+        await bank.ledger.beat()
         assert (await bank.balance()).balance == Decimal("94.8")
         assert [line.cost for line in await bank.reports.usage()] == [Decimal("5.2")]
 
@@ -424,9 +428,6 @@ async def test_accounts_without_meter_pay_nothing_and_are_recorded(settings: Set
         engine.gate.close()
         async with bank.asking(stream=True, max_tokens=50):
             engine.gate.let(2)
-            await engine.gate.until_waiting()
-            while engine.gate._passes:
-                await asyncio.sleep(0)
             await engine.gate.until_waiting()
         assert await bank.lines() == []
         assert [(line.requests, line.cost) for line in await bank.reports.usage()] == [(2, Decimal("6.4"))]

@@ -37,10 +37,10 @@ def test_media_is_counted_as_it_leaves() -> None:
 def test_the_engines_own_figures_win() -> None:
     meter = Meter(Facts(prompt_tokens=7))
     meter.count(TextDelta(0, "a", None, 3))
-    told = Usage(prompt_tokens=7, completion_tokens=4, cached_tokens=2)
-    meter.count(told)
+    usage = Usage(prompt_tokens=7, completion_tokens=4, cached_tokens=2)
+    meter.count(usage)
     assert meter.complete
-    assert meter.usage is told
+    assert meter.usage is usage
 
 
 def test_stretches_of_a_recording_count_no_more_than_their_length() -> None:

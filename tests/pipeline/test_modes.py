@@ -95,11 +95,11 @@ def test_the_modes_of_chat(
 
 
 def test_what_the_client_says_wins_over_the_mode() -> None:
-    told = {"enable_thinking": True, "other": 1}
-    plan = plan_for(*chat("low", max_tokens=7, temperature=1.5, top_p=0.3, chat_template_kwargs=told), Catalog())
+    arguments = {"enable_thinking": True, "other": 1}
+    plan = plan_for(*chat("low", max_tokens=7, temperature=1.5, top_p=0.3, chat_template_kwargs=arguments), Catalog())
     assert isinstance(plan.job, ChatJob)
     assert (plan.job.max_tokens, plan.job.temperature, plan.job.top_p) == (7, 1.5, 0.3)
-    assert plan.job.chat_template_kwargs == told
+    assert plan.job.chat_template_kwargs == arguments
     assert plan.limited
 
 
@@ -236,9 +236,9 @@ def test_the_modes_of_images(mode: str, steps: int) -> None:
     plan = plan_for(ask, job, Catalog())
     assert isinstance(plan.job, ImageJob)
     assert plan.job.steps == steps
-    told = plan_for(ask, replace(job, steps=3, guidance=1.5), Catalog()).job
-    assert isinstance(told, ImageJob)
-    assert (told.steps, told.guidance) == (3, 1.5)
+    drawn = plan_for(ask, replace(job, steps=3, guidance=1.5), Catalog()).job
+    assert isinstance(drawn, ImageJob)
+    assert (drawn.steps, drawn.guidance) == (3, 1.5)
 
 
 def test_ultra_draws_candidates_and_draws_over_the_best() -> None:

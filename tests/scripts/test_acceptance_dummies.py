@@ -35,7 +35,7 @@ def test_a_dummy_of_eight_billion_has_its_size_and_takes_no_disk(tmp_path: Path)
     (spec,) = Catalog.load(tmp_path / "configs", tmp_path, None).models
     stored = weights.stored(spec, tmp_path)
     assert stored.as_loaded(2) == pytest.approx(file.stat().st_size, rel=0.001)
-    assert not stands._has_weights(folder)
+    assert not stands.has_weights(folder)
 
 
 def test_a_dummy_has_a_tokenizer_that_reads_back_what_it_writes(tmp_path: Path) -> None:
@@ -85,18 +85,18 @@ def test_a_pair_has_memory_for_one(tmp_path: Path, name: str, gpu: bool) -> None
 
 @pytest.fixture
 def eighty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Setting:
-    """A machine with a GPU of 80 GB, by word only, and dummies that are made small."""
+    """A machine with a GPU of 80 GB, by word only, whose dummies an earlier run has made and kept."""
     device = Device(0, "stand-in", 80 * GIB, GIB, (9, 0), mig=False, virtual=False)
     monkeypatch.setattr(stands.gpu, "devices", lambda: [device])
 
-    def small(setting: Setting, kind: str, shape: str) -> Path:
-        folder = setting.work / shape
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model_index.json").write_text("{}")
-        return folder if kind == "pictures" else write_chat(folder, SHAPES[shape])
-
-    monkeypatch.setattr(stands, "_dummy", small)
-    return Setting(models_dir=tmp_path / "models", work=tmp_path / "work", gpu=True)
+    setting = Setting(models_dir=tmp_path / "models", work=tmp_path / "work", gpu=True)
+    chat, pictures = setting.work / "dummies/llama-8b", setting.work / "dummies/sdxl"
+    write_chat(chat, SHAPES["llama-8b"])
+    pictures.mkdir()
+    (pictures / "model_index.json").write_text("{}")
+    for folder in (chat, pictures):
+        (folder / ".complete").touch()
+    return setting
 
 
 def test_chat_and_pictures_share_a_gpu_by_configs_that_the_server_takes(eighty: Setting, tmp_path: Path) -> None:
@@ -143,9 +143,9 @@ def test_a_server_that_ends_is_told_by_its_log(tmp_path: Path) -> None:
         def tail(self) -> str:
             return "Your API key: sk-sage-secret\nModuleNotFoundError: No module named 'typer'"
 
-    with pytest.raises(StandError, match="No module named 'typer'") as told:
+    with pytest.raises(StandError, match="No module named 'typer'") as refused:
         settle(Ended(), (), 0.0, within=1)  # type: ignore[arg-type]
-    assert "sk-sage" not in str(told.value)
+    assert "sk-sage" not in str(refused.value)
 
 
 # ---------------------------------------------------------------- what checks make of answers

@@ -102,7 +102,7 @@ def test_where_processes_are_hidden_the_start_goes_by_the_devices_growth(
     use(monkeypatch, StandIn({0: [(7, None if hidden else GIB)]}))
     running = Running("", "", 7, "", 1.0, {"smollm2-135m-instruct": 1.0}, {0: 0, 1: 2 * GIB})
     findings = Findings()
-    start._on_gpu(Setting(models_dir=tmp_path, work=tmp_path, gpu=True, running=running), findings)
+    start.on_gpu(Setting(models_dir=tmp_path, work=tmp_path, gpu=True, running=running), findings)
     assert findings.figures[0].value == 1.0
     assert bool(findings.notes) == hidden
     assert [figure.value for figure in findings.figures[1:]] == ([] if hidden else ["yes"])

@@ -138,12 +138,12 @@ def test_a_setting_survives_its_journey_as_json(setting: Setting) -> None:
 
 def run(checks: list[Check], setting: Setting, stands: FakeStands, **options: float) -> dict[str, Outcome]:
     record = Record(setting.work / "results.json", {}, [one.name for one in checks])
-    told: list[str] = []
+    reported: list[str] = []
     outcomes = run_all(
-        checks, setting, stands, record, seconds=options.get("seconds", 600), tell=lambda one: told.append(one.name)
+        checks, setting, stands, record, seconds=options.get("seconds", 600), tell=lambda one: reported.append(one.name)
     )
     written = json.loads((setting.work / "results.json").read_text())["checks"]
-    assert [one["name"] for one in written] == told == [one.name for one in checks]
+    assert [one["name"] for one in written] == reported == [one.name for one in checks]
     return {one.name: one for one in outcomes}
 
 

@@ -54,10 +54,10 @@ def test_libraries_are_found_where_the_engine_finds_them(order: list[str], monke
 
 
 def test_faster_whisper_alone_has_the_engines_libraries(order: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    transcription._direct(setting(gpu=True))
+    transcription.faster_whisper(setting(gpu=True))
     assert order == ["load", "cuda"]
-    transcription._direct(setting(gpu=False))
+    transcription.faster_whisper(setting(gpu=False))
     assert order[2:] == ["cpu"]
     monkeypatch.setattr(transcription, "load_cublas", lambda: "no such file")
     with pytest.raises(RuntimeError, match="no such file"):
-        transcription._direct(setting(gpu=True))
+        transcription.faster_whisper(setting(gpu=True))

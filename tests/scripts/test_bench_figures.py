@@ -41,8 +41,8 @@ def test_an_answer_that_ends_before_its_first_token_is_no_answer() -> None:
 
 def test_a_spread_tells_median_and_range() -> None:
     assert Spread.of([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0, 3)
-    assert Spread.of([3.0, 1.0, 2.0]).told() == "2.0 (1.0–3.0)"
-    assert Spread.of([1.5]).told(2) == "1.50"
+    assert Spread.of([3.0, 1.0, 2.0]).shown() == "2.0 (1.0–3.0)"
+    assert Spread.of([1.5]).shown(2) == "1.50"
     with pytest.raises(ValueError, match="no round"):
         Spread.of([])
 
@@ -54,7 +54,7 @@ def test_ratios_are_taken_round_by_round() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "median", "high", "told"),
+    ("low", "median", "high", "words"),
     [
         (1.03, 1.05, 1.08, "faster in every round"),
         (0.90, 0.95, 0.97, "slower in every round"),
@@ -62,8 +62,8 @@ def test_ratios_are_taken_round_by_round() -> None:
         (0.90, 1.10, 1.30, "not clear: the rounds contradict each other"),
     ],
 )
-def test_a_verdict_needs_every_round(low: float, median: float, high: float, told: str) -> None:
-    assert verdict(Spread(median, low, high, 5)) == told
+def test_a_verdict_needs_every_round(low: float, median: float, high: float, words: str) -> None:
+    assert verdict(Spread(median, low, high, 5)) == words
 
 
 def test_figures_are_plain_numbers() -> None:

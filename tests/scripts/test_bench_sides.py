@@ -91,9 +91,9 @@ def test_the_summary_compares_round_by_round() -> None:
 def test_the_machine_is_told_in_general_words(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("model name\t: Some Processor\nflags\t\t: sse2 avx2 amx_bf16\nmodel name\t: Some Processor\n")
-    told = machine(cpuinfo)
-    assert (told["processor"], told["flags"]) == ("Some Processor", ["avx2", "amx_bf16"])
-    assert {"cores", "memory_gib", "versions", "date"} <= told.keys()
+    described = machine(cpuinfo)
+    assert (described["processor"], described["flags"]) == ("Some Processor", ["avx2", "amx_bf16"])
+    assert {"cores", "memory_gib", "versions", "date"} <= described.keys()
 
 
 def test_what_is_paused_goes_on_afterwards() -> None:

@@ -238,22 +238,20 @@ def test_a_local_build_that_nobody_has_is_said_loudly(locks: Path, monkeypatch: 
     (locks / "cuda.txt").unlink()
     (locks / "cpu.txt").write_text(f"torch==2.13.0+cpu --hash=sha256:{A}\n")
     answering(monkeypatch, [])
-    monkeypatch.setattr(command, "_asked_of_uv", lambda pin: None)
-    assert command.main([str(locks)]) == 0
+    assert command.main([str(locks)], lambda pin: None) == 0
     assert "cpu.txt: NOT VERIFIED: torch 2.13.0+cpu" in capsys.readouterr().err
 
     (locks / "wheels").mkdir()
     (locks / "wheels" / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").write_bytes(b"wheel")
     monkeypatch.setenv("UV_FIND_LINKS", str(locks / "wheels"))
-    assert command.main([str(locks)]) == 1, "the wheel that is there has another hash"
+    assert command.main([str(locks)], lambda pin: None) == 1, "the wheel that is there has another hash"
     (locks / "cpu.txt").write_text(f"torch==2.13.0+cpu --hash=sha256:{hashlib.sha256(b'wheel').hexdigest()}\n")
-    assert command.main([str(locks)]) == 0
+    assert command.main([str(locks)], lambda pin: None) == 0
 
 
 def test_pytorchs_own_index_is_the_one_that_uv_names(locks: Path, monkeypatch: Patch) -> None:
     (locks / "cuda.txt").unlink()
     (locks / "cpu.txt").write_text(f"torch==2.13.0+cpu --hash=sha256:{A}\n")
     names = answering(monkeypatch, [File("torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl", A)])
-    monkeypatch.setattr(command, "_asked_of_uv", lambda pin: "http://torch.test/whl/cpu")
-    assert command.main([str(locks)]) == 0
+    assert command.main([str(locks)], lambda pin: "http://torch.test/whl/cpu") == 0
     assert names == ["torch"]

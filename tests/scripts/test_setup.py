@@ -116,6 +116,6 @@ def test_no_build_but_the_locked_one_is_installed(tree: Path, hardware: str) -> 
 def test_a_build_for_another_machine_is_said_before_it_is_fetched(
     tree: Path, hardware: str, driver: str, words: str
 ) -> None:
-    told = [line for line in setup(tree, f"--{hardware}", driver=driver).stderr.splitlines() if "WARNING" in line]
-    assert len(told) == bool(words)
-    assert words in "".join(told)
+    warnings = [line for line in setup(tree, f"--{hardware}", driver=driver).stderr.splitlines() if "WARNING" in line]
+    assert len(warnings) == bool(words)
+    assert words in "".join(warnings)

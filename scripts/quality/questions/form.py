@@ -1,4 +1,4 @@
-"""Questions whose answer has a form to keep; what it says matters only where it can't be told apart from that."""
+"""Questions whose answer has a form to keep; what it says matters only where the two can't be judged apart."""
 
 from collections.abc import Callable, Mapping
 from random import Random
@@ -31,8 +31,8 @@ def yes_or_no(rng: Random) -> Made:
 
 
 def single_word(rng: Random) -> Made:
-    (shown, told), (question, answer) = rng.sample(ONE_WORD, 2)
-    prompt = f"Answer each question with one word only.\n\n{shown}\n{told}\n\n{question}"
+    (shown, reply), (question, answer) = rng.sample(ONE_WORD, 2)
+    prompt = f"Answer each question with one word only.\n\n{shown}\n{reply}\n\n{question}"
     return Made(prompt, "one_word", [answer])
 
 

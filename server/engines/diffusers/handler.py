@@ -89,6 +89,18 @@ class DiffusersHandler:
         order = self._order(job)
         return DiffusersReading(self, order, Facts(prompt_tokens=self._prompt_tokens(order.job.prompt)))
 
+    def form_for(self, job: ImageJob) -> Form:
+        """The form of the pipeline that draws a job; the one that draws over pictures is made by the first such job.
+
+        Raises InvalidRequest where the pipeline has no such form.
+        """
+        if not job.starts:
+            return self._drawing
+        with self._making:
+            if self._redrawing is None:
+                self._redrawing = self._drawing.redrawing()
+        return self._redrawing
+
     def draw(self, order: Order) -> Iterator[Picture | None]:
         """Previews and pictures. Closing the iterator stops the loop at the end of its step."""
         for first in range(0, order.job.n, self._options.max_batch):
@@ -99,7 +111,7 @@ class DiffusersHandler:
     def _order(self, job: Job) -> Order:
         if not isinstance(job, ImageJob):
             raise InvalidRequest("This model makes images only.", param="model")
-        form = self._form_for(job)
+        form = self.form_for(job)
         seat = self._schedulers.seat(job.scheduler)
         guidance = self._options.guidance if job.guidance is None else job.guidance
         self._demand(job, form, guidance)
@@ -143,14 +155,6 @@ class DiffusersHandler:
                 f"This model takes no notice of a negative prompt at a guidance of {guidance:g}.",
                 param="negative_prompt",
             )
-
-    def _form_for(self, job: ImageJob) -> Form:
-        if not job.starts:
-            return self._drawing
-        with self._making:
-            if self._redrawing is None:
-                self._redrawing = self._drawing.redrawing()
-        return self._redrawing
 
     def _prompt_tokens(self, prompt: str) -> int:
         """Tokens of the prompt that the model reads, marks included; 0 where the pipeline has no tokenizer."""

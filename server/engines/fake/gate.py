@@ -4,12 +4,15 @@ import asyncio
 
 
 class Gate:
-    """Lets events pass: all of them (open, as at first), none (closed), or a given number."""
+    """Lets events pass: all of them (open, as at first), none (closed), or a given number.
+
+    left: how many more may pass while it is closed. waiting: how many jobs wait here.
+    """
 
     def __init__(self) -> None:
         self._open = True
-        self._passes = 0
         self._changed = asyncio.Event()
+        self.left = 0
         self.waiting = 0
 
     def close(self) -> None:
@@ -23,19 +26,19 @@ class Gate:
 
     def let(self, events: int) -> None:
         """Let `events` more pass through the closed gate."""
-        self._passes += events
+        self.left += events
         self._tell()
 
     async def until_waiting(self, jobs: int = 1) -> None:
-        """Return when at least `jobs` jobs wait here."""
-        while self.waiting < jobs:
+        """Return when at least `jobs` jobs wait here, and all that was let through has passed."""
+        while self.left or self.waiting < jobs:
             await self._changed.wait()
 
     async def through(self) -> None:
         """Wait for the gate. Called before every event."""
         while not self._open:
-            if self._passes:
-                self._passes -= 1
+            if self.left:
+                self.left -= 1
                 return
             self.waiting += 1
             self._tell()

@@ -47,7 +47,7 @@ def create(options: Mapping[str, Any]) -> "WhisperHandler":
     for name in ("model.bin", "config.json", "tokenizer.json"):
         if not (Path(chosen.path) / name).is_file():
             raise ModelUnavailable(f"The model's file {name} is missing.")
-    device = _device(chosen.device, ctranslate2.get_cuda_device_count())
+    device = device_for(chosen.device, ctranslate2.get_cuda_device_count())
     compute_type = chosen.compute_type
     if compute_type == "default":
         compute_type = "float16" if device == "cuda" else "int8"
@@ -70,13 +70,16 @@ def create(options: Mapping[str, Any]) -> "WhisperHandler":
     return WhisperHandler(model, chosen, has_speech)
 
 
-def _device(wanted: str, gpus: int) -> str:
-    """cuda or cpu. Where CUDA can't be had, `auto` is the processor. Raises ModelUnavailable: `cuda` was asked for."""
+def device_for(wanted: str, gpus: int, load: Callable[[], str | None] = load_cublas) -> str:
+    """cuda or cpu. Where CUDA can't be had, `auto` is the processor. Raises ModelUnavailable: `cuda` was asked for.
+
+    gpus: how many CTranslate2 finds. load: loads what it needs of CUDA 12, and returns why that failed, or None.
+    """
     if wanted == "cpu" or (wanted == "auto" and not gpus):
         return "cpu"
     if not gpus:
         raise ModelUnavailable("The model's config asks for CUDA, but there is no CUDA device.")
-    reason = load_cublas()
+    reason = load()
     if reason is None:
         return "cuda"
     if wanted == "cuda":

@@ -74,10 +74,10 @@ test("a call forced by name obeys its schema, whole and streamed", async () => {
     assert.equal(choices[0].finish_reason, "tool_calls");
     const [call] = choices[0].message.tool_calls;
     assert.equal(call.function.name, "get_capital");
-    const told = JSON.parse(call.function.arguments);
-    assert.deepEqual(Object.keys(told).sort(), ["country", "sure"]);
-    assert.equal(typeof told.country, "string");
-    assert.equal(typeof told.sure, "boolean");
+    const given = JSON.parse(call.function.arguments);
+    assert.deepEqual(Object.keys(given).sort(), ["country", "sure"]);
+    assert.equal(typeof given.country, "string");
+    assert.equal(typeof given.sure, "boolean");
   }
 });
 
@@ -91,9 +91,9 @@ test("a JSON schema is obeyed", async () => {
   const answer = await client.chat.completions.create({
     model, messages, response_format: { type: "json_schema", json_schema: { name: "days", schema, strict: true } },
   });
-  const told = JSON.parse(answer.choices[0].message.content);
-  assert.ok(Number.isInteger(told.days) && told.days >= 1 && told.days <= 31, told);
-  assert.ok(["day", "week"].includes(told.unit), told);
+  const given = JSON.parse(answer.choices[0].message.content);
+  assert.ok(Number.isInteger(given.days) && given.days >= 1 && given.days <= 31, given);
+  assert.ok(["day", "week"].includes(given.unit), given);
 });
 
 test("what is spoken is written down again", async () => {

@@ -40,7 +40,7 @@ def nvml(**answers: Any) -> SimpleNamespace:
 
 
 class Library:
-    """libcuda.so.1 as ctypes gives it."""
+    """libcuda.so.1 as ctypes gives it. What a `ctypes.byref` leads to is its `_obj`; nothing public says it."""
 
     def __init__(self, version: int = 13000, gpus: int = 1, init: int = 0) -> None:
         self._version, self._gpus, self._init = version, gpus, init

@@ -1,9 +1,10 @@
-"""Images by diffusers: sizes, previews and encodings as functions, and a tiny real pipeline through the handler."""
+"""Images by diffusers: the steps of a drawing, and a tiny real pipeline through the handler."""
 
 import importlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,143 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from server.core import ChatJob, Facts, Picture, Usage
 from server.engines.diffusers.denoising import Denoising, Step
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
-from server.media.image_encode import encoded, from_pixels, is_picture, resized
-from server.media.image_sizes import ImageSizes, Size, parse
 from tests.reading import handled
 from tests.tiny_drawing import job, load, pictures, pixels
-
-# ---------------------------------------------------------------- sizes
-
-
-def sizes(**changes: Any) -> ImageSizes:
-    facts: dict[str, Any] = {"own": (64, 64), "declared": (), "resampled": False, "factor": 8, "flexible": True}
-    return ImageSizes(**facts | changes)
-
-
-@pytest.mark.parametrize(
-    ("asked", "given"),
-    [((None, None), (64, 64)), ((64, 64), (64, 64)), ((128, 64), (128, 64)), ((128, None), (128, 64))],
-)
-def test_a_pipeline_draws_what_its_factor_divides(asked: tuple[int | None, int | None], given: Size) -> None:
-    assert sizes().choose(*asked) == (given, given)
-
-
-@pytest.mark.parametrize("asked", [(60, 64), (64, 63), (256, 128), (99_999, 99_999)])
-def test_a_size_that_cannot_be_drawn_is_refused_with_the_rule(asked: Size) -> None:
-    with pytest.raises(InvalidRequest, match="64x64, or any multiples of 8 up to 16384 pixels") as refused:
-        sizes().choose(*asked)
-    assert refused.value.param == "size"
-
-
-def test_declared_sizes_are_the_only_ones_and_are_listed() -> None:
-    some = sizes(declared=((64, 64), (128, 64)))
-    assert some.choose(128, 64) == ((128, 64), (128, 64))
-    with pytest.raises(InvalidRequest, match=r"can't give 64x128. Sizes it can give: 64x64, 128x64\."):
-        some.choose(64, 128)
-
-
-def test_resampled_sizes_are_drawn_at_the_own_size() -> None:
-    assert sizes(declared=((1000, 1000),), resampled=True).choose(1000, 1000) == ((1000, 1000), (64, 64))
-    with pytest.raises(InvalidRequest, match=r"Sizes it can give: 64x64\."):
-        sizes(resampled=True).choose(128, 128)
-
-
-@pytest.mark.parametrize(
-    "changes", [{"declared": ((100, 100),)}, {"own": (63, 63)}, {"flexible": False, "declared": ((128, 128),)}]
-)
-def test_a_config_with_undrawable_sizes_does_not_load(changes: Mapping[str, Any]) -> None:
-    with pytest.raises(ModelUnavailable, match="can't draw"):
-        sizes(**changes)
-
-
-@pytest.mark.parametrize("text", ["auto", "64", "64x", "x64", "64X64", "64x64x64", "0x64", "-1x2", "1e3x5", "٦x٦", ""])
-def test_what_is_no_size(text: str) -> None:
-    assert parse(text) is None
-
-
-@pytest.mark.parametrize(
-    ("drawn", "times", "given"),
-    [
-        ((64, 64), 1.0, (64, 64)),
-        ((64, 64), 1.5, (96, 96)),
-        ((64, 32), 1.3, (80, 40)),  # 83 by 41, as far as the factor allows
-        ((64, 64), 4.0, (128, 128)),  # no more than four times the own size's pixels
-        ((128, 128), 1.5, (128, 128)),
-        ((60, 60), 1.05, (60, 60)),  # never smaller
-    ],
-)
-def test_a_redrawing_is_enlarged_as_far_as_it_may(drawn: Size, times: float, given: Size) -> None:
-    assert sizes().enlarged(drawn, times) == given
-
-
-def test_a_pipeline_that_takes_no_size_enlarges_nothing() -> None:
-    assert sizes(flexible=False).enlarged((64, 64), 2.0) == (64, 64)
-
-
-# ---------------------------------------------------------------- encoding
-
-
-@pytest.fixture
-def gradient() -> NDArray[np.float32]:
-    """32 by 16 pixels, red grows to the right, green downwards, half transparent."""
-    pixels = np.full((16, 32, 4), 0.5, np.float32)
-    pixels[..., 0] = np.linspace(0, 1, 32)
-    pixels[..., 1] = np.linspace(0, 1, 16)[:, None]
-    return pixels
-
-
-@pytest.mark.parametrize("kind", ["png", "webp"])
-def test_transparency_is_kept_where_the_format_has_it(gradient: NDArray[np.float32], kind: Any) -> None:
-    image = Image.open(BytesIO(encoded(from_pixels(gradient), kind, 100)))
-    assert (image.format, image.mode, image.size) == (kind.upper(), "RGBA", (32, 16))
-    assert image.getpixel((0, 0))[3] == 128  # type: ignore[index]
-
-
-def test_jpeg_puts_transparency_on_white(gradient: NDArray[np.float32]) -> None:
-    image = Image.open(BytesIO(encoded(from_pixels(gradient), "jpeg", 100)))
-    assert (image.format, image.mode) == ("JPEG", "RGB")
-    pixel = image.getpixel((0, 0))
-    assert pixel == pytest.approx((127, 127, 191), abs=6)
-
-
-@pytest.mark.parametrize("kind", ["jpeg", "webp"])
-def test_lower_quality_makes_smaller_files(kind: Any) -> None:
-    noise = from_pixels(np.random.default_rng(0).random((64, 64, 3)))
-    lengths = [len(encoded(noise, kind, quality)) for quality in (0, 50, 100)]
-    assert lengths == sorted(set(lengths))
-
-
-def test_grey_pictures_are_grey() -> None:
-    assert from_pixels(np.zeros((4, 4, 1))).mode == "L"
-
-
-def test_another_shape_is_cut_not_stretched() -> None:
-    image = Image.new("RGB", (64, 64), "red")
-    image.paste("blue", (0, 16, 64, 48))
-    wide = resized(image, (128, 64), "nearest")
-    assert wide.size == (128, 64)
-    assert wide.getcolors() == [(128 * 64, (0, 0, 255))]
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_numbers_that_are_none_make_no_picture(value: float) -> None:
-    pixels = np.zeros((2, 2, 3))
-    assert is_picture(pixels)
-    pixels[1, 1, 1] = value
-    assert not is_picture(pixels)
-
 
 # ---------------------------------------------------------------- the loop
 
 
 class Scheduler:
-    """As a diffusers scheduler: `step` returns what it is told to."""
+    """As a diffusers scheduler: `step` returns what the test says."""
 
     config = SimpleNamespace()
 
@@ -287,7 +164,7 @@ def test_a_chat_job_is_refused(handler: Any) -> None:
 
 def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -> None:
     taken: list[int] = []
-    scheduler = handler._drawing.pipeline.scheduler
+    scheduler = handler.form_for(job()).pipeline.scheduler
     take_step = scheduler.step
 
     def counted(*args: Any, **kwargs: Any) -> Any:
@@ -311,20 +188,28 @@ def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -
 
 def test_a_job_that_waits_for_another_can_be_closed(handler: Any) -> None:
     held, go_on = threading.Event(), threading.Event()
+    scheduler = handler.form_for(job()).pipeline.scheduler
+    take_step = scheduler.step
 
-    def hold() -> None:
+    def hold(*args: Any, **kwargs: Any) -> Any:
         held.set()
         go_on.wait(10)
+        return take_step(*args, **kwargs)
 
-    occupied = handler._painter.submit(hold)
-    assert held.wait(10)
-    events = handled(handler, job())
-    assert isinstance(next(events), Facts)
-    assert next(events) is None
-    events.close()
-    assert not occupied.done()
-    go_on.set()
-    occupied.result(10)
+    scheduler.step = hold
+    try:
+        with ThreadPoolExecutor(1) as other:
+            occupied = other.submit(pictures, handler, steps=1)
+            assert held.wait(10)
+            events = handled(handler, job())
+            assert isinstance(next(events), Facts)
+            assert next(events) is None
+            events.close()
+            assert not occupied.done()
+            go_on.set()
+            assert len(occupied.result(10)) == 1
+    finally:
+        scheduler.step = take_step
     assert len(pictures(handler, steps=1)) == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from server.errors import ModelUnavailable
-from tests.tiny_drawing import load, pictures, pixels
+from tests.tiny_drawing import job, load, pictures, pixels
 
 KINDS = ("sd", "sd3", "flux-dev")
 
@@ -88,7 +88,7 @@ def test_auto_numbers_are_the_best_that_the_device_computes_in(
 def test_the_numbers_of_the_config_are_those_of_every_part(folders: Mapping[str, Path], dtype: str) -> None:
     torch = importlib.import_module("torch")
     drawing = load(folders["sd"], dtype=dtype)
-    pipeline = drawing._drawing.pipeline
+    pipeline = drawing.form_for(job()).pipeline
     assert {part.dtype for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder)} == {getattr(torch, dtype)}
     assert np.abs(pixels(pictures(drawing, seed=1)[0]) - pixels(pictures(load(folders["sd"]), seed=1)[0])).mean() < 2
 
@@ -164,8 +164,9 @@ def test_a_pipeline_that_cannot_be_offloaded_does_not_load(loading: Any) -> None
 
 def test_a_tiled_autoencoder_draws_the_same_size_and_nearly_the_same(folders: Mapping[str, Path]) -> None:
     tiled = load(folders["sd"], tiling=True)
-    assert tiled._drawing.pipeline.vae.use_tiling
-    assert tiled._drawing.pipeline.vae.use_slicing
+    autoencoder = tiled.form_for(job()).pipeline.vae
+    assert autoencoder.use_tiling
+    assert autoencoder.use_slicing
     small, large = {"seed": 1, "n": 2}, {"seed": 1, "width": 64, "height": 48}
     plain = load(folders["sd"])
     for one, other in zip(pictures(tiled, **small), pictures(plain, **small), strict=True):
@@ -183,7 +184,7 @@ def test_tiling_without_an_autoencoder_that_tiles_does_not_load(loading: Any, pa
 
 class Denoiser:
     def __init__(self, *blocks: str) -> None:
-        self._repeated_blocks = list(blocks)
+        self._repeated_blocks = list(blocks)  # by this name diffusers' classes say it
         self.compiled: list[str] = []
 
     def compile(self) -> None:

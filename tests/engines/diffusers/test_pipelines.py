@@ -14,7 +14,7 @@ from PIL import Image
 from server.core import Picture
 from server.errors import InvalidRequest, ModelUnavailable
 from tests.reading import handled
-from tests.tiny_drawing import job, load, pictures, pixels
+from tests.tiny_drawing import drawn_sizes, job, load, pictures, pixels
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,10 @@ def test_a_side_beyond_the_learned_positions_is_refused(handlers: Mapping[str, A
 
 
 def test_a_redrawing_is_not_enlarged_beyond_the_learned_positions(handlers: Mapping[str, Any]) -> None:
-    assert handlers["sd3"]._sizes.enlarged((40, 40), 2.0) == (48, 48)
+    buffer = BytesIO()
+    Image.new("RGB", (40, 40), "red").save(buffer, "PNG")
+    fields = {"width": 40, "height": 40, "starts": (buffer.getvalue(),), "strength": 0.5, "enlarge": 2.0}
+    assert drawn_sizes(handlers["sd3"], **fields) == [(48, 48)]
 
 
 @pytest.mark.parametrize("size", ["36x36", "1000x1004"])
@@ -156,7 +159,7 @@ def test_the_guidance_of_the_config_counts_for_negative_prompts(folders: Mapping
 def test_sdxl_previews_are_decoded_in_float32_where_float16_would_overflow(folders: Mapping[str, Path]) -> None:
     torch = importlib.import_module("torch")
     drawing = load(folders["sdxl"], dtype="float16")
-    autoencoder = drawing._drawing.pipeline.vae
+    autoencoder = drawing.form_for(job()).pipeline.vae
     decode, numbers = autoencoder.decode, []
 
     def spy(latents: Any, **options: Any) -> Any:

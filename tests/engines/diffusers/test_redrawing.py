@@ -12,7 +12,7 @@ from PIL import Image
 from server.core import Facts, Usage
 from server.errors import InvalidRequest
 from tests.reading import handled
-from tests.tiny_drawing import job, load, pictures, pixels
+from tests.tiny_drawing import drawn_sizes, job, load, pictures, pixels
 
 
 @pytest.fixture(scope="module")
@@ -37,24 +37,6 @@ def start(colour: str, size: tuple[int, int] = (32, 32), mode: str = "RGB") -> b
     return buffer.getvalue()
 
 
-def drawn_sizes(handler: Any, **fields: Any) -> list[tuple[int, int]]:
-    """The sizes, width and height, of what the pipeline itself has drawn."""
-    seen = []
-    form = handler._form_for(job(starts=(start("red"),)))
-    postprocess = form.pipeline.image_processor.postprocess
-
-    def spy(pixels: Any, **kwargs: Any) -> Any:
-        seen.append((pixels.shape[3], pixels.shape[2]))
-        return postprocess(pixels, **kwargs)
-
-    form.pipeline.image_processor.postprocess = spy
-    try:
-        pictures(handler, **fields)
-    finally:
-        form.pipeline.image_processor.postprocess = postprocess
-    return seen
-
-
 def test_each_picture_begins_from_its_own_start(handler: Any) -> None:
     starts = (start("red"), start("blue"))
     accepted, *drawn, usage = [
@@ -72,7 +54,7 @@ def test_each_picture_begins_from_its_own_start(handler: Any) -> None:
 
 
 def test_the_strength_says_how_many_of_the_steps_are_done(handler: Any) -> None:
-    scheduler = handler._schedulers.seat("DDIMScheduler").scheduler
+    scheduler = handler.form_for(job()).pipeline.scheduler
     take_step, times = scheduler.step, []
 
     def timed(output: Any, time: Any, *args: Any, **kwargs: Any) -> Any:
@@ -120,10 +102,10 @@ def test_text_to_image_is_as_before_it(handler: Any) -> None:
 
 
 def test_the_weights_are_shared_and_the_form_is_made_once(handler: Any) -> None:
-    form = handler._form_for(job(starts=(start("red"),)))
-    assert form is handler._form_for(job(starts=(start("blue"),)))
-    assert form.pipeline is not handler._drawing.pipeline
-    assert form.pipeline.unet is handler._drawing.pipeline.unet
+    form, plain = handler.form_for(job(starts=(start("red"),))), handler.form_for(job())
+    assert form is handler.form_for(job(starts=(start("blue"),)))
+    assert form.pipeline is not plain.pipeline
+    assert form.pipeline.unet is plain.pipeline.unet
 
 
 def test_more_than_a_batch_is_drawn_in_turns(folder: Path) -> None:

@@ -56,29 +56,29 @@ async def events(task: Task, job: Job, **options: Any) -> list[Event]:
 
 
 async def test_a_chat_says_its_text_and_counts_it() -> None:
-    told = await events(Task.CHAT, chat())
-    assert "".join(event.text for event in told if isinstance(event, TextDelta)) == "Hello from the fake engine."
-    assert told[0] == Facts(prompt_tokens=4, room=4092)
-    assert told[-2:] == [Finish(0, "stop"), Usage(prompt_tokens=4, completion_tokens=5)]
+    answered = await events(Task.CHAT, chat())
+    assert "".join(event.text for event in answered if isinstance(event, TextDelta)) == "Hello from the fake engine."
+    assert answered[0] == Facts(prompt_tokens=4, room=4092)
+    assert answered[-2:] == [Finish(0, "stop"), Usage(prompt_tokens=4, completion_tokens=5)]
 
 
 async def test_limits_and_stops_are_honoured() -> None:
-    told = await events(Task.CHAT, chat(max_tokens=2, n=2))
-    assert [event for event in told if isinstance(event, TextDelta)] == [
+    answered = await events(Task.CHAT, chat(max_tokens=2, n=2))
+    assert [event for event in answered if isinstance(event, TextDelta)] == [
         TextDelta(0, "Hello", tokens=1),
         TextDelta(1, "Hello", tokens=1),
         TextDelta(0, " from", tokens=1),
         TextDelta(1, " from", tokens=1),
     ]
-    assert [event.reason for event in told if isinstance(event, Finish)] == ["length", "length"]
+    assert [event.reason for event in answered if isinstance(event, Finish)] == ["length", "length"]
     stopped = await events(Task.CHAT, chat(stop=(" fake",)))
     assert "".join(event.text for event in stopped if isinstance(event, TextDelta)) == "Hello from the"
 
 
 async def test_a_forced_tool_is_called() -> None:
     tools = (Tool("f"), Tool("g"))
-    told = await events(Task.CHAT, chat(tools=tools, tool_choice=("g",)), call={"name": "f", "arguments": {"a": 1}})
-    calls = [event for event in told if isinstance(event, ToolCallDelta)]
+    answered = await events(Task.CHAT, chat(tools=tools, tool_choice=("g",)), call={"name": "f", "arguments": {"a": 1}})
+    calls = [event for event in answered if isinstance(event, ToolCallDelta)]
     assert (calls[0].name, calls[0].id) == ("g", "call_fake0")
     assert "".join(call.arguments for call in calls) == '{"a": 1}'
 
@@ -92,32 +92,32 @@ async def test_an_automatic_choice_calls_only_what_the_script_says() -> None:
 
 
 async def test_reasoning_comes_first_and_is_counted() -> None:
-    told = await events(Task.CHAT, chat(), reasoning="let me think")
-    assert "".join(event.text for event in told if isinstance(event, ReasoningDelta)) == "let me think"
-    usage = told[-1]
+    answered = await events(Task.CHAT, chat(), reasoning="let me think")
+    assert "".join(event.text for event in answered if isinstance(event, ReasoningDelta)) == "let me think"
+    usage = answered[-1]
     assert isinstance(usage, Usage)
     assert (usage.completion_tokens, usage.reasoning_tokens) == (8, 3)
 
 
 async def test_tokens_for_benchmarks() -> None:
-    told = await events(Task.CHAT, chat(max_tokens=200), tokens=200)
-    assert sum(isinstance(event, TextDelta) for event in told) == 200
+    answered = await events(Task.CHAT, chat(max_tokens=200), tokens=200)
+    assert sum(isinstance(event, TextDelta) for event in answered) == 200
 
 
 async def test_a_transcript_has_its_segments_and_words_in_order() -> None:
     job = TranscriptionJob(audio=b"x", words=True)
-    told = await events(Task.TRANSCRIPTION, job, text="One two. Three.", duration=4.0)
-    assert told[1] == TranscriptInfo("en", 0.99, 4.0)
-    first, second = (event for event in told if isinstance(event, Segment))
+    answered = await events(Task.TRANSCRIPTION, job, text="One two. Three.", duration=4.0)
+    assert answered[1] == TranscriptInfo("en", 0.99, 4.0)
+    first, second = (event for event in answered if isinstance(event, Segment))
     assert (first.text, first.start, first.end) == (" One two.", 0.0, 2.0)
     assert [(word.word, word.start, word.end) for word in first.words] == [(" One", 0.0, 1.0), (" two.", 1.0, 2.0)]
     assert (second.text, second.end) == (" Three.", 4.0)
 
 
 async def test_speech_is_the_text_in_pieces() -> None:
-    told = await events(Task.SPEECH, SpeechJob(text="One two."))
-    assert b"".join(event.data for event in told if isinstance(event, AudioChunk)) == b"One two."
-    assert told[-1] == Usage(characters=8)
+    answered = await events(Task.SPEECH, SpeechJob(text="One two."))
+    assert b"".join(event.data for event in answered if isinstance(event, AudioChunk)) == b"One two."
+    assert answered[-1] == Usage(characters=8)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
@@ -175,8 +175,8 @@ async def test_death_in_the_middle_takes_every_job_along() -> None:
 async def test_dying_after_a_number_of_events() -> None:
     engine = await started(Task.CHAT, die_after=2)
     stream = ran(engine, chat())
-    told = [await anext(stream) for _ in range(3)]
-    assert told[1:] == [TextDelta(0, "Hello", tokens=1), TextDelta(0, " from", tokens=1)]
+    answered = [await anext(stream) for _ in range(3)]
+    assert answered[1:] == [TextDelta(0, "Hello", tokens=1), TextDelta(0, " from", tokens=1)]
     with pytest.raises(EngineFailed):
         await anext(stream)
     assert not engine.alive
@@ -185,23 +185,22 @@ async def test_dying_after_a_number_of_events() -> None:
 async def test_the_gate_holds_and_lets_pass() -> None:
     engine = await started(Task.CHAT)
     engine.gate.close()
-    told: list[Event] = []
+    answered: list[Event] = []
 
     async def collect() -> None:
         async for event in ran(engine, chat()):
-            told.append(event)  # noqa: PERF401 - watched while it grows
+            answered.append(event)  # noqa: PERF401 - watched while it grows
 
     task = asyncio.create_task(collect())
     await engine.gate.until_waiting()
-    assert told == []
+    assert answered == []
     assert engine.running == 1
     engine.gate.let(2)
-    await asyncio.sleep(0)
-    await engine.gate.until_waiting()
-    assert len(told) == 2
+    await engine.gate.until_waiting()  # not at once: the job that waits has yet to pass
+    assert (len(answered), engine.gate.left) == (2, 0)
     engine.gate.open()
     await task
-    assert isinstance(told[-1], Usage)
+    assert isinstance(answered[-1], Usage)
 
 
 async def test_closing_a_job_counts_it_as_cut_short() -> None:

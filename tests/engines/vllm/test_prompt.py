@@ -51,6 +51,7 @@ def render(vllm: Any) -> Callable[..., Any]:
 
     async def rendered(**fields: Any) -> Any:
         made = await prompt.render(ChatJob(**{"messages": HELLO, **fields}), renderer, {})
+        # The step that VllmEngine.read takes too; what is public checks and begins the work at once.
         processor._validate_params(made.sampling, ("generate",))
         return made
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.engines.whisper import handler as whisper
 from server.engines.whisper.cuda_libraries import LIBRARIES, load_cublas
+from server.engines.whisper.handler import device_for
 from server.errors import ModelUnavailable
 
 
@@ -58,27 +58,26 @@ def test_ctranslate2_opens_what_is_loaded_for_it() -> None:
 
 
 @pytest.mark.parametrize(("wanted", "gpus", "device"), [("auto", 1, "cuda"), ("cuda", 2, "cuda"), ("auto", 0, "cpu")])
-def test_the_device_where_the_libraries_are_there(
-    monkeypatch: pytest.MonkeyPatch, wanted: str, gpus: int, device: str
-) -> None:
-    monkeypatch.setattr(whisper, "load_cublas", lambda: None)
-    assert whisper._device(wanted, gpus) == device
+def test_the_device_where_the_libraries_are_there(wanted: str, gpus: int, device: str) -> None:
+    assert device_for(wanted, gpus, lambda: None) == device
 
 
-def test_auto_falls_back_to_the_processor_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(whisper, "load_cublas", lambda: "libcublas.so.12: no such file")
+def test_auto_falls_back_to_the_processor_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> str:
+        return "libcublas.so.12: no such file"
+
     with caplog.at_level(logging.WARNING):
-        assert whisper._device("auto", 1) == "cpu"
+        assert device_for("auto", 1, fail) == "cpu"
     assert "on the processor" in caplog.text
     assert "libcublas.so.12: no such file" in caplog.text
     with pytest.raises(ModelUnavailable, match="CUDA 12's cuBLAS"):
-        whisper._device("cuda", 1)
+        device_for("cuda", 1, fail)
 
 
-def test_the_processor_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whisper, "load_cublas", lambda: pytest.fail("CUDA was touched"))
-    assert whisper._device("cpu", 1) == "cpu"
+def test_the_processor_needs_none() -> None:
+    def touched() -> str:
+        pytest.fail("CUDA was touched")
+
+    assert device_for("cpu", 1, touched) == "cpu"
     with pytest.raises(ModelUnavailable, match="no CUDA device"):
-        whisper._device("cuda", 0)
+        device_for("cuda", 0, touched)

@@ -45,8 +45,8 @@ def scripted(settings: Settings) -> Scripted:
     async def make(
         replies: dict[str, Any], *, options: dict[str, Any] | None = None, **modes: Any
     ) -> AsyncIterator[Asking]:
-        told = {Task.CHAT: {"replies": replies, **(options or {})}}
-        async with FakeServer(settings, told, quality={Task.CHAT: modes}) as server, server.client() as client:
+        by_task = {Task.CHAT: {"replies": replies, **(options or {})}}
+        async with FakeServer(settings, by_task, quality={Task.CHAT: modes}) as server, server.client() as client:
             yield Asking(server, client)
 
     return make

@@ -176,11 +176,11 @@ async def test_once_it_is_late_one_candidate_for_each_is_enough() -> None:
     await case.engine.start()
     case.engine.gate.close()
     case.engine.gate.let(4)  # Facts, and three candidates of the first picture
-    told = case.events()
-    assert isinstance(await anext(told), Facts)
+    events = case.events()
+    assert isinstance(await anext(events), Facts)
     case.now = 11.0
     case.engine.gate.let(2)  # its last, and the first of the second
-    first, second, usage = [event async for event in told]
+    first, second, usage = [event async for event in events]
     assert isinstance(first, Picture)
     assert isinstance(second, Picture)
     assert isinstance(usage, Usage)
@@ -193,10 +193,10 @@ async def test_once_it_is_late_one_candidate_for_each_is_enough() -> None:
 async def test_candidates_that_took_the_whole_budget_are_not_drawn_over() -> None:
     case = Case(seed=8, refine=0.3, budget=10.0, format="jpeg")
     await case.engine.start()
-    told = case.events()
-    await anext(told)
+    events = case.events()
+    await anext(events)
     case.now = 10.0
-    picture, usage = [event async for event in told]
+    picture, usage = [event async for event in events]
     assert isinstance(picture, Picture)
     assert Image.open(BytesIO(picture.data)).format == "JPEG"
     assert isinstance(usage, Usage)
@@ -213,8 +213,8 @@ async def test_a_model_that_cannot_draw_over_sends_the_candidate() -> None:
 async def test_candidates_that_fail_are_an_error() -> None:
     case = Case(seed=8)
     await case.engine.start()
-    told = case.events()
-    await anext(told)
+    events = case.events()
+    await anext(events)
     case.engine.die()
     with pytest.raises(EngineFailed):
-        await anext(told)
+        await anext(events)

@@ -14,8 +14,8 @@ async def test_a_draft_that_passes_is_the_answer(scripted: Scripted) -> None:
     async with scripted({QUESTION: "It is Paris.", CHECK: "OK"}) as asking:
         answer = await asking.ask("high")
         assert answer.json()["choices"][0]["message"]["content"] == "It is Paris."
-        told = answer.json()["usage"]["quality"]
-        assert (told["passes"], told["notes"]) == (2, ["the check kept the draft"])
+        quality = answer.json()["usage"]["quality"]
+        assert (quality["passes"], quality["notes"]) == (2, ["the check kept the draft"])
         _, check = asking.engine.jobs
         assert isinstance(check, ChatJob)
         assert [message["role"] for message in check.messages] == ["user", "assistant", "user"]

@@ -30,9 +30,9 @@ async def test_the_answer_that_most_drafts_give_is_taken(scripted: Scripted) -> 
         answer = await asking.ask("ultra")
         body = answer.json()
         assert body["choices"][0]["message"]["content"] == "Paris."
-        told = body["usage"]["quality"]
-        assert (told["mode"], told["passes"], told["candidates"]) == ("ultra", 1, 3)
-        assert told["notes"] == ["2 of 3 drafts agree"]
+        done = body["usage"]["quality"]
+        assert (done["mode"], done["passes"], done["candidates"]) == ("ultra", 1, 3)
+        assert done["notes"] == ["2 of 3 drafts agree"]
         assert answer.headers["x-quality-passes"] == "1"
         # One request of three answers: vLLM reads the prompt once and shares its cache.
         (job,) = asking.engine.jobs
@@ -50,17 +50,17 @@ async def test_drafts_that_cannot_be_compared_are_judged_and_rewritten(scripted:
     async with scripted(replies, ultra=ULTRA) as asking:
         engine = asking.engine
         answer = await asking.ask("ultra")
-        told = answer.json()["usage"]["quality"]
-        assert [one["pass"] for one in told["tokens_by_pass"]] == ["drafts", "judge", "critique", "rewrite", "compare"]
+        done = answer.json()["usage"]["quality"]
+        assert [one["pass"] for one in done["tokens_by_pass"]] == ["drafts", "judge", "critique", "rewrite", "compare"]
         # The last comparison says no to the rewrite as well: the draft stays.
         assert answer.json()["choices"][0]["message"]["content"] == f"one {LONG}"
-        assert told["notes"] == ["the draft judged best"]
+        assert done["notes"] == ["the draft judged best"]
         judged = [job for job in engine.jobs if isinstance(job, ChatJob) and JUDGE in job.messages[-1]["content"]]
         assert [job.max_tokens for job in judged] == [1, 1, 1, 1]
         assert {job.temperature for job in judged} == {0.0}
         usage = answer.json()["usage"]
-        assert usage["prompt_tokens"] == sum(one["prompt_tokens"] for one in told["tokens_by_pass"])
-        assert usage["completion_tokens"] == sum(one["completion_tokens"] for one in told["tokens_by_pass"])
+        assert usage["prompt_tokens"] == sum(one["prompt_tokens"] for one in done["tokens_by_pass"])
+        assert usage["completion_tokens"] == sum(one["completion_tokens"] for one in done["tokens_by_pass"])
         assert answer.headers["x-quality-passes"] == "5"
 
 
@@ -137,11 +137,11 @@ async def test_a_used_up_budget_answers_with_the_best_so_far(scripted: Scripted)
     replies = {QUESTION: [f"one {LONG}", f"two {LONG}"], JUDGE: "yes"}
     async with scripted(replies, ultra={**ULTRA, "drafts": 2}, options={"pause": 0.01}) as asking:
         answer = await asking.ask("ultra", headers={"X-Quality-Budget-Ms": "1"})
-        told = answer.json()["usage"]["quality"]
+        done = answer.json()["usage"]["quality"]
         assert answer.status_code == 200
         assert answer.json()["choices"][0]["message"]["content"].startswith(("one", "two"))
-        assert "the time budget was used up" in told["notes"]
-        assert told["passes"] == 1
+        assert "the time budget was used up" in done["notes"]
+        assert done["passes"] == 1
 
 
 async def test_a_failing_later_pass_costs_the_refinement_and_not_the_answer(scripted: Scripted) -> None:
@@ -209,6 +209,6 @@ def test_the_verdict_is_yes_against_no() -> None:
     def entry(token: str, logprob: float) -> TokenLogprob:
         return TokenLogprob(token, logprob, ())
 
-    told = TokenLogprob("yes", -0.7, (), (entry("Yes", -0.7), entry(" no", -0.7), entry("maybe", -3.0)))
-    assert yes(told) == pytest.approx(0.5)
+    verdict = TokenLogprob("yes", -0.7, (), (entry("Yes", -0.7), entry(" no", -0.7), entry("maybe", -3.0)))
+    assert yes(verdict) == pytest.approx(0.5)
     assert yes(TokenLogprob("no", -0.1, (), (entry("no", -0.1), entry("x", -5.0)))) < 0.01

@@ -32,8 +32,8 @@ ULTRA: dict[str, Any] = {"beam_size": 5, "second_beam": 8, "unsure": -0.5, "padd
 
 
 def segment(number: int, start: float, end: float, text: str, logprob: float = -0.2, **fields: Any) -> Segment:
-    told = {"tokens": (1, 2, 3), "temperature": 0.0, "compression_ratio": 1.2, "no_speech_prob": 0.0, **fields}
-    return Segment(id=number, seek=0, start=start, end=end, text=text, avg_logprob=logprob, **told)
+    rest = {"tokens": (1, 2, 3), "temperature": 0.0, "compression_ratio": 1.2, "no_speech_prob": 0.0, **fields}
+    return Segment(id=number, seek=0, start=start, end=end, text=text, avg_logprob=logprob, **rest)
 
 
 def heard(*segments: Segment, seconds: float = 10.0, language: str = "en") -> list[Facts | Event]:
@@ -62,7 +62,7 @@ class Case(Working):
         await self.engine.start()
         return [event async for event in self.events()]
 
-    async def told(self) -> list[tuple[int, str]]:
+    async def segments(self) -> list[tuple[int, str]]:
         return [(event.id, event.text) for event in await self.run() if isinstance(event, Segment)]
 
     @property
@@ -134,7 +134,7 @@ async def test_what_the_second_pass_is_asked() -> None:
 async def test_the_less_probable_hearing_is_not_kept() -> None:
     worse = segment(0, 2.5, 4.0, " Mistral rain.", -1.2, span=0)
     case = Case(heard(SURE, UNSURE, AFTER), heard(worse))
-    assert await case.told() == [(0, SURE.text), (1, UNSURE.text), (2, AFTER.text)]
+    assert await case.segments() == [(0, SURE.text), (1, UNSURE.text), (2, AFTER.text)]
     assert case.work.notes == ["1 of 3 segments heard again, 0 replaced"]
 
 
@@ -149,13 +149,13 @@ async def test_the_less_probable_hearing_is_not_kept() -> None:
 )
 async def test_a_hearing_that_makes_no_sense_is_not_kept(other: list[Segment]) -> None:
     case = Case(heard(SURE, UNSURE), heard(*other))
-    assert await case.told() == [(0, SURE.text), (1, UNSURE.text)]
+    assert await case.segments() == [(0, SURE.text), (1, UNSURE.text)]
 
 
 async def test_sense_counts_more_than_probability() -> None:
     circles = segment(0, 0.0, 4.0, " no no no no", -0.1, compression_ratio=4.0)
     sense = segment(0, 0.0, 4.0, " No, I do not know.", -0.6, span=0)
-    assert await Case(heard(circles), heard(sense)).told() == [(0, sense.text)]
+    assert await Case(heard(circles), heard(sense)).segments() == [(0, sense.text)]
 
 
 async def test_words_come_with_their_segments() -> None:
@@ -178,7 +178,7 @@ async def test_segments_before_the_doubt_are_told_at_once() -> None:
 async def test_a_second_pass_that_fails_leaves_the_first() -> None:
     case = Case(heard(SURE, UNSURE, AFTER))
     case.engine.script.append(breaking(case.engine))
-    assert await case.told() == [(0, SURE.text), (1, UNSURE.text), (2, AFTER.text)]
+    assert await case.segments() == [(0, SURE.text), (1, UNSURE.text), (2, AFTER.text)]
     assert case.work.notes[0].startswith("a pass was given up")
     assert case.work.usage.audio_seconds == 10.0
 
@@ -200,7 +200,7 @@ async def test_what_was_heard_in_time_counts() -> None:
     case.engine.gate.close()
     # All of the first pass; of the second, `Facts`, the info, and a segment of each span, but not their end.
     case.engine.gate.let(7 + 4)
-    assert await case.told() == [(0, SURE.text), (1, BETTER.text), (2, " Mm."), (3, " Guess.")]
+    assert await case.segments() == [(0, SURE.text), (1, BETTER.text), (2, " Mm."), (3, " Guess.")]
     assert case.work.notes == ["the time budget was used up", "2 of 4 segments heard again, 1 replaced"]
     assert case.engine.cut_short == 1
 

@@ -72,9 +72,9 @@ async def test_a_failure_is_the_worst_score_and_is_told() -> None:
     (row,) = [row for row in rows if row.outcome.failed]
     assert (row.item.id, row.mode, row.outcome.score) == ("2", "high", 0.0)
     assert row.outcome.detail == {"error": "Failure: 503: busy"}
-    told = markdown(Fake(), rows, ["low", "high"])
-    assert "| high | 4 | 75.0 (" in told
-    assert "Failed requests, counted as the worst score: {'high': 1}" in told
+    shown = markdown(Fake(), rows, ["low", "high"])
+    assert "| high | 4 | 75.0 (" in shown
+    assert "Failed requests, counted as the worst score: {'high': 1}" in shown
 
 
 @pytest.mark.anyio
@@ -102,9 +102,9 @@ async def test_figures_and_rows_are_kept(tmp_path: Path) -> None:
 
 def test_an_outcome_is_read_from_usage_and_headers() -> None:
     usage = {"total_tokens": 70, "credits": 0.25, "quality": {"passes": 3, "notes": ["kept"]}}
-    told = outcome(1.0, usage, {"x-quality-reason": "asked for"}, detail={"answer": "4"}, seconds=2.0)
-    assert (told.score, told.tokens, told.credits, told.passes, told.seconds) == (1.0, 70, 0.25, 3, 2.0)
-    assert told.detail == {"quality": usage["quality"], "reason": "asked for", "answer": "4"}
+    made = outcome(1.0, usage, {"x-quality-reason": "asked for"}, detail={"answer": "4"}, seconds=2.0)
+    assert (made.score, made.tokens, made.credits, made.passes, made.seconds) == (1.0, 70, 0.25, 3, 2.0)
+    assert made.detail == {"quality": usage["quality"], "reason": "asked for", "answer": "4"}
 
 
 def test_what_is_no_answer_fails_with_its_text() -> None:

@@ -10,13 +10,13 @@ from scripts.quality.frame import Item, Outcome, Row
 def rows_of(scores: dict[str, list[float]], weights: list[float] | None = None) -> list[Row]:
     """Rows of items 0, 1 … by mode; even ones are of the kind `even`."""
     return [
-        Row(Item(id=str(i), kind="odd" if i % 2 else "even", weight=(weights or [1.0] * 1000)[i]), mode, told(score))
+        Row(Item(id=str(i), kind="odd" if i % 2 else "even", weight=(weights or [1.0] * 1000)[i]), mode, outcome(score))
         for mode, column in scores.items()
         for i, score in enumerate(column)
     ]
 
 
-def told(score: float) -> Outcome:
+def outcome(score: float) -> Outcome:
     return Outcome(score=score, tokens=10, credits=0.5, passes=2, seconds=score)
 
 
@@ -92,5 +92,5 @@ def test_a_verdict_needs_an_interval_beyond_nothing(difference: Interval, higher
 
 
 def test_intervals_are_told_in_points() -> None:
-    assert Interval(0.125, -0.01, 0.3).told() == "12.5 (-1.0 to 30.0)"
-    assert Interval(0.125, -0.01, 0.3).told(signed=True) == "+12.5 (-1.0 to +30.0)"
+    assert Interval(0.125, -0.01, 0.3).shown() == "12.5 (-1.0 to 30.0)"
+    assert Interval(0.125, -0.01, 0.3).shown(signed=True) == "+12.5 (-1.0 to +30.0)"

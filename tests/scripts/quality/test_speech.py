@@ -46,7 +46,7 @@ def audio(rate: int = 22_050) -> bytes:
 
 
 class Server:
-    """Speaks a second of a tone, and hears what it is told to."""
+    """Speaks a second of a tone, and hears what the test says."""
 
     def __init__(self, *heard: str, whole: bool = True) -> None:
         self.heard = list(heard)
@@ -88,12 +88,12 @@ async def test_the_score_is_the_judges_and_the_choosers_is_kept_beside_it(monkey
     monkeypatch.setattr(speech, "read_back", judge)
     server = Server("He has forty-two red apples")
     async with server.client() as client:
-        told = await speech.ask(client, ITEM, "ultra")
-    assert told.score == pytest.approx(0.4)
-    assert told.detail["chooser"] == 0
-    assert told.detail["heard"] == "He is 42 dead apples"
-    assert (told.credits, told.passes, told.tokens) == (0.5, 2, 0)
-    assert told.seconds is not None
+        outcome = await speech.ask(client, ITEM, "ultra")
+    assert outcome.score == pytest.approx(0.4)
+    assert outcome.detail["chooser"] == 0
+    assert outcome.detail["heard"] == "He is 42 dead apples"
+    assert (outcome.credits, outcome.passes, outcome.tokens) == (0.5, 2, 0)
+    assert outcome.seconds is not None
     assert server.asked == ["/v1/audio/speech", "/v1/audio/transcriptions"]
     assert read == [16_000]
 

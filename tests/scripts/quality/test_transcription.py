@@ -79,10 +79,10 @@ async def test_the_score_is_the_word_error_rate() -> None:
     item = transcription.Clip(id="1", kind="fast", text="The cat sat.", recording=audio)
     assert asdict(item) == {"id": "1", "kind": "fast", "weight": 1.0, "text": "The cat sat."}
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://test") as client:
-        told = await transcription.ask(client, item, "high")
-    assert told.score == pytest.approx(1 / 3)
-    assert (told.credits, told.passes) == (0.007, 1)
-    assert told.detail["logprobs"] == [-0.25]
+        outcome = await transcription.ask(client, item, "high")
+    assert outcome.score == pytest.approx(1 / 3)
+    assert (outcome.credits, outcome.passes) == (0.007, 1)
+    assert outcome.detail["logprobs"] == [-0.25]
     assert audio in asked[0]
     assert b"high" in asked[0]
 

@@ -28,10 +28,10 @@ async def test_nothing_but_the_mode_is_said_and_the_answer_is_judged(text: str, 
     choice = {"message": {"content": text}, "finish_reason": "stop"}
     sent: list[dict[str, Any]] = []
     async with client(httpx.Response(200, json={"choices": [choice], "usage": usage}), sent) as server:
-        told = await ask(server, QUESTION, "ultra")
+        outcome = await ask(server, QUESTION, "ultra")
         await ask(server, QUESTION, "low")
-    assert (told.score, told.tokens, told.credits, told.passes) == (score, 30, 0.1, 2)
-    assert told.detail["answer"] == text
+    assert (outcome.score, outcome.tokens, outcome.credits, outcome.passes) == (score, 30, 0.1, 2)
+    assert outcome.detail["answer"] == text
     first, second = sent
     assert first.keys() == {"model", "messages", "quality", "seed"}
     assert first | {"quality": "low"} == second
