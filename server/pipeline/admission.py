@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from decimal import Decimal
 from typing import Protocol
 
@@ -129,8 +129,7 @@ class Admission:
                 await self._bank.demand(caller, least(plan))
             yield ticket
 
-    @asynccontextmanager
-    async def affording(self, caller: Caller, plan: Plan) -> AsyncGenerator[None, None]:
+    def affording(self, caller: Caller, plan: Plan) -> AbstractAsyncContextManager[None]:
         """For the time until a request has its hold: turns Overloaded into InsufficientCredits where that is truer.
 
         One account may send a crowd that it can't pay, which fills a model's queue before the first hold is written.
@@ -138,9 +137,10 @@ class Admission:
         Example: of an account with 12 credits, 100 requests at 5 each come at once, and the queue has room for 10. The
         90 others read "not enough credits" rather than "try again": the 10 ahead of them ask for 50.
         """
-        if not caller.metered:
-            yield
-            return
+        return self._in_the_crowd(caller, plan) if caller.metered else nullcontext()
+
+    @asynccontextmanager
+    async def _in_the_crowd(self, caller: Caller, plan: Plan) -> AsyncGenerator[None, None]:
         asked, account = foreseen(plan), caller.account_id
         self._asking[account] += 1
         self._ahead[account] = self._ahead.get(account, ZERO) + asked.most

@@ -55,6 +55,7 @@ class Work:
         self._clock = clock
         self._deadline = None if plan.budget is None else clock() + plan.budget
         self._meters: list[tuple[int, Meter]] = []
+        self._final: list[Used] | None = None
 
     @classmethod
     @asynccontextmanager
@@ -139,6 +140,8 @@ class Work:
     @property
     def used(self) -> list[Used]:
         """What each pass has used so far, in the plan's order; passes that have not begun are not there."""
+        if self._final is not None:
+            return self._final
         found = []
         for place, planned in enumerate(self.plan.passes):
             if meters := [meter.usage for at, meter in self._meters if at == place and meter.begun]:
@@ -149,6 +152,10 @@ class Work:
     def usage(self) -> Usage:
         """Of all passes together. Of the same recording, the seconds count once for each pass that hears it."""
         return reduce(add, (used.usage for used in self.used), Usage())
+
+    def finish(self) -> None:
+        """Nothing runs any more. The figures are asked for half a dozen times then: 50 of 440 µs of a plain request."""
+        self._final = self.used
 
     def summary(self) -> dict[str, Any]:
         """`usage.quality` of the answer: the mode, its passes and their tokens."""

@@ -143,7 +143,9 @@ class FakeReading:
             return cast(Iterator[Event], self._script)
         job, room = self._job, self.facts.room
         if isinstance(job, ChatJob) and room is not None:
-            job = replace(job, max_tokens=room if limit is None else min(room, limit))
+            most = room if limit is None else min(room, limit)
+            if most != job.max_tokens:
+                job = replace(job, max_tokens=most)
         return events_of(job, self._engine.options)
 
     async def aclose(self) -> None:
