@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from server import __version__
 from server.api import admin, errors, ops
-from server.api.authentication import require
+from server.api.access import require
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
 from server.api.errors import Guard

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
-from server.api.authentication import authenticated, keyed
+from server.api.access import authenticated, keyed
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services, services_of
 from server.core import Caller

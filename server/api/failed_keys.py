@@ -24,8 +24,8 @@ class _Failures:
 class FailedKeys:
     """Counts wrong keys by client address, an IPv6 network of 64 bits counting as one.
 
-    Memory is bounded: the addresses that failed longest ago are forgotten, and beyond MOST_WAITING requests a wrong
-    key is refused at once. A right key never comes here.
+    Memory is bounded: the addresses that failed longest ago are forgotten, and while MOST_WAITING
+    requests wait, further wrong keys are refused without a wait. A right key never comes here.
     """
 
     def __init__(

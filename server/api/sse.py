@@ -38,8 +38,9 @@ class SseResponse(RunResponse[R]):
     """Events of a run, each sent as it is made.
 
     What the opening raises within PATIENCE has its status, as of any request. Afterwards the answer begins with 200 and
-    comments, without the headers that a run gives, and an error is an event: a client or proxy that hears nothing for a
-    minute hangs up, and with it the load would have been for nothing. See docs/decisions/008-late-streams.md.
+    comments, since a client or proxy that hears nothing for a minute hangs up, and the model would have been loaded for
+    nothing. It then lacks the headers that a run gives, and an error is an event. See
+    docs/decisions/008-late-streams.md.
     """
 
     def __init__(

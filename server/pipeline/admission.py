@@ -77,11 +77,16 @@ class Charge:
         if self._hold.metered:
             self.credits = settlement.charged
 
-    async def release(self) -> None:
-        """The work failed: nothing is paid."""
-        if not self._closed:
-            self._closed = True
+    async def aclose(self) -> None:
+        """Give the hold back if it was never settled: the work failed, and nothing is paid."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
             await self._bank.release(self._hold, "failed")
+        except SageholdError as error:
+            # The hold stays open, and is given back by a beat once this server has ended.
+            log.error("a hold could not be released: %s", error)
 
 
 class Free:
@@ -112,8 +117,7 @@ class Admission:
         self._asking: Counter[str] = Counter()
         self._ahead: dict[str, Decimal] = {}
 
-    @asynccontextmanager
-    async def admit(self, ask: Ask, plan: Plan) -> AsyncGenerator[Ticket, None]:
+    def admit(self, ask: Ask, plan: Plan) -> AbstractAsyncContextManager[Ticket]:
         """Let a request in for the length of the block.
 
         Raises PermissionDenied, ModelNotFound, RateLimited; InsufficientCredits where the account could not pay for
@@ -124,9 +128,12 @@ class Admission:
             raise PermissionDenied("This key has no inference scope.")
         if caller.models is not None and plan.model not in caller.models:
             raise ModelNotFound.named(plan.model)
+        return self._paying(caller, plan) if caller.metered else self._limiter.admit(caller)
+
+    @asynccontextmanager
+    async def _paying(self, caller: Caller, plan: Plan) -> AsyncGenerator[Ticket, None]:
         async with self._limiter.admit(caller) as ticket:
-            if caller.metered:
-                await self._bank.demand(caller, least(plan))
+            await self._bank.demand(caller, least(plan))
             yield ticket
 
     def affording(self, caller: Caller, plan: Plan) -> AbstractAsyncContextManager[None]:
@@ -158,21 +165,9 @@ class Admission:
             if not self._asking[account]:
                 del self._asking[account], self._ahead[account]
 
-    @asynccontextmanager
-    async def charge(self, ask: Ask, plan: Plan, facts: Facts) -> AsyncGenerator[Charge, None]:
-        """Hold what the plan may cost; a charge that was never settled is given back, whatever went wrong.
-
-        Raises InsufficientCredits.
-        """
+    async def charge(self, ask: Ask, plan: Plan, facts: Facts) -> Charge:
+        """Hold what the plan may cost. The caller closes the charge. Raises InsufficientCredits."""
         bounds = bound(plan, facts)
         hold = await self._bank.hold(ask.caller, ask.id, bounds.most, bounds.least)
         short = hold.metered and hold.amount < bounds.most
-        charge = Charge(self._bank, hold, affordable_tokens(plan, facts, hold.amount) if short else None)
-        try:
-            yield charge
-        finally:
-            try:
-                await charge.release()
-            except SageholdError as error:
-                # The hold stays open, and is given back by a beat once this server has ended.
-                log.error("a hold could not be released: %s", error)
+        return Charge(self._bank, hold, affordable_tokens(plan, facts, hold.amount) if short else None)

@@ -58,14 +58,17 @@ class Work:
         self._final: list[Used] | None = None
 
     @classmethod
-    @asynccontextmanager
-    async def on(
-        cls, engine: Engine, plan: Plan, lease: Lease, clock: Callable[[], float] = time.monotonic
-    ) -> AsyncGenerator[Self, None]:
-        """Let the engine read the plan's first pass. Raises InvalidRequest, EngineFailed."""
+    async def read(cls, engine: Engine, plan: Plan, lease: Lease, clock: Callable[[], float] = time.monotonic) -> Self:
+        """Let the engine read the plan's first pass. The caller closes the work.
+
+        Raises InvalidRequest, EngineFailed.
+        """
         job = plan.strategy.first()
-        async with aclosing(await engine.read(job)) as reading:
-            yield cls(plan, engine, job, reading, lease, clock)
+        return cls(plan, engine, job, await engine.read(job), lease, clock)
+
+    async def aclose(self) -> None:
+        """Let go of the first pass. Further ones are closed where they are opened."""
+        await self._reading.aclose()
 
     # ------------------------------------------------------------ passes
 
@@ -151,7 +154,8 @@ class Work:
     @property
     def usage(self) -> Usage:
         """Of all passes together. Of the same recording, the seconds count once for each pass that hears it."""
-        return reduce(add, (used.usage for used in self.used), Usage())
+        used = self.used
+        return reduce(add, (one.usage for one in used)) if used else Usage()
 
     def finish(self) -> None:
         """Nothing runs any more. The figures are asked for half a dozen times then: 50 of 440 µs of a plain request."""

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
@@ -57,14 +57,16 @@ class Pipeline:
     async def open(self, ask: Ask, job: Job) -> "Run":
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
         async with AsyncExitStack() as held:
-            held.enter_context(self._counted())
+            self._count(held)
             plan = plan_for(ask, job, self._catalog, self._registry.busy)  # 404, 400
             ticket = await held.enter_async_context(self._admission.admit(ask, plan))  # 403, 429, 402 by the balance
             async with self._admission.affording(ask.caller, plan):
                 lease = partial(self._lease, ask, plan)
                 engine = await held.enter_async_context(lease(plan.spec))  # 503
-                work = await held.enter_async_context(Work.on(engine, plan, lease))  # 400: the engine has read the job
-                charge = await held.enter_async_context(self._admission.charge(ask, plan, work.facts))  # 402
+                work = await Work.read(engine, plan, lease)  # 400
+                held.push_async_callback(work.aclose)
+                charge = await self._admission.charge(ask, plan, work.facts)  # 402
+                held.push_async_callback(charge.aclose)
             work.limit = charge.limit
             return Run(work, ticket, charge, held)
 
@@ -84,23 +86,24 @@ class Pipeline:
         except TimeoutError:
             log.warning("%d requests are not closed yet", self._open)
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _count(self, held: AsyncExitStack) -> None:
+        """Count the request among the open ones for as long as `held` is."""
         self._open += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._open -= 1
-            if self._open == 0:
-                self._idle.set()
+        held.callback(self._uncount)
+
+    def _uncount(self) -> None:
+        self._open -= 1
+        if self._open == 0:
+            self._idle.set()
 
 
 class Run:
     """A job at work. Holds a lease on the model and a charge until closed; closing stops the work and settles.
 
-    An answer that never becomes whole is free, whether the engine, its rendering or the server's end is why. Left by
-    `async with`, any exception says so but ClientGone; who calls `aclose` says so by `fail`.
+    A client that hangs up pays for what was made until then. An answer that could not be given is free, whatever the
+    reason: the engine, its rendering, the server's end. An exception that leaves the `async with` block is such a
+    reason, but for ClientGone; whoever calls `aclose` itself calls `fail` before it.
     """
 
     def __init__(self, work: Work, ticket: Ticket, charge: Charge, held: AsyncExitStack) -> None:

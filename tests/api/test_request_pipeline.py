@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from server.accounts.administration import Administration
-from server.api.authentication import require
+from server.api.access import require
 from server.api.body import read_json
 from server.api.deps import PipelineDep
 from server.api.openai.chat_request import ChatRequest

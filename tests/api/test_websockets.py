@@ -9,7 +9,7 @@ import orjson
 import pytest
 from fastapi import APIRouter, Depends, WebSocket
 
-from server.api.authentication import authenticated, require
+from server.api.access import authenticated, require
 from server.core import Caller
 from server.errors import InvalidRequest, Overloaded
 from server.settings import Settings

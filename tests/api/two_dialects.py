@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from server.api.authentication import require
+from server.api.access import require
 from server.api.body import read_json
 from server.api.deps import PipelineDep
 from server.api.dialect import Dialect, Dialects

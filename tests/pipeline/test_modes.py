@@ -19,7 +19,7 @@ from server.models.config.spec import (
     WhisperModel,
 )
 from server.pipeline.modes import plan_for
-from server.pipeline.strategies.verdict import verdict_job
+from server.pipeline.strategies.chat.probably_right import verdict_job
 from tests.pipeline.working import asking
 
 VOICES: Any = {"joe": {"file": "joe.onnx"}, "small": {"file": "small.onnx"}}

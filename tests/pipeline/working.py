@@ -28,7 +28,8 @@ class Working:
 
     async def events(self) -> AsyncGenerator[Facts | Event, None]:
         """The facts of the first pass, then the strategy's events."""
-        async with Work.on(self._engine, self.plan, self._lease, **self._clock) as self.work:
+        self.work = await Work.read(self._engine, self.plan, self._lease, **self._clock)
+        async with aclosing(self.work):
             yield self.work.facts
             async with aclosing(self.plan.strategy.run(self.work)) as events:
                 async for event in events:

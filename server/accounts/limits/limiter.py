@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from server.accounts.keys.identity import NO_LIMITS
 from server.accounts.limits.headers import duration, rate_headers, retry_after
@@ -50,15 +50,17 @@ class RateLimiter:
             self._windows = RedisWindows(url)
         self._running: Counter[tuple[Whose, str]] = Counter()
 
-    @asynccontextmanager
-    async def admit(self, caller: Caller) -> AsyncGenerator[Ticket, None]:
+    def admit(self, caller: Caller) -> AbstractAsyncContextManager[Ticket]:
         """Let a request in for the length of the block.
 
         Raises RateLimited, which says when to come again, and Unavailable where the counts can't be read.
         """
         if caller.limits == NO_LIMITS and caller.account_limits == NO_LIMITS:
-            yield Ticket()
-            return
+            return nullcontext(Ticket())
+        return self._limited(caller)
+
+    @asynccontextmanager
+    async def _limited(self, caller: Caller) -> AsyncGenerator[Ticket, None]:
         limits = _limits(caller)
         places = _places(caller)
         for place, most in places.items():

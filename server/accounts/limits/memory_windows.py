@@ -16,7 +16,7 @@ class Count:
 
 
 class MemoryWindows:
-    """Nothing here waits, so nothing comes between the parts of a question, and nothing can be cancelled half way.
+    """No method waits. So whether all windows are free is asked and counted in one step, that nothing can interrupt.
 
     Invariant: windows are in the order of their ends, since all are equally long. So those that have ended are the
     first ones, and they go when another begins: what is kept is what was used within the last minute.

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from server.accounts.ledger.terms import Balance
 from server.accounts.reports.export import each
 from server.accounts.reports.rows import balance_row, grouping, usage_columns
-from server.api.authentication import ANYONE, effective_scopes
+from server.api.access import ANYONE, effective_scopes
 from server.api.deps import CallerDep
 from server.api.rows import AdministrationDep, Format, answer, export
 from server.core.money import ZERO

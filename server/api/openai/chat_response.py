@@ -4,7 +4,7 @@ Shapes: the OpenAI API's `chat.completion` and `chat.completion.chunk`. Nothing 
 add (`reasoning_content`) is an added field.
 """
 
-import secrets
+import os
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Answer:
     model: str
     fingerprint: str
     legacy: bool = False
-    id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(16)}")
+    id: str = field(default_factory=lambda: f"chatcmpl-{os.urandom(16).hex()}")
     created: int = field(default_factory=lambda: int(time.time()))
 
 

@@ -28,7 +28,8 @@ def of_grammar(error: Exception, schema: Any, param: str | None) -> InvalidReque
 
 
 def _one_of_is_wrong(schema: Any) -> bool:
-    """Whether llguidance finds nothing wrong, or something else, once it may take each `oneOf` for an `anyOf`."""
+    """Whether a `oneOf` is what llguidance finds wrong: it then finds nothing, or something else, if `oneOf` may count
+    as `anyOf`."""
     from llguidance import LLMatcher
 
     try:

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Place:
-    """A job in the child. busy: a thread reads or runs it; it is neither before its turn nor between the two."""
+    """A job in the child. busy: a thread reads or runs it now. It is not busy before its turn, nor between the two."""
 
     number: int
     job: Job
@@ -43,7 +43,8 @@ class _Child:
     """The child's loop: the main thread reads messages, a small pool works on jobs.
 
     Invariant: at most `concurrency` jobs have been read and have not ended, since each may hold what it has decoded;
-    the others wait in `_queue`. A job ends in the thread that works on it, or, where none does, in the pool.
+    the others wait in `_queue`. A job that is cancelled while it is busy is ended by its thread, any other by a thread
+    of the pool.
     """
 
     def __init__(self, connection: socket.socket, name: str) -> None:

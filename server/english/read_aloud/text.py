@@ -11,11 +11,11 @@ need 0.1 s and more for a sentence, which is time to the first sound, or bring a
 
 import re
 
-from server.english.read_aloud.figures import spoken_figures
 from server.english.read_aloud.initials import spoken_initials
 from server.english.read_aloud.money_and_measures import spoken_money_and_measures
 from server.english.read_aloud.names import spoken_names
 from server.english.read_aloud.shorthand import spoken_shorthand
+from server.english.read_aloud.times_years_and_phones import spoken_figures
 
 _PASSES = 5
 """At most: what one pass writes out may show what stands beside it. Most texts are done after one."""

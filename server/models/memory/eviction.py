@@ -40,9 +40,9 @@ def choose(short: Footprint, candidates: Sequence[Candidate], *, spare_host: int
     """The models to put away so that `short` bytes come free, or None when all idle ones together don't hold them.
 
     Leased models are never chosen. Lazy ones go before eager ones, the least recently used first, and none goes whose
-    memory isn't needed. A model that can sleep sleeps where that frees enough of its GPUs and the host has room for its
-    weights: `spare_host` bytes are left there once the newcomer has loaded. Those that stop come first in the answer,
-    since a sleeper may need their room.
+    memory isn't needed. A model that can sleep is put to sleep rather than unloaded, if that frees enough of its GPUs,
+    and if its weights fit into `spare_host`: the bytes of the host that are left once the newcomer has loaded. Those
+    that are unloaded come first in the answer, since a sleeper may need their room.
     """
     order = sorted((one for one in candidates if not one.leased), key=lambda one: (one.eager, one.last_used))
     chosen: list[Candidate] = []

@@ -7,7 +7,7 @@ from server.core import Facts, ImageJob, Quality, Usage
 from server.models.config.quality import Auto, CandidatesMode, ImageMode
 from server.models.config.spec import DiffusersModel, ModelSpec, Price
 from server.pipeline.plan import Plan, PlannedPass
-from server.pipeline.strategies.candidates import Candidates
+from server.pipeline.strategies.image.best_of_candidates import Candidates
 from server.pipeline.strategies.single import Single
 from server.pipeline.tasks.base import Bound, Choice, Resolver, TaskRules, exactly, first
 
@@ -56,7 +56,11 @@ def _picture(plan: Plan, planned: PlannedPass) -> Decimal:
 
 
 def image_cost(spec: ModelSpec, price: Price, job: ImageJob) -> Decimal:
-    """One image: its area against the model's own size, and its denoising steps, those of a redrawing in part."""
+    """What one image costs: `image` for the model's own size and by area for others, and `image_step` for each step.
+
+    An image of twice the width and height costs four times `image`; its steps cost what they cost. A redrawing does a
+    part of the steps, by its strength, and pays for those.
+    """
     steps = Decimal(job.steps or (spec.steps if isinstance(spec, DiffusersModel) else 0))
     if job.strength is not None:
         steps = (steps * Decimal(str(job.strength))).to_integral_value()

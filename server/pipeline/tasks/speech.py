@@ -8,7 +8,7 @@ from server.errors import ModelNotFound
 from server.models.config.quality import SpeechMode, TakesMode
 from server.pipeline.plan import Plan, PlannedPass
 from server.pipeline.strategies.single import Single
-from server.pipeline.strategies.takes import Takes
+from server.pipeline.strategies.speech.best_of_takes import Takes
 from server.pipeline.tasks.base import Bound, Choice, Resolver, TaskRules, exactly
 
 SLOWEST_SPEECH = Decimal("0.5")

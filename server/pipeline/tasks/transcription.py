@@ -7,8 +7,8 @@ from server.core import Facts, TranscriptionJob, Usage
 from server.core.money import ZERO
 from server.models.config.quality import RelistenedMode, TranscriptionMode
 from server.pipeline.plan import Plan, PlannedPass
-from server.pipeline.strategies.relistened import Relistened
 from server.pipeline.strategies.single import Single
+from server.pipeline.strategies.transcription.listen_again import Relistened
 from server.pipeline.tasks.base import Bound, Choice, Resolver, TaskRules, exactly
 
 

@@ -13,7 +13,7 @@ from server.core import ChatJob, TextDelta, TokenLogprob
 from server.errors import SageholdError
 from server.pipeline.passes import Work
 from server.pipeline.plan import PlannedPass
-from server.pipeline.strategies.words import JUDGE, followed
+from server.pipeline.strategies.chat.instructions import JUDGE, followed
 
 ALTERNATIVES = 20
 

@@ -10,7 +10,7 @@ from server.core import Event, ImageJob, Picture
 from server.media.image_encode import encoded
 from server.pipeline.passes import Work
 from server.pipeline.plan import PlannedPass, Strategy
-from server.pipeline.strategies.likeness import decoded, medoid
+from server.pipeline.strategies.image.likeness import decoded, medoid
 
 
 class Candidates(Strategy):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from server.core import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
-from server.pipeline.strategies.answers import canonical, final_answer
+from server.pipeline.strategies.chat.final_answer import canonical, final_answer
 
 LENGTH_PENALTY = 0.6
 """Between 0, the sum of the tokens' log-probabilities, and 1, about their mean."""
@@ -88,7 +88,7 @@ async def gather(
 
 
 def agreed(drafts: Sequence[Draft], *, numeric: bool) -> tuple[Draft, int] | None:
-    """The likeliest of the drafts whose final answer more of them give than any other, and how many do.
+    """The drafts vote with their final answers: the likeliest draft of the largest group, and that group's size.
 
     None where too few can be compared: half of them must have a final answer, and at least two must agree.
     Self-consistency, Wang et al. 2022 (arXiv 2203.11171). numeric: a number is asked for.

@@ -23,7 +23,7 @@ from server.engines.fake.engine import FakeEngine
 from server.models.config.quality import RelistenedMode
 from server.models.config.spec import ModelSpec, Price, WhisperModel
 from server.pipeline.modes import plan_for
-from server.pipeline.strategies.relistened import CONTEXT, Doubt, doubtful, mean_logprob
+from server.pipeline.strategies.transcription.listen_again import CONTEXT, Doubt, doubtful, mean_logprob
 from tests.pipeline.working import Working, asking
 
 pytestmark = pytest.mark.anyio

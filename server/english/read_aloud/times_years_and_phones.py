@@ -66,7 +66,10 @@ _HASH = re.compile(r"(?<![\w#&/])#(?=[1-9]\d{0,3}(?![\w#]))")
 
 
 def spoken_figures(text: str) -> str:
-    """`text` with the figures that espeak-ng would read as plain numbers, and no person would, written as spoken."""
+    """`text` with times, years, decades and telephone numbers in words. espeak-ng would read them as plain numbers.
+
+    Other numbers stay figures: espeak-ng reads them as people do.
+    """
     text = _HALF_OF_DAY.sub(_half_of_day, _CLOCK.sub(_clock, text))
     text = _PHONE.sub(_phone, text)
     text = _DATED.sub(_years, text)

@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageDraw
 
-from server.pipeline.strategies.likeness import looks, medoid
+from server.pipeline.strategies.image.likeness import looks, medoid
 
 
 def square(colour: str = "black", left: int = 16, size: tuple[int, int] = (64, 64), ground: str = "white") -> bytes:

@@ -3,8 +3,8 @@
 import pytest
 
 from server.core import ChatJob, TokenLogprob
-from server.pipeline.strategies.checked import probability_of_ok
-from server.pipeline.strategies.words import CHECK
+from server.pipeline.strategies.chat.draft_and_check import probability_of_ok
+from server.pipeline.strategies.chat.instructions import CHECK
 from tests.pipeline.strategies.conftest import QUESTION, Scripted, events
 
 pytestmark = pytest.mark.anyio

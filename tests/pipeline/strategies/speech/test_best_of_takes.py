@@ -25,7 +25,7 @@ from server.engines.fake.engine import FakeEngine
 from server.errors import EngineFailed, ModelNotFound, Overloaded
 from server.models.config.spec import ModelSpec, PiperModel, Price, WhisperModel
 from server.pipeline.modes import plan_for
-from server.pipeline.strategies.takes import MOST_VARIATION, take_job
+from server.pipeline.strategies.speech.best_of_takes import MOST_VARIATION, take_job
 from tests.pipeline.working import Working, asking
 
 pytestmark = pytest.mark.anyio

@@ -6,9 +6,9 @@ import pytest
 
 from server.core import ChatJob, Finish, Job, TextDelta, TokenLogprob
 from server.engines.fake.engine import FakeReading
-from server.pipeline.strategies.drafts import Draft, agreed, likeliest
-from server.pipeline.strategies.verdict import yes
-from server.pipeline.strategies.words import CRITIQUE, JUDGE, REWRITE
+from server.pipeline.strategies.chat.draft import Draft, agreed, likeliest
+from server.pipeline.strategies.chat.instructions import CRITIQUE, JUDGE, REWRITE
+from server.pipeline.strategies.chat.probably_right import yes
 from tests.pipeline.strategies.conftest import QUESTION, Scripted, events
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,9 @@ from server.models.config.quality import RefinedMode
 from server.pipeline.passes import Work
 from server.pipeline.plan import PlannedPass, Strategy
 from server.pipeline.questions import asks_for_a_number
-from server.pipeline.strategies.drafts import Draft, agreed, gather, likeliest
-from server.pipeline.strategies.verdict import asking, judged
-from server.pipeline.strategies.words import CRITIQUE, INSTRUCTIONS, REWRITE, VERDICT, followed
+from server.pipeline.strategies.chat.draft import Draft, agreed, gather, likeliest
+from server.pipeline.strategies.chat.instructions import CRITIQUE, INSTRUCTIONS, REWRITE, VERDICT, followed
+from server.pipeline.strategies.chat.probably_right import asking, judged
 
 
 class Drafts(Strategy):

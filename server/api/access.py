@@ -18,7 +18,10 @@ ANYONE = Caller(key_id="none", account_id="none")
 
 
 async def keyed(connection: HTTPConnection) -> Caller:
-    """The caller by its key, even where `auth` is off. Raises NotAuthenticated, the slower the more often."""
+    """The caller by its key, even where `auth` is off. Where the key stands is the dialect's to say (`credentials`).
+
+    Raises NotAuthenticated. Who sends wrong keys waits longer for it each time: see failed_keys.py.
+    """
     caller: Caller | None = connection.scope.get(KEY)
     if caller is not None:
         return caller

@@ -9,9 +9,9 @@ from server.core import ChatJob, Event, TextDelta, TokenLogprob, Usage
 from server.errors import SageholdError
 from server.pipeline.passes import Work
 from server.pipeline.plan import PlannedPass, Strategy
-from server.pipeline.strategies.drafts import Draft, gather
-from server.pipeline.strategies.verdict import ALTERNATIVES, asking
-from server.pipeline.strategies.words import CHECK, INSTRUCTIONS, OK, followed
+from server.pipeline.strategies.chat.draft import Draft, gather
+from server.pipeline.strategies.chat.instructions import CHECK, INSTRUCTIONS, OK, followed
+from server.pipeline.strategies.chat.probably_right import ALTERNATIVES, asking
 
 
 class Checked(Strategy):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.pipeline.strategies.answers import final_answer, number
+from server.pipeline.strategies.chat.final_answer import final_answer, number
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Chat: one draft that is checked, or the best of several."""

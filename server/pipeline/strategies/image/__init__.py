@@ -1,0 +1,1 @@
+"""Images: the best of several candidates."""

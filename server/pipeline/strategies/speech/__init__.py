@@ -1,0 +1,1 @@
+"""Speech: the best of several takes."""

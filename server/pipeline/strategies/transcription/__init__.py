@@ -1,0 +1,1 @@
+"""Transcription: what was not heard surely is heard again."""
