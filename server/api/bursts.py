@@ -54,6 +54,9 @@ async def send_bursts(chunks: AsyncGenerator[bytes, None], write: Write) -> None
                     chunk = await rest_of(step, waits_for)
                 except StopAsyncIteration:
                     break
+                except Exception:
+                    await _ended(writing)
+                    raise
                 if writing is not None:
                     await writing
                     writing = None
@@ -62,8 +65,7 @@ async def send_bursts(chunks: AsyncGenerator[bytes, None], write: Write) -> None
             if size >= MOST_BYTES:
                 await write(b"".join(burst), True)
                 burst, size = [], 0
-        if writing is not None:
-            await writing
+        await _ended(writing)
         await write(b"".join(burst), False)
     finally:
         if writing is not None and not writing.done():
@@ -90,3 +92,8 @@ def _begun(writing: Coroutine[Any, Any, None]) -> asyncio.Future[None] | None:
 
 async def _rest(writing: Coroutine[Any, Any, None], waits_for: Any) -> None:
     await rest_of(writing, waits_for)
+
+
+async def _ended(writing: asyncio.Future[None] | None) -> None:
+    if writing is not None:
+        await writing

@@ -1,7 +1,6 @@
 """A request's work lives no longer than its client's connection."""
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -93,8 +92,13 @@ async def apart_while_receiving(receive: Receive, work: Coroutine[Any, Any, None
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
-    """Cancel it and wait for its end; who is cancelled meanwhile passes that on."""
+    """Cancel it and wait for its end. Who is cancelled meanwhile passes that on, and is cancelled itself."""
+    interrupted: asyncio.CancelledError | None = None
     while not task.done():
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        try:
             await asyncio.wait([task])
+        except asyncio.CancelledError as cancelled:
+            interrupted = cancelled
+    if interrupted is not None:
+        raise interrupted

@@ -59,7 +59,9 @@ class Reading(Protocol):
         """
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Safe to call twice."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,11 @@ class Work:
     @asynccontextmanager
     async def first(self) -> AsyncGenerator[AsyncIterator[Event], None]:
         """The events of the first pass, then its Usage. What is not taken of them when the block ends is stopped."""
-        async with aclosing(_counted(self._reading.run(self.limit), self._metered(0, self.facts))) as events:
+        # With the reading: in a worker the job goes on, and keeps its place, until that is closed.
+        async with (
+            aclosing(self._reading) as reading,
+            aclosing(_counted(reading.run(self.limit), self._metered(0, self.facts))) as events,
+        ):
             yield events
 
     @asynccontextmanager

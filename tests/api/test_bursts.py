@@ -108,6 +108,28 @@ async def test_what_came_before_an_error_is_written_before_it_is_raised(waits: t
     assert all(more for _, more in wire.pieces)
 
 
+async def test_what_a_slow_client_has_not_read_is_written_before_an_error_is_raised() -> None:
+    wire, broken = Wire(), asyncio.Event()
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield b"a"
+        wire.free.clear()
+        yield b"b"
+        await broken.wait()
+        raise ValueError("broken")
+
+    sending = asyncio.create_task(send_bursts(chunks(), wire.write))
+    while not wire.writing:
+        await asyncio.sleep(0)
+    broken.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    wire.free.set()
+    with pytest.raises(ValueError, match="broken"):
+        await sending
+    assert wire.pieces == [(b"a", True), (b"b", True)]
+
+
 async def test_a_cancellation_arrives_where_the_chunks_wait_even_if_the_client_is_slow() -> None:
     wire, source = Wire(), Source(b"a", b"b", b".")
     sending = asyncio.create_task(send_bursts(source.chunks(), wire.write))

@@ -9,7 +9,7 @@ from starlette.types import Message
 
 from server.api import errors
 from server.api.dialect import Dialects
-from server.api.lifetime import while_connected, while_receiving
+from server.api.lifetime import apart_while_receiving, while_connected, while_receiving
 from server.api.openai.dialect import OPENAI
 from server.errors import Overloaded
 from server.testing import Exchange
@@ -108,3 +108,23 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert work.cancelled
+
+
+async def test_a_cancellation_from_outside_is_not_lost_in_a_hang_up() -> None:
+    ending = asyncio.Event()
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await asyncio.sleep(10)
+
+    task = asyncio.create_task(apart_while_receiving(receive, work()))
+    await ending.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

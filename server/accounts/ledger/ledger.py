@@ -81,12 +81,18 @@ class Ledger:
     async def demand(self, caller: Caller, least: Decimal) -> None:
         """Raises InsufficientCredits where the account could not pay `least`. Nothing is locked, and nothing held.
 
+        Raises Unavailable where the database does not say what the account has.
         Who had enough when last seen is believed: another server may have spent it, and the hold then says so. Who had
         not is looked up, since there may have been a grant.
         """
         if not caller.metered or least <= 0 or self._seen.get(caller.account_id, ZERO) >= least:
             return
-        available = self._seen[caller.account_id] = (await self.balance(caller.account_id)).available
+        try:
+            available = (await self.balance(caller.account_id)).available
+        except OUTAGE as error:
+            logger.error("the accounts database could not be read: %s", error)
+            raise Unavailable("The accounts can't be read right now.") from None
+        self._seen[caller.account_id] = available
         if available < least:
             raise insufficient(least, available)
 

@@ -113,7 +113,9 @@ class Room:
                 # now, when those that gave way are gone.
                 amount = self._share(name, need, placement, await self._free(need))
                 self._check_cache(name, need, amount)
-                ledger.reserve(name, Footprint(placement.holds.host, dict.fromkeys(placement.gpus, amount)))
+                # What was reserved is its own, even if another has turned out larger while the driver was asked: the
+                # share is within what is left of the GPUs, and of the host it takes no more than before.
+                ledger.correct(name, Footprint(placement.holds.host, dict.fromkeys(placement.gpus, amount)))
             except BaseException:
                 ledger.release(name)
                 raise

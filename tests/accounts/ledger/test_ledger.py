@@ -1,11 +1,13 @@
 """The ledger, on SQLite and on PostgreSQL: exact, idempotent, never overspent."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts.keys.service import Accounts
 from server.accounts.ledger.ledger import Ledger
@@ -253,6 +255,22 @@ async def test_a_database_that_can_not_write_is_an_outage(
             await ledger.hold(caller, "one", D("1"))
     assert "disk" not in raised.value.message
     assert (await ledger.hold(caller, "two", D("10"))).amount == 10
+
+
+async def test_a_balance_that_can_not_be_read_is_an_outage(
+    accounts: Accounts, ledger: Ledger, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = await customer("10")
+
+    def gone() -> AbstractAsyncContextManager[AsyncSession]:
+        raise OperationalError("select", None, Exception("server closed the connection"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(accounts.database, "read", gone)
+        with pytest.raises(Unavailable, match="can't be read") as raised:
+            await Ledger(accounts.database).demand(caller, D("1"))
+    assert "connection" not in raised.value.message
+    await ledger.demand(caller, D("1"))
 
 
 @pytest.mark.parametrize("failure", [OperationalError("insert", None, Exception("locked")), ConnectionRefusedError()])

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -15,10 +16,14 @@ from server.errors import ModelUnavailable
 from server.models.changes import Changes
 from server.models.config.spec import DiffusersModel, VllmModel
 from server.models.memory.allotment import Allotment
+from server.models.memory.asking import Asking
 from server.models.memory.estimate import CUDA_CONTEXT, FRONT_END_WITH_VLLM, GIB, MIB, TORCH_HOST_CUDA
 from server.models.memory.estimate import FRONT_END as FRONT_END_ALONE
 from server.models.memory.gauges import MemoryGauges
-from server.models.memory.ledger import FRONT_END
+from server.models.memory.ledger import FRONT_END, MemoryLedger
+from server.models.memory.need import Need
+from server.models.memory.room import Room
+from server.models.memory.turns import Turns
 from server.models.registry import LOOK_AGAIN, Registry
 from server.observability import Metrics
 from tests.models.devices import Free, machine
@@ -26,6 +31,7 @@ from tests.models.memory.test_estimate import safetensors
 from tests.models.test_registry import Bench, Sleepy, Stub, model, shown, until, use
 
 pytestmark = pytest.mark.anyio
+T = TypeVar("T")
 
 
 def chat(folder: Path, name: str, size: int = GIB, **fields: object) -> VllmModel:
@@ -77,6 +83,26 @@ async def test_the_elastic_part_is_shared_on_each_gpu(tmp_path: Path) -> None:
         assert held["two"].gpus == {1: 40 * GIB}
         assert held["one"].on(0) + held["three"].on(0) == 40 * GIB
         assert held["one"].on(0) == 20 * GIB
+
+
+async def test_what_is_reserved_stays_though_another_takes_more_than_planned_meanwhile() -> None:
+    """The host is short by the time that the driver has said what is left of the GPU."""
+    ledger = MemoryLedger(machine(100, 100), host_budget=100, gpu_budget=100)
+    ledger.reserve("heard", Footprint(20))
+    questions = 0
+
+    class Meanwhile(Asking):
+        async def ask(self, question: Callable[[], T], otherwise: T) -> T:
+            nonlocal questions
+            questions += 1
+            if questions == 2:
+                ledger.correct("heard", Footprint(60))
+            return await super().ask(question, otherwise)
+
+    room = Room(ledger, {}, {}, turns=Turns(), changes=Changes(), asking=Meanwhile())
+    allotment = await room.reserve("chat", Need(host=50, gpu=20, elastic=True), wait=1.0)
+    assert allotment.gpu == 100
+    assert ledger.held == {"heard": Footprint(60), "chat": Footprint(50, {0: 100})}
 
 
 async def test_a_gpu_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Ultra on images: candidates are drawn, the best is chosen and drawn over; what is late or fails is left out."""
 
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from io import BytesIO
 from typing import Any
 
@@ -188,6 +188,16 @@ async def test_once_it_is_late_one_candidate_for_each_is_enough() -> None:
     assert case.engine.cut_short == 1
     assert [used.name for used in case.work.used] == ["candidates"]
     assert case.work.notes[0] == "the time budget was used up"
+
+
+async def test_candidates_that_nobody_waits_for_are_not_drawn_while_the_answer_is_sent() -> None:
+    case = Case(seed=8, budget=10.0)
+    await case.engine.start()
+    async with aclosing(case.events()) as events:
+        await anext(events)
+        case.now = 10.0
+        assert isinstance(await anext(events), Picture)
+        assert (case.engine.cut_short, case.engine.running) == (1, 0)
 
 
 async def test_candidates_that_took_the_whole_budget_are_not_drawn_over() -> None:
