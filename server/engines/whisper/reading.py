@@ -37,14 +37,16 @@ class Recording:
     """All of a recording, piece by piece, each beginning where the last segment that is certainly whole ended."""
 
     def __init__(self, model: "WhisperHandler", job: TranscriptionJob, audio: AudioFile) -> None:
-        """Decode the first minute; where the file does not say how long it is, the first piece, which bounds its price.
+        """Decode the first minute, or the whole of what the file says to be shorter than a piece. Raises InvalidRequest.
 
-        Raises InvalidRequest.
+        What a job is held for, and so pays at most, is the length that the file claims, or as much of it as is decoded
+        here: a file of minutes that claims seconds would be cheap otherwise.
         """
         self._model = model
         self._job = job
         self._audio = audio
-        self._heard = audio.read(_STEP if audio.seconds else _samples_of_a_piece())
+        size = _samples_of_a_piece()
+        self._heard = audio.read(_STEP if audio.seconds * RATE >= size else size)
         _must_be_some(self._heard)
         self.facts = Facts(audio_seconds=max(audio.seconds, self._heard.size / RATE))
 

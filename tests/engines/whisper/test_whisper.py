@@ -353,7 +353,7 @@ def test_closing_stops_between_segments() -> None:
 
 
 def test_long_audio_can_be_cancelled_while_it_is_decoded() -> None:
-    events = handled(handler(StrawModel([])), job(PIECE))
+    events = handled(handler(StrawModel([])), job(2 * PIECE))
     assert isinstance(next(events), Facts)
     assert next(events) is None
 
