@@ -37,7 +37,7 @@ class Recording:
     """All of a recording, piece by piece, each beginning where the last segment that is certainly whole ended."""
 
     def __init__(self, model: "WhisperHandler", job: TranscriptionJob, audio: AudioFile) -> None:
-        """Decode the first minute, or the whole of what the file says to be shorter than a piece. Raises InvalidRequest.
+        """Decode the first minute, or all of a file that says to be shorter than a piece. Raises InvalidRequest.
 
         What a job is held for, and so pays at most, is the length that the file claims, or as much of it as is decoded
         here: a file of minutes that claims seconds would be cheap otherwise.
