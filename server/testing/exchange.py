@@ -15,7 +15,7 @@ class Exchange:
 
     def __init__(self, app: ASGIApp, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> None:
         self._app = app
-        self._scope: dict[str, Any] = {
+        self.scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
@@ -48,7 +48,7 @@ class Exchange:
 
     async def _run(self) -> None:
         try:
-            await self._app(self._scope, self._receive, self._send)
+            await self._app(self.scope, self._receive, self._send)
         finally:
             self._answer.put_nowait(None)
             self._gone.set()

@@ -21,6 +21,7 @@ async def listening(fake: FakeServer) -> AsyncIterator[httpx.AsyncClient]:
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        # Not `serve`, which would take the signals of the process that tests.
         task = asyncio.create_task(server._serve(sockets=[listener]))
         try:
             async with httpx.AsyncClient(

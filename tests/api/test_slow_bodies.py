@@ -36,7 +36,7 @@ async def test_a_body_that_does_not_end_is_answered_408_and_the_connection_close
 
     async with FakeServer(settings.model_copy(update={"body_timeout": 0.05})) as fake:
         exchange = fake.exchange("POST", "/v1/chat/completions")
-        await fake.app(exchange._scope, receive, send)
+        await fake.app(exchange.scope, receive, send)
     headers = dict(sent[0]["headers"])
     assert sent[0]["status"] == 408
     assert headers[b"connection"] == b"close"

@@ -77,7 +77,7 @@ class _Choice:
                     )
                 self.calls[event.call]["function"]["arguments"] += event.arguments
 
-    def told(self, index: int, answer: Answer) -> dict[str, Any]:
+    def as_json(self, index: int, answer: Answer) -> dict[str, Any]:
         text = "".join(self.text)
         message: dict[str, Any] = {
             "role": "assistant",
@@ -117,7 +117,7 @@ async def completion(run: Run, answer: Answer, n: int) -> bytes:
             "object": "chat.completion",
             "created": answer.created,
             "model": answer.model,
-            "choices": [choice.told(i, answer) for i, choice in enumerate(choices)],
+            "choices": [choice.as_json(i, answer) for i, choice in enumerate(choices)],
             "usage": {**usage_object(usage), **extras_of(run)},
             "system_fingerprint": answer.fingerprint,
             "service_tier": "default",

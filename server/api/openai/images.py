@@ -39,7 +39,7 @@ class ImageRequest(Body):
     """The OpenAI API's fields, and those of diffusion models: seed, steps, guidance, negative_prompt.
 
     `style`, `background`, `moderation` and `user` are accepted and change nothing; what the picture's background
-    is, is told in the answer.
+    is, the answer says.
     """
 
     model: str = Field(min_length=1)
@@ -155,7 +155,7 @@ async def _events(run: Run, asked: ImageRequest) -> AsyncGenerator[bytes, None]:
     async for event in run.events():
         if not isinstance(event, Picture):
             continue
-        told = {
+        fields = {
             "b64_json": base64.b64encode(event.data).decode(),
             "created_at": int(time.time()),
             **_looks(event, asked, run),
@@ -164,10 +164,11 @@ async def _events(run: Run, asked: ImageRequest) -> AsyncGenerator[bytes, None]:
         }
         if event.partial is not None:
             name = "image_generation.partial_image"
-            yield named_frame(name, {"type": name, "partial_image_index": event.partial, **told})
+            yield named_frame(name, {"type": name, "partial_image_index": event.partial, **fields})
         else:
             name = "image_generation.completed"
-            yield named_frame(name, {"type": name, **told, "usage": {**_usage(run, images=1), "quality": run.quality}})
+            usage = {**_usage(run, images=1), "quality": run.quality}
+            yield named_frame(name, {"type": name, **fields, "usage": usage})
 
 
 def _looks(picture: Picture, asked: ImageRequest, run: Run) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """POST /v1/audio/speech, and the lists of voices and speech models that Open WebUI asks for.
 
 `usage` of the sse form counts what is billed: `input_tokens` is the number of characters spoken. A voice here makes
-samples, not tokens, so `output_tokens` is 0; `characters` and `seconds` of audio are told beside them.
+samples, not tokens, so `output_tokens` is 0; `characters` and `seconds` of audio stand beside them.
 """
 
 import base64
@@ -91,7 +91,7 @@ async def voices(services: ServicesDep, caller: CallerDep, model: str | None = N
                 listed.setdefault(name, {"id": name, "name": name})
             continue
         for name, voice in known_names({voice: spec.voices[voice].names for voice in spec.voices}).items():
-            listed.setdefault(name, {"id": name, "name": name, **_told(voice, spec.voices[voice])})
+            listed.setdefault(name, {"id": name, "name": name, **_described(voice, spec.voices[voice])})
     return {"voices": list(listed.values())}
 
 
@@ -104,7 +104,7 @@ async def models(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
     return {"models": [{"id": name, "name": name} for name in speaking]}
 
 
-def _told(name: str, voice: PiperVoice) -> dict[str, str]:
+def _described(name: str, voice: PiperVoice) -> dict[str, str]:
     return {"voice": name, "language": voice.language, "description": voice.description}
 
 
