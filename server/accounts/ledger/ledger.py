@@ -81,18 +81,12 @@ class Ledger:
     async def demand(self, caller: Caller, least: Decimal) -> None:
         """Raises InsufficientCredits where the account could not pay `least`. Nothing is locked, and nothing held.
 
-        Raises Unavailable where the database does not say what the account has.
         Who had enough when last seen is believed: another server may have spent it, and the hold then says so. Who had
-        not is looked up, since there may have been a grant.
+        not is looked up, since there may have been a grant. Raises Unavailable where the database does not answer.
         """
         if not caller.metered or least <= 0 or self._seen.get(caller.account_id, ZERO) >= least:
             return
-        try:
-            available = (await self.balance(caller.account_id)).available
-        except OUTAGE as error:
-            logger.error("the accounts database could not be read: %s", error)
-            raise Unavailable("The accounts can't be read right now.") from None
-        self._seen[caller.account_id] = available
+        available = self._seen[caller.account_id] = (await self.balance(caller.account_id)).available
         if available < least:
             raise insufficient(least, available)
 
@@ -182,9 +176,13 @@ class Ledger:
         return await self.balance(account_id)
 
     async def balance(self, account_id: str) -> Balance:
-        """Raises NotFound."""
-        async with self._database.read() as session:
-            row = (await session.execute(BALANCES.where(BalanceRow.account_id == account_id))).first()
+        """Raises NotFound; Unavailable where the database does not answer."""
+        try:
+            async with self._database.read() as session:
+                row = (await session.execute(BALANCES.where(BalanceRow.account_id == account_id))).first()
+        except OUTAGE as error:
+            logger.error("the accounts database could not be read: %s", error)
+            raise Unavailable("The accounts can't be read right now.") from None
         if row is None:
             raise NotFound(f"There is no account {account_id}.")
         return Balance(row.available, row.held or ZERO, row.metered)
