@@ -57,8 +57,9 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
     try:
         sampling = request.to_sampling_params(most, defaults)
     except releases.REFUSALS as error:
-        # What can't be seen in one parameter alone, such as min_tokens above `most`.
-        raise refusals.of_request(error) from None
+        # What can't be seen in one parameter alone; vLLM names none.
+        param = "min_tokens" if (job.min_tokens or 0) > most else "n" if job.n > 1 else None
+        raise refusals.of_request(error, param) from None
     return Prompt(request, engine_input, sampling, tokens, releases.template_kwargs(renderer, request))
 
 

@@ -81,6 +81,7 @@ async def test_parameters_that_contradict_each_other_are_bad_input(fields: dict[
     with pytest.raises(InvalidRequest) as refused:
         await prompt.render(job(**fields), renderer([1]), {})
     assert refused.value.message == message
+    assert refused.value.param == next(iter(fields))
 
 
 # Beside those that vLLM lets a request set.
