@@ -162,7 +162,7 @@ class Work:
         return reduce(add, (one.usage for one in used)) if used else Usage()
 
     def finish(self) -> None:
-        """Nothing runs any more. The figures are asked for half a dozen times then: 50 of 440 µs of a plain request."""
+        """Nothing runs any more. The figures are asked for half a dozen times then: a tenth of a plain request."""
         self._final = self.used
 
     def summary(self) -> dict[str, Any]:

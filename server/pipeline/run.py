@@ -117,7 +117,6 @@ class Run:
         self._held.push_async_callback(self._events.aclose)
         self._failed = False
         self._whole = False
-        self._usage: Usage | None = None
 
     async def events(self) -> AsyncIterator[Event]:
         """The task's events, then Usage. Raises EngineFailed if the engine dies on the way."""
@@ -128,7 +127,6 @@ class Run:
                 if isinstance(event, Usage):
                     self._whole = True
                     self._work.finish()
-                    self._usage = event
                     await self._settle()
                 yield event
         except Exception:
@@ -147,7 +145,7 @@ class Run:
     @property
     def usage(self) -> Usage:
         """What all passes have used so far; final once the run is closed."""
-        return self._work.usage if self._usage is None else self._usage
+        return self._work.usage
 
     @property
     def quality(self) -> dict[str, Any]:

@@ -5,7 +5,8 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -15,12 +16,33 @@ PATIENCE = 10.0
 """Seconds. A driver answers within milliseconds, and within seconds while it starts or resets a GPU."""
 
 
-class Asking:
-    """Invariant: while a question hangs that was given up, no further one is asked, since it would hang too.
+def in_own_thread(question: Callable[[], T]) -> asyncio.Future[T]:
+    """The answer, once a daemon thread of its own has it.
 
-    Each question gets a daemon thread of its own. In a pool those that hang would take the places of all other
-    blocking work, and the server could not end before they do.
+    In a pool the questions that hang would take the places of all other blocking work, and the server could not end
+    before they do.
     """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def deliver(give: Callable[[], None]) -> None:
+        if not answer.done():  # nobody waits any more
+            give()
+
+    def work() -> None:
+        try:
+            give = partial(answer.set_result, question())
+        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked
+            give = partial(answer.set_exception, error)
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(deliver, give)
+
+    threading.Thread(target=work, name="devices and files", daemon=True).start()
+    return answer
+
+
+class Asking:
+    """Invariant: while a question hangs that was given up, no further one is asked, since it would hang too."""
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
@@ -30,38 +52,20 @@ class Asking:
         """The answer, or `otherwise` where none comes within the patience. Raises what the question raises."""
         if self._hanging:
             return otherwise
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
-        given_up = False
-
-        def deliver(result: T | None, error: BaseException | None) -> None:
-            if given_up:
-                self._hanging -= 1
-            if answer.done():
-                return
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(result)  # type: ignore[arg-type]  # a question without an error has a result
-
-        def work() -> None:
-            result: T | None = None
-            error: BaseException | None = None
-            try:
-                result = question()
-            except BaseException as caught:  # noqa: BLE001 - it is raised where it was asked
-                error = caught
-            with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(deliver, result, error)
-
-        threading.Thread(target=work, name="devices", daemon=True).start()
+        answer = in_own_thread(question)
         try:
-            await asyncio.wait([answer], timeout=self._patience)
-            if answer.done():
-                return answer.result()
-            given_up = True
-            self._hanging += 1
-            log.warning("a driver has not answered for %g s; the books go by what was planned", self._patience)
-            return otherwise
-        finally:
+            done, _ = await asyncio.wait([answer], timeout=self._patience)
+        except asyncio.CancelledError:
             answer.cancel()
+            raise
+        if done:
+            return answer.result()
+        self._hanging += 1
+        answer.add_done_callback(self._answered)
+        log.warning("a driver has not answered for %g s; the books go by what was planned", self._patience)
+        return otherwise
+
+    def _answered(self, answer: asyncio.Future[Any]) -> None:
+        """Too late: what came of it is of no use any more, an error neither."""
+        self._hanging -= 1
+        answer.exception()

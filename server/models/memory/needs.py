@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from server.models.config.spec import ModelSpec
+from server.models.memory.asking import in_own_thread
 from server.models.memory.estimate import estimate
 from server.models.memory.machine import Machine
 from server.models.memory.need import Need
@@ -38,7 +39,7 @@ class Needs:
     async def read(self, spec: ModelSpec) -> Need:
         """Read a model's files anew: they may have come, or changed. Raises what reading them raises."""
         self._known.pop(spec.name, None)
-        need = self._known[spec.name] = await asyncio.to_thread(estimate, spec, self._models_dir, self._machine)
+        need = self._known[spec.name] = await in_own_thread(self._question(spec))
         return need
 
     async def look_at(self, specs: Iterable[ModelSpec]) -> None:
@@ -51,10 +52,13 @@ class Needs:
         """Begin to read, unless that is under way already."""
         if (under_way := self._reading.get(spec.name)) is not None:
             return under_way
-        reading = asyncio.get_running_loop().run_in_executor(None, estimate, spec, self._models_dir, self._machine)
+        reading = in_own_thread(self._question(spec))
         self._reading[spec.name] = reading
         reading.add_done_callback(partial(self._done, spec.name))
         return reading
+
+    def _question(self, spec: ModelSpec) -> Callable[[], Need]:
+        return partial(estimate, spec, self._models_dir, self._machine)
 
     def _done(self, name: str, reading: asyncio.Future[Need]) -> None:
         del self._reading[name]

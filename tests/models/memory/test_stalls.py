@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,14 @@ async def test_what_takes_all_that_is_left_waits_for_the_files_of_others_and_not
     await needs.look_at([disk.model])
     await until(lambda: "slow" in needs.known)
     assert needs.known["slow"] == needs.known["quick"]
+
+
+async def test_files_that_hang_take_no_place_of_other_blocking_work(tmp_path: Path, disk: Disk) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    needs = Needs(tmp_path, machine(200 * GIB, 40 * GIB), patience=0.01)
+    await needs.look_at([disk.model])
+    loading = asyncio.create_task(needs.read(disk.model))
+    async with asyncio.timeout(30):
+        assert await asyncio.to_thread(lambda: "done") == "done"
+        disk.go()
+        await loading
