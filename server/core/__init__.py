@@ -8,6 +8,7 @@ from server.core.events import (
     Finish,
     FinishReason,
     Picture,
+    PromptTokens,
     ReasoningDelta,
     Segment,
     TextDelta,
@@ -19,6 +20,7 @@ from server.core.events import (
 from server.core.facts import Facts
 from server.core.jobs import AudioFormat, ChatJob, ImageFormat, ImageJob, Job, Span, SpeechJob, Tool, TranscriptionJob
 from server.core.quality import QUALITY_WORDS, Quality
+from server.core.sampling import Constraint, Sampling
 from server.core.task import Task
 from server.core.usage import Usage
 
@@ -30,6 +32,7 @@ __all__ = [
     "Caller",
     "ChatJob",
     "Claim",
+    "Constraint",
     "Event",
     "Facts",
     "Finish",
@@ -40,8 +43,10 @@ __all__ = [
     "Limits",
     "Picture",
     "Priority",
+    "PromptTokens",
     "Quality",
     "ReasoningDelta",
+    "Sampling",
     "Segment",
     "Span",
     "SpeechJob",

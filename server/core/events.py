@@ -20,16 +20,29 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptTokens:
+    """What was read, before anything is said; only where the job asks for it. prompt: its number, from 0.
+
+    logprobs: of each token given those before it, so the first has none; None where they were not asked for.
+    """
+
+    prompt: int
+    ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprob | None, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
     """A piece of choice `index`'s answer. tokens: how many the model generated since the choice's last event.
 
-    The counts make a stream that is cut short billable: see `Usage`.
+    The counts make a stream that is cut short billable: see `Usage`. ids: of the piece's tokens, where the job asks.
     """
 
     index: int
     text: str
     logprobs: tuple[TokenLogprob, ...] | None = None
     tokens: int = 0
+    ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,4 +142,15 @@ class Picture:
     score: float | None = None
 
 
-Event = TextDelta | ReasoningDelta | ToolCallDelta | Finish | TranscriptInfo | Segment | AudioChunk | Picture | Usage
+Event = (
+    PromptTokens
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | Finish
+    | TranscriptInfo
+    | Segment
+    | AudioChunk
+    | Picture
+    | Usage
+)

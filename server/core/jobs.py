@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from server.core.sampling import Sampling
 from server.core.task import Task
 
 
@@ -18,42 +19,27 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatJob:
+class ChatJob(Sampling):
     """One chat completion, in the words of the OpenAI API; None means "as the model's config says".
 
     messages: OpenAI message objects, with roles system, user, assistant and tool only (the dialects map
       `developer` and `function` onto these) and image inputs already as data URIs.
     tool_choice: none, auto, required, or the name of the one function that must be called.
-    output_schema: a JSON Schema the answer must obey; `{"type": "object"}` for JSON mode; None for free text.
-    top_logprobs: alternatives per token, 0–20; None for no log-probabilities at all.
-    adapter: the LoRA adapter of the model that answers, by its public name; None for the model as it is.
+    continue_final_message: the answer goes on with the last message, an assistant's, in place of a turn of its own.
+    add_generation_prompt: whether the prompt ends with what begins the assistant's turn.
+    documents: what templates for retrieval are given, each an object such as `{"title": …, "text": …}`.
     """
 
     task: ClassVar[Task] = Task.CHAT
     messages: tuple[Mapping[str, Any], ...]
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    n: int = 1
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    logit_bias: Mapping[int, float] | None = None
-    top_logprobs: int | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: str | tuple[str] = "none"
     parallel_tool_calls: bool = True
-    output_schema: Mapping[str, Any] | None = None
     reasoning_effort: str | None = None
-    adapter: str | None = None
-    # vLLM's sampling extras, which its users send through extra_body
-    top_k: int | None = None
-    min_p: float | None = None
-    repetition_penalty: float | None = None
-    min_tokens: int | None = None
-    ignore_eos: bool = False
     chat_template_kwargs: Mapping[str, Any] | None = None
+    continue_final_message: bool = False
+    add_generation_prompt: bool = True
+    documents: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def forced_tool(self) -> str | None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from server.api.openai.chat_messages import MOST_MESSAGES, MOST_PARTS
-from server.api.openai.chat_request import MOST_BIASES, ChatRequest
+from server.api.openai.chat_request import ChatRequest
+from server.api.openai.sampling_request import MOST_BIASES
 from server.api.validation import validate
 from server.core import ChatJob, Tool
 from server.errors import InvalidRequest

@@ -7,7 +7,9 @@ root_cause.py why vLLM's processes died of a load
 engine_args.py  the options in the words of vLLM's AsyncEngineArgs
 engine.py     start, stop, sleep; a job is read
 reading.py    a job that has been read, and the events of its run
-prompt.py     a chat job in vLLM's own words: rendering, sampling, structured outputs
+prompt.py     a chat job in vLLM's own words, rendered and tokenized
+sampling.py   how its tokens are drawn
+grammar.py    the form that its answer must have
 refusals.py   what vLLM finds wrong with a request, in words for its client
 schema_limits.py  how big a JSON Schema may be that an answer must obey
 output.py     vLLM's outputs in ours: text, reasoning, tool calls, log-probabilities

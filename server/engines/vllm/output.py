@@ -141,7 +141,7 @@ class ForcedCall:
 
 
 class RequiredCall:
-    """The text of `source` is `{"name": …, "arguments": {…}}`, as the grammar of `prompt.forced_schema` makes it."""
+    """The text of `source` is `{"name": …, "arguments": {…}}`, as the grammar of `grammar.forced_schema` makes it."""
 
     HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*"((?:[^"\\]|\\.)*)"\s*,\s*"arguments"\s*:\s*')
 

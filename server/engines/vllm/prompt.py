@@ -9,14 +9,12 @@ from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import SamplingParams
 
 from server.core import ChatJob, Tool
-from server.engines.vllm import refusals, releases, schema_limits
+from server.engines.vllm import grammar, refusals, releases, sampling
 from server.errors import ContextLengthExceeded, InvalidRequest
 
 TAKEN = ("conversation", "model_config", "tokenizer")
 """Arguments of the function by which vLLM applies a template (vllm/renderers/hf.py, safe_apply_chat_template): a
 request's arguments for the template are passed beside them, and one more of the same name would be a TypeError."""
-
-NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +53,12 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
         )
     most = room if job.max_tokens is None else min(job.max_tokens, room)
     try:
-        sampling = request.to_sampling_params(most, defaults)
+        parameters = request.to_sampling_params(most, defaults)
     except releases.REFUSALS as error:
         # What can't be seen in one parameter alone; vLLM names none.
         param = "min_tokens" if (job.min_tokens or 0) > most else "n" if job.n > 1 else None
         raise refusals.of_request(error, param) from None
-    return Prompt(request, engine_input, sampling, tokens, releases.template_kwargs(renderer, request))
+    return Prompt(request, engine_input, parameters, tokens, releases.template_kwargs(renderer, request))
 
 
 async def _rendered(request: ChatCompletionRequest, renderer: OnlineRenderer) -> Any:
@@ -106,65 +104,16 @@ def _refuse_pictures(job: ChatJob) -> None:
                 )
 
 
-def lower(sampling: SamplingParams, most: int) -> None:
-    """Let each answer have `most` tokens at most."""
-    sampling.max_tokens = min(sampling.max_tokens or most, most)
-    sampling.min_tokens = min(sampling.min_tokens, sampling.max_tokens)
-
-
-def forced_schema(job: ChatJob) -> Mapping[str, Any] | None:
-    """The JSON Schema that a forced call must obey, or None where no call is forced.
-
-    One possible function: its own parameters. Several (`required`): an envelope that names the function first, so
-    that the arguments can be streamed as they come; see `output.RequiredCall`.
-    """
-    if job.forced_tool is not None:
-        (tool,) = (tool for tool in job.tools if tool.name == job.forced_tool)
-        return tool.parameters or NO_ARGUMENTS
-    if job.tool_choice == "required":
-        if len(job.tools) == 1:
-            return job.tools[0].parameters or NO_ARGUMENTS
-        return {"anyOf": [_envelope(tool) for tool in job.tools]}
-    return None
-
-
-def _envelope(tool: Tool) -> Mapping[str, Any]:
-    # By an id of its own, `#/$defs/…` goes on meaning the function's schema, and not the envelopes around it.
-    arguments = {"$id": f"function:{tool.name}", **(tool.parameters or NO_ARGUMENTS)}
-    return {
-        "type": "object",
-        "properties": {"name": {"const": tool.name}, "arguments": arguments},
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
-
-
 def _request_body(job: ChatJob, renderer: OnlineRenderer) -> dict[str, Any]:
     body: dict[str, Any] = {
+        **sampling.fields(job),
+        **grammar.fields(job),
         "messages": [dict(message) for message in job.messages],
-        "n": job.n,
-        "stream": True,
-        "stop": list(job.stop),
-        "seed": job.seed,
-        "temperature": job.temperature,
-        "top_p": job.top_p,
-        "top_k": job.top_k,
-        "min_p": job.min_p,
-        "repetition_penalty": job.repetition_penalty,
-        "frequency_penalty": job.frequency_penalty,
-        "presence_penalty": job.presence_penalty,
-        "min_tokens": job.min_tokens or 0,
-        "ignore_eos": job.ignore_eos,
         "reasoning_effort": job.reasoning_effort,
         "chat_template_kwargs": dict(job.chat_template_kwargs) if job.chat_template_kwargs else None,
-        "logit_bias": {str(token): bias for token, bias in job.logit_bias.items()} if job.logit_bias else None,
     }
     if job.top_logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": job.top_logprobs}
-    schema = forced_schema(job) or job.output_schema
-    if schema is not None:
-        schema_limits.check(schema, "response_format" if schema is job.output_schema else "tools")
-        body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
     if job.tools and job.tool_choice != "none":
         # A forced call needs no parser: the functions go into the prompt, and the grammar does the rest.
         body |= {"tools": [_tool(tool) for tool in job.tools], "tool_choice": "none"}
@@ -183,5 +132,9 @@ def _request_body(job: ChatJob, renderer: OnlineRenderer) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters or NO_ARGUMENTS}
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters or grammar.NO_ARGUMENTS,
+    }
     return {"type": "function", "function": {k: v for k, v in function.items() if v is not None}}

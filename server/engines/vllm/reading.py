@@ -9,7 +9,8 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from server.core import Event, Facts, Usage
 from server.engines.vllm.output import Choice
-from server.engines.vllm.prompt import Prompt, lower
+from server.engines.vllm.prompt import Prompt
+from server.engines.vllm.sampling import lower
 from server.errors import EngineFailed, InvalidRequest
 
 
