@@ -119,6 +119,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from server.accounts.keys.secret import SecretError
+    from server.api.http1 import Http1Protocol
     from server.app import create_app
     from server.models.config.files import CatalogError
     from server.observability import Metrics
@@ -140,7 +141,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         server = Server(
             uvicorn.Config(
                 create_app(settings, services),
-                http="httptools",
+                http=Http1Protocol,
                 ws="none",
                 loop="none",
                 lifespan="off",  # the services begin and end here
