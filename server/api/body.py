@@ -1,8 +1,7 @@
 """Reading request bodies: JSON and multipart forms, capped while they stream in."""
 
 import json
-import zlib
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ import orjson
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from server.api.content_coding import decoder
 from server.api.validation import Body, validate
 from server.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
@@ -18,10 +18,6 @@ B = TypeVar("B", bound=Body)
 
 FORM_OVERHEAD = 2**20
 """Bytes a form may have besides its file: the other fields, headers and boundaries."""
-PIECE = 64 * 1024
-"""Bytes that are decompressed at a time: a small body that stands for gigabytes ends at its limit."""
-WINDOWS: Mapping[str, int] = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-"""The codings of bodies that are read (RFC 9110, section 8.4.1), as zlib calls them."""
 
 
 async def read_json(request: Request, schema: type[B], *, limit: int, exact: bool = False) -> B:
@@ -142,59 +138,18 @@ async def _capped(request: Request, limit: int, shown: int) -> AsyncGenerator[by
 
     A compressed body counts as what it is decompressed to.
     """
-    coding = request.headers.get("content-encoding", "").strip().lower()
-    if coding in ("", "identity"):
-        decoded = _as_they_are
-    elif coding in WINDOWS:
-        decoded = _Decompression(WINDOWS[coding])
-    else:
-        # The answer names the codings that would be read (RFC 9110, section 15.5.16).
-        headers = {"Accept-Encoding": "gzip, deflate"}
-        raise UnsupportedMediaType(
-            f"Unsupported content encoding: {coding[:80]}. Send gzip or deflate.", headers=headers
-        )
+    decoded = decoder(request.headers.get("content-encoding", ""))
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
         raise _too_large(shown, int(announced))
     read = 0
     async for chunk in request.stream():
-        for piece in decoded(chunk):
+        for piece in decoded.pieces(chunk):
             read += len(piece)
             if read > limit:
                 raise _too_large(shown, read)
             yield piece
-    if isinstance(decoded, _Decompression) and not decoded.whole:
-        raise InvalidRequest("The compressed body of your request ends too early.")
-
-
-def _as_they_are(chunk: bytes) -> tuple[bytes, ...]:
-    return (chunk,)
-
-
-class _Decompression:
-    """Called with a body's chunks, gives what they stand for, in bounded pieces. Raises InvalidRequest."""
-
-    def __init__(self, window: int) -> None:
-        self._zlib = zlib.decompressobj(window)
-        self._begun = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether the end has come. Nothing at all is an empty body."""
-        return self._zlib.eof or not self._begun
-
-    def __call__(self, chunk: bytes) -> Iterator[bytes]:
-        piece = b""
-        while chunk or len(piece) == PIECE:  # a full piece may have left some behind although all of the chunk is read
-            self._begun = True
-            if self._zlib.eof and chunk:
-                raise InvalidRequest("The compressed body of your request goes on after its end.")
-            try:
-                piece = self._zlib.decompress(chunk, PIECE)
-            except zlib.error:
-                raise InvalidRequest("The compressed body of your request is damaged.") from None
-            yield piece
-            chunk = self._zlib.unconsumed_tail or self._zlib.unused_data
+    decoded.end()
 
 
 def _too_large(limit: int, read: int) -> PayloadTooLarge:

@@ -38,6 +38,10 @@ class Dialect(ABC):
         """Those of every answer, beside `x-request-id`. milliseconds: from the request's arrival to the start."""
         return ()
 
+    def instead_of(self, path: str) -> str | None:  # noqa: ARG002 - for those that know
+        """What to use in place of a canonical path that is not served, in a sentence; None where nobody knows."""
+        return None
+
     def owns(self, path: str) -> bool:
         return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
 

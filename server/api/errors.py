@@ -86,7 +86,11 @@ async def _refuse(connection: HTTPConnection, error: SageholdError) -> Response 
 def _of_router(connection: HTTPConnection, error: HTTPException) -> SageholdError:
     method, path = connection.scope.get("method", "GET"), record_of(connection.scope).path[:200]
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return NotFound(f"Invalid URL ({method} {path})", code="unknown_url")
+        instead = dialect_of(connection.scope).instead_of(connection.scope["path"])
+        message = f"Invalid URL ({method} {path})"
+        return NotFound(
+            f"{message}: this server does not have it. {instead}" if instead else message, code="unknown_url"
+        )
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return MethodNotAllowed(f"Not allowed to {method} on {path}.", headers=dict(error.headers or {}))
     return RouterError(error)

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from server.api.dialect import Dialect
+from server.api.openai.not_served import instead_of
 from server.errors import SageholdError
 
 DONE = b"data: [DONE]\n\n"
@@ -31,6 +32,9 @@ class OpenAI(Dialect):
 
     def headers(self, milliseconds: int) -> Sequence[tuple[bytes, bytes]]:
         return (_VERSION, (b"openai-processing-ms", b"%d" % milliseconds))
+
+    def instead_of(self, path: str) -> str | None:
+        return instead_of(path)
 
     def error_event(self, error: SageholdError) -> bytes:
         return b"data: " + _envelope(error) + b"\n\n"

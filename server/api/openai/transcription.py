@@ -47,9 +47,10 @@ class TranscriptionForm(Body):
 
     def job(self, form: Form, *, translate: bool) -> TranscriptionJob:
         """The job it asks for. Raises InvalidRequest where the fields contradict each other, or there is no file."""
-        if self.timestamp_granularities and self.response_format != "verbose_json":
+        if "word" in self.timestamp_granularities and self.response_format != "verbose_json":
+            # `segment` is what all forms are made of: clients send it with each of them.
             raise InvalidRequest(
-                "'timestamp_granularities' needs response_format 'verbose_json'.", param="timestamp_granularities"
+                "The times of words need response_format 'verbose_json'.", param="timestamp_granularities"
             )
         if self.include:
             message = "'include' is not supported: this engine has no log-probabilities of single tokens."
@@ -111,7 +112,7 @@ def _rendered(
         case "text":
             return Response(transcript.plain(), headers=headers, media_type="text/plain")
         case "srt":
-            return Response(transcript.srt(), headers=headers, media_type="application/x-subrip; charset=utf-8")
+            return Response(transcript.srt(), headers=headers, media_type="text/plain; charset=utf-8")
         case "vtt":
             return Response(transcript.vtt(), headers=headers, media_type="text/vtt")
         case "verbose_json":
@@ -131,4 +132,4 @@ async def _frames(run: Run) -> AsyncGenerator[bytes, None]:
         if text := transcript.add(event):
             yield frame({"type": "transcript.text.delta", "delta": text})
     transcript.extras = extras_of(run)
-    yield frame({"type": "transcript.text.done", **transcript.json()})
+    yield frame({"type": "transcript.text.done", **transcript.done()})

@@ -41,11 +41,17 @@ class Transcript:
 
     def usage(self) -> dict[str, Any]:
         """What is billed: seconds of audio, begun ones counted whole."""
-        seconds = math.ceil(self.duration if self.seconds is None else self.seconds)
-        return {"type": "duration", "seconds": seconds, **self.extras}
+        return {"type": "duration", **self._billed()}
+
+    def _billed(self) -> dict[str, Any]:
+        return {"seconds": math.ceil(self.duration if self.seconds is None else self.seconds), **self.extras}
 
     def json(self) -> dict[str, Any]:
         return {"text": self.text, "usage": self.usage()}
+
+    def done(self) -> dict[str, Any]:
+        """The last event of a stream. Its `usage` could only be of tokens, so what is billed stands beside the text."""
+        return {"text": self.text, **self._billed()}
 
     def verbose_json(self, *, task: str, segments: bool, words: bool) -> dict[str, Any]:
         """task: transcribe or translate; a translation's language is the English that it is in."""

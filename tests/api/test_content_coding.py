@@ -12,7 +12,8 @@ import pytest
 from fastapi import FastAPI, Request
 
 from server.api import errors
-from server.api.body import PIECE, read_form, read_json
+from server.api.body import read_form, read_json
+from server.api.content_coding import PIECE
 from server.api.dialect import Dialects
 from server.api.openai.dialect import OPENAI
 from server.api.validation import Body
