@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from server import __version__
-from server.api import admin, errors, ops
+from server.api import admin, errors, openapi, ops
 from server.api.access import require
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
@@ -69,6 +69,7 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
         app.state.services = services
     errors.install(app, dialects)
     app.include_router(ops.router)
+    app.include_router(openapi.router)
     for router in PUBLIC:
         app.include_router(router, prefix="/v1")
     for router in KEYED:

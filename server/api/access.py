@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
 
 from server.api.context import record_of
@@ -58,8 +59,17 @@ def require(*scopes: str) -> Callable[..., Awaitable[None]]:
         if not wanted & effective_scopes(await who(connection)):
             raise PermissionDenied(f"This key may not do that: it needs the scope {' or '.join(sorted(wanted))}.")
 
-    allowed.scopes = wanted  # type: ignore[attr-defined] # for the test that walks the route table
+    allowed.scopes = wanted  # type: ignore[attr-defined] # for `scopes_of`
     return allowed
+
+
+def scopes_of(route: APIRoute) -> frozenset[str]:
+    """The scopes of which a route wants one; none for a route that needs no key."""
+    for dependency in route.dependant.dependencies:
+        scopes: frozenset[str] | None = getattr(dependency.call, "scopes", None)
+        if scopes is not None:
+            return scopes
+    return frozenset()
 
 
 def effective_scopes(caller: Caller) -> frozenset[str]:

@@ -4,18 +4,22 @@ import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from server.api.answers.operation import Health, Ready
 from server.api.deps import ServicesDep
+from server.api.openapi import documented
 
 router = APIRouter()
 
 
 @router.api_route("/health", methods=["GET", "HEAD"])
+@documented(answer=Health)
 async def health() -> Response:
     """200 as long as the process answers at all."""
     return Response(b'{"status":"ok"}', media_type="application/json")
 
 
 @router.api_route("/ready", methods=["GET", "HEAD"])
+@documented(answer=Ready)
 async def ready(services: ServicesDep) -> Response:
     """200 when every model that is loaded at start is ready; before, and after one failed, 503 and the states."""
     is_ready = services.registry.ready
@@ -28,6 +32,7 @@ async def ready(services: ServicesDep) -> Response:
 
 
 @router.get("/metrics")
+@documented(media=("text/plain",))
 async def metrics(services: ServicesDep) -> Response:
     """The Prometheus exposition."""
     body, content_type = services.metrics.render()

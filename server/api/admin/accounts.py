@@ -9,8 +9,10 @@ from starlette.responses import Response
 
 from server.accounts.reports.rows import account_row, balance_row
 from server.api.admin.limits import LimitsBody
+from server.api.answers import administration as answers
 from server.api.body import read_json
 from server.api.deps import KeyedDep
+from server.api.openapi import documented
 from server.api.rows import AdministrationDep, answer, listing
 from server.api.validation import Body
 
@@ -47,7 +49,13 @@ class Grant(Body):
 
 
 @router.post("/accounts")
+@documented(
+    body=NewAccount,
+    answer=answers.Account,
+    examples={"an account with credits": {"name": "team", "credits": 100, "limits": {"requests_per_minute": 60}}},
+)
 async def create_account(request: Request, caller: KeyedDep, administration: AdministrationDep) -> Response:
+    """Create an account, with credits to begin with."""
     body = await read_json(request, NewAccount, limit=MOST_BODY, exact=True)
     account, balance = await administration.create_account(
         body.name,
@@ -60,23 +68,32 @@ async def create_account(request: Request, caller: KeyedDep, administration: Adm
 
 
 @router.get("/accounts")
+@documented(answer=answers.Accounts)
 async def list_accounts(administration: AdministrationDep) -> Response:
+    """All of them, the oldest first."""
     accounts = await administration.accounts.list_accounts()
     balances = await administration.ledger.balances()
     return listing([account_row(account, balances[account.id]) for account in accounts])
 
 
 @router.get("/accounts/{account}")
+@documented(answer=answers.Account)
 async def retrieve_account(account: str, administration: AdministrationDep) -> Response:
-    """By id or name."""
+    """One account, by id or name."""
     found = await administration.accounts.find_account(account)
     return answer(account_row(found, await administration.ledger.balance(found.id)))
 
 
 @router.patch("/accounts/{account}")
+@documented(
+    body=AccountChange,
+    answer=answers.Account,
+    examples={"another limit": {"limits": {"concurrent_requests": 4}}},
+)
 async def change_account(
     account: str, request: Request, caller: KeyedDep, administration: AdministrationDep
 ) -> Response:
+    """Change what is named, and nothing else."""
     body = await read_json(request, AccountChange, limit=MOST_BODY)
     limits = None if body.limits is None else body.limits.named()
     changed = await administration.accounts.change_account(
@@ -86,6 +103,11 @@ async def change_account(
 
 
 @router.post("/accounts/{account}/credits")
+@documented(
+    body=Grant,
+    answer=answers.Balance,
+    examples={"a grant that counts once": {"credits": 50, "note": "May", "reference": "invoice-17"}},
+)
 async def grant_credits(
     account: str, request: Request, caller: KeyedDep, administration: AdministrationDep
 ) -> Response:

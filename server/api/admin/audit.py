@@ -6,12 +6,15 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from server.accounts.reports.rows import act_row
+from server.api.answers import administration as answers
+from server.api.openapi import documented
 from server.api.rows import AdministrationDep, listing
 
 router = APIRouter()
 
 
 @router.get("/audit")
+@documented(answer=answers.Acts)
 async def acts(
     administration: AdministrationDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,

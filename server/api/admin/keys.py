@@ -11,8 +11,10 @@ from server.accounts.keys.identity import DEFAULT_SCOPES
 from server.accounts.reports.rows import key_row
 from server.api.admin.accounts import MOST_BODY
 from server.api.admin.limits import LimitsBody
+from server.api.answers import administration as answers
 from server.api.body import read_json
 from server.api.deps import KeyedDep
+from server.api.openapi import documented
 from server.api.rows import AdministrationDep, answer, listing
 from server.api.validation import Body
 from server.errors import NotFound
@@ -34,7 +36,13 @@ class NewKey(Body):
 
 
 @router.post("/keys")
+@documented(
+    body=NewKey,
+    answer=answers.NewKey,
+    examples={"a key for two models": {"account": "default", "name": "laptop", "models": ["gpt-4o", "whisper-1"]}},
+)
 async def create_key(request: Request, caller: KeyedDep, administration: AdministrationDep) -> Response:
+    """Create a key; its text is in this answer, and nowhere else."""
     body = await read_json(request, NewKey, limit=MOST_BODY)
     new = await administration.accounts.create_key(
         account=body.account,
@@ -49,6 +57,7 @@ async def create_key(request: Request, caller: KeyedDep, administration: Adminis
 
 
 @router.get("/keys")
+@documented(answer=answers.Keys)
 async def list_keys(administration: AdministrationDep, account: str | None = None) -> Response:
     """The oldest first. account: id or name."""
     now = datetime.now(UTC)
@@ -56,6 +65,7 @@ async def list_keys(administration: AdministrationDep, account: str | None = Non
 
 
 @router.delete("/keys/{key_id}")
+@documented(answer=answers.Key)
 async def revoke_key(key_id: str, caller: KeyedDep, administration: AdministrationDep) -> Response:
     """End a key for good, at once. By its id only: a key's text has no place in a URL."""
     if not key_id.startswith("key_"):

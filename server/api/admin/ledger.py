@@ -6,12 +6,15 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from server.accounts.reports.rows import LEDGER_COLUMNS
+from server.api.answers import administration as answers
+from server.api.openapi import documented
 from server.api.rows import AdministrationDep, Format, export
 
 router = APIRouter()
 
 
 @router.get("/ledger")
+@documented(answer=answers.Entries, media=("text/csv",))
 async def entries(
     administration: AdministrationDep,
     account: str | None = None,

@@ -7,12 +7,15 @@ from starlette.responses import Response
 
 from server.accounts.reports.export import each
 from server.accounts.reports.rows import grouping, usage_columns
+from server.api.answers import administration as answers
+from server.api.openapi import documented
 from server.api.rows import AdministrationDep, Format, export
 
 router = APIRouter()
 
 
 @router.get("/usage")
+@documented(answer=answers.Usage, media=("text/csv",))
 async def usage(
     administration: AdministrationDep,
     by: str = "",

@@ -9,7 +9,9 @@ from server.accounts.ledger.terms import Balance
 from server.accounts.reports.export import each
 from server.accounts.reports.rows import balance_row, grouping, usage_columns
 from server.api.access import ANYONE, effective_scopes
+from server.api.answers import administration as answers
 from server.api.deps import CallerDep
+from server.api.openapi import documented
 from server.api.rows import AdministrationDep, Format, answer, export
 from server.core.money import ZERO
 from server.errors import PermissionDenied
@@ -18,6 +20,7 @@ router = APIRouter()
 
 
 @router.get("/credits")
+@documented(answer=answers.Balance)
 async def credits_left(caller: CallerDep, administration: AdministrationDep) -> Response:
     """balance: what the account owns; held: the part of it set aside for requests in flight; metered: whether it pays.
 
@@ -29,6 +32,7 @@ async def credits_left(caller: CallerDep, administration: AdministrationDep) -> 
 
 
 @router.get("/usage")
+@documented(answer=answers.Usage, media=("text/csv",))
 async def usage(
     caller: CallerDep,
     administration: AdministrationDep,

@@ -12,11 +12,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
+from server.api.answers.audio import SpeechDelta, SpeechDone, SpeechModels, Voices
 from server.api.body import read_json
 from server.api.deps import CallerDep, PipelineDep, ServicesDep, SettingsDep
 from server.api.openai.extras import extras_of
 from server.api.openai.models import visible
 from server.api.openai.quality import QualityField, ask_of
+from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.run_response import RunResponse
 from server.api.sse import SseResponse, frame
@@ -68,6 +70,22 @@ class SpeechRequest(Body):
 
 
 @router.post("/audio/speech")
+@documented(
+    body=SpeechRequest,
+    inference=True,
+    media=tuple(MEDIA_TYPES.values()),
+    events=(SpeechDelta, SpeechDone),
+    examples={
+        "an mp3 file": {"model": "tts-1", "voice": "alloy", "input": "The quick brown fox jumps over the lazy dog."},
+        "events, each with a piece of the audio": {
+            "model": "tts-1",
+            "voice": "alloy",
+            "input": "Good morning.",
+            "response_format": "pcm",
+            "stream_format": "sse",
+        },
+    },
+)
 async def speak(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """Audio as it is spoken: a chunked body, or server-sent events."""
     body = await read_json(request, SpeechRequest, limit=settings.max_body)
@@ -79,6 +97,7 @@ async def speak(request: Request, pipeline: PipelineDep, settings: SettingsDep) 
 
 
 @router.get("/audio/voices")
+@documented(answer=Voices)
 async def voices(services: ServicesDep, caller: CallerDep, model: str | None = None) -> dict[str, Any]:
     """Every voice name that works, those of `model` only if it is given: `id`, `name`, and which voice it is."""
     listed: dict[str, dict[str, Any]] = {}
@@ -96,6 +115,7 @@ async def voices(services: ServicesDep, caller: CallerDep, model: str | None = N
 
 
 @router.get("/audio/models")
+@documented(answer=SpeechModels)
 async def models(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
     """The public names that can speak, of those that the key may use."""
     speaking = [

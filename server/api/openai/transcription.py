@@ -13,6 +13,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
+from server.api.answers.audio import Transcript as TranscriptAnswer
+from server.api.answers.audio import TranscriptDelta, TranscriptDone, VerboseTranscript
 from server.api.body import Form, read_form
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
@@ -20,6 +22,7 @@ from server.api.openai.extras import extras_of
 from server.api.openai.languages import code_of
 from server.api.openai.quality import QualityField, ask_of
 from server.api.openai.transcripts import Transcript
+from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.sse import SseResponse, frame
 from server.api.validation import Body
@@ -73,12 +76,28 @@ class TranscriptionForm(Body):
 
 
 @router.post("/audio/transcriptions")
+@documented(
+    form=TranscriptionForm,
+    files={"file": True},
+    inference=True,
+    answer=(TranscriptAnswer, VerboseTranscript),
+    media=("text/plain", "text/vtt"),
+    events=(TranscriptDelta, TranscriptDone),
+)
 async def transcribe(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """The text of a recording, in the language spoken."""
     return await _answer(request, pipeline, settings, translate=False)
 
 
 @router.post("/audio/translations")
+@documented(
+    form=TranscriptionForm,
+    files={"file": True},
+    inference=True,
+    answer=(TranscriptAnswer, VerboseTranscript),
+    media=("text/plain", "text/vtt"),
+    events=(TranscriptDelta, TranscriptDone),
+)
 async def translate(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """The text of a recording, in English."""
     return await _answer(request, pipeline, settings, translate=True)

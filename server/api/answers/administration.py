@@ -1,0 +1,127 @@
+"""Accounts, keys, credits, usage, the ledger and the audit log. Amounts are JSON numbers with up to nine places."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from server.api.answers.base import Answer, Listing
+
+
+class Limits(Answer):
+    """null is without limit."""
+
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    concurrent_requests: int | None
+
+
+class Balance(Answer):
+    """balance: what the account owns; held: the part set aside for requests in flight; available: the rest."""
+
+    account: str | None
+    balance: float
+    held: float
+    available: float
+    metered: bool
+
+
+class Account(Answer):
+    id: str
+    name: str
+    metered: bool
+    balance: float
+    held: float
+    available: float
+    limits: Limits
+    created_at: datetime
+
+
+class Key(Answer):
+    """models: public names that it may use; null for all. prefix: how its text begins."""
+
+    id: str
+    prefix: str
+    name: str
+    account: str
+    scopes: list[str]
+    models: list[str] | None
+    limits: Limits
+    state: Literal["active", "expired", "revoked"]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewKey(Key):
+    """key: its text, which is shown only this once."""
+
+    key: str
+
+
+class Entry(Answer):
+    """A line of the ledger."""
+
+    id: int
+    created_at: datetime
+    account: str
+    key: str | None
+    reference: str
+    kind: str
+    line: int
+    amount: float
+    note: str
+
+
+class Act(Answer):
+    """actor: the id of the key that acted, or `local` for the command line."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    details: dict[str, Any]
+
+
+class UsageRow(Answer):
+    """A sum of requests, by what was asked for: accounts and keys by id and name."""
+
+    account: str = ""
+    account_name: str = ""
+    key: str = ""
+    key_name: str = ""
+    model: str = ""
+    served_by: str = ""
+    task: str = ""
+    day: str = ""
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    audio_seconds: float
+    characters: int
+    images: int
+    cost: float
+
+
+class Accounts(Listing[Account]):
+    pass
+
+
+class Keys(Listing[Key]):
+    pass
+
+
+class Entries(Listing[Entry]):
+    pass
+
+
+class Usage(Listing[UsageRow]):
+    pass
+
+
+class Acts(Listing[Act]):
+    """has_more: whether there are older ones."""
+
+    has_more: bool
