@@ -99,7 +99,7 @@ class ChatChoice(Answer):
 
 
 class ChatCompletion(Answer):
-    """model: as the client asked for it. prompt_logprobs, prompt_token_ids: where the request asks, as vLLM has them."""
+    """model: as the client asked for it. prompt_logprobs, prompt_token_ids: as vLLM has them, on request."""
 
     id: str
     object: Literal["chat.completion"]
