@@ -29,7 +29,7 @@ class Choice:
 
     model: its public name, without the suffix that names a mode. quality: the mode that will be done, never auto.
     chosen: whether the server chose it, and not the client. modes: what each quality means for the task on this model;
-    None where the task has one mode only.
+    None where the task has one mode only. notes: as `Plan.notes`.
     """
 
     ask: Ask
@@ -40,6 +40,7 @@ class Choice:
     reason: str
     chosen: bool = False
     modes: AnyQuality | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def settings(self) -> object:
@@ -56,8 +57,9 @@ class Choice:
             strategy,
             limited=limited,
             quality=self.quality,
-            reason=f"{self.reason}; {note}" if note else self.reason,
+            reason="; ".join([self.reason, *self.notes, *([note] if note else [])]),
             budget=self.ask.budget or getattr(self.settings, "budget", None),
+            notes=self.notes,
         )
 
 
