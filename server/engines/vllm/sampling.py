@@ -5,7 +5,7 @@ which ends over them. Here all of it is looked at before anything runs.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from server.core import Sampling
@@ -38,7 +38,6 @@ def fields(job: Sampling) -> dict[str, Any]:
         "include_stop_str_in_output": job.include_stop_str_in_output,
         "skip_special_tokens": job.skip_special_tokens,
         "spaces_between_special_tokens": job.spaces_between_special_tokens,
-        "bad_words": list(job.bad_words),
         "allowed_token_ids": None if job.allowed_token_ids is None else list(job.allowed_token_ids),
         # vLLM gives choice i the seed + i, and its model runner for GPUs keeps it in 64 bits.
         "seed": None if job.seed is None else min(job.seed, LARGEST_SEED - job.n + 1),
@@ -67,6 +66,11 @@ def parameters(request: Request, job: Sampling, most: int, defaults: dict[str, A
         drawn = request.to_sampling_params(most, defaults)
     except releases.REFUSALS as error:
         raise refusals.of_request(error) from None
+    if drawn.structured_outputs is not None:
+        # A form has an end of its own, which vLLM keeps; after it, it writes whatever comes.
+        for name, asked in (("ignore_eos", job.ignore_eos), ("min_tokens", (job.min_tokens or 0) > 1)):
+            if asked:
+                raise InvalidRequest(f"{name} can't be kept where the answer must have a form.", param=name)
     # The request says none of these two: vLLM refuses several greedy choices and, in a stream, logprobs of the prompt.
     if drawn.temperature > 0:
         drawn.n = job.n
@@ -83,19 +87,32 @@ def check(drawn: "SamplingParams", job: Sampling, processor: Any) -> None:
     Raises InvalidRequest.
     """
     if job.bad_words:
-        try:
-            drawn.update_from_tokenizer(processor.tokenizer)
-        except releases.REFUSALS as error:
-            raise refusals.of_request(error, "bad_words") from None
-        tokens = sum(map(len, drawn.bad_words_token_ids or ()))
-        if tokens > MOST_BAD_WORD_TOKENS:
-            message = f"The bad_words have {tokens} tokens, with and without a space before them; at most {{}}."
-            raise InvalidRequest(message.format(MOST_BAD_WORD_TOKENS), param="bad_words")
+        # vLLM's own reading is replaced: it leaves the word in the middle of a text out where that has another number
+        # of tokens than the word at its beginning, as " Tokyo" has. Where there are no words, it reads none.
+        drawn._bad_words_token_ids = _sequences(job.bad_words, processor.tokenizer)
+        drawn.bad_words = []
     if job.stop_token_ids:
         own = _ids(processor.generation_config_fields.get("eos_token_id"))
         if len({*job.stop_token_ids, *own}) + 1 > MOST_STOP_TOKENS:
             message = f"At most {MOST_STOP_TOKENS - len(own) - 1} stop_token_ids may be given to this model."
             raise InvalidRequest(message, param="stop_token_ids")
+
+
+def _sequences(words: Iterable[str], tokenizer: Any) -> list[list[int]]:
+    """The tokens of each word, at the beginning of a text and after a space. Raises InvalidRequest.
+
+    Only the last token of a sequence is forbidden, and only after the others.
+    """
+    found: dict[tuple[int, ...], None] = {}
+    for word in words:
+        forms = [tokenizer.encode(space + word.lstrip(), add_special_tokens=False) for space in ("", " ")]
+        if not forms[0]:
+            raise InvalidRequest("The bad_words hold one without a token, such as spaces alone.", param="bad_words")
+        found |= dict.fromkeys(tuple(form) for form in forms if form)
+    if (tokens := sum(map(len, found))) > MOST_BAD_WORD_TOKENS:
+        message = f"The bad_words have {tokens} tokens, with and without a space before them; the limit is "
+        raise InvalidRequest(f"{message}{MOST_BAD_WORD_TOKENS}.", param="bad_words")
+    return [list(sequence) for sequence in found]
 
 
 def named(error: Exception, job: Sampling) -> str | None:
