@@ -137,7 +137,7 @@ class SamplingRequest(Body):
         if self.prompt_logprobs is not None and self.stream:
             raise InvalidRequest("prompt_logprobs is only allowed when stream is false.", param="prompt_logprobs")
         greedy = self.top_p == 0  # nothing but the likeliest token is left to draw from
-        return {
+        drawn = {
             "temperature": 0.0 if greedy else self.temperature,
             "top_p": None if greedy else self.top_p,
             "n": self.n,
@@ -147,6 +147,12 @@ class SamplingRequest(Body):
             "presence_penalty": self.presence_penalty,
             "logit_bias": self.logit_bias or None,
             "output_schema": self._output_schema(),
+        }
+        # Most clients know none of these: what they leave out is not copied for each request.
+        return drawn | self._of_vllm() if self.model_fields_set & OF_VLLM else drawn
+
+    def _of_vllm(self) -> dict[str, Any]:
+        return {
             "top_k": self.top_k,
             "min_p": self.min_p,
             "repetition_penalty": self.repetition_penalty,
@@ -176,3 +182,13 @@ class SamplingRequest(Body):
             case ResponseFormat(type="json_object"):
                 return JSON_OBJECT
         return None
+
+
+OF_VLLM = frozenset(
+    (
+        *("top_k", "min_p", "repetition_penalty", "min_tokens", "ignore_eos", "stop_token_ids"),
+        *("include_stop_str_in_output", "skip_special_tokens", "spaces_between_special_tokens", "bad_words"),
+        *("allowed_token_ids", "prompt_logprobs", "cache_salt", "return_token_ids"),
+    )
+)
+"""The fields that `SamplingRequest` copies where one of them was sent."""
