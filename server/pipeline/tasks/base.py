@@ -69,10 +69,25 @@ class Bound:
 
     They differ for a chat whose client set no limit: its answer is then as long as the balance affords. With 10 prompt
     tokens at 0.1 and up to 90 answered at 1, `least` is 2 and `most` is 91.
+
+    usual: what an answer of ordinary length costs, where `most` is for one that fills the model's context; None where
+    all of `most` is to be held.
     """
 
     most: Decimal
     least: Decimal
+    usual: Decimal | None = None
+
+    def share(self, available: Decimal) -> Decimal:
+        """What to hold of an account: `most` where it has that, else half, so that its other requests find something.
+
+        Where half buys no usual answer, what such an answer costs. Of 80 credits for the room there are 50: 25 are
+        held, and a second request at the same time holds 12.5. Of 3 there are 2, and a usual answer costs 2.56: the
+        hold takes all that there is.
+        """
+        if self.usual is None or available >= self.most:
+            return self.most
+        return max(self.least, self.usual, available / 2)
 
 
 class TaskRules(ABC, Generic[J]):

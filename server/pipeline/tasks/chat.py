@@ -17,7 +17,7 @@ from server.pipeline.strategies.single import Single
 from server.pipeline.tasks.base import Bound, Choice, Resolver, TaskRules, first
 
 UNLIMITED = 256
-"""Tokens that an answer without a limit counts for, where work is estimated before it begins."""
+"""Tokens that an answer without a limit counts for, where work is estimated before it begins: a usual answer."""
 CHARACTERS_A_TOKEN = 4
 """Of ordinary text, roughly: for estimates before the prompt has been read."""
 
@@ -127,8 +127,11 @@ class ChatRules(TaskRules[ChatJob]):
     def bound(self, plan: Plan, facts: Facts) -> Bound:
         fixed, token = self._price(plan, facts)
         most = fixed + (facts.room or 0) * token
+        if plan.limited:
+            return Bound(most, most)
         assert isinstance(plan.job, ChatJob)
-        return Bound(most, most if plan.limited else fixed + token * max(1, plan.job.min_tokens or 0))
+        room = facts.room or 0
+        return Bound(most, fixed + token * max(1, plan.job.min_tokens or 0), fixed + token * min(room, UNLIMITED))
 
     def foreseen(self, plan: Plan) -> Bound:
         assert isinstance(plan.job, ChatJob)
