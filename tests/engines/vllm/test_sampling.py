@@ -1,6 +1,8 @@
 """Sampling fields by vLLM's own checks, without its engine: every valid combination is drawn, every other is a 400."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 
 from server.core import ChatJob
 from server.engines.vllm import sampling
+from server.engines.vllm.engine import VllmEngine
+from server.engines.vllm.options import VllmOptions
 from server.errors import InvalidRequest
 from tests.api.vllm_fields import ELSEWHERE, HONOURED, IGNORED, REFUSED
 from tests.engines.vllm.rendering import rendering
@@ -171,6 +175,25 @@ def test_defaults_that_can_not_be_kept_are_left_out_and_named(drawn: Callable[..
 def test_end_tokens_that_the_model_does_not_know_are_left_out(said: Any, kept: list[int], wrong: int) -> None:
     found, complaints = sampling.end_tokens(said, VOCABULARY)
     assert (found, len(complaints)) == (kept, wrong)
+
+
+def test_an_odd_file_is_warned_of_once_and_no_request_meets_it(
+    vllm: Any, drawn: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, processor = vllm
+    odd = {"temperature": 3, "top_k": 7, "eos_token_id": [2, 2**20]}
+    monkeypatch.setattr(type(processor.model_config), "try_get_generation_config", lambda _: dict(odd))
+    monkeypatch.setattr(processor, "generation_config_fields", dict(odd))
+    engine = VllmEngine(VllmOptions(name="odd", path=Path("odd")))
+    engine._llm = SimpleNamespace(
+        model_config=processor.model_config, input_processor=processor, vllm_config=processor.vllm_config
+    )
+    assert (defaults := engine._own_defaults()) == {"top_k": 7}
+    (record,) = [record for record in caplog.records if record.name == "server.engines.vllm.engine"]
+    told = "odd: left out of its generation_config.json: temperature: 3 is not at least 0 and at most 2; "
+    assert record.getMessage() == told + "eos_token_id: [1048576] is no token of this model"
+    assert drawn(defaults, min_tokens=3).top_k == 7
+    assert processor.generation_config_fields["eos_token_id"] == [2]
 
 
 def test_a_greedy_request_is_drawn_once(drawn: Callable[..., Any]) -> None:
