@@ -1,7 +1,7 @@
 """Chat, by questions whose answers a program can check: arithmetic, extraction, format following.
 
-Nothing but the mode is said to the server: limit, temperature and passes are the mode's own. A request's seed hangs on
-its question only, so that two modes with the same settings give the same draft.
+Nothing but the mode is said to the server: temperature and passes are the mode's own, and the limit, where it has one.
+A request's seed hangs on its question only, so that two modes with the same settings give the same draft.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,9 @@ UNIT = "share right"
 HIGHER_IS_BETTER = True
 SIZE = 600
 AT_ONCE = 8
+WITHOUT_LIMIT = ("auto", "medium")
+LIMIT = 256
+"""Tokens for the modes that have no limit of their own: answers that ramble to the context's end are wrong anyway."""
 
 
 def prepare() -> None:
@@ -37,6 +40,8 @@ async def ask(client: httpx.AsyncClient, item: Question, mode: str) -> Outcome:
         "quality": mode,
         "seed": crc32(item.prompt.encode()),
     }
+    if mode in WITHOUT_LIMIT:
+        body["max_tokens"] = LIMIT
     response = checked(await client.post("/v1/chat/completions", json=body))
     answer = response.json()
     choice = answer["choices"][0]

@@ -4,6 +4,7 @@ import json
 from copy import copy
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -75,7 +76,7 @@ def command(
     except SageholdError as error:
         fail(error.message)
     tokens = len(prompt) // CHARACTERS_A_TOKEN + 1
-    facts = Facts(prompt_tokens=tokens, room=getattr(plan.job, "max_tokens", None), audio_seconds=seconds)
+    facts = Facts(prompt_tokens=tokens, room=_room(plan, settings.models_dir, tokens), audio_seconds=seconds)
     if as_json:
         typer.echo(json.dumps(_described(plan, facts)))
     else:
@@ -99,6 +100,20 @@ def _job(task: Task, prompt: str, *, n: int, max_tokens: int | None, temperature
             return SpeechJob(text=prompt)
         case Task.IMAGE:
             return ImageJob(prompt=prompt, n=n)
+
+
+def _room(plan: "Plan", models_dir: Path, prompt: int) -> int | None:
+    """Tokens that an answer may have: its limit, else what the model's context leaves, as far as its files say."""
+    if not isinstance(plan.job, ChatJob) or plan.job.max_tokens is not None:
+        return getattr(plan.job, "max_tokens", None)
+    context = getattr(plan.spec, "max_model_len", None)
+    if context is None:
+        try:
+            config = json.loads((models_dir / plan.spec.path / "config.json").read_bytes())
+            context = int(config.get("max_position_embeddings") or config["text_config"]["max_position_embeddings"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+    return max(1, context - prompt)
 
 
 def _parameters(plan: "Plan") -> dict[str, Any]:

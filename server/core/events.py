@@ -11,12 +11,18 @@ from server.core.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A sampled token, its log-probability in nats, and the likeliest alternatives at its place."""
+    """A token, sampled or read, its log-probability in nats, and the likeliest alternatives at its place.
+
+    id: in the model's vocabulary; None where the engine has none. rank: 1 for the likeliest at its place; None where
+    nobody counted.
+    """
 
     token: str
     logprob: float
     bytes: tuple[int, ...]
     top: tuple["TokenLogprob", ...] = ()
+    id: int | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class Sampling:
     prompt_logprobs: the same for the prompt's tokens, which then come as the event `PromptTokens`.
     truncate_prompt_tokens: only so many of the prompt's last tokens are read; -1 for all that the context has
       room for.
-    token_ids: whether the events tell the ids of their tokens.
+    token_ids: whether the events tell the ids of their tokens, and `PromptTokens` comes first.
     adapter: the LoRA adapter of the model that answers, by its public name; None for the model as it is.
     """
 
@@ -53,6 +53,7 @@ class Sampling:
     stop_token_ids: tuple[int, ...] = ()
     include_stop_str_in_output: bool = False
     skip_special_tokens: bool = True
+    spaces_between_special_tokens: bool = True
     bad_words: tuple[str, ...] = ()
     allowed_token_ids: tuple[int, ...] | None = None
     prompt_logprobs: int | None = None

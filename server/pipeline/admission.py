@@ -168,6 +168,9 @@ class Admission:
     async def charge(self, ask: Ask, plan: Plan, facts: Facts) -> Charge:
         """Hold what the plan may cost. The caller closes the charge. Raises InsufficientCredits."""
         bounds = bound(plan, facts)
-        hold = await self._bank.hold(ask.caller, ask.id, bounds.most, bounds.least)
+        most = bounds.most
+        if ask.caller.metered and bounds.usual is not None and bounds.usual < most:
+            most = bounds.share((await self._bank.balance(ask.caller.account_id)).available)
+        hold = await self._bank.hold(ask.caller, ask.id, most, bounds.least)
         short = hold.metered and hold.amount < bounds.most
         return Charge(self._bank, hold, affordable_tokens(plan, facts, hold.amount) if short else None)

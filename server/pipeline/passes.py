@@ -47,8 +47,9 @@ class Work:
         """Tokens that each answer may have, where the balance affords less than was asked for."""
         self.place = 0
         """In the plan, of the pass that was begun last."""
-        self.notes: list[str] = []
-        """What turned out otherwise than planned, and how the answer was chosen; for `usage.quality`."""
+        self.notes: list[str] = list(plan.notes)
+        """What the mode changed, what turned out otherwise than planned, and how the answer was chosen; for
+        `usage.quality`."""
         self._engine = engine
         self._reading = reading
         self._lease = lease

@@ -65,6 +65,7 @@ class Plan:
     limited: whether the client itself limited the answer's length.
     quality: the mode that is done, never auto. reason: why this one, and what was left out of it.
     budget: seconds after which no further pass is begun; None for no end.
+    notes: what the mode changed of what is documented, for `usage.quality`.
     """
 
     spec: ModelSpec
@@ -76,6 +77,7 @@ class Plan:
     quality: Quality = Quality.MEDIUM
     reason: str = "asked for"
     budget: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def passes(self) -> tuple[PlannedPass, ...]:

@@ -85,13 +85,13 @@ async def test_a_completion_has_the_openai_shape(client: httpx.AsyncClient, engi
     assert (engine.finished, engine.running) == (1, 0)
 
 
-async def test_the_default_limit_is_the_configs_and_never_overrides_the_clients(
+async def test_the_default_limit_is_the_room_and_never_overrides_the_clients(
     client: httpx.AsyncClient, engine: FakeEngine
 ) -> None:
     await ask(client)
     await ask(client, max_tokens=3)
     await ask(client, max_completion_tokens=1000)
-    assert [job.max_tokens for job in engine.jobs if isinstance(job, ChatJob)] == [256, 3, 1000]
+    assert [job.max_tokens for job in engine.jobs if isinstance(job, ChatJob)] == [None, 3, 1000]
 
 
 async def test_a_limit_reached_is_told_as_length(client: httpx.AsyncClient) -> None:

@@ -106,7 +106,7 @@ def test_logprobs_alone_wants_no_alternatives() -> None:
     ("body", "param"),
     [
         ({"temperature": 2.1}, "temperature"),
-        ({"top_p": 0}, "top_p"),
+        ({"top_p": -0.1}, "top_p"),
         ({"n": 0}, "n"),
         ({"n": 129}, "n"),
         ({"max_tokens": 0}, "max_tokens"),

@@ -131,7 +131,7 @@ def test_a_plan_is_told_and_nothing_is_run(monkeypatch: pytest.MonkeyPatch, tmp_
     assert [one["most_credits"] for one in plan["passes"]] == [30, 3, 200, 10, 2]
     assert plan["most_credits"] == 245
     shown = call("plan", "--model", "fake-chat:low", "What is 1 + 1?")
-    assert "low (asked for)" in shown.output
+    assert "low (asked for; the mode sets" in shown.output
     assert "max_tokens 128" in shown.output
     assert "arithmetic in the prompt" in call("plan", "What is 1 + 1?").output
     assert "busy (90%)" in call("plan", "--load", "0.9").output

@@ -154,6 +154,16 @@ async def test_without_a_limit_the_answer_is_as_long_as_the_balance_affords(sett
         assert (await bank.ask()).status_code == 402
 
 
+@pytest.mark.parametrize(("granted", "held"), [(5000, "4094.2"), (1000, "500"), (300, "256.2"), (200, "200")])
+async def test_an_answer_without_a_limit_leaves_something_for_the_next(
+    settings: Settings, granted: int, held: str
+) -> None:
+    """The room of the context, 4,094 tokens, may cost more than there is; programs send several requests at once."""
+    async with bank_with(settings, granted) as bank:
+        assert (await bank.ask()).json()["usage"]["credits"] == 5.2
+        assert [-amount for kind, amount in await bank.lines() if kind == "hold"] == [Decimal(held)]
+
+
 async def test_who_hangs_up_pays_for_what_was_generated(settings: Settings) -> None:
     async with bank_with(settings, 100) as bank:
         engine = bank.server.engines[Task.CHAT]

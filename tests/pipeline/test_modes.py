@@ -77,16 +77,18 @@ def passes(asked: Asked) -> list[str]:
     ("mode", "strategy", "names", "limit", "temperature", "thinking"),
     [
         ("low", "single", ["answer"], 128, 0.2, False),
-        ("medium", "single", ["answer"], 256, None, None),
+        ("medium", "single", ["answer"], None, None, None),
         ("high", "checked", ["draft", "check"], 1024, 0.4, True),
         ("ultra", "refined", ["drafts", "judge", "critique", "rewrite", "compare"], 1024, 0.7, True),
     ],
 )
 def test_the_modes_of_chat(
-    mode: str, strategy: str, names: list[str], limit: int, temperature: float | None, thinking: bool | None
+    mode: str, strategy: str, names: list[str], limit: int | None, temperature: float | None, thinking: bool | None
 ) -> None:
     plan = plan_for(*chat(mode), Catalog())
-    assert (plan.quality, plan.strategy.name, plan.reason) == (Quality(mode), strategy, "asked for")
+    assert (plan.quality, plan.strategy.name) == (Quality(mode), strategy)
+    said = () if limit is None else (f"the mode sets max_tokens {limit} (not the room that is left)",)
+    assert (plan.reason, plan.notes) == ("; ".join(["asked for", *said]), said)
     assert passes(chat(mode)) == names
     assert isinstance(plan.job, ChatJob)
     assert (plan.job.max_tokens, plan.job.temperature) == (limit, temperature)
@@ -113,8 +115,9 @@ def test_auto_never_shortens_the_default_limit() -> None:
     plan = plan_for(*chat(), Catalog(), lambda _: 1.0)
     assert plan.quality is Quality.LOW
     assert isinstance(plan.job, ChatJob)
-    assert plan.job.max_tokens == 256
+    assert plan.job.max_tokens is None
     assert plan.reason.startswith("busy (100%)")
+    assert not plan.notes
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_auto_never_shortens_the_default_limit() -> None:
 def test_a_plan_falls_back_to_what_keeps_the_answers_form(
     changes: dict[str, Any], mode: str, strategy: str, note: str
 ) -> None:
-    plan = plan_for(*chat(mode, **changes), Catalog())
+    plan = plan_for(*chat(mode, max_tokens=99, **changes), Catalog())
     assert plan.strategy.name == strategy
     assert plan.reason == ("asked for; " + note if note else "asked for")
 
@@ -278,5 +281,5 @@ def test_a_model_without_qualities_does_a_job_in_one_pass(asked: str | None) -> 
     plan = plan_for(*chat(asked, "plain"), Plain())
     assert [one.name for one in plan.passes] == ["answer"]
     assert isinstance(plan.job, ChatJob)
-    assert plan.job.max_tokens == 256  # the model's own default
+    assert plan.job.max_tokens is None
     assert "one mode" in plan.reason

@@ -45,7 +45,15 @@ def test_a_chat_may_cost_its_prompt_and_all_its_room() -> None:
 
 def test_without_a_limit_of_the_clients_one_token_is_worth_beginning() -> None:
     found = bound(plan(chat(n=2), limited=False), Facts(prompt_tokens=10, room=100))
-    assert found == Bound(most=Decimal("0.404"), least=Decimal("0.008"))
+    assert found == Bound(most=Decimal("0.404"), least=Decimal("0.008"), usual=Decimal("0.404"))
+
+
+def test_room_that_the_balance_does_not_fill_is_held_by_half() -> None:
+    found = bound(plan(chat(), limited=False), Facts(prompt_tokens=10, room=4000))
+    most, usual = Decimal("8.004"), Decimal("0.516")
+    assert (found.most, found.usual) == (most, usual)
+    shares = [found.share(Decimal(available)) for available in (9, 8, 2, 1, "0.2")]
+    assert shares == [most, 4, 1, usual, usual]
 
 
 @pytest.mark.parametrize(("held", "tokens"), [("0.204", 100), ("0.0239", 9), ("0.006", 1), ("0.0059", 0)])

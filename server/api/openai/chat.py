@@ -25,7 +25,7 @@ async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep)
     """A chat completion, whole or streamed."""
     body = await read_json(request, ChatRequest, limit=settings.max_body)
     job = body.job()
-    ask = ask_of(request, pipeline.caller, body.model, quality=body.quality, streamed=body.stream)
+    ask = ask_of(request, pipeline.caller, body.model, quality=body.quality, streamed=body.stream, priority=body.queued)
     messages = await while_connected(request, resolve_images(job.messages, settings))
     if messages != job.messages:  # a copy of a job costs 5 µs, and mostly there are no pictures
         job = replace(job, messages=messages)
@@ -33,11 +33,15 @@ async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep)
     if body.stream:
 
         def frames(run: Run) -> AsyncGenerator[bytes, None]:
-            answer = answer_for(run, asked=body.model, legacy=body.legacy)
-            return chunks(run, answer, job.n, include_usage=body.include_usage)
+            return chunks(
+                run,
+                answer_for(run, body),
+                job.n,
+                include_usage=body.include_usage,
+                continuous=body.continuous_usage,
+            )
 
         return SseResponse(opening, frames, terminated=True, gathered=True)
     async with opening as run:
-        answer = answer_for(run, asked=body.model, legacy=body.legacy)
-        content = await while_connected(request, completion(run, answer, job.n))
+        content = await while_connected(request, completion(run, answer_for(run, body), job.n))
     return Response(content, media_type="application/json", headers=run.headers)

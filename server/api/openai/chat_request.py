@@ -4,13 +4,14 @@ Fields and limits follow the OpenAI API reference; fields that are not named her
 send new ones. The legacy `functions` dialect becomes tools on the way in, and `chat_response.py` turns it back.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from server.api.openai.chat_messages import MOST_MESSAGES, Message, engine_messages
 from server.api.openai.chat_tools import Choice, Function, LegacyChoice, ToolParam, legacy_tools_of, tools_of
-from server.api.openai.sampling_request import SamplingRequest
+from server.api.openai.sampling_request import REFUSED, SamplingRequest
 from server.core import ChatJob
 from server.errors import InvalidRequest
 
@@ -30,6 +31,12 @@ class ChatRequest(SamplingRequest):
     modalities: list[str] = Field(default_factory=lambda: ["text"])
     audio: dict[str, Any] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    include_reasoning: bool = True
+
+    refused: ClassVar[Mapping[str, tuple[tuple[Any, ...], str]]] = {
+        **REFUSED,
+        "best_of": ((1,), "best_of is for /v1/completions; `n` and the quality mode `ultra` draw several answers."),
+    }
 
     @property
     def legacy(self) -> bool:
@@ -60,11 +67,17 @@ class ChatRequest(SamplingRequest):
     def _check(self) -> None:
         if self.max_tokens and self.max_completion_tokens and self.max_tokens != self.max_completion_tokens:
             raise InvalidRequest("max_tokens and max_completion_tokens differ; send one of them.", param="max_tokens")
+        most = self.max_completion_tokens or self.max_tokens
+        if self.min_tokens and most and self.min_tokens > most:
+            raise InvalidRequest(
+                f"min_tokens is {self.min_tokens}, which is above the limit of {most} tokens.", param="min_tokens"
+            )
         if self.top_logprobs is not None and not self.logprobs:
             raise InvalidRequest("top_logprobs needs logprobs to be true.", param="top_logprobs")
-        if self.audio is not None or "audio" in self.modalities:
+        # Settings of the voice are no wish for one: clients send them beside `modalities: ["text"]`.
+        if "audio" in self.modalities:
             raise InvalidRequest(
                 "Spoken answers are not supported here; use /v1/audio/speech.",
-                param="modalities" if "audio" in self.modalities else "audio",
+                param="modalities",
                 code="unsupported_value",
             )

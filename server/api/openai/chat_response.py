@@ -1,12 +1,13 @@
 """Events of a chat run as OpenAI JSON: one object, or a stream of chunks.
 
-Shapes: the OpenAI API's `chat.completion` and `chat.completion.chunk`. Nothing of vLLM's own is passed on; what we
-add (`reasoning_content`) is an added field.
+Shapes: the OpenAI API's `chat.completion` and `chat.completion.chunk`. Beside them there is what was asked for in
+vLLM's words (`token_ids`, `prompt_token_ids`, `prompt_logprobs`), and the reasoning of models that keep it apart: as
+`reasoning` and as `reasoning_content`, since clients read one or the other.
 """
 
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -14,26 +15,45 @@ from typing import Any
 import orjson
 
 from server import __version__
+from server.api.openai.chat_request import ChatRequest
 from server.api.openai.dialect import DONE
 from server.api.openai.extras import extras_of
-from server.core import Finish, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta, Usage
+from server.api.openai.token_response import logprobs_of, prompt_read
+from server.core import (
+    Event,
+    Finish,
+    PromptTokens,
+    ReasoningDelta,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    Usage,
+)
 from server.models.config.spec import ModelSpec
 from server.pipeline.run import Run
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What every object of one answer shares. model: as the client asked for it."""
+    """What every object of one answer shares.
+
+    model: as the client asked for it. legacy: calls are `function_call`. as_ids: tokens are written as `token_id:7`.
+    reasoning: whether it is sent.
+    """
 
     model: str
     fingerprint: str
     legacy: bool = False
+    as_ids: bool = False
+    reasoning: bool = True
     id: str = field(default_factory=lambda: f"chatcmpl-{os.urandom(16).hex()}")
     created: int = field(default_factory=lambda: int(time.time()))
 
 
-def answer_for(run: Run, *, asked: str, legacy: bool) -> Answer:
-    return Answer(model=asked, fingerprint=_fingerprint(run.plan.spec), legacy=legacy)
+def answer_for(run: Run, body: ChatRequest) -> Answer:
+    return Answer(
+        body.model, _fingerprint(run.plan.spec), body.legacy, body.return_tokens_as_token_ids, body.include_reasoning
+    )
 
 
 _FINGERPRINTS: dict[int, tuple[ModelSpec, str]] = {}
@@ -57,7 +77,8 @@ class _Choice:
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
-    logprobs: list[dict[str, Any]] | None = None
+    logprobs: list[TokenLogprob] | None = None
+    ids: list[int] | None = None
     finish_reason: str | None = None
 
     def add(self, event: TextDelta | ReasoningDelta | ToolCallDelta) -> None:
@@ -67,7 +88,10 @@ class _Choice:
                 if event.logprobs is not None:
                     # Grown in place: a copy for each token makes long answers slow.
                     self.logprobs = self.logprobs or []
-                    self.logprobs += map(_logprob, event.logprobs)
+                    self.logprobs += event.logprobs
+                if event.ids is not None:
+                    self.ids = self.ids or []
+                    self.ids += event.ids
             case ReasoningDelta():
                 self.reasoning.append(event.text)
             case ToolCallDelta():
@@ -85,24 +109,26 @@ class _Choice:
             "refusal": None,
             "annotations": [],
         }
-        if self.reasoning:
-            message["reasoning_content"] = "".join(self.reasoning)
+        if self.reasoning and answer.reasoning:
+            message["reasoning"] = message["reasoning_content"] = "".join(self.reasoning)
         if self.calls and answer.legacy:
             message["function_call"] = self.calls[0]["function"]
         elif self.calls:
             message["tool_calls"] = self.calls
-        return {
+        choice = {
             "index": index,
             "message": message,
-            "logprobs": None if self.logprobs is None else {"content": self.logprobs, "refusal": None},
+            "logprobs": None if self.logprobs is None else logprobs_of(self.logprobs, as_ids=answer.as_ids),
             "finish_reason": _reason(self.finish_reason, answer),
         }
+        return choice if self.ids is None else {**choice, "token_ids": self.ids}
 
 
 async def completion(run: Run, answer: Answer, n: int) -> bytes:
     """The whole answer as one JSON object. Raises what the run raises."""
     choices = [_Choice() for _ in range(n)]
     usage = Usage()
+    read: dict[str, Any] = {}
     async for event in run.events():
         match event:
             case TextDelta() | ReasoningDelta() | ToolCallDelta():
@@ -111,6 +137,8 @@ async def completion(run: Run, answer: Answer, n: int) -> bytes:
                 choices[event.index].finish_reason = event.reason
             case Usage():
                 usage = event
+            case PromptTokens():
+                read = prompt_read(event, run.plan.job)
     return orjson.dumps(
         {
             "id": answer.id,
@@ -121,6 +149,7 @@ async def completion(run: Run, answer: Answer, n: int) -> bytes:
             "usage": {**usage_object(usage), **extras_of(run)},
             "system_fingerprint": answer.fingerprint,
             "service_tier": "default",
+            **read,
         }
     )
 
@@ -154,29 +183,57 @@ class _Chunks:
         )
 
     def delta(
-        self, index: int, delta: Mapping[str, Any], finish_reason: str | None = None, logprobs: Any = None
+        self,
+        index: int,
+        delta: Mapping[str, Any],
+        finish_reason: str | None = None,
+        logprobs: Any = None,
+        ids: Sequence[int] | None = None,
     ) -> bytes:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+        if ids is not None:
+            choice["token_ids"] = ids
         return self._head + orjson.dumps(choice) + self._tail
+
+    def count(self, usage: Usage) -> None:
+        """Let the chunks from now on carry this usage."""
+        self._tail = b'],"usage":' + orjson.dumps(usage_object(usage)) + b"}\n\n"
+
+    def read(self, ids: Sequence[int]) -> bytes:
+        """The role of the first choice, with the prompt's ids beside it, as vLLM's first chunk has them."""
+        return self.role(0).removesuffix(b"}\n\n") + b',"prompt_token_ids":' + orjson.dumps(ids) + b"}\n\n"
+
+    def role(self, index: int) -> bytes:
+        return self.delta(index, {"role": "assistant", "content": ""})
 
     def usage(self, usage: Mapping[str, Any]) -> bytes:
         return self._head + b'],"usage":' + orjson.dumps(usage) + b"}\n\n"
 
 
-async def chunks(run: Run, answer: Answer, n: int, *, include_usage: bool) -> AsyncGenerator[bytes, None]:
-    """The answer as SSE frames, [DONE] included."""
+async def chunks(
+    run: Run, answer: Answer, n: int, *, include_usage: bool, continuous: bool = False
+) -> AsyncGenerator[bytes, None]:
+    """The answer as SSE frames, [DONE] included. continuous: each chunk has the usage so far.
+
+    The role of a choice comes with its first piece, in a chunk of its own, and not before: whoever measures the time to
+    the first token takes the first chunk for it.
+    """
     out = _Chunks(answer, include_usage)
-    for index in range(n):
-        yield out.delta(index, {"role": "assistant", "content": ""})
-    async for event in run.events():
+    silent = set(range(n))
+    async for event in _counted(run, out) if continuous else run.events():
+        if silent:
+            index = 0 if isinstance(event, PromptTokens) else getattr(event, "index", None)
+            if index in silent:
+                silent.discard(index)
+                yield out.read(event.ids) if isinstance(event, PromptTokens) else out.role(index)
         match event:
-            case TextDelta(logprobs=None):
+            case TextDelta(logprobs=None, ids=None):
                 yield out.text(event.index, event.text)
             case TextDelta():
-                content = [_logprob(entry) for entry in event.logprobs or ()]
-                yield out.delta(event.index, {"content": event.text}, None, {"content": content, "refusal": None})
-            case ReasoningDelta():
-                yield out.delta(event.index, {"reasoning_content": event.text})
+                logprobs = None if event.logprobs is None else logprobs_of(event.logprobs, as_ids=answer.as_ids)
+                yield out.delta(event.index, {"content": event.text}, None, logprobs, event.ids)
+            case ReasoningDelta() if answer.reasoning:
+                yield out.delta(event.index, {"reasoning": event.text, "reasoning_content": event.text})
             case ToolCallDelta():
                 if (delta := _call_delta(event, answer)) is not None:
                     yield out.delta(event.index, delta)
@@ -185,6 +242,13 @@ async def chunks(run: Run, answer: Answer, n: int, *, include_usage: bool) -> As
             case Usage() if include_usage:
                 yield out.usage({**usage_object(event), **extras_of(run)})
     yield DONE
+
+
+async def _counted(run: Run, out: _Chunks) -> AsyncGenerator[Event, None]:
+    """The run's events, with the chunks told before each what has been used."""
+    async for event in run.events():
+        out.count(run.usage)
+        yield event
 
 
 def _call_delta(event: ToolCallDelta, answer: Answer) -> Mapping[str, Any] | None:
@@ -219,11 +283,3 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 def _reason(reason: str | None, answer: Answer) -> str | None:
     return "function_call" if answer.legacy and reason == "tool_calls" else reason
-
-
-def _logprob(entry: TokenLogprob) -> dict[str, Any]:
-    return {**_alternative(entry), "top_logprobs": [_alternative(other) for other in entry.top]}
-
-
-def _alternative(entry: TokenLogprob) -> dict[str, Any]:
-    return {"token": entry.token, "logprob": entry.logprob, "bytes": list(entry.bytes)}

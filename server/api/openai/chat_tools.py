@@ -38,13 +38,17 @@ class AllowedTools(Body):
 
 
 class ToolChoice(Body):
+    """name: of the function, where it stands beside the type, as in the responses API."""
+
     type: Literal["function", "allowed_tools"]
     function: FunctionRef | None = None
+    name: FunctionName | None = None
     allowed_tools: AllowedTools | None = None
 
 
-Choice = Literal["none", "auto", "required"] | ToolChoice | None
-LegacyChoice = Literal["none", "auto"] | FunctionRef | None
+Choice = Literal["none", "auto", "required"] | FunctionName | ToolChoice | None
+"""A bare name means the function of that name."""
+LegacyChoice = Literal["none", "auto"] | FunctionName | FunctionRef | None
 
 
 def tools_of(tools: Sequence[ToolParam], choice: Choice) -> tuple[tuple[Tool, ...], str | tuple[str]]:
@@ -53,13 +57,17 @@ def tools_of(tools: Sequence[ToolParam], choice: Choice) -> tuple[tuple[Tool, ..
     chosen: str | FunctionRef
     if isinstance(choice, ToolChoice):
         known, chosen = _narrow(known, choice)
-    else:
+    elif choice in ("none", "auto", "required", None):
         chosen = choice or ("auto" if known else "none")
+    else:
+        chosen = FunctionRef(name=choice)
     return _chosen(known, chosen, "tool_choice")
 
 
 def legacy_tools_of(functions: Sequence[Function], choice: LegacyChoice) -> tuple[tuple[Tool, ...], str | tuple[str]]:
     """As `tools_of`, of `functions` and `function_call`."""
+    if isinstance(choice, str) and choice not in ("none", "auto"):
+        choice = FunctionRef(name=choice)
     return _chosen([function.tool() for function in functions], choice or "auto", "function_call")
 
 
@@ -92,6 +100,8 @@ def _function_of(tool: ToolParam, param: str) -> Function:
 def _narrow(tools: list[Tool], choice: ToolChoice) -> tuple[list[Tool], str | FunctionRef]:
     """The functions and the choice that an object in `tool_choice` means."""
     if choice.type == "function":
+        if choice.function is None and choice.name is not None:
+            return tools, FunctionRef(name=choice.name)
         if choice.function is None:
             raise InvalidRequest(
                 "Missing required parameter: 'tool_choice.function'.",

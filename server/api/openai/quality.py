@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import BeforeValidator
 
 from server.api.context import record_of
-from server.core import QUALITY_WORDS, Ask, Caller, Quality
+from server.core import QUALITY_WORDS, Ask, Caller, Priority, Quality
 from server.errors import InvalidRequest
 
 MOST_MILLISECONDS = 24 * 3600 * 1000
@@ -28,7 +28,15 @@ QualityField = Annotated[Quality | None, BeforeValidator(_mode)]
 """The type of a body's or a form's `quality`."""
 
 
-def ask_of(request: Request, caller: Caller, model: str, *, quality: Quality | None, streamed: bool = False) -> Ask:
+def ask_of(
+    request: Request,
+    caller: Caller,
+    model: str,
+    *,
+    quality: Quality | None,
+    streamed: bool = False,
+    priority: Priority = Priority.NORMAL,
+) -> Ask:
     """What the request says beside its job. quality: the body's, which wins over the header's.
 
     Raises InvalidRequest for headers that say nothing known.
@@ -39,6 +47,7 @@ def ask_of(request: Request, caller: Caller, model: str, *, quality: Quality | N
         quality=quality or _header_mode(request),
         budget=_budget(request),
         streamed=streamed,
+        priority=priority,
         id=record_of(request.scope).id,
     )
 

@@ -3,8 +3,9 @@
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from zlib import crc32
 
 from server.core import (
     AudioChunk,
@@ -16,6 +17,7 @@ from server.core import (
     ImageJob,
     Job,
     Picture,
+    PromptTokens,
     ReasoningDelta,
     Segment,
     SpeechJob,
@@ -119,6 +121,8 @@ def prompt_tokens(job: ChatJob) -> int:
 
 def _chat(job: ChatJob, options: FakeOptions) -> Iterator[Event]:
     prompt = prompt_tokens(job)
+    if job.token_ids or job.prompt_logprobs is not None:
+        yield _prompt_read(job)
     call = _call(job, options)
     if call is not None:
         arguments = _tokens(call[1])
@@ -137,7 +141,8 @@ def _chat(job: ChatJob, options: FakeOptions) -> Iterator[Event]:
     for place in range(max(len(tokens) for tokens, _ in answers)):  # the choices interleaved, as in a batch
         for index, (tokens, _) in enumerate(answers):
             if place < len(tokens):
-                yield TextDelta(index, tokens[place], _logprobs(job, tokens[place]), 1)
+                ids = (token_id(tokens[place]),) if job.token_ids else None
+                yield TextDelta(index, tokens[place], _logprobs(job, tokens[place]), 1, ids)
     for index, (_, reason) in enumerate(answers):
         yield Finish(index, reason)
     yield Usage(
@@ -180,9 +185,30 @@ def _answer(job: ChatJob, options: FakeOptions, index: int) -> tuple[list[str], 
 def _logprobs(job: ChatJob, token: str) -> tuple[TokenLogprob, ...] | None:
     if job.top_logprobs is None:
         return None
-    alternatives = [TokenLogprob(token, -0.25, tuple(token.encode()))]
-    alternatives += [TokenLogprob(f"~{n}", -2.0 - n, tuple(f"~{n}".encode())) for n in range(job.top_logprobs - 1)]
-    return (TokenLogprob(token, -0.25, tuple(token.encode()), tuple(alternatives[: job.top_logprobs])),)
+    return (_likeliest(token, job.top_logprobs),)
+
+
+def _likeliest(token: str, top: int) -> TokenLogprob:
+    """The token as the likeliest one, with made-up others after it."""
+    alternatives = [_entry(token, -0.25, 1), *(_entry(f"~{n}", -2.0 - n, n + 2) for n in range(top - 1))]
+    return replace(alternatives[0], top=tuple(alternatives[:top]))
+
+
+def _entry(token: str, logprob: float, rank: int) -> TokenLogprob:
+    return TokenLogprob(token, logprob, tuple(token.encode()), id=token_id(token), rank=rank)
+
+
+def token_id(token: str) -> int:
+    """The fake's vocabulary: a number for each text."""
+    return crc32(token.encode()) % 50_000
+
+
+def _prompt_read(job: ChatJob) -> PromptTokens:
+    words = [word for message in job.messages for word in _text_of(message).split()]
+    logprobs = None
+    if job.prompt_logprobs is not None:
+        logprobs = (None, *(_likeliest(word, job.prompt_logprobs) for word in words[1:]))
+    return PromptTokens(0, tuple(map(token_id, words)), logprobs)
 
 
 def _transcription(job: TranscriptionJob, options: FakeOptions) -> Iterator[Event]:

@@ -139,8 +139,22 @@ class VllmEngine(Engine):
         releases.warmup(self._renderer)
         template.warn_if_missing(options.name, self._renderer)
         self._parser = self._renderer.parser
-        self._defaults = self._llm.model_config.get_diff_sampling_param()
+        self._defaults = self._own_defaults()
         self._adapters = adapters.requests(options.adapters)
+
+    def _own_defaults(self) -> dict[str, Any]:
+        """What the model's generation_config.json says, without what can't be kept, of which a warning tells."""
+        from server.engines.vllm import sampling
+
+        config, processor = self._llm.model_config, self._llm.input_processor
+        drafts = self._llm.vllm_config.speculative_config is not None
+        defaults, wrong = sampling.model_defaults(config.get_diff_sampling_param(), speculative=drafts)
+        # vLLM adds these to every request by itself, from where it keeps them.
+        own = processor.generation_config_fields
+        own["eos_token_id"], strange = sampling.end_tokens(own.get("eos_token_id"), config.get_vocab_size())
+        if left_out := "; ".join(wrong + strange):
+            log.warning("%s: left out of its generation_config.json: %s", self._options.name, left_out)
+        return defaults
 
     def arguments(self) -> dict[str, Any]:
         """What vLLM's AsyncEngineArgs is given; scripts/bench starts vLLM's own server with the same."""
@@ -201,7 +215,7 @@ class VllmEngine(Engine):
         from vllm.v1.engine.exceptions import EngineDeadError
 
         from server.engines.vllm import prompt as prompts
-        from server.engines.vllm import refusals, releases
+        from server.engines.vllm import refusals, releases, sampling
         from server.engines.vllm.reading import VllmReading
 
         llm = self._llm
@@ -212,19 +226,23 @@ class VllmEngine(Engine):
             # add_request would find the same, but only once there is work: a bad schema must be refused before.
             llm.input_processor._validate_params(prompt.sampling, await llm.get_supported_tasks())
         except releases.REFUSALS as error:
-            # What is left to be wrong here is the grammar: everything else was checked when it was rendered.
+            # Where vLLM names no parameter, it is the grammar: everything else was checked when it was rendered.
+            if named := sampling.named(error, job):
+                raise refusals.of_request(error, named) from None
             form = prompt.sampling.structured_outputs
             raise refusals.of_grammar(error, None if form is None else form.json, param) from None
         except EngineDeadError:
             raise EngineFailed from None
+        sampling.check(prompt.sampling, job, llm.input_processor)
         if job.adapter is not None:
             reasoning["lora_request"] = self._adapters[job.adapter]
-        return VllmReading(llm, f"chat-{next(self._ids)}", prompt, choices, reasoning, form=param)
+        asked = job.token_ids or job.prompt_logprobs is not None
+        return VllmReading(llm, f"chat-{next(self._ids)}", prompt, choices, reasoning, form=param, read_out=asked)
 
     def _choices(self, job: ChatJob, prompt: "Prompt") -> tuple[list["Choice"], dict[str, Any]]:
         """A follower for each of the n answers, and what vLLM's core must know about reasoning."""
         from server.engines.vllm import releases
-        from server.engines.vllm.output import ForcedCall, Parsed, RequiredCall, Text
+        from server.engines.vllm.output import Alike, ForcedCall, Parsed, RequiredCall, Text
 
         request, parse = prompt.request, self._parser is not None
         # Without functions and without a reasoning parser there is nothing to take apart.
@@ -233,7 +251,7 @@ class VllmEngine(Engine):
         reasoning: dict[str, Any] = {}
         choices: list[Choice] = []
         for index in range(job.n):
-            choice: Choice = Text(index, job.top_logprobs)
+            choice: Choice = Text(index, job.top_logprobs, ids=job.token_ids)
             if parse:
                 parser = self._parser(
                     self._llm.tokenizer,
@@ -242,7 +260,15 @@ class VllmEngine(Engine):
                     model_config=self._llm.model_config,
                 )
                 ids = list(prompt.input["prompt_token_ids"])
-                choice = Parsed(index, job.top_logprobs, parser, request, ids, parallel=job.parallel_tool_calls)
+                choice = Parsed(
+                    index,
+                    job.top_logprobs,
+                    parser,
+                    request,
+                    ids,
+                    parallel=job.parallel_tool_calls,
+                    ids=job.token_ids,
+                )
                 if parser.reasoning_parser is not None and not reasoning:
                     reasoning = {
                         "reasoning_ended": releases.reasoning_ended(request, parser, ids),
@@ -256,4 +282,6 @@ class VllmEngine(Engine):
             elif job.tool_choice == "required":
                 choice = RequiredCall(choice, index)
             choices.append(choice)
+        if prompt.sampling.n < len(choices):
+            choices = [Alike(choices)]
         return choices, reasoning

@@ -2,14 +2,23 @@
 
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, cast
 
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.outputs import CompletionOutput
 from vllm.parser.abstract_parser import Parser
 
-from server.core import Event, Finish, FinishReason, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta
+from server.core import (
+    Event,
+    Finish,
+    FinishReason,
+    PromptTokens,
+    ReasoningDelta,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+)
 from server.engines.vllm import releases
 from server.errors import EngineFailed
 
@@ -30,15 +39,17 @@ class Text:
 
     reasoning_tokens = 0
 
-    def __init__(self, index: int, top_logprobs: int | None) -> None:
+    def __init__(self, index: int, top_logprobs: int | None, *, ids: bool = False) -> None:
+        """ids: whether the events tell the ids of their tokens, those without text included."""
         self._index = index
         self._top = top_logprobs
+        self._told = ids
 
     def feed(self, output: CompletionOutput) -> Iterator[Event]:
         tokens = len(output.token_ids)
         logprobs = None if self._top is None else token_logprobs(output, self._top)
-        if output.text or logprobs:
-            yield TextDelta(self._index, output.text, logprobs, tokens)
+        if output.text or logprobs or (self._told and tokens):
+            yield TextDelta(self._index, output.text, logprobs, tokens, tuple(output.token_ids) if self._told else None)
             tokens = 0
         if output.finish_reason is not None:
             yield Finish(self._index, _reason(output), tokens)
@@ -48,6 +59,7 @@ class Parsed:
     """An answer that vLLM's parsers take apart into reasoning, text and the calls the model chose to make.
 
     parallel: whether there may be more calls than one; those beyond the first are dropped otherwise.
+    ids: whether the ids of the tokens are told, in a piece of text that comes before what else they make.
     """
 
     def __init__(
@@ -59,6 +71,7 @@ class Parsed:
         prompt_token_ids: list[int],
         *,
         parallel: bool = True,
+        ids: bool = False,
     ) -> None:
         self._index = index
         self._top = top_logprobs
@@ -66,6 +79,7 @@ class Parsed:
         self._request = request
         self._prompt = prompt_token_ids
         self._parallel = parallel
+        self._told = ids
         self._ids: list[int] = []
         self._called = False
         self._tokens = 0
@@ -87,6 +101,8 @@ class Parsed:
             prompt_token_ids=self._prompt,
             finished=finished,
         )
+        if self._told and ids:
+            yield TextDelta(self._index, "", None, self._counted(), tuple(ids))
         if delta is not None:
             if delta.reasoning:
                 yield ReasoningDelta(self._index, delta.reasoning, self._counted())
@@ -129,6 +145,8 @@ class ForcedCall:
     def feed(self, output: CompletionOutput) -> Iterator[Event]:
         for event in self._source.feed(output):
             if isinstance(event, TextDelta):
+                if event.ids is not None:
+                    yield TextDelta(event.index, "", None, 0, event.ids)
                 yield self._piece(event.text, event.tokens)
             elif isinstance(event, Finish) and event.reason == "stop":
                 yield Finish(event.index, "tool_calls", event.tokens)
@@ -159,6 +177,8 @@ class RequiredCall:
         tokens = 0
         for event in self._source.feed(output):
             if isinstance(event, TextDelta):
+                if event.ids is not None:
+                    yield TextDelta(event.index, "", None, 0, event.ids)
                 self._buffer += event.text
                 tokens += event.tokens
                 for piece in self._pieces(tokens):
@@ -186,26 +206,58 @@ class RequiredCall:
             yield ToolCallDelta(self._index, 0, safe, tokens=tokens)
 
 
+class Alike:
+    """Several answers that are one: drawn greedily they would come out the same, so that they are drawn once.
+
+    vLLM refuses to draw them (vllm/sampling_params.py, _verify_greedy_sampling).
+    """
+
+    def __init__(self, choices: Sequence[Choice]) -> None:
+        self._choices = choices
+
+    @property
+    def answers(self) -> int:
+        """How many answers each of the pieces is for."""
+        return len(self._choices)
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return sum(choice.reasoning_tokens for choice in self._choices)
+
+    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+        for choice in self._choices:
+            yield from choice.feed(output)
+
+
 def call_id() -> str:
     return f"call_{secrets.token_hex(12)}"
 
 
 def token_logprobs(output: CompletionOutput, top: int) -> tuple[TokenLogprob, ...]:
     """The sampled tokens of this piece with their `top` likeliest alternatives."""
-    entries = []
-    for token_id, alternatives in zip(output.token_ids, output.logprobs or (), strict=False):
-        ranked = sorted(alternatives.values(), key=lambda entry: -entry.logprob)[:top]
-        sampled = _logprob(alternatives[token_id])
-        entries.append(
-            TokenLogprob(sampled.token, sampled.logprob, sampled.bytes, tuple(_logprob(entry) for entry in ranked))
-        )
-    return tuple(entries)
+    pairs = zip(output.token_ids, output.logprobs or (), strict=False)
+    return tuple(_ranked(token_id, alternatives, top) for token_id, alternatives in pairs)
 
 
-def _logprob(entry: Any) -> TokenLogprob:
+def prompt_tokens(ids: Sequence[int], logprobs: Sequence[Any] | None, top: int | None) -> PromptTokens:
+    """What was read. logprobs: as vLLM gives them, of each token but the first; top: alternatives; None for none."""
+    if top is None:
+        return PromptTokens(0, tuple(ids))
+    known = {place: entry for place, entry in enumerate(logprobs or ()) if entry}
+    told = (_ranked(token, known[place], top) if place in known else None for place, token in enumerate(ids))
+    return PromptTokens(0, tuple(ids), tuple(told))
+
+
+def _ranked(token_id: int, alternatives: Mapping[int, Any], top: int) -> TokenLogprob:
+    """The token with the `top` likeliest at its place. alternatives: vLLM's, which hold the token itself too."""
+    ranked = sorted(alternatives.items(), key=lambda entry: -entry[1].logprob)[:top]
+    return _logprob(token_id, alternatives[token_id], tuple(_logprob(other, entry) for other, entry in ranked))
+
+
+def _logprob(token_id: int, entry: Any, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
     text = entry.decoded_token or ""
     # JSON has no infinity; the OpenAI API uses -9999 for "as good as impossible".
-    return TokenLogprob(text, max(float(entry.logprob), -9999.0), tuple(text.encode()))
+    return TokenLogprob(text, max(float(entry.logprob), -9999.0), tuple(text.encode()), top, token_id, entry.rank)
 
 
 def _reason(output: CompletionOutput) -> FinishReason:

@@ -31,7 +31,7 @@ class Prompt:
 async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any], *, pictures: bool = False) -> Prompt:
     """Template and tokenize. Raises InvalidRequest, ContextLengthExceeded.
 
-    defaults: the model's own sampling parameters, from its generation_config.json. pictures: whether it sees them.
+    defaults: the model's own sampling parameters, by `sampling.model_defaults`. pictures: whether it sees them.
     """
     if not pictures:
         _refuse_pictures(job)
@@ -52,12 +52,7 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
             param="messages",
         )
     most = room if job.max_tokens is None else min(job.max_tokens, room)
-    try:
-        parameters = request.to_sampling_params(most, defaults)
-    except releases.REFUSALS as error:
-        # What can't be seen in one parameter alone; vLLM names none.
-        param = "min_tokens" if (job.min_tokens or 0) > most else "n" if job.n > 1 else None
-        raise refusals.of_request(error, param) from None
+    parameters = sampling.parameters(request, job, most, defaults)
     return Prompt(request, engine_input, parameters, tokens, releases.template_kwargs(renderer, request))
 
 

@@ -8,7 +8,8 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from server.core import Event, Facts, Usage
-from server.engines.vllm.output import Choice
+from server.engines.vllm import refusals, releases
+from server.engines.vllm.output import Alike, Choice, prompt_tokens
 from server.engines.vllm.prompt import Prompt
 from server.engines.vllm.sampling import lower
 from server.errors import EngineFailed, InvalidRequest
@@ -18,7 +19,7 @@ class VllmReading:
     """Nothing of it is in vLLM's core before `run`.
 
     choices: a follower for each answer. extras: further arguments of vLLM's add_request. form: the request's field that
-    gave the answer its grammar, if one did.
+    gave the answer its grammar, if one did. read_out: whether the first event tells what was read.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class VllmReading:
         extras: Mapping[str, Any],
         *,
         form: str | None,
+        read_out: bool = False,
     ) -> None:
         self.facts = Facts(prompt_tokens=prompt.tokens, room=prompt.sampling.max_tokens)
         self._llm = llm
@@ -38,11 +40,13 @@ class VllmReading:
         self._choices = choices
         self._extras = extras
         self._form = form
+        self._read_out = read_out
 
     async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         llm, prompt, sampling, choices = self._llm, self._prompt, self._prompt.sampling, self._choices
         if limit is not None:
             lower(sampling, limit)
+        alike = choices[0].answers if isinstance(choices[0], Alike) else 1
         generated = 0
         cached: int | None = None
         finished = False
@@ -56,6 +60,9 @@ class VllmReading:
                 if cached is None:
                     # The first answer's. The others find what it has just read; the prompt is counted once, with it.
                     cached = output.num_cached_tokens
+                    if self._read_out:
+                        ids = prompt.input["prompt_token_ids"]
+                        yield prompt_tokens(ids, output.prompt_logprobs, sampling.prompt_logprobs)
                 for piece in output.outputs:
                     if piece.finish_reason == "error" and sampling.structured_outputs is not None:
                         # llguidance gave up on what passed as a grammar: too many states, or no end to it.
@@ -68,12 +75,15 @@ class VllmReading:
                         yield event
             yield Usage(
                 prompt_tokens=prompt.tokens,
-                completion_tokens=generated,
+                completion_tokens=generated * alike,
                 cached_tokens=cached or 0,
                 reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
             )
         except (EngineDeadError, EngineGenerateError):
             raise EngineFailed from None
+        except releases.CLIENT_ERRORS as error:
+            # All that is known to be wrong with requests is refused when they are read; this is the net below.
+            raise refusals.of_request(error) from None
         finally:
             if queue is not None:
                 if not finished and not llm.errored:

@@ -12,7 +12,17 @@ from server.errors import ModelNotFound
 from server.models.config import weights
 from server.models.config.files import EXAMPLES, CatalogError, Configs, Configured, Problem, read_configs
 from server.models.config.first_seen import first_seen
-from server.models.config.spec import Adapter, Bundle, BundleName, ModelSpec, Price, VllmModel, WhisperModel
+from server.models.config.spec import (
+    Adapter,
+    Bundle,
+    BundleName,
+    ChatDefaults,
+    FakeModel,
+    ModelSpec,
+    Price,
+    VllmModel,
+    WhisperModel,
+)
 
 __all__ = ["Catalog", "CatalogError", "Missing", "PublicModel", "check_configs"]
 
@@ -218,6 +228,7 @@ class _Draft:
     description: str
     override: Price | None = None
     parent: str | None = None
+    defaults: ChatDefaults | None = None
 
     def narrowed(self, gone: Mapping[str, object]) -> "_Draft":
         """Without the tasks whose model is not installed."""
@@ -225,7 +236,7 @@ class _Draft:
         return replace(self, tasks=left)
 
     def public_model(self, specs: Mapping[str, ModelSpec], created: int) -> PublicModel:
-        tasks = {task: specs[name] for task, name in self.tasks.items()}
+        tasks = {task: self._as_said(specs[name]) for task, name in self.tasks.items()}
         prices = {task: self._price(spec.price) for task, spec in tasks.items()}
         merged = {unit: getattr(prices[task], unit) for task in tasks for unit in PRICED_BY[task]}
         return PublicModel(
@@ -238,6 +249,13 @@ class _Draft:
             prices=MappingProxyType(prices),
             parent=self.parent,
         )
+
+    def _as_said(self, spec: ModelSpec) -> ModelSpec:
+        """The model with the defaults that the bundle gives it by this name, where it gives any."""
+        if self.defaults is None or not isinstance(spec, VllmModel | FakeModel):
+            return spec
+        said = {field: getattr(self.defaults, field) for field in self.defaults.model_fields_set}
+        return spec.model_copy(update={"defaults": spec.defaults.model_copy(update=said)})
 
     def _price(self, own: Price) -> Price:
         """The model's own price, with what the bundle's name says instead where it says something."""
@@ -265,7 +283,7 @@ def _drafts(configs: Configs) -> list[_Draft]:
 
 
 def _of_bundle(bundle: Bundle, name: BundleName) -> _Draft:
-    return _Draft(name.id, bundle.tasks, bundle.owned_by, name.description, name.price)
+    return _Draft(name.id, bundle.tasks, bundle.owned_by, name.description, name.price, defaults=bundle.defaults)
 
 
 def _wanted(drafts: list[_Draft], only: Sequence[str], folder: Path) -> list[_Draft]:

@@ -233,3 +233,12 @@ class Bundle(Strict):
     owned_by: str = "local"
     tasks: dict[Task, Name] = Field(min_length=1, description="the model that does each task")
     names: tuple[BundleName, ...] = Field(min_length=1, description="public names that mean this bundle")
+    defaults: ChatDefaults | None = Field(
+        default=None, description="by these names, overrides the chat model's own `defaults`, field by field"
+    )
+
+    @model_validator(mode="after")
+    def _defaults_of_something(self) -> Self:
+        if self.defaults is not None and Task.CHAT not in self.tasks:
+            raise ValueError("defaults are for chat, which these names don't do")
+        return self

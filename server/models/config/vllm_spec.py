@@ -12,12 +12,15 @@ from server.models.config.vllm_extra import refusal
 
 
 class ChatDefaults(Strict):
-    """Sampling where the client said nothing. The OpenAI API's own defaults apply where this is silent too."""
+    """Sampling where the client said nothing: what a name's documentation promises. A quality mode changes it only
+    where the client chose that mode, and the answer then says so. The OpenAI API's own defaults apply where this is
+    silent too.
+    """
 
     max_tokens: int | None = Field(
-        default=256,
+        default=None,
         ge=1,
-        description="limit of generated tokens where the client gave none; null: up to the model's context",
+        description="limit of generated tokens where the client gave none; null: the room that is left in the context",
     )
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)

@@ -29,7 +29,7 @@ class Choice:
 
     model: its public name, without the suffix that names a mode. quality: the mode that will be done, never auto.
     chosen: whether the server chose it, and not the client. modes: what each quality means for the task on this model;
-    None where the task has one mode only.
+    None where the task has one mode only. notes: as `Plan.notes`.
     """
 
     ask: Ask
@@ -40,6 +40,7 @@ class Choice:
     reason: str
     chosen: bool = False
     modes: AnyQuality | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def settings(self) -> object:
@@ -56,8 +57,9 @@ class Choice:
             strategy,
             limited=limited,
             quality=self.quality,
-            reason=f"{self.reason}; {note}" if note else self.reason,
+            reason="; ".join([self.reason, *self.notes, *([note] if note else [])]),
             budget=self.ask.budget or getattr(self.settings, "budget", None),
+            notes=self.notes,
         )
 
 
@@ -67,10 +69,25 @@ class Bound:
 
     They differ for a chat whose client set no limit: its answer is then as long as the balance affords. With 10 prompt
     tokens at 0.1 and up to 90 answered at 1, `least` is 2 and `most` is 91.
+
+    usual: what an answer of ordinary length costs, where `most` is for one that fills the model's context; None where
+    all of `most` is to be held.
     """
 
     most: Decimal
     least: Decimal
+    usual: Decimal | None = None
+
+    def share(self, available: Decimal) -> Decimal:
+        """What to hold of an account: `most` where it has that, else half, so that its other requests find something.
+
+        Where half buys no usual answer, what such an answer costs. Of 80 credits for the room there are 50: 25 are
+        held, and a second request at the same time holds 12.5. Of 3 there are 2, and a usual answer costs 2.56: the
+        hold takes all that there is.
+        """
+        if self.usual is None or available >= self.most:
+            return self.most
+        return max(self.least, self.usual, available / 2)
 
 
 class TaskRules(ABC, Generic[J]):

@@ -1,5 +1,6 @@
 """Chat: its modes, what they cost, and when auto spends more on an answer."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from server.core import ChatJob, Facts, Quality, Usage
 from server.core.money import ZERO
 from server.models.config.quality import Auto, ChatMode, ChatQuality, CheckedMode, RefinedMode
-from server.models.config.spec import AdaptedModel, FakeModel, VllmModel
+from server.models.config.spec import AdaptedModel, ChatDefaults, FakeModel, VllmModel
 from server.pipeline.plan import Plan, PlannedPass
 from server.pipeline.questions import arithmetic, code, question
 from server.pipeline.strategies.chat.best_of_drafts import Drafts, Refined
@@ -15,6 +16,8 @@ from server.pipeline.strategies.chat.draft_and_check import Checked
 from server.pipeline.strategies.single import Single
 from server.pipeline.tasks.base import Bound, Choice, Resolver, TaskRules, first
 
+UNLIMITED = 256
+"""Tokens that an answer without a limit counts for, where work is estimated before it begins: a usual answer."""
 CHARACTERS_A_TOKEN = 4
 """Of ordinary text, roughly: for estimates before the prompt has been read."""
 
@@ -43,7 +46,9 @@ class ChatRules(TaskRules[ChatJob]):
 
     def plan(self, choice: Choice, job: ChatJob, catalog: Resolver) -> Plan:  # noqa: ARG002 - chat needs no other model
         limited = job.max_tokens is not None
-        job = self._filled(choice, job)
+        job, changed = self._filled(choice, job)
+        if changed:
+            choice = replace(choice, notes=(changed,))
         mode = choice.settings
         if isinstance(mode, RefinedMode):
             return self._refined(choice, job, mode, limited)
@@ -51,18 +56,22 @@ class ChatRules(TaskRules[ChatJob]):
             return self._checked(choice, job, mode, limited)
         return choice.plan(job, Single(job, job.n), limited=limited)
 
-    def _filled(self, choice: Choice, job: ChatJob) -> ChatJob:
-        """With what the client left open: by the mode, else by the model's defaults."""
+    def _filled(self, choice: Choice, job: ChatJob) -> tuple[ChatJob, str]:
+        """With what the client left open, and what the mode changed of the documented defaults.
+
+        Those hold where auto chose the mode: it may spend more on an answer than the client asked for, and no more. A
+        mode that the client chose brings its own.
+        """
         spec, mode, quality = choice.spec, choice.settings, choice.modes
         assert isinstance(spec, VllmModel | FakeModel)
-        mode = mode if isinstance(mode, ChatMode) else ChatMode()
-        # Auto may spend more on an answer than the client asked for, but must not cut it short of the default limit.
+        mode, said = mode if isinstance(mode, ChatMode) else ChatMode(), spec.defaults
         limit = None if choice.chosen else mode.max_tokens
         changes: dict[str, Any] = {
-            "max_tokens": job.max_tokens or limit or spec.defaults.max_tokens,
-            "temperature": first(job.temperature, mode.temperature, spec.defaults.temperature),
-            "top_p": first(job.top_p, mode.top_p, spec.defaults.top_p),
+            "max_tokens": job.max_tokens or _limit(job, limit or said.max_tokens),
+            "temperature": _chosen(choice, job.temperature, mode.temperature, said.temperature),
+            "top_p": _chosen(choice, job.top_p, mode.top_p, said.top_p),
         }
+        changed = [] if choice.chosen else _changed(job, changes, said)
         switch = quality.reasoning_switch if isinstance(quality, ChatQuality) else None
         arguments = job.chat_template_kwargs or {}
         if switch and mode.reasoning is not None and switch not in arguments and job.reasoning_effort is None:
@@ -70,7 +79,9 @@ class ChatRules(TaskRules[ChatJob]):
         if isinstance(spec, AdaptedModel):
             changes["adapter"] = spec.adapter
         # A copy takes 5 µs, and a client that says all of it needs none.
-        return replace(job, **changes) if any(getattr(job, name) != new for name, new in changes.items()) else job
+        if any(getattr(job, name) != new for name, new in changes.items()):
+            job = replace(job, **changes)
+        return job, f"the mode sets {', '.join(changed)}" if changed else ""
 
     def _checked(self, choice: Choice, job: ChatJob, mode: CheckedMode, limited: bool, note: str = "") -> Plan:
         """A check writes text of its own, so it can't stand where the answer has a form to keep."""
@@ -80,6 +91,8 @@ class ChatRules(TaskRules[ChatJob]):
         return choice.plan(job, Checked(job, mode.keep_above), limited=limited, note=note)
 
     def _refined(self, choice: Choice, job: ChatJob, mode: RefinedMode, limited: bool) -> Plan:
+        if told := _told(job):
+            return choice.plan(job, Single(job, job.n), limited=limited, note=f"one pass, whose tokens {told} tells")
         if job.n > 1:
             note = f"one pass for the {job.n} answers asked for"
             return choice.plan(job, Single(job, job.n), limited=limited, note=note)
@@ -104,7 +117,7 @@ class ChatRules(TaskRules[ChatJob]):
     def size(self, plan: Plan) -> float:
         assert isinstance(plan.job, ChatJob)
         prompt = sum(_characters(message.get("content")) for message in plan.job.messages) / CHARACTERS_A_TOKEN
-        answer = plan.job.max_tokens or 0
+        answer = plan.job.max_tokens or UNLIMITED
         return sum(
             planned.prompts * (prompt + planned.extra)
             + planned.answers * (answer if planned.writes is None else planned.writes)
@@ -114,7 +127,11 @@ class ChatRules(TaskRules[ChatJob]):
     def bound(self, plan: Plan, facts: Facts) -> Bound:
         fixed, token = self._price(plan, facts)
         most = fixed + (facts.room or 0) * token
-        return Bound(most, most if plan.limited else fixed + token)
+        if plan.limited:
+            return Bound(most, most)
+        assert isinstance(plan.job, ChatJob)
+        room = facts.room or 0
+        return Bound(most, fixed + token * max(1, plan.job.min_tokens or 0), fixed + token * min(room, UNLIMITED))
 
     def foreseen(self, plan: Plan) -> Bound:
         assert isinstance(plan.job, ChatJob)
@@ -147,6 +164,29 @@ class ChatRules(TaskRules[ChatJob]):
         return fixed, token
 
 
+def _limit(job: ChatJob, limit: int | None) -> int | None:
+    """A limit that nobody asked for gives way to the least length that somebody did."""
+    return None if limit is None else max(limit, job.min_tokens or 0)
+
+
+def _chosen(choice: Choice, client: float | None, mode: float | None, default: float | None) -> float | None:
+    return first(client, *((default, mode) if choice.chosen else (mode, default)))
+
+
+def _changed(job: ChatJob, changes: Mapping[str, Any], said: ChatDefaults) -> list[str]:
+    """What a mode sets otherwise than the defaults say, such as `max_tokens 128 (not 256)`."""
+    changed = []
+    for name in ("max_tokens", "temperature", "top_p"):
+        default, new = getattr(said, name), changes[name]
+        if getattr(job, name) is not None or new is None or new == default:
+            continue
+        if name == "max_tokens" and (default is None or new != _limit(job, default)):
+            changed.append(f"{name} {new} (not {'the room that is left' if default is None else default})")
+        elif name != "max_tokens" and default is not None:
+            changed.append(f"{name} {new:g} (not {default:g})")
+    return changed
+
+
 def _characters(content: object) -> int:
     """Of a message's text; what else it holds is not counted."""
     if isinstance(content, str):
@@ -163,7 +203,23 @@ def _form(job: ChatJob) -> str | None:
         return "response_format"
     if job.top_logprobs is not None:
         return "logprobs"
-    return "n" if job.n > 1 else None
+    return "n" if job.n > 1 else _drawn(job) or _told(job)
+
+
+def _drawn(job: ChatJob) -> str | None:
+    """What of the request says how the answer's own tokens are drawn, so that no other pass may replace them."""
+    names = (
+        *("logit_bias", "bad_words", "allowed_token_ids", "min_tokens", "ignore_eos", "stop_token_ids"),
+        *("include_stop_str_in_output",),
+    )
+    return next((name for name in names if getattr(job, name)), None)
+
+
+def _told(job: ChatJob) -> str | None:
+    """What of the request asks for the tokens that were read, which one pass alone can tell."""
+    if job.prompt_logprobs is not None:
+        return "prompt_logprobs"
+    return "return_token_ids" if job.token_ids else None
 
 
 def _fixed(job: ChatJob) -> str | None:
@@ -180,4 +236,4 @@ def _fixed(job: ChatJob) -> str | None:
         "min_tokens": job.min_tokens,
         "reasoning_effort": job.reasoning_effort is not None,
     }
-    return next((name for name, given in settings.items() if given), None)
+    return next((name for name, given in settings.items() if given), None) or _drawn(job) or _told(job)

@@ -9,13 +9,15 @@ from tests.pipeline.strategies.conftest import QUESTION, Scripted, events
 
 pytestmark = pytest.mark.anyio
 
+LIMITED = ["the mode sets max_tokens 1024 (not the room that is left)"]
+
 
 async def test_a_draft_that_passes_is_the_answer(scripted: Scripted) -> None:
     async with scripted({QUESTION: "It is Paris.", CHECK: "OK"}) as asking:
         answer = await asking.ask("high")
         assert answer.json()["choices"][0]["message"]["content"] == "It is Paris."
         quality = answer.json()["usage"]["quality"]
-        assert (quality["passes"], quality["notes"]) == (2, ["the check kept the draft"])
+        assert (quality["passes"], quality["notes"]) == (2, [*LIMITED, "the check kept the draft"])
         _, check = asking.engine.jobs
         assert isinstance(check, ChatJob)
         assert [message["role"] for message in check.messages] == ["user", "assistant", "user"]
@@ -29,7 +31,7 @@ async def test_a_draft_that_fails_is_replaced(scripted: Scripted) -> None:
         choice = answer.json()["choices"][0]
         assert (choice["message"]["content"], choice["finish_reason"]) == ("It is Paris.", "stop")
         assert choice["logprobs"] is None
-        assert answer.json()["usage"]["quality"]["notes"] == ["the check replaced the draft"]
+        assert answer.json()["usage"]["quality"]["notes"] == [*LIMITED, "the check replaced the draft"]
 
 
 async def test_a_replacement_is_streamed_as_it_is_written(scripted: Scripted) -> None:
@@ -51,7 +53,10 @@ async def test_without_room_for_the_check_the_draft_is_the_answer(scripted: Scri
     async with scripted({QUESTION: "It is Paris.", CHECK: "no"}, options={"context": 10}) as asking:
         answer = await asking.ask("high")
         assert answer.json()["choices"][0]["message"]["content"] == "It is Paris."
-        assert answer.json()["usage"]["quality"]["notes"] == ["the check was given up (context_length_exceeded)"]
+        assert answer.json()["usage"]["quality"]["notes"] == [
+            *LIMITED,
+            "the check was given up (context_length_exceeded)",
+        ]
 
 
 async def test_a_budget_that_is_used_up_skips_the_check(scripted: Scripted) -> None:
