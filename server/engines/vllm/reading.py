@@ -8,6 +8,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from server.core import Event, Facts, Usage
+from server.engines.vllm.answer_check import UNSATISFIED
 from server.engines.vllm.output import Choice
 from server.engines.vllm.prompt import Prompt
 from server.engines.vllm.sampling import lower
@@ -58,11 +59,9 @@ class VllmReading:
                     cached = output.num_cached_tokens
                 for piece in output.outputs:
                     if piece.finish_reason == "error" and sampling.structured_outputs is not None:
-                        # llguidance gave up on what passed as a grammar: too many states, or no end to it.
-                        raise InvalidRequest(
-                            "No answer can be kept to this JSON Schema: it is too large, or nothing satisfies it.",
-                            param=self._form,
-                        )
+                        # llguidance gave up on what passed as a grammar, or what else the request asks for left no
+                        # token that the grammar admits.
+                        raise InvalidRequest(UNSATISFIED, param=self._form)
                     generated += len(piece.token_ids)
                     for event in choices[piece.index].feed(piece):
                         yield event

@@ -22,7 +22,8 @@ MOST_ITEMS = 10_000
 
 def check(schema: Mapping[str, Any], param: str) -> None:
     """Raises InvalidRequest, with `param`, for a schema beyond any of the limits."""
-    properties = required = items = 0
+    properties = required = 0
+    items = 0.0
     rest: list[tuple[Any, int]] = [(schema, 1)]
     while rest:
         part, depth = rest.pop()
@@ -50,5 +51,5 @@ def _length(value: Any) -> int:
     return len(value) if isinstance(value, dict | list) else 0
 
 
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+def _count(value: Any) -> float:
+    return value if isinstance(value, int | float) and value > 0 else 0
