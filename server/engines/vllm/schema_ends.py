@@ -50,7 +50,7 @@ class Ends:
         """Whether `schema` may have an answer that ends. No means no; yes may still be wrong of what `allOf` joins."""
         if isinstance(schema, bool):
             return schema
-        if "$ref" in schema and _name(schema["$ref"]) not in self._ending:
+        if "$ref" in schema and named(schema["$ref"]) not in self._ending:
             return False
         if "enum" in schema and not schema["enum"]:
             return False
@@ -88,7 +88,7 @@ def _refs(schema: Any) -> set[str]:
     def look(inner: Any) -> Any:
         if isinstance(inner, Mapping):
             if "$ref" in inner:
-                found.add(_name(inner["$ref"]))
+                found.add(named(inner["$ref"]))
             rebuilt(inner, look)
         return inner
 
@@ -96,5 +96,6 @@ def _refs(schema: Any) -> set[str]:
     return found
 
 
-def _name(ref: str) -> str:
+def named(ref: str) -> str:
+    """The entry of `$defs` that a `$ref` names."""
     return ref.removeprefix("#/$defs/")

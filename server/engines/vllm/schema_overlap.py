@@ -14,7 +14,7 @@ MOST_ALTERNATIVES = 64
 """Up to which it is looked into: it takes time by their square."""
 
 
-def apart(document: Document, branches: Sequence[Any], *, objects: bool) -> bool:
+def no_overlap(document: Document, branches: Sequence[Any], *, objects: bool) -> bool:
     """Whether no value satisfies two of them for sure. objects: whether only objects are asked for."""
     if len(branches) > MOST_ALTERNATIVES:
         return False
@@ -39,8 +39,9 @@ def _marks(document: Document, branch: Any, objects: bool) -> dict[str, set[str]
             marks[""] = {"number" if one == "integer" else one for one in some}
         if (values := _values(member)) is not None:
             marks["="] = values
-        properties = member.get("properties")
-        for name in needed & properties.keys() if isinstance(properties, Mapping) else ():
+        found = member.get("properties")
+        properties: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+        for name in needed & properties.keys():
             for part in joined(document, properties[name]):
                 if isinstance(part, Mapping) and (values := _values(part)) is not None:
                     marks[f".{name}"] = values
