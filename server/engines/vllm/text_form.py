@@ -27,7 +27,9 @@ def fields(constraint: Constraint, param: str) -> dict[str, Any]:
     length = len(value) if isinstance(value, str) else sum(map(len, value))
     if length > LONGEST[constraint.kind]:
         raise InvalidRequest(f"{param} has more than {LONGEST[constraint.kind]} characters.", param=param)
-    if constraint.kind == "choice":
+    if constraint.kind == "regex":
+        schema_limits.check_pattern(str(value), param)
+    elif constraint.kind == "choice":
         if len(value) > MOST_CHOICES:
             raise InvalidRequest(f"{param} has more than {MOST_CHOICES} choices.", param=param)
     elif constraint.kind == "structural_tag":
