@@ -18,7 +18,7 @@ from server.errors import InvalidRequest
 
 UNSATISFIED = (
     "No answer can be kept to this form: it is too large, nothing satisfies it, or another field of the request, such "
-    "as min_tokens, bad_words or allowed_token_ids, forbids what does."
+    "as bad_words or allowed_token_ids, forbids what does."
 )
 
 
@@ -32,17 +32,25 @@ class Whole:
         self._source = source
         self._job = job
         self._text: list[str] = []
+        self._tokens = 0
 
     @property
     def reasoning_tokens(self) -> int:
         return self._source.reasoning_tokens
 
     def feed(self, output: CompletionOutput) -> Iterable[Event]:
+        self._tokens += len(output.token_ids)
         for event in self._source.feed(output):
             if isinstance(event, TextDelta):
                 self._text.append(event.text)
             elif isinstance(event, Finish) and event.reason == "stop" and not self._stopped(output):
                 check(self._job, "".join(self._text))
+                if self._tokens < (self._job.min_tokens or 0):
+                    # Where the form admits nothing but the end, vLLM ends the answer all the same.
+                    raise InvalidRequest(
+                        f"The answer's form came to its end after {self._tokens} tokens, before min_tokens.",
+                        param="min_tokens",
+                    )
             yield event
 
     def _stopped(self, output: CompletionOutput) -> bool:
