@@ -23,6 +23,7 @@ class Sampling:
 
     output_schema: a JSON Schema the answer must obey; `{"type": "object"}` for JSON mode; None for free text.
     constraint: another form that it must have; never beside a schema.
+    form_field: the request's field that asks for either, which refusals name; None for `response_format`.
     top_logprobs: alternatives per token, 0–20; None for no log-probabilities at all.
     prompt_logprobs: the same for the prompt's tokens, which then come as the event `PromptTokens`.
     truncate_prompt_tokens: only so many of the prompt's last tokens are read; -1 for all that the context has
@@ -50,6 +51,7 @@ class Sampling:
     min_tokens: int | None = None
     ignore_eos: bool = False
     constraint: Constraint | None = None
+    form_field: str | None = None
     stop_token_ids: tuple[int, ...] = ()
     include_stop_str_in_output: bool = False
     skip_special_tokens: bool = True

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.core import ChatJob, ImageJob, Job, Quality, SpeechJob, Tool, TranscriptionJob
+from server.core import ChatJob, Constraint, ImageJob, Job, Quality, SpeechJob, Tool, TranscriptionJob
 from server.models.config.quality import Auto
 from server.pipeline.auto import choose
 from server.pipeline.questions import LOOKED_AT, arithmetic
@@ -14,6 +14,7 @@ def chat(content: object, **changes: object) -> ChatJob:
 
 PLAIN = "Tell me about the sea."
 SUM = "What is 17 + 4?"
+CHOICE = Constraint("choice", ("yes", "no"))
 PICTURE = [{"type": "text", "text": SUM}, {"type": "image_url", "image_url": {"url": "data:"}}]
 
 
@@ -29,6 +30,8 @@ PICTURE = [{"type": "text", "text": SUM}, {"type": "image_url", "image_url": {"u
         (chat(PICTURE), "medium", "images in the prompt"),
         (chat(SUM, tools=(Tool("f"),), tool_choice="auto"), "medium", "the request sets tools"),
         (chat(SUM, output_schema={"type": "object"}), "medium", "the request sets response_format"),
+        (chat(SUM, output_schema={}, form_field="guided_json"), "medium", "the request sets guided_json"),
+        (chat(SUM, constraint=CHOICE, form_field="guided_choice"), "medium", "the request sets guided_choice"),
         (chat(SUM, top_logprobs=0), "medium", "the request sets logprobs"),
         (chat(SUM, n=2), "medium", "the request sets n"),
         (chat(SUM, seed=0), "medium", "the request sets seed"),

@@ -125,6 +125,12 @@ def test_auto_never_shortens_the_default_limit() -> None:
     [
         ({"tools": (Tool("f"),), "tool_choice": "auto"}, "high", "single", "no check, which tools could not follow"),
         ({"output_schema": {}}, "ultra", "drafts", "drafts and a choice only, which keep response_format valid"),
+        (
+            {"constraint": Constraint("regex", "a+"), "form_field": "guided_regex"},
+            "ultra",
+            "drafts",
+            "drafts and a choice only, which keep guided_regex valid",
+        ),
         ({"top_logprobs": 2}, "ultra", "drafts", "drafts and a choice only, which keep logprobs valid"),
         ({"n": 3}, "ultra", "single", "one pass for the 3 answers asked for"),
         ({"temperature": 0.0}, "ultra", "checked", "one draft, since at temperature 0 all are alike"),

@@ -52,8 +52,12 @@ class ChatRequest(SamplingRequest):
             tools, choice = legacy_tools_of(self.functions, self.function_call)
         else:
             tools, choice = tools_of(self.tools, self.tool_choice)
+        sampling = self.sampling()
+        if sampling.get("constraint") and choice not in ("none", "auto"):
+            field = sampling["form_field"]
+            raise InvalidRequest(f"{field} can't stand beside a call that tool_choice demands.", param=field)
         return ChatJob(
-            **self.sampling(),
+            **sampling,
             max_tokens=self.max_completion_tokens or self.max_tokens,
             messages=tuple(engine_messages(self.messages)),
             top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,

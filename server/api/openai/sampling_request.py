@@ -1,16 +1,16 @@
 """How tokens are drawn: what the bodies of chats and of completions have in common."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from server.api.openai.form_request import FormRequest
 from server.api.openai.quality import QualityField
 from server.api.validation import Body
 from server.core import Priority
 from server.errors import InvalidRequest
 
-JSON_OBJECT: Mapping[str, Any] = {"type": "object"}
 MOST_BIASES = 1024
 """Entries of `logit_bias`, and ids of `allowed_token_ids`: what vLLM's model runner for GPUs has room for. It looks no
 sooner than in the engine's core, which ends over one more (vllm/v1/worker/gpu/sample/logit_bias.py)."""
@@ -44,17 +44,6 @@ REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
 for nothing."""
 
 
-class JsonSchema(Body):
-    name: str = "answer"
-    schema_: dict[str, Any] = Field(default_factory=lambda: dict(JSON_OBJECT), alias="schema")
-    strict: bool | None = None
-
-
-class ResponseFormat(Body):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-
 class StreamOptions(Body):
     """continuous_usage_stats: usage in every chunk, where it is included at all."""
 
@@ -66,7 +55,7 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class SamplingRequest(Body):
+class SamplingRequest(FormRequest):
     """Lists that are defaults come from factories: of others, pydantic makes deep copies, in half of the time that a
     plain request took.
 
@@ -86,7 +75,6 @@ class SamplingRequest(Body):
     logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = Field(None, max_length=MOST_BIASES)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = None
     quality: QualityField = None
     # vLLM's, which its users send in the body
     top_k: int | None = Field(None, ge=-1)
@@ -146,7 +134,7 @@ class SamplingRequest(Body):
             "frequency_penalty": self.frequency_penalty,
             "presence_penalty": self.presence_penalty,
             "logit_bias": self.logit_bias or None,
-            "output_schema": self._output_schema(),
+            **self.form(),
         }
         # Most clients know none of these: what they leave out is not copied for each request.
         return drawn | self._of_vllm() if self.model_fields_set & OF_VLLM else drawn
@@ -168,20 +156,6 @@ class SamplingRequest(Body):
             "cache_salt": self.cache_salt,
             "token_ids": self.return_token_ids,
         }
-
-    def _output_schema(self) -> Mapping[str, Any] | None:
-        match self.response_format:
-            case ResponseFormat(type="json_schema", json_schema=None):
-                raise InvalidRequest(
-                    "Missing required parameter: 'response_format.json_schema'.",
-                    param="response_format.json_schema",
-                    code="missing_required_parameter",
-                )
-            case ResponseFormat(type="json_schema", json_schema=JsonSchema(schema_=schema)):
-                return schema
-            case ResponseFormat(type="json_object"):
-                return JSON_OBJECT
-        return None
 
 
 OF_VLLM = frozenset(

@@ -172,6 +172,8 @@ def _answer(job: ChatJob, options: FakeOptions, index: int) -> tuple[list[str], 
             text = reply if isinstance(reply, str) else reply[index % len(reply)]
     if job.output_schema is not None:
         text = json.dumps(dict.fromkeys(job.output_schema.get("properties", {}), text))
+    elif job.constraint is not None and job.constraint.kind == "choice":
+        text = job.constraint.value[index % len(job.constraint.value)]
     for stop in job.stop:
         text = text.partition(stop)[0]
     tokens = _tokens(text)

@@ -10,6 +10,11 @@ reading.py    a job that has been read, and the events of its run
 prompt.py     a chat job in vLLM's own words, rendered and tokenized
 sampling.py   how its tokens are drawn
 grammar.py    the form that its answer must have
+text_form.py  patterns, choices, grammars and tags
+schema_form.py  a JSON Schema as llguidance is given it: schema_document.py (references), schema_keywords.py,
+              schema_joined.py and schema_overlap.py (what several schemas say of one value), schema_ends.py and
+              schema_depth.py (what recursion comes to)
+answer_check.py  whether a finished answer has its form
 refusals.py   what vLLM finds wrong with a request, in words for its client
 schema_limits.py  how big a JSON Schema may be that an answer must obey
 output.py     vLLM's outputs in ours: text, reasoning, tool calls, log-probabilities

@@ -110,7 +110,7 @@ class VllmEngine(Engine):
             from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            from server.engines.vllm import output, prompt, reading, releases  # noqa: F401 - the first request needs them
+            from server.engines.vllm import answer_check, output, prompt, reading, releases  # noqa: F401 - the first request needs them
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
@@ -214,14 +214,14 @@ class VllmEngine(Engine):
             raise EngineFailed
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        from server.engines.vllm import grammar, refusals, releases, sampling
         from server.engines.vllm import prompt as prompts
-        from server.engines.vllm import refusals, releases, sampling
         from server.engines.vllm.reading import VllmReading
 
         llm = self._llm
         prompt = await prompts.render(job, self._renderer, self._defaults, pictures=self._options.images)
         choices, reasoning = self._choices(job, prompt)
-        param = "response_format" if job.output_schema is not None else "tools" if job.tools else None
+        param = grammar.field_of(job) if grammar.binds(job) else "tools" if job.tools else None
         try:
             # add_request would find the same, but only once there is work: a bad schema must be refused before.
             llm.input_processor._validate_params(prompt.sampling, await llm.get_supported_tasks())
@@ -241,9 +241,11 @@ class VllmEngine(Engine):
 
     def _choices(self, job: ChatJob, prompt: "Prompt") -> tuple[list["Choice"], dict[str, Any]]:
         """A follower for each of the n answers, and what vLLM's core must know about reasoning."""
-        from server.engines.vllm import releases
+        from server.engines.vllm import grammar, releases
+        from server.engines.vllm.answer_check import Whole
         from server.engines.vllm.output import Alike, ForcedCall, Parsed, RequiredCall, Text
 
+        binds = grammar.binds(job)
         request, parse = prompt.request, self._parser is not None
         # Without functions and without a reasoning parser there is nothing to take apart.
         if parse and self._options.reasoning_parser is None and job.tool_choice != "auto":
@@ -274,6 +276,8 @@ class VllmEngine(Engine):
                         "reasoning_ended": releases.reasoning_ended(request, parser, ids),
                         "reasoning_parser_kwargs": {"chat_template_kwargs": dict(prompt.template_kwargs)},
                     }
+            if binds:
+                choice = Whole(choice, job)
             name = job.forced_tool or (
                 job.tools[0].name if job.tool_choice == "required" and len(job.tools) == 1 else None
             )

@@ -9,6 +9,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from server.core import Event, Facts, Usage
 from server.engines.vllm import refusals, releases
+from server.engines.vllm.answer_check import UNSATISFIED
 from server.engines.vllm.output import Alike, Choice, prompt_tokens
 from server.engines.vllm.prompt import Prompt
 from server.engines.vllm.sampling import lower
@@ -65,11 +66,9 @@ class VllmReading:
                         yield prompt_tokens(ids, output.prompt_logprobs, sampling.prompt_logprobs)
                 for piece in output.outputs:
                     if piece.finish_reason == "error" and sampling.structured_outputs is not None:
-                        # llguidance gave up on what passed as a grammar: too many states, or no end to it.
-                        raise InvalidRequest(
-                            "No answer can be kept to this JSON Schema: it is too large, or nothing satisfies it.",
-                            param=self._form,
-                        )
+                        # llguidance gave up on what passed as a grammar, or what else the request asks for left no
+                        # token that the grammar admits.
+                        raise InvalidRequest(UNSATISFIED, param=self._form)
                     generated += len(piece.token_ids)
                     for event in choices[piece.index].feed(piece):
                         yield event

@@ -199,8 +199,8 @@ def _form(job: ChatJob) -> str | None:
     """What of the request gives the answer a form that free text would break."""
     if job.tools and job.tool_choice != "none":
         return "tools"
-    if job.output_schema is not None:
-        return "response_format"
+    if job.output_schema is not None or job.constraint is not None:
+        return job.form_field or "response_format"
     if job.top_logprobs is not None:
         return "logprobs"
     return "n" if job.n > 1 else _drawn(job) or _told(job)
@@ -226,7 +226,7 @@ def _fixed(job: ChatJob) -> str | None:
     """The parameter by which the client has taken the choice upon itself, if any."""
     settings: dict[str, Any] = {
         "tools": job.tools,
-        "response_format": job.output_schema is not None,
+        job.form_field or "response_format": job.output_schema is not None or job.constraint is not None,
         "logprobs": job.top_logprobs is not None,
         "n": job.n > 1,
         "seed": job.seed is not None,

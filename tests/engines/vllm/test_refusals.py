@@ -105,10 +105,37 @@ async def test_no_argument_for_the_template_takes_the_place_of_another(name: str
         ({"type": "object", "properties": {"a": {"oneOf": [{"type": "null"}, {"type": "string"}]}, "b": 5}}, False),
         ({"type": "string", "pattern": "(coerce_one_of"}, False),
         ("no JSON", False),
-        (None, False),
     ],
 )
 def test_what_is_wrong_with_a_grammar_is_found_by_llguidance_itself(schema: Any, ours: bool) -> None:
     found = refusals.of_grammar(VLLMValidationError("Grammar error: as vLLM puts it"), schema, "response_format")
     assert found.param == "response_format"
-    assert found.message.startswith("oneOf is supported where" if ours else "Grammar error: as vLLM puts it")
+    assert found.message.startswith("oneOf is supported where") == ours
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"type": "integer", "minimum": 5, "maximum": 3},
+         "Nothing satisfies this JSON Schema: minimum (5) is greater than maximum (3)."),
+        ({"allOf": [{"type": "string"}, {"type": "integer"}]},
+         "Nothing satisfies this JSON Schema: it contradicts itself."),
+        ({"type": "string", "pattern": "^a{5}$", "maxLength": 3},
+         "Nothing satisfies this JSON Schema: it contradicts itself."),
+        ({"anyOf": [{"pattern": "a"}, {"type": "string", "pattern": "^(?=a)b"}]},
+         ("The pattern '^(?=a)b' of this JSON Schema can't be kept: look-around, including look-ahead and look-behind, "
+          "is not supported.")),
+        ({"type": "object", "patternProperties": {"^(a": {}}},
+         "The pattern '^(a' of this JSON Schema can't be kept: unclosed group."),
+        ({"type": "object", "patternProperties": {"^a": {}, "^ab": {"type": "null"}}},
+         "The patterns of patternProperties in this JSON Schema overlap; give each property one of them."),
+        ({"uniqueItems": True}, "No grammar can be made of this JSON Schema."),
+    ],
+)  # fmt: skip
+def test_what_llguidance_finds_is_said_in_words_for_the_client(schema: Any, message: str) -> None:
+    found = refusals.of_grammar(VLLMValidationError("Grammar error: as vLLM puts it"), schema, "tools")
+    assert (found.message, found.param) == (message, "tools")
+
+
+def test_an_error_of_a_request_without_a_schema_is_passed_on() -> None:
+    assert refusals.of_grammar(VLLMValidationError("as vLLM puts it"), None, None).message == "as vLLM puts it"

@@ -31,6 +31,9 @@ def properties(count: int) -> dict[str, Any]:
         {"type": "object", "properties": {"maxItems": STRING, "properties": STRING, "required": STRING}},
         {"const": {"maxItems": -1, "properties": None, "required": True}},
         {"type": "string", "maxLength": 10**9},
+        {"type": "string", "pattern": r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+        {"type": "string", "pattern": r"^(\w{1,100} ){0,50}\{9999999\}[{9999999}]$"},
+        {"type": "string", "pattern": "a{0}b{,9}c{d}"},
         nested(DEEPEST),
         properties(MOST_PROPERTIES),
     ],
@@ -55,6 +58,13 @@ def test_ordinary_schemas_pass(schema: dict[str, Any]) -> None:
         ({"type": "object", "required": [f"p{n}" for n in range(MOST_PROPERTIES + 1)]}, "properties"),
         ({"enum": ["x" * 100 for _ in range(LONGEST // 100)]}, "characters"),
         (nested(DEEPEST + 1), "nested"),
+        # as a number with a point
+        ({"type": "array", "items": STRING, "maxItems": 1e9}, "minItems and maxItems"),
+        ({"type": "string", "pattern": "a{1000000}"}, "repeats"),
+        ({"type": "string", "pattern": "(a{1000}){1000}"}, "repeats"),
+        ({"type": "string", "pattern": "[)a]{99999}(b|c){2}"}, "repeats"),
+        ({"type": "string", "pattern": "a{" + "9" * 10_000 + "}"}, "repeats"),
+        ({"type": "object", "patternProperties": {"^x{0,200000}$": {}}}, "repeats"),
         # deeper than a recursive reader could go
         (nested(100_000), "nested"),
     ],
