@@ -8,10 +8,12 @@ from typing import Any
 from jinja2.defaults import DEFAULT_NAMESPACE
 
 from server.core import ChatJob
-from server.engines.vllm import template
+from server.engines.vllm import releases, template
 from server.errors import InvalidRequest
 
-OWNED = frozenset(("messages", "model_config", "self", "raise_exception", "strftime_now", *DEFAULT_NAMESPACE))
+OWNED = frozenset(
+    ("messages", "model_config", "tokenizer", "self", "raise_exception", "strftime_now", *DEFAULT_NAMESPACE)
+)
 """Names of the template that are the renderer's to set, besides those that `apply_chat_template` has as parameters and
 the names of special tokens."""
 
@@ -36,6 +38,8 @@ def check(job: ChatJob, renderer: Any, tools: list[dict[str, Any]] | None) -> No
     if template.written_in_code(renderer):
         if job.documents:
             raise InvalidRequest("This model takes no documents.", param="documents")
+        if arguments and releases.mistral(renderer.renderer.tokenizer):
+            raise InvalidRequest("This model's chats are written without arguments.", param="chat_template_kwargs")
         return
     text = template.of(renderer, tools)
     if text is None:

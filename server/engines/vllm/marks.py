@@ -10,41 +10,43 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from server.engines.vllm.control_strings import ControlStrings
+from server.engines.vllm.template import Look
 from server.errors import InvalidRequest
 
 PRIVATE = [chr(code) for code in range(0xE000, 0xF900)]
 """Characters that mean nothing to Unicode: two of them, which the request does not hold, are its marks."""
 
-_TAKEN = re.compile(r"[\ue000-\uf8ff]|\\u[ef][0-9a-f]{3}", re.IGNORECASE)
+_TAKEN = re.compile(r"([\ue000-\uf8ff])|\\u([ef][0-9a-f]{3})", re.IGNORECASE)
 
 REASONING = ("<think>", "</think>")
 
 Each = Callable[..., str]
 """What is done with each text of a chat. edges: whether it may be written right beside other text, as content is and a
-JSON Schema is not. looked_for: what the template looks for in it."""
+JSON Schema is not. said: whether an assistant said it: there templates look for reasoning."""
 
 
 class Marks:
     """Two characters. A break stands within a control string of a client's text, or at an edge of the text where one
     could come together; a guard stands before a control string that the template must be able to find."""
 
-    def __init__(self, control: ControlStrings, breaking: str, guarding: str) -> None:
+    def __init__(self, control: ControlStrings, look: Look, breaking: str, guarding: str) -> None:
         self._control = control
+        self._look = look
         self._break, self._guard = breaking, guarding
         self._either = re.compile(f"[{breaking}{guarding}]")
         # A template may write JSON in ASCII.
-        self._escaped = re.compile(
-            rf"\\u(?:({ord(breaking):x})|({ord(guarding):x}))",
-            re.IGNORECASE,
-        )
+        self._escaped = re.compile(rf"\\u(?:({ord(breaking):x})|({ord(guarding):x}))", re.IGNORECASE)
 
-    def mark(self, text: str, *, edges: bool = True, looked_for: frozenset[str] = frozenset()) -> str:
+    def mark(self, text: str, *, edges: bool = True, said: bool = False) -> str:
         marks: list[tuple[int, str]] = []
         for start, end in self._control.places(text):
-            guarded = text[start:end] in looked_for
+            guarded = said and text[start:end] in self._look.seeks
             marks.append((start, self._guard) if guarded else (start + 1, self._break))
         if edges:
             marks += [(place, self._break) for place in self._control.edges(text)]
+        for removed in self._look.removes:
+            for found in re.finditer(re.escape(removed), text) if removed in text else ():
+                marks += [(found.start(), self._break), (found.end(), self._break)]
         if not marks:
             return text
         # A guard must come last of what stands at its place, right before what it guards.
@@ -84,40 +86,41 @@ class Marks:
         return text, sorted(cuts)
 
 
-def choose(control: ControlStrings, body: dict[str, Any], looked_for: frozenset[str]) -> Marks | None:
+def choose(control: ControlStrings, body: dict[str, Any], look: Look) -> Marks | None:
     """Marks for a chat, or None for one whose texts hold nothing that could be read as a control token.
 
-    body: of a chat request, in vLLM's words.
+    body: of a chat request, in vLLM's words. look: of its template.
     """
     found = False
 
-    def look(text: str, *, edges: bool = True, looked_for: frozenset[str] = frozenset()) -> str:  # noqa: ARG001
+    def examine(text: str, *, edges: bool = True, said: bool = False) -> str:  # noqa: ARG001
         nonlocal found
         found = found or control.found(text) or (edges and bool(control.edges(text)))
+        for removed in look.removes:
+            found = found or (removed in text and control.found(text.replace(removed, "")))
         return text
 
-    through(body, look, looked_for)
+    through(body, examine)
     if not found:
         return None
     taken = {*control.characters}
 
     def collect(text: str, **_: Any) -> str:
-        for one in _TAKEN.findall(text):
-            taken.add(one if len(one) == 1 else chr(int(one[2:], 16)))
+        taken.update(found[1] or chr(int(found[2], 16)) for found in _TAKEN.finditer(text))
         return text
 
-    through(body, collect, looked_for)
+    through(body, collect)
     free = (character for character in PRIVATE if character not in taken)
     breaking, guarding = next(free, None), next(free, None)
     if breaking is None or guarding is None:
         raise InvalidRequest("The messages use every private character of Unicode.", param="messages")
-    return Marks(control, breaking, guarding)
+    return Marks(control, look, breaking, guarding)
 
 
-def through(body: dict[str, Any], each: Each, looked_for: frozenset[str]) -> dict[str, Any]:
+def through(body: dict[str, Any], each: Each) -> dict[str, Any]:
     """A copy of a chat request's body with `each` of its client's texts done. Roles, types and pictures stay."""
     changed = dict(body)
-    changed["messages"] = [_message(message, each, looked_for) for message in body["messages"]]
+    changed["messages"] = [_message(message, each) for message in body["messages"]]
     if body.get("tools"):
         changed["tools"] = [{**tool, "function": _function(tool["function"], each)} for tool in body["tools"]]
     if body.get("documents"):
@@ -127,16 +130,15 @@ def through(body: dict[str, Any], each: Each, looked_for: frozenset[str]) -> dic
     return changed
 
 
-def _message(message: Mapping[str, Any], each: Each, looked_for: frozenset[str]) -> dict[str, Any]:
-    """looked_for: counts for what an assistant said, where templates look for reasoning; elsewhere text is only text."""
-    hints = looked_for if message["role"] == "assistant" else frozenset()
+def _message(message: Mapping[str, Any], each: Each) -> dict[str, Any]:
+    said = message["role"] == "assistant"
     done = dict(message)
     content = message.get("content")
     if isinstance(content, str):
-        done["content"] = each(content, looked_for=hints)
+        done["content"] = each(content, said=said)
     elif isinstance(content, list | tuple):
         done["content"] = [
-            {**part, "text": each(part["text"], looked_for=hints)} if isinstance(part.get("text"), str) else part
+            {**part, "text": each(part["text"], said=said)} if isinstance(part.get("text"), str) else part
             for part in content
         ]
     for name in ("reasoning", "tool_call_id", "name"):

@@ -15,8 +15,9 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
-from server.engines.vllm import control_strings, marks
+from server.engines.vllm import control_strings, marks, releases
 from server.engines.vllm.marks import Marks
+from server.engines.vllm.template import Look
 from server.errors import InvalidRequest
 
 ANCHOR = "\x01"
@@ -55,12 +56,15 @@ class PlainText:
 
         renderer._tokenize_prompt_async = tokenize
 
-    def mark(self, body: dict[str, Any], looked_for: frozenset[str]) -> tuple[dict[str, Any], Marked | None]:
-        """A chat request's body, in vLLM's words, with marks where it needs any. Raises InvalidRequest."""
-        chosen = marks.choose(self.control, body, looked_for)
-        if chosen is None:
-            return body, None
-        return marks.through(body, chosen.mark, looked_for), Marked(chosen)
+    def mark(self, body: dict[str, Any], look: Look) -> tuple[dict[str, Any], Marked | None]:
+        """A chat request's body, in vLLM's words, with marks where it needs any. Raises InvalidRequest.
+
+        look: of the template that will write it.
+        """
+        if look.reasoning and look.seeks.issuperset(marks.REASONING):
+            body = {**body, "messages": marks.reasoning_apart(body["messages"])}
+        chosen = marks.choose(self.control, body, look)
+        return (body, None) if chosen is None else (marks.through(body, chosen.mark), Marked(chosen))
 
     def check(self, marked: Marked, engine_input: Mapping[str, Any]) -> None:
         """Raises InvalidRequest where pictures brought control tokens back.
@@ -90,7 +94,8 @@ class PlainText:
         if not cuts:
             return self._renderer._tokenize_prompt(whole, params)
         tokenizer = self._renderer.get_tokenizer()
-        tokens = pieces_to_tokens(tokenizer, [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])])
+        pieces = [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
+        tokens = pieces_to_tokens(tokenizer, pieces)
         if prompt.get("multi_modal_data"):
             strings = {text[start:end] for start, end in self.control.places(text)}
             ids = {string: tokenizer.convert_tokens_to_ids(string) for string in strings}
@@ -124,7 +129,7 @@ def of(renderer: Any) -> PlainText | None:
     base = renderer.renderer
     if not hasattr(base, _KEPT):
         tokenizer = base.tokenizer
-        safe = renderer.use_harmony or tokenizer is None or getattr(type(tokenizer), "IS_MISTRAL_TOKENIZER", False)
+        safe = renderer.use_harmony or tokenizer is None or releases.mistral(tokenizer)
         setattr(base, _KEPT, None if safe else PlainText(base))
     kept: PlainText | None = getattr(base, _KEPT)
     return kept

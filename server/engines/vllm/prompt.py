@@ -9,8 +9,9 @@ from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import SamplingParams
 
 from server.core import ChatJob, Tool
-from server.engines.vllm import arguments, grammar, marks, plain_text, refusals, releases, sampling, template
+from server.engines.vllm import arguments, grammar, plain_text, refusals, releases, sampling, template
 from server.errors import ContextLengthExceeded, InvalidRequest
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -55,8 +56,11 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
 async def _rendered(body: dict[str, Any], renderer: OnlineRenderer) -> tuple[ChatCompletionRequest, Any]:
     """The request as the client meant it, and the engine's input. Raises InvalidRequest, ContextLengthExceeded."""
     plain = plain_text.of(renderer)
+    if releases.mistral(renderer.renderer.tokenizer):
+        # mistral-common refuses fields of messages that it does not know.
+        body["messages"] = [{k: v for k, v in message.items() if k != "reasoning"} for message in body["messages"]]
     try:
-        marked, kept = (body, None) if plain is None else plain.mark(body, _looked_for(body, renderer))
+        marked, kept = (body, None) if plain is None else plain.mark(body, _look(renderer, body.get("tools")))
         request = _request(marked)
         with plain_text.tokenizing(kept):
             engine_input = await _input(request, renderer)
@@ -88,7 +92,15 @@ async def _input(request: ChatCompletionRequest, renderer: OnlineRenderer) -> An
         rendered = await renderer.render_chat(request)
     except releases.CLIENT_ERRORS as error:
         # Whatever a chat template raises over messages that it can't place (roles out of order, say) is among these.
-        raise refusals.of_request(error) from None
+        if not request.continue_final_message:
+            raise refusals.of_request(error) from None
+        # transformers' words for a message that can't be continued hold the whole prompt, marks included.
+        request.continue_final_message = False
+        await _input(request, renderer)  # raises what else is wrong
+        raise InvalidRequest(
+            "The model's chat template changes the last message, so it can't be continued.",
+            param="continue_final_message",
+        ) from None
     except ValueError as error:
         # vLLM's own server takes these for bad requests: no template at all (ChatTemplateResolutionError), a picture
         # that can't be read (vllm/multimodal/media), what Mistral's templates raise; before 0.32, all templates.
@@ -99,16 +111,9 @@ async def _input(request: ChatCompletionRequest, renderer: OnlineRenderer) -> An
     return engine_input
 
 
-def _looked_for(body: dict[str, Any], renderer: OnlineRenderer) -> frozenset[str]:
-    """What the model's template looks for in an assistant's text. Where that is reasoning it is set apart in `body`, if
-    the template has another place for it."""
-    if not any(message["role"] == "assistant" for message in body["messages"]) or template.written_in_code(renderer):
-        return frozenset()
-    text = template.of(renderer, body.get("tools"))
-    looked_for = frozenset() if text is None else template.looks_for(text)
-    if text is not None and looked_for.issuperset(marks.REASONING) and "reasoning_content" in text:
-        body["messages"] = marks.reasoning_apart(body["messages"])
-    return looked_for
+def _look(renderer: OnlineRenderer, tools: list[dict[str, Any]] | None) -> template.Look:
+    text = None if template.written_in_code(renderer) else template.of(renderer, tools)
+    return template.Look() if text is None else template.look(text)
 
 
 def _refuse_pictures(job: ChatJob) -> None:

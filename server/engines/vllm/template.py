@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,6 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-_SEARCHES = frozenset(
-    ("count", "endswith", "find", "index", "partition", "replace", "rfind", "rpartition", "rsplit", "split", "startswith")
-)
-
-
 def _environment() -> ImmutableSandboxedEnvironment:
     return ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
@@ -48,18 +44,50 @@ def reads(template: str) -> frozenset[str]:
     return frozenset(meta.find_undeclared_variables(_environment().parse(template)))
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a template does with texts besides writing them.
+
+    seeks: strings that it looks for: `"x" in content`, `content.split("x")` and the like. removes: those that it takes
+    out or replaces. reasoning: whether it has a place of its own for what an assistant thought.
+    """
+
+    seeks: frozenset[str] = frozenset()
+    removes: frozenset[str] = frozenset()
+    reasoning: bool = False
+
+
 @lru_cache(maxsize=32)
-def looks_for(template: str) -> frozenset[str]:
-    """The strings that a template looks for in its texts: `"x" in content`, `content.split("x")` and the like."""
+def look(template: str) -> Look:
     tree = _environment().parse(template)
-    found: list[nodes.Expr] = []
-    for compared in tree.find_all(nodes.Compare):
-        if any(operand.op in ("in", "notin") for operand in compared.ops):
-            found.append(compared.expr)
+    seeks: list[nodes.Node] = [
+        compared.expr
+        for compared in tree.find_all(nodes.Compare)
+        if any(operand.op in ("in", "notin") for operand in compared.ops)
+    ]
+    removes: list[nodes.Node] = []
     for call in tree.find_all(nodes.Call):
-        if isinstance(call.node, nodes.Getattr) and call.node.attr in _SEARCHES:
-            found += call.args
-    return frozenset(one.value for one in found if isinstance(one, nodes.Const) and isinstance(one.value, str))
+        if isinstance(call.node, nodes.Getattr):
+            if call.node.attr in ("replace", "removeprefix", "removesuffix"):
+                removes += call.args[:1]
+            elif call.node.attr in _SEARCHES:
+                seeks += call.args
+    for filtered in tree.find_all(nodes.Filter):
+        if filtered.name == "replace":
+            removes += filtered.args[:1]
+    return Look(_strings(seeks), _strings(removes), "reasoning_content" in template)
+
+
+_SEARCHES = frozenset(
+    ("count", "endswith", "find", "index", "partition", "rfind", "rpartition", "rsplit", "split", "startswith")
+)
+
+
+def _strings(found: list[nodes.Node]) -> frozenset[str]:
+    """Of these nodes, the constant texts, white space alone left out."""
+    return frozenset(
+        one.value for one in found if isinstance(one, nodes.Const) and isinstance(one.value, str) and one.value.strip()
+    )
 
 
 def problem(file: Path) -> str | None:
