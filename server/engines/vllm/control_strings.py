@@ -24,6 +24,7 @@ class ControlStrings:
         self._longest = max(map(len, known), default=0)
         self._starts = frozenset(string[:end] for string in known for end in range(1, len(string)))
         self._ends = frozenset(string[start:] for string in known for start in range(1, len(string)))
+        self._first, self._last = {string[0] for string in known}, {string[-1] for string in known}
         self._joined = "\n".join(known)
         self.characters = frozenset(self._joined)
 
@@ -53,8 +54,13 @@ class ControlStrings:
         end = start + len(core)
         if len(core) <= self._longest and core in self._joined:
             return (start, end)
-        begins = any(core[:size] in self._ends for size in range(1, min(len(core), self._longest)))
-        ends = any(core[-size:] in self._starts for size in range(1, min(len(core), self._longest)))
+        # Few texts hold, so near their edges, a character with which a control string begins or ends.
+        begins = not self._last.isdisjoint(core[: self._longest]) and any(
+            core[:size] in self._ends for size in range(1, min(len(core), self._longest))
+        )
+        ends = not self._first.isdisjoint(core[-self._longest :]) and any(
+            core[-size:] in self._starts for size in range(1, min(len(core), self._longest))
+        )
         return (start,) * begins + (end,) * ends
 
     def _folded_places(self, text: str, *, first: bool = False) -> list[tuple[int, int]]:

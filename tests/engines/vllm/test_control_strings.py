@@ -1,5 +1,9 @@
 """Where a text holds what a tokenizer reads as control tokens, and how marks keep it apart. No vLLM, no models."""
 
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -8,6 +12,7 @@ from server.engines.vllm import control_strings, marks, plain_text
 from server.engines.vllm.control_strings import ControlStrings
 from server.engines.vllm.marks import Marks
 from server.engines.vllm.template import Look
+from server.errors import InvalidRequest
 
 CONTROL = ControlStrings(["<|end|>", "<|end|>>", "<tool>", "</tool>", "[INST]", "~"])
 MARKS = Marks(CONTROL, Look(), "B", "G")
@@ -152,3 +157,22 @@ def test_reasoning_is_set_apart_as_templates_do_it() -> None:
     ]
     apart = marks.reasoning_apart([said, *kept])
     assert apart == [{"role": "assistant", "reasoning": "a", "content": "b"}, *kept]
+
+
+def placed(*tokens: int, picture: tuple[int, int]) -> dict[str, Any]:
+    """vLLM's engine input with one picture. picture: its first token's place, and how many it has."""
+    offset, length = picture
+    return {"prompt_token_ids": tokens, "mm_placeholders": {"image": [SimpleNamespace(offset=offset, length=length)]}}
+
+
+def test_control_tokens_that_come_back_with_pictures_are_refused() -> None:
+    """vLLM may write the prompt as text and read it again, to find a picture's place."""
+    plain = plain_text.PlainText(SimpleNamespace(get_tokenizer=lowering))
+    marked = plain_text.Marked(MARKS)
+    marked.tokens, marked.text = Counter({7: 1}), frozenset({7})
+    plain.check(marked, {"prompt_token_ids": (7, 7)})  # no picture, so nothing was read again
+    plain.check(marked, placed(1, 7, 9, 9, picture=(2, 2)))
+    plain.check(marked, placed(1, 7, 7, 7, picture=(2, 2)))
+    with pytest.raises(InvalidRequest) as refused:
+        plain.check(marked, placed(7, 7, 9, 9, picture=(2, 2)))
+    assert refused.value.param == "messages"

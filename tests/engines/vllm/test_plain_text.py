@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -205,3 +206,28 @@ async def test_chats_at_the_same_time_keep_their_marks(written: Written) -> None
     assert first == third
     assert second == fourth == await written.ids(HELLO)
     assert CONTROL[written.family][0] in written.text(first)
+
+
+async def test_no_mixture_of_their_pieces_makes_a_control_token(written: Written) -> None:
+    """Chats of random pieces of control strings, in every place at once; the seed is fixed."""
+    chance = random.Random(20)
+    strings = CONTROL[written.family]
+    pieces = [*strings, *(one[:cut] for one in strings for cut in (1, 2, -2, -1))]
+    pieces += [one[cut:] for one in strings for cut in (1, 2, -1)]
+    pieces += ["a", " ", "\n", "\\", '"', "ä", "\ue000", "\\ue000", "\\u003c", "<", ">"]
+
+    def text() -> str:
+        # Of what comes before it templates may leave out; that they do is tested above.
+        return "".join(chance.choices(pieces, k=chance.randint(1, 6))).replace("</think>", "") + "."
+
+    def chat(text: Callable[[], str]) -> tuple[tuple[Mapping[str, Any], ...], dict[str, Any]]:
+        call = called(json.dumps({text(): text(), "list": [text(), {text(): 1}]}), name=text())
+        messages = ({"role": "system", "content": text()}, {"role": "user", "content": text()}, call, result(text()))
+        tools = (Tool("f", text(), {"type": "object", "properties": {text(): {"description": text()}}}),)
+        return messages, {"tools": tools, "tool_choice": ("f",)}
+
+    messages, fields = chat(lambda: "harmless")
+    expected = written.commands(await written.ids(*messages, **fields))
+    for _ in range(100):
+        messages, fields = chat(text)
+        assert written.commands(await written.ids(*messages, **fields)) == expected, (messages, fields)
