@@ -21,6 +21,8 @@ class Message(Body):
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
     function_call: dict[str, Any] | None = None
+    reasoning: Any = None
+    reasoning_content: Any = None
 
 
 def engine_messages(messages: Sequence[Message]) -> list[Mapping[str, Any]]:
@@ -41,6 +43,9 @@ def engine_messages(messages: Sequence[Message]) -> list[Mapping[str, Any]]:
                 converted.append({"role": "user", "content": content})
             case "assistant":
                 one: dict[str, Any] = {"role": "assistant", "content": content}
+                # By the name of vLLM's or by DeepSeek's; clients that keep an answer send it back whole.
+                if isinstance(reasoning := message.reasoning or message.reasoning_content, str):
+                    one["reasoning"] = reasoning
                 if message.tool_calls:
                     one["tool_calls"] = [
                         _call(call, f"{param}.tool_calls[{j}]") for j, call in enumerate(message.tool_calls)

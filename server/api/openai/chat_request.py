@@ -11,12 +11,13 @@ from pydantic import Field
 
 from server.api.openai.chat_messages import MOST_MESSAGES, Message, engine_messages
 from server.api.openai.chat_tools import Choice, Function, LegacyChoice, ToolParam, legacy_tools_of, tools_of
+from server.api.openai.rendering_request import RenderingRequest
 from server.api.openai.sampling_request import REFUSED, SamplingRequest
 from server.core import ChatJob
 from server.errors import InvalidRequest
 
 
-class ChatRequest(SamplingRequest):
+class ChatRequest(SamplingRequest, RenderingRequest):
     model: str = Field(min_length=1)
     messages: list[Message] = Field(min_length=1, max_length=MOST_MESSAGES)
     max_completion_tokens: int | None = Field(None, ge=1)
@@ -30,7 +31,6 @@ class ChatRequest(SamplingRequest):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     modalities: list[str] = Field(default_factory=lambda: ["text"])
     audio: dict[str, Any] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
     include_reasoning: bool = True
 
     refused: ClassVar[Mapping[str, tuple[tuple[Any, ...], str]]] = {
@@ -58,6 +58,7 @@ class ChatRequest(SamplingRequest):
             raise InvalidRequest(f"{field} can't stand beside a call that tool_choice demands.", param=field)
         return ChatJob(
             **sampling,
+            **self.rendering(),
             max_tokens=self.max_completion_tokens or self.max_tokens,
             messages=tuple(engine_messages(self.messages)),
             top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
@@ -65,7 +66,6 @@ class ChatRequest(SamplingRequest):
             tool_choice=choice,
             parallel_tool_calls=self.parallel_tool_calls,
             reasoning_effort=self.reasoning_effort,
-            chat_template_kwargs=self.chat_template_kwargs,
         )
 
     def _check(self) -> None:

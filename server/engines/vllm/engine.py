@@ -110,7 +110,8 @@ class VllmEngine(Engine):
             from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            from server.engines.vllm import answer_check, output, prompt, reading, releases  # noqa: F401 - the first request needs them
+            # The first request needs them.
+            from server.engines.vllm import answer_check, output, plain_text, prompt, reading, releases  # noqa: F401
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
@@ -137,6 +138,7 @@ class VllmEngine(Engine):
             reasoning_parser=options.reasoning_parser or "",
         )
         releases.warmup(self._renderer)
+        plain_text.of(self._renderer)  # its tables take a while to make for a large vocabulary
         template.warn_if_missing(options.name, self._renderer)
         self._parser = self._renderer.parser
         self._defaults = self._own_defaults()

@@ -9,12 +9,8 @@ from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import SamplingParams
 
 from server.core import ChatJob, Tool
-from server.engines.vllm import grammar, refusals, releases, sampling
+from server.engines.vllm import arguments, grammar, plain_text, refusals, releases, sampling, template
 from server.errors import ContextLengthExceeded, InvalidRequest
-
-TAKEN = ("conversation", "model_config", "tokenizer")
-"""Arguments of the function by which vLLM applies a template (vllm/renderers/hf.py, safe_apply_chat_template): a
-request's arguments for the template are passed beside them, and one more of the same name would be a TypeError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +31,9 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
     """
     if not pictures:
         _refuse_pictures(job)
-    _refuse_arguments(job)
     body = _request_body(job, renderer)
-    try:
-        request = ChatCompletionRequest.model_validate(body)
-    except releases.CLIENT_ERRORS as error:
-        raise refusals.of_request(error) from None
-    engine_input = await _rendered(request, renderer)
+    arguments.check(job, renderer, body.get("tools"))
+    request, engine_input = await _rendered(body, renderer)
 
     tokens = len(engine_input.get("prompt_token_ids") or ())
     room = renderer.model_config.max_model_len - tokens
@@ -56,19 +48,54 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
     return Prompt(request, engine_input, parameters, tokens, releases.template_kwargs(renderer, request))
 
 
-async def _rendered(request: ChatCompletionRequest, renderer: OnlineRenderer) -> Any:
-    """The engine's input. Only vLLM's code runs here, and what it raises of any other kind is a bug.
+async def _rendered(body: dict[str, Any], renderer: OnlineRenderer) -> tuple[ChatCompletionRequest, Any]:
+    """The request as the client meant it, and the engine's input. Raises InvalidRequest, ContextLengthExceeded."""
+    plain = plain_text.of(renderer)
+    if releases.mistral(renderer.renderer.tokenizer):
+        # mistral-common refuses fields of messages that it does not know.
+        body["messages"] = [{k: v for k, v in message.items() if k != "reasoning"} for message in body["messages"]]
+    try:
+        marked, kept = (body, None) if plain is None else plain.mark(body, _look(renderer, body.get("tools")))
+        request = _request(marked)
+        with plain_text.tokenizing(kept):
+            engine_input = await _input(request, renderer)
+    except RecursionError:
+        # Arguments of earlier calls are JSON within JSON: no other reader has seen how deep they go.
+        raise InvalidRequest("The messages hold JSON that is nested too deeply.", param="messages") from None
+    if plain is not None and kept is not None:
+        plain.check(kept, engine_input)
+        # The marks were for the template alone; the answer's parsers look at the functions.
+        said = _request(body)
+        for field in ("messages", "tools", "documents", "chat_template_kwargs"):
+            setattr(request, field, getattr(said, field))
+    return request, engine_input
 
-    Raises InvalidRequest, ContextLengthExceeded.
+
+def _request(body: dict[str, Any]) -> ChatCompletionRequest:
+    try:
+        return ChatCompletionRequest.model_validate(body)
+    except releases.CLIENT_ERRORS as error:
+        raise refusals.of_request(error) from None
+
+
+async def _input(request: ChatCompletionRequest, renderer: OnlineRenderer) -> Any:
+    """Only vLLM's code runs here, and what it raises of any other kind is a bug.
+
+    Raises InvalidRequest, ContextLengthExceeded, RecursionError.
     """
     try:
         rendered = await renderer.render_chat(request)
     except releases.CLIENT_ERRORS as error:
         # Whatever a chat template raises over messages that it can't place (roles out of order, say) is among these.
-        raise refusals.of_request(error) from None
-    except RecursionError:
-        # Arguments of earlier calls are JSON within JSON: no other reader has seen how deep they go.
-        raise InvalidRequest("The messages hold JSON that is nested too deeply.", param="messages") from None
+        if not request.continue_final_message:
+            raise refusals.of_request(error) from None
+        # transformers' words for a message that can't be continued hold the whole prompt, marks included.
+        request.continue_final_message = False
+        await _input(request, renderer)  # raises what else is wrong
+        raise InvalidRequest(
+            "The model's chat template changes the last message, so it can't be continued.",
+            param="continue_final_message",
+        ) from None
     except ValueError as error:
         # vLLM's own server takes these for bad requests: no template at all (ChatTemplateResolutionError), a picture
         # that can't be read (vllm/multimodal/media), what Mistral's templates raise; before 0.32, all templates.
@@ -79,13 +106,9 @@ async def _rendered(request: ChatCompletionRequest, renderer: OnlineRenderer) ->
     return engine_input
 
 
-def _refuse_arguments(job: ChatJob) -> None:
-    """Raises InvalidRequest for what a request may not set of how its chat is written."""
-    arguments = job.chat_template_kwargs or {}
-    if "chat_template" in arguments:
-        raise InvalidRequest("A request can't bring its own chat template.", param="chat_template_kwargs")
-    if taken := [name for name in TAKEN if arguments.get(name) is not None]:
-        raise InvalidRequest(f"chat_template_kwargs can't set {', '.join(taken)}.", param="chat_template_kwargs")
+def _look(renderer: OnlineRenderer, tools: list[dict[str, Any]] | None) -> template.Look:
+    text = None if template.written_in_code(renderer) else template.of(renderer, tools)
+    return template.Look() if text is None else template.look(text)
 
 
 def _refuse_pictures(job: ChatJob) -> None:
@@ -105,6 +128,10 @@ def _request_body(job: ChatJob, renderer: OnlineRenderer) -> dict[str, Any]:
         **grammar.fields(job),
         "messages": [dict(message) for message in job.messages],
         "reasoning_effort": job.reasoning_effort,
+        "continue_final_message": job.continue_final_message,
+        "add_generation_prompt": job.add_generation_prompt and not job.continue_final_message,
+        "documents": [dict(document) for document in job.documents] or None,
+        "truncate_prompt_tokens": _kept_tokens(job, renderer),
         "chat_template_kwargs": dict(job.chat_template_kwargs) if job.chat_template_kwargs else None,
     }
     if job.top_logprobs is not None:
@@ -124,6 +151,13 @@ def _request_body(job: ChatJob, renderer: OnlineRenderer) -> dict[str, Any]:
             # backend reads, and refuse the request.
             body["tool_choice"] = "auto"
     return body
+
+
+def _kept_tokens(job: ChatJob, renderer: OnlineRenderer) -> int | None:
+    """-1 leaves the room that the answer asks for, which vLLM's request is not given here."""
+    if job.truncate_prompt_tokens != -1:
+        return job.truncate_prompt_tokens
+    return max(1, int(renderer.model_config.max_model_len) - (job.max_tokens or 1))
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

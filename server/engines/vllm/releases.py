@@ -33,12 +33,19 @@ __all__ = [
     "REFUSALS",
     "ErrorResponse",
     "load_chat_template",
+    "mistral",
     "reasoning_ended",
     "reasoning_tokens",
     "template_kwargs",
     "unfinished",
     "warmup",
 ]
+
+
+def mistral(tokenizer: Any) -> bool:
+    """Whether it is one of mistral-common's, which writes chats by itself."""
+    kind = type(tokenizer)
+    return bool(getattr(kind, "IS_MISTRAL_TOKENIZER", False)) or kind.__name__ == "MistralTokenizer"
 
 
 def warmup(renderer: Any) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import logging
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateSyntaxError, nodes
+from jinja2 import TemplateSyntaxError, meta, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -30,15 +32,70 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
+def _environment() -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
+    )
+
+
+@lru_cache(maxsize=32)
+def reads(template: str) -> frozenset[str]:
+    """The names that a template takes from outside, jinja's own functions included."""
+    return frozenset(meta.find_undeclared_variables(_environment().parse(template)))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a template does with texts besides writing them.
+
+    seeks: strings that it looks for: `"x" in content`, `content.split("x")` and the like. removes: those that it takes
+    out or replaces. reasoning: whether it has a place of its own for what an assistant thought.
+    """
+
+    seeks: frozenset[str] = frozenset()
+    removes: frozenset[str] = frozenset()
+    reasoning: bool = False
+
+
+@lru_cache(maxsize=32)
+def look(template: str) -> Look:
+    tree = _environment().parse(template)
+    seeks: list[nodes.Node] = [
+        compared.expr
+        for compared in tree.find_all(nodes.Compare)
+        if any(operand.op in ("in", "notin") for operand in compared.ops)
+    ]
+    removes: list[nodes.Node] = []
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Getattr):
+            if call.node.attr in ("replace", "removeprefix", "removesuffix"):
+                removes += call.args[:1]
+            elif call.node.attr in _SEARCHES:
+                seeks += call.args
+    for filtered in tree.find_all(nodes.Filter):
+        if filtered.name == "replace":
+            removes += filtered.args[:1]
+    return Look(_strings(seeks), _strings(removes), "reasoning_content" in template)
+
+
+_SEARCHES = frozenset(
+    ("count", "endswith", "find", "index", "partition", "rfind", "rpartition", "rsplit", "split", "startswith")
+)
+
+
+def _strings(found: list[nodes.Node]) -> frozenset[str]:
+    """Of these nodes, the constant texts, white space alone left out."""
+    return frozenset(
+        one.value for one in found if isinstance(one, nodes.Const) and isinstance(one.value, str) and one.value.strip()
+    )
+
+
 def problem(file: Path) -> str | None:
     """Why `file` can't be a chat template, by the grammar that transformers compiles them with."""
     if not file.is_file():
         return f"there is no file {file.name}"
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
-    )
     try:
-        environment.parse(file.read_text(encoding="utf-8"))
+        _environment().parse(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         return f"{file.name} is no UTF-8 text"
     except TemplateSyntaxError as error:
@@ -58,12 +115,26 @@ def shipped(folder: Path) -> bool:
         return True  # damaged: loading it will say so
 
 
+def written_in_code(renderer: Any) -> bool:
+    """Whether the model's chats are written by code of vLLM's, not by a template. renderer: vLLM's OnlineRenderer."""
+    from vllm.renderers.hf import HfRenderer
+
+    return bool(renderer.use_harmony) or not isinstance(renderer.renderer, HfRenderer)
+
+
+def of(renderer: Any, tools: list[dict[str, Any]] | None = None) -> str | None:
+    """The template of a loaded engine for a chat with these functions; None where it has none.
+
+    renderer: vLLM's OnlineRenderer, whose chats a template writes.
+    """
+    from vllm.renderers.hf import resolve_chat_template
+
+    tokenizer, config = renderer.renderer.get_tokenizer(), renderer.model_config
+    found: str | None = resolve_chat_template(tokenizer, renderer.chat_template, tools, model_config=config)
+    return found
+
+
 def warn_if_missing(name: str, renderer: Any) -> None:
     """One line for the operator of a loaded engine that has no template. renderer: vLLM's OnlineRenderer."""
-    from vllm.renderers.hf import HfRenderer, resolve_chat_template
-
-    if not isinstance(renderer.renderer, HfRenderer):
-        return  # the others have their way of writing chats in code
-    tokenizer, config = renderer.renderer.get_tokenizer(), renderer.model_config
-    if resolve_chat_template(tokenizer, renderer.chat_template, None, model_config=config) is None:
+    if not written_in_code(renderer) and of(renderer) is None:
         log.warning("model %s: %s", name, MISSING)

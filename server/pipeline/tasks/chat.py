@@ -50,6 +50,10 @@ class ChatRules(TaskRules[ChatJob]):
         if changed:
             choice = replace(choice, notes=(changed,))
         mode = choice.settings
+        several = isinstance(mode, RefinedMode) or (isinstance(mode, CheckedMode) and mode.check)
+        if several and (open_end := _open_end(job)):
+            note = f"one pass, for the request sets {open_end}"
+            return choice.plan(job, Single(job, job.n), limited=limited, note=note)
         if isinstance(mode, RefinedMode):
             return self._refined(choice, job, mode, limited)
         if isinstance(mode, CheckedMode) and mode.check:
@@ -222,6 +226,13 @@ def _told(job: ChatJob) -> str | None:
     return "return_token_ids" if job.token_ids else None
 
 
+def _open_end(job: ChatJob) -> str | None:
+    """What of the request makes the answer no turn of its own, to which others could be added."""
+    if job.continue_final_message:
+        return "continue_final_message"
+    return None if job.add_generation_prompt else "add_generation_prompt"
+
+
 def _fixed(job: ChatJob) -> str | None:
     """The parameter by which the client has taken the choice upon itself, if any."""
     settings: dict[str, Any] = {
@@ -235,5 +246,7 @@ def _fixed(job: ChatJob) -> str | None:
         "ignore_eos": job.ignore_eos,
         "min_tokens": job.min_tokens,
         "reasoning_effort": job.reasoning_effort is not None,
+        "continue_final_message": job.continue_final_message,
+        "add_generation_prompt": not job.add_generation_prompt,
     }
     return next((name for name, given in settings.items() if given), None) or _drawn(job) or _told(job)

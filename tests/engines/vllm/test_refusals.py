@@ -29,6 +29,8 @@ def renderer(outcome: Exception | list[int]) -> Any:
     return SimpleNamespace(
         render_chat=render_chat,
         parser=None,
+        renderer=SimpleNamespace(tokenizer=None),
+        use_harmony=False,
         model_config=SimpleNamespace(max_model_len=100),
         effective_chat_template_kwargs=lambda request: {},
     )
