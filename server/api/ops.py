@@ -4,6 +4,7 @@ import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from server import __version__
 from server.api.deps import ServicesDep
 
 router = APIRouter()
@@ -13,6 +14,12 @@ router = APIRouter()
 async def health() -> Response:
     """200 as long as the process answers at all."""
     return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+@router.api_route("/version", methods=["GET", "HEAD"])
+async def version() -> Response:
+    """This server's own, where vLLM's shows its own: proxies and load generators ask for it."""
+    return Response(orjson.dumps({"version": __version__}), media_type="application/json")
 
 
 @router.api_route("/ready", methods=["GET", "HEAD"])

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from server.core import ChatJob, Tool
+from server.core import ChatJob, Sampling, Tool
 from server.engines.vllm import schema_limits
 
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
-def fields(job: ChatJob) -> dict[str, Any]:
+def fields(job: Sampling) -> dict[str, Any]:
     """The part of vLLM's request that asks for a form; empty where the job asks for none. Raises InvalidRequest."""
-    schema = forced_schema(job) or job.output_schema
+    schema = (forced_schema(job) if isinstance(job, ChatJob) else None) or job.output_schema
     if schema is None:
         return {}
     schema_limits.check(schema, "response_format" if schema is job.output_schema else "tools")
