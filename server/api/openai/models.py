@@ -41,9 +41,10 @@ async def retrieve_model(model_id: str, caller: CallerDep, services: ServicesDep
         # As a chat takes it: a suffix may name a quality mode, and a name that stands as it is is never cut.
         bare, colon, word = model_id.rpartition(":")
         found = public.get(bare) if colon else None
+        mode = Quality.of(word)
         if found is None:
-            raise ModelNotFound.named(model_id)
-        if Quality.of(word) is None:
+            raise ModelNotFound.named(model_id if mode is None else bare)
+        if mode is None:
             raise no_mode(word)
     return _json(_described(found, services.registry.states()) | {"id": model_id})
 

@@ -136,10 +136,9 @@ def _read(
     tokens = None
     if job.echo and logprobs is not None:
         # Of a prompt's first token vLLM tells nothing.
-        tokens = tuple(
-            tokenizer.decode([token]) if entry is None else entry.token
-            for token, entry in zip(prompt.ids, logprobs, strict=True)
-        )
+        # An empty prompt is read as the token that begins a document, which stands for no text.
+        first = "" if job.prompts[number] == "" else tokenizer.decode([prompt.ids[0]])
+        tokens = tuple(first if entry is None else entry.token for entry in logprobs)
     return PromptTokens(number, prompt.ids, logprobs, prompt.text, tokens)
 
 
