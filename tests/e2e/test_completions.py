@@ -8,6 +8,7 @@ import pytest
 from openai import OpenAI
 
 from server import __version__
+from server.engines.vllm.hardware import processor_dtype
 from tests.e2e.live import CHAT, MODELS, LiveServer, until
 
 MODEL = "gpt-4o-mini"
@@ -16,8 +17,9 @@ TEXTS = [
     "def add(a, b):\n    return a + b\n",
     "Schnee fällt 雪 auf 🎿 die Berge.",  # tokens that are no whole characters
 ]
-NATS = 0.02
-"""How far two ways to add up the same floats may be apart."""
+NATS = 0.02 if processor_dtype() == "float32" else 0.3
+"""How far two ways to add up the same floats may be apart. The server's floats are short ones on some processors: the
+exact comparison is in tests/engines/vllm/test_completion_engine.py."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def test_a_prompt_is_scored_as_the_model_itself_scores_it(http: httpx.Client, di
         )
         for place, top in enumerate(told["top_logprobs"][1:]):
             best = scores[place].topk(2).values.tolist()
-            assert sorted(top.values(), reverse=True)[:2] == pytest.approx(best, abs=NATS) or len(top) == 1
+            assert sorted(top.values(), reverse=True)[:2] == pytest.approx(best, abs=NATS)
         read += len(ids)
     assert (answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]) == (read, 0)
 
@@ -122,8 +124,8 @@ def test_the_best_of_several_is_at_least_as_likely_as_the_others(sdk: OpenAI) ->
 def test_who_hangs_up_ends_every_prompt(server: LiveServer, http: httpx.Client) -> None:
     body = {"model": MODEL, "prompt": ["Once upon a time"] * 4, "max_tokens": 2000, "ignore_eos": True, "stream": True}
     with http.stream("POST", "/v1/completions", json=body) as answer:
-        next(answer.iter_lines())
-        assert server.running(CHAT) == 4
+        assert next(answer.iter_lines()).startswith("data: ")
+        until(lambda: server.running(CHAT) == 4, "vLLM works on all four", within=20)
     until(lambda: server.running(CHAT) == 0, "vLLM has let go of all four", within=10)
 
 
