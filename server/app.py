@@ -13,14 +13,22 @@ from server.api.access import require
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
 from server.api.errors import Guard
-from server.api.openai import account, chat, images, models, speech, transcription
+from server.api.openai import account, chat, completions, images, models, speech, tokenize, transcription
 from server.api.openai.dialect import OPENAI
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
 from server.observability import Metrics
 from server.settings import Settings
 
-KEYED: tuple[APIRouter, ...] = (models.router, chat.router, transcription.router, speech.router, images.router)
+KEYED: tuple[APIRouter, ...] = (
+    models.router,
+    chat.router,
+    completions.router,
+    tokenize.router,
+    transcription.router,
+    speech.router,
+    images.router,
+)
 """Routers under /v1 that need a key with the scope `inference`."""
 OWN: tuple[APIRouter, ...] = (account.router,)
 """Routers under /v1 by which a caller looks at itself."""

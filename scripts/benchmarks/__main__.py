@@ -6,6 +6,7 @@ Loads are vLLM's benchmark harness on the same machine. What is measured runs al
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -69,6 +70,32 @@ def chat(
         loads = _loads(streams, quick, per_stream)
         samples = _compare(made, loads, 1 if quick else rounds, folder, models_dir, spec, pause, patience)
     _tell(samples, made[-1].name, "chat", output, {})
+
+
+@app.command()
+def completions(
+    rounds: Rounds = 5,
+    streams: Streams = "1,16,64",
+    quick: Quick = False,
+    pause: Pause = "",
+    patience: Patience = 30,
+    model: Model = None,
+    models_dir: ModelsDir = Path("models"),
+    configs: Configs = None,
+    per_stream: Annotated[int, typer.Option(min=1, help="Requests of each stream in a round.")] = 1,
+    output: Output = Path("data/bench/completions.json"),
+) -> None:
+    """As `chat`, of raw prompts to /v1/completions."""
+    from scripts.benchmarks import sides
+    from scripts.benchmarks.compare import scratch
+
+    spec = _spec(model, models_dir, configs)
+    with scratch() as folder:
+        ours = sides.sagehold(folder / "data", model=spec.name, models_dir=models_dir.resolve(), configs=configs)
+        made = [ours, sides.vllm(spec, models_dir=models_dir.resolve())]
+        loads = [replace(load, raw=True) for load in _loads(streams, quick, per_stream)]
+        samples = _compare(made, loads, 1 if quick else rounds, folder, models_dir, spec, pause, patience)
+    _tell(samples, made[-1].name, "completions", output, {})
 
 
 @app.command()

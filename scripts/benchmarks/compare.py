@@ -49,7 +49,8 @@ def compare(
         for server in servers:
             with _alone(server):
                 warm = max(load.streams for load in loads)
-                measure(server, Load(streams=warm, requests=warm, output_tokens=32), 1_000_000, tokenizer)
+                first = Load(streams=warm, requests=warm, output_tokens=32, raw=loads[0].raw)
+                measure(server, first, 1_000_000, tokenizer)
         neighbour = stack.enter_context(spinner(sys.executable, busy_neighbour))
         for number in range(rounds):
             for load in loads:

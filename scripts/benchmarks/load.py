@@ -23,12 +23,16 @@ LOOK = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`streams` requests at a time, `requests` in all; lengths of prompts and answers in tokens."""
+    """`streams` requests at a time, `requests` in all; lengths of prompts and answers in tokens.
+
+    raw: whether the prompts go to /v1/completions as they are, rather than as chats.
+    """
 
     streams: int
     requests: int
     prompt_tokens: int = 64
     output_tokens: int = 128
+    raw: bool = False
 
     def __str__(self) -> str:
         return f"{self.streams} stream{'s' if self.streams > 1 else ''}"
@@ -96,9 +100,9 @@ def _drive(server: Server, load: Load, seed: int, tokenizer: Path) -> Figures:
 
 def _arguments(server: Server, load: Load, seed: int, tokenizer: Path) -> Sequence[str]:
     values = {
-        "backend": "openai-chat",
+        "backend": "openai" if load.raw else "openai-chat",
         "base-url": server.url,
-        "endpoint": "/v1/chat/completions",
+        "endpoint": "/v1/completions" if load.raw else "/v1/chat/completions",
         "model": server.side.model,
         "served-model-name": server.side.model,
         "tokenizer": tokenizer,

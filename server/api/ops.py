@@ -4,7 +4,8 @@ import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from server.api.answers.operation import Health, Ready
+from server import __version__
+from server.api.answers.operation import Health, Ready, Version
 from server.api.deps import ServicesDep
 from server.api.openapi import documented
 
@@ -16,6 +17,13 @@ router = APIRouter()
 async def health() -> Response:
     """200 as long as the process answers at all."""
     return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+@router.api_route("/version", methods=["GET", "HEAD"])
+@documented(answer=Version)
+async def version() -> Response:
+    """This server's own, where vLLM's shows its own: proxies and load generators ask for it."""
+    return Response(orjson.dumps({"version": __version__}), media_type="application/json")
 
 
 @router.api_route("/ready", methods=["GET", "HEAD"])

@@ -3,11 +3,22 @@
 import re
 
 _SLASHES = re.compile("/{2,}")
+_BARE = re.compile(
+    r"^/(?:audio|batches|chat|completions|credits|detokenize|embeddings|files|images|models|moderations|rerank"
+    r"|responses|score|tokenize|usage)(?:/|$)"
+)
+"""What is served under `/v1`, and is answered without it too: clients are given base URLs that lack it. Nothing at the
+root has one of these names."""
 _PREFIX = re.compile(r"^(?:/server/openai|/server|/openai)(?=/v1(?:/|$))")
 
 
 def canonical(path: str) -> str:
-    """`/server/v1//models/` → `/v1/models`. Slashes inside a model's id stay, as long as they are single."""
+    """`/server/v1//models/` and `/models` → `/v1/models`.
+
+    Slashes inside a model's id stay, as long as they are single.
+    """
     path = _SLASHES.sub("/", path)
     path = _PREFIX.sub("", path)
+    if _BARE.match(path):
+        path = f"/v1{path}"
     return path.rstrip("/") or "/"

@@ -69,7 +69,10 @@ class Memory(Protocol):
 
 
 class ModelState(Protocol):
-    """Where a model stands: unloaded, loading, ready, asleep, draining or failed, and why if it failed."""
+    """Where a model stands: unloaded, loading, ready, asleep, draining or failed, and why if it failed.
+
+    context: tokens that a prompt and its answer may have together; None while that is unknown, or where there are none.
+    """
 
     @property
     def state(self) -> str: ...
@@ -79,6 +82,8 @@ class ModelState(Protocol):
     def held(self) -> Amount: ...
     @property
     def reported(self) -> Amount: ...
+    @property
+    def context(self) -> int | None: ...
 
 
 class States(Protocol):

@@ -18,12 +18,14 @@ from server.core import (
     Ask,
     Caller,
     ChatJob,
+    CompletionJob,
     Facts,
     ImageJob,
     Job,
     Quality,
     SpeechJob,
     Task,
+    TokenizeJob,
     Tool,
     TranscriptionJob,
 )
@@ -94,6 +96,12 @@ def _job(task: Task, prompt: str, *, n: int, max_tokens: int | None, temperature
                 tools=(Tool("function"),) if tools else (),
                 tool_choice="auto" if tools else "none",
             )
+        case Task.COMPLETION:
+            return CompletionJob(
+                prompts=(prompt,), n=n, max_tokens=16 if max_tokens is None else max_tokens, temperature=temperature
+            )
+        case Task.TOKENIZE:
+            return TokenizeJob(of=CompletionJob(prompts=(prompt,)))
         case Task.TRANSCRIPTION:
             return TranscriptionJob(audio=b"")
         case Task.SPEECH:
@@ -172,5 +180,5 @@ def _print(plan: "Plan", facts: Facts) -> None:
     console = Console()
     console.print(summary)
     console.print(passes)
-    if isinstance(plan.job, ChatJob):
+    if isinstance(plan.job, ChatJob | CompletionJob):
         console.print(f"with a prompt of about {facts.prompt_tokens} tokens and answers of {facts.room or '?'}")

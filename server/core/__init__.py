@@ -4,6 +4,7 @@ from server.core.ask import Ask, Claim, Priority, new_request_id
 from server.core.caller import Caller, Limits
 from server.core.events import (
     AudioChunk,
+    Detokenized,
     Event,
     Finish,
     FinishReason,
@@ -12,13 +13,27 @@ from server.core.events import (
     ReasoningDelta,
     Segment,
     TextDelta,
+    Tokenized,
     TokenLogprob,
     ToolCallDelta,
     TranscriptInfo,
     Word,
 )
 from server.core.facts import Facts
-from server.core.jobs import AudioFormat, ChatJob, ImageFormat, ImageJob, Job, Span, SpeechJob, Tool, TranscriptionJob
+from server.core.jobs import (
+    AudioFormat,
+    ChatJob,
+    CompletionJob,
+    DetokenizeJob,
+    ImageFormat,
+    ImageJob,
+    Job,
+    Span,
+    SpeechJob,
+    TokenizeJob,
+    Tool,
+    TranscriptionJob,
+)
 from server.core.quality import QUALITY_WORDS, Quality
 from server.core.sampling import Constraint, Sampling
 from server.core.task import Task
@@ -32,7 +47,10 @@ __all__ = [
     "Caller",
     "ChatJob",
     "Claim",
+    "CompletionJob",
     "Constraint",
+    "DetokenizeJob",
+    "Detokenized",
     "Event",
     "Facts",
     "Finish",
@@ -53,6 +71,8 @@ __all__ = [
     "Task",
     "TextDelta",
     "TokenLogprob",
+    "TokenizeJob",
+    "Tokenized",
     "Tool",
     "ToolCallDelta",
     "TranscriptInfo",

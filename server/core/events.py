@@ -30,11 +30,30 @@ class PromptTokens:
     """What was read, before anything is said; only where the job asks for it. prompt: its number, from 0.
 
     logprobs: of each token given those before it, so the first has none; None where they were not asked for.
+    text: what the job asks to have echoed, and tokens: its tokens' own texts; None where it does not ask.
     """
 
     prompt: int
     ids: tuple[int, ...]
     logprobs: tuple[TokenLogprob | None, ...] | None = None
+    text: str | None = None
+    tokens: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """A prompt's tokens. context: the model's, in tokens. strings: as the vocabulary spells them, if asked for."""
+
+    ids: tuple[int, ...]
+    context: int
+    strings: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Detokenized:
+    """The text that token ids stand for."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +169,8 @@ class Picture:
 
 Event = (
     PromptTokens
+    | Tokenized
+    | Detokenized
     | TextDelta
     | ReasoningDelta
     | ToolCallDelta

@@ -47,6 +47,50 @@ class ChatJob(Sampling):
         return self.tool_choice[0] if isinstance(self.tool_choice, tuple) else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionJob(Sampling):
+    """Texts that go on, in the words of the OpenAI API's older endpoint.
+
+    prompts: each a text, or token ids. Choice i of prompt p has the index p·n + i. A text is encoded with special
+      tokens: whoever writes raw prompts writes `<|im_start|>` because it is one. An empty text is the beginning of a
+      document.
+    suffix: what comes after the text that is wanted, for models with fill-in-the-middle.
+    echo: the prompts' own text, and its log-probabilities where there are any, come as `PromptTokens`.
+    best_of: choices drawn for each prompt, of which the n likeliest are the answer.
+    add_special_tokens: whether a text gets what the tokenizer puts before it, such as BOS.
+    max_tokens: 0 only reads the prompts.
+    """
+
+    task: ClassVar[Task] = Task.COMPLETION
+    prompts: tuple[str | tuple[int, ...], ...]
+    suffix: str | None = None
+    echo: bool = False
+    best_of: int | None = None
+    add_special_tokens: bool = True
+
+    @property
+    def answers(self) -> int:
+        """Choices of all prompts together."""
+        return len(self.prompts) * self.n
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizeJob:
+    """The tokens that the first prompt of a completion, or a chat, would be read as. strings: their spelling too."""
+
+    task: ClassVar[Task] = Task.TOKENIZE
+    of: ChatJob | CompletionJob
+    strings: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetokenizeJob:
+    """The text of token ids, special tokens included."""
+
+    task: ClassVar[Task] = Task.TOKENIZE
+    ids: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of audio, seconds from the start, and the text said before it."""
@@ -135,4 +179,4 @@ class ImageJob:
     score: bool = False
 
 
-Job = ChatJob | TranscriptionJob | SpeechJob | ImageJob
+Job = ChatJob | CompletionJob | TokenizeJob | DetokenizeJob | TranscriptionJob | SpeechJob | ImageJob

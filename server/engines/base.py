@@ -126,6 +126,11 @@ class Engine(ABC):
         """Take the GPU's memory again. Only where `sleeps`."""
         raise NotImplementedError
 
+    @property
+    def context(self) -> int | None:
+        """Tokens that a prompt and its answer may have together; None where there are none, or while it is unknown."""
+        return None
+
     def prefix_cache(self) -> PrefixCache | None:
         """Counts of the cache by which a beginning that two prompts share is read once; None where there is none."""
         return None

@@ -41,7 +41,8 @@ class Standing:
     """Where a model stands, for /v1/models, /ready and the metrics.
 
     reason: why it failed. held: by the ledger; reported: by the machine, a while ago. prefix_cache: None where the
-    engine has none, or is not loaded.
+    engine has none, or is not loaded. context: tokens that a prompt and its answer may have together, once that is
+    known.
     """
 
     state: State
@@ -52,6 +53,7 @@ class Standing:
     held: Footprint
     reported: Footprint
     prefix_cache: PrefixCache | None
+    context: int | None
 
 
 class Registry:
@@ -126,6 +128,7 @@ class Registry:
                 held=self._ledger.held.get(name, Footprint()),
                 reported=self._booking.reported.get(name, Footprint()),
                 prefix_cache=slot.engine.prefix_cache() if slot.engine else None,
+                context=slot.engine.context if slot.engine else None,
             )
             for name, slot in self._slots.items()
         }

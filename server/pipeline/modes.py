@@ -53,6 +53,10 @@ def named(name: str, task: Task, catalog: Resolver) -> tuple[str, Quality | None
         except ModelNotFound:
             pass
         else:
-            message = f"'{word[:40]}' is no quality mode. Expected {QUALITY_WORDS}."
-            raise InvalidRequest(message, param="quality") from None
+            raise no_mode(word) from None
         raise
+
+
+def no_mode(word: str) -> InvalidRequest:
+    """What is said of a suffix behind a model's name that is no quality mode."""
+    return InvalidRequest(f"'{word[:40]}' is no quality mode. Expected {QUALITY_WORDS}.", param="quality")

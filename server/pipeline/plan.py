@@ -86,4 +86,5 @@ class Plan:
     @property
     def candidates(self) -> int:
         """How many answers are made for each that is given: 5 for five drafts of one, 4 for eight pictures of two."""
-        return max(1, self.passes[0].answers // max(1, getattr(self.job, "n", 1)))
+        given: int = getattr(self.job, "answers", getattr(self.job, "n", 1))
+        return max(1, self.passes[0].answers // max(1, given))

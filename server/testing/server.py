@@ -52,7 +52,7 @@ class FakeAccounts:
 
 
 class FakeCatalog:
-    """Public names: `everything` does all four tasks, and each task has a model named after it."""
+    """Public names: `everything` does all tasks, and each task has a model named after it."""
 
     def __init__(self, models: Mapping[Task, FakeModel], price: Price) -> None:
         self.listed = [FakePublicModel("everything", dict(models), price)]
@@ -78,6 +78,7 @@ class FakeState:
     state: str = "ready"
     reason: str | None = None
     prefix_cache: PrefixCache | None = None
+    context: int | None = None
     held: Footprint = field(default_factory=lambda: Footprint(3 << 20, {0: 5 << 20}))
     reported: Footprint = field(default_factory=lambda: Footprint(2 << 20))
 
@@ -120,7 +121,9 @@ class FakeRegistry:
 
     def states(self) -> Mapping[str, FakeState]:
         return {
-            name: FakeState("failed", self.failed[name]) if name in self.failed else FakeState()
+            name: FakeState("failed", self.failed[name])
+            if name in self.failed
+            else FakeState(context=self.engines[name].context)
             for name in self.engines
         }
 

@@ -22,7 +22,7 @@ from server.testing import KEY, FakeServer
 
 pytestmark = pytest.mark.anyio
 
-OPEN_TO_ALL = {"/health", "/ready", "/metrics", "/openapi.json", "/v1/images/{file}"}
+OPEN_TO_ALL = {"/health", "/version", "/ready", "/metrics", "/openapi.json", "/v1/images/{file}"}
 
 
 # ---------------------------------------------------------------- the door

@@ -25,7 +25,7 @@ async def test_every_public_name_is_listed_with_its_abilities(client: httpx.Asyn
     assert everything["object"] == "model"
     assert everything["created"] == 1_700_000_000
     assert everything["owned_by"] == "local"
-    assert everything["capabilities"] == ["chat", "transcription", "speech", "image"]
+    assert everything["capabilities"] == [*Task]
     assert everything["state"] == "ready"
     assert "reason" not in everything
     assert everything["models"]["chat"] | {"memory": {}} == {"model": "fake-chat", "state": "ready", "memory": {}}
@@ -109,7 +109,7 @@ async def test_the_openai_sdk_lists_retrieves_and_raises_its_own_errors(fake: Fa
     fake.catalog.listed.append(replace(fake.catalog.listed[1], id="org/name"))
     async with fake.client(key=None) as http:
         sdk = AsyncOpenAI(api_key=KEY, base_url="http://test/v1", http_client=http, max_retries=0)
-        assert [model.id async for model in sdk.models.list()][-1] == "org/name"
+        assert "org/name" in [model.id async for model in sdk.models.list()]
         assert (await sdk.models.retrieve("org/name")).owned_by == "local"
         with pytest.raises(NotFoundError) as missing:
             await sdk.models.retrieve("no-such")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-OPEN_TO_ALL = {"/health", "/ready", "/metrics", "/openapi.json", "/v1/images/{file}"}
+OPEN_TO_ALL = {"/health", "/version", "/ready", "/metrics", "/openapi.json", "/v1/images/{file}"}
 OWN = {"/v1/credits", "/v1/usage"}
 
 

@@ -14,3 +14,7 @@ class Ready(Answer):
 
     status: Literal["ready", "not ready"]
     models: dict[str, str]
+
+
+class Version(Answer):
+    version: str

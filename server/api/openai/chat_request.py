@@ -76,6 +76,8 @@ class ChatRequest(SamplingRequest, RenderingRequest):
             raise InvalidRequest(
                 f"min_tokens is {self.min_tokens}, which is above the limit of {most} tokens.", param="min_tokens"
             )
+        if self.prompt_logprobs is not None and self.stream:
+            raise InvalidRequest("prompt_logprobs is only allowed when stream is false.", param="prompt_logprobs")
         if self.top_logprobs is not None and not self.logprobs:
             raise InvalidRequest("top_logprobs needs logprobs to be true.", param="top_logprobs")
         # Settings of the voice are no wish for one: clients send them beside `modalities: ["text"]`.

@@ -52,7 +52,7 @@ class Answer:
 
 def answer_for(run: Run, body: ChatRequest) -> Answer:
     return Answer(
-        body.model, _fingerprint(run.plan.spec), body.legacy, body.return_tokens_as_token_ids, body.include_reasoning
+        body.model, fingerprint(run.plan.spec), body.legacy, body.return_tokens_as_token_ids, body.include_reasoning
     )
 
 
@@ -60,7 +60,7 @@ _FINGERPRINTS: dict[int, tuple[ModelSpec, str]] = {}
 """By the id of a spec, which is kept so that the id stays its own. There are as many as models in the catalog."""
 
 
-def _fingerprint(spec: ModelSpec) -> str:
+def fingerprint(spec: ModelSpec) -> str:
     """It tells clients that use `seed` when the server behind it has changed. Made once a spec, in 12 µs or more."""
     known = _FINGERPRINTS.get(id(spec))
     if known is None:

@@ -11,9 +11,10 @@ from starlette.responses import Response
 from server.api.deps import CallerDep, ServicesDep
 from server.api.plain_route import PlainRoute
 from server.api.services import Amount, ModelState, PublicModel
-from server.core import Caller
+from server.core import Caller, Quality, Task
 from server.errors import ModelNotFound
 from server.models.config.spec import Price
+from server.pipeline.modes import no_mode
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -24,7 +25,9 @@ _FURTHEST_BEHIND_FIRST = ("failed", "unloaded", "loading", "draining", "asleep",
 @router.api_route("/models", methods=["GET", "HEAD"])
 async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
     states = services.registry.states()
-    data = [_described(one, states) for one in services.catalog.public_models() if visible(one, caller)]
+    # Clients that take the first name they see must get one that chats; otherwise the configs' order holds.
+    public = sorted(services.catalog.public_models(), key=lambda one: Task.CHAT not in one.tasks)
+    data = [_described(one, states) for one in public if visible(one, caller)]
     # What all models together may hold, of the host and of each GPU.
     budget = _amount(services.registry.memory().budget)
     return _json({"object": "list", "data": data, "memory": {"budget": budget}})
@@ -32,10 +35,18 @@ async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
 
 @router.api_route("/models/{model_id:path}", methods=["GET", "HEAD"])
 async def retrieve_model(model_id: str, caller: CallerDep, services: ServicesDep) -> Response:
-    for one in services.catalog.public_models():
-        if one.id == model_id and visible(one, caller):
-            return _json(_described(one, services.registry.states()))
-    raise ModelNotFound.named(model_id)
+    public = {one.id: one for one in services.catalog.public_models() if visible(one, caller)}
+    found = public.get(model_id)
+    if found is None:
+        # As a chat takes it: a suffix may name a quality mode, and a name that stands as it is is never cut.
+        bare, colon, word = model_id.rpartition(":")
+        found = public.get(bare) if colon else None
+        mode = Quality.of(word)
+        if found is None:
+            raise ModelNotFound.named(model_id if mode is None else bare)
+        if mode is None:
+            raise no_mode(word)
+    return _json(_described(found, services.registry.states()) | {"id": model_id})
 
 
 def visible(public: PublicModel, caller: Caller) -> bool:
@@ -48,7 +59,8 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
 
     capabilities: the tasks. parent: the model of a LoRA adapter. state: of the model that is furthest behind; `reason`
     if it failed. models: the model behind each task, with the bytes that it holds in the memory ledger and those that
-    the machine reported last. price: credits a unit, as decimal strings.
+    the machine reported last. price: credits a unit, as decimal strings. root, max_model_len: of a language model its
+    own name, and its context in tokens once that is known, as vLLM shows them.
     """
     models = {task: states[spec.name] for task, spec in public.tasks.items()}
     behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
@@ -65,6 +77,12 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
         described["reason"] = behind.reason
     if public.parent is not None:
         described["parent"] = public.parent
+    language = public.tasks.get(Task.CHAT) or public.tasks.get(Task.COMPLETION)
+    if language is not None:
+        described["root"] = language.name
+        context = states[language.name].context or getattr(language, "max_model_len", None)
+        if context is not None:
+            described["max_model_len"] = context
     described["models"] = {task.value: _model(spec.name, states[spec.name]) for task, spec in public.tasks.items()}
     described["price"] = _price(public.price)
     return described

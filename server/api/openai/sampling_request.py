@@ -122,8 +122,6 @@ class SamplingRequest(FormRequest):
         """The fields of `server.core.Sampling` that the client gave. Raises InvalidRequest."""
         if self.stream_options is not None and not self.stream:
             raise InvalidRequest("stream_options is only allowed when stream is true.", param="stream_options")
-        if self.prompt_logprobs is not None and self.stream:
-            raise InvalidRequest("prompt_logprobs is only allowed when stream is false.", param="prompt_logprobs")
         greedy = self.top_p == 0  # nothing but the likeliest token is left to draw from
         drawn = {
             "temperature": 0.0 if greedy else self.temperature,

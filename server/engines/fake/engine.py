@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapp
 from dataclasses import replace
 from typing import Any, cast
 
-from server.core import ChatJob, Event, Facts, Job, SpeechJob, Task, TranscriptionJob
+from server.core import ChatJob, CompletionJob, Event, Facts, Job, SpeechJob, Task, TranscriptionJob
 from server.engines.base import Engine, Footprint
 from server.engines.fake.gate import Gate
-from server.engines.fake.script import FakeOptions, events_of, facts_of, prompt_tokens
+from server.engines.fake.script import FakeOptions, events_of, facts_of, longest_prompt
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
 
 
@@ -60,6 +60,10 @@ class FakeEngine(Engine):
         """Return when no job runs."""
         await self._idle.wait()
 
+    @property
+    def context(self) -> int | None:
+        return self.options.context if Task.CHAT in self._tasks or Task.COMPLETION in self._tasks else None
+
     def footprint(self) -> Footprint:
         return Footprint(self.options.host, {0: self.options.gpu}) if self._alive else Footprint()
 
@@ -96,10 +100,13 @@ class FakeEngine(Engine):
             raise InvalidRequest(f"This model does {' and '.join(self._tasks)}, not {job.task}.", param="model")
         if self.options.refuse is not None:
             raise InvalidRequest(self.options.refuse)
-        if isinstance(job, ChatJob) and prompt_tokens(job) > self.options.context:
+        if isinstance(job, ChatJob | CompletionJob) and longest_prompt(job) > self.options.context:
             raise ContextLengthExceeded(
-                f"This model's maximum context length is {self.options.context} tokens.", param="messages"
+                f"This model's maximum context length is {self.options.context} tokens.",
+                param="messages" if isinstance(job, ChatJob) else "prompt",
             )
+        if isinstance(job, CompletionJob) and job.suffix is not None and not self.options.fim:
+            raise InvalidRequest("This model has no fill-in-the-middle.", param="suffix", code="unsupported_parameter")
         if isinstance(job, TranscriptionJob) and not job.audio:
             raise InvalidRequest("The file is empty.", param="file")
         if isinstance(job, SpeechJob) and self.options.voices and job.voice not in self.options.voices:
@@ -142,7 +149,7 @@ class FakeReading:
         if self._script is not None:
             return cast(Iterator[Event], self._script)
         job, room = self._job, self.facts.room
-        if isinstance(job, ChatJob) and room is not None:
+        if isinstance(job, ChatJob | CompletionJob) and room is not None:
             most = room if limit is None else min(room, limit)
             if most != job.max_tokens:
                 job = replace(job, max_tokens=most)

@@ -10,6 +10,9 @@ from zlib import crc32
 from server.core import (
     AudioChunk,
     ChatJob,
+    CompletionJob,
+    Detokenized,
+    DetokenizeJob,
     Event,
     Facts,
     Finish,
@@ -19,9 +22,12 @@ from server.core import (
     Picture,
     PromptTokens,
     ReasoningDelta,
+    Sampling,
     Segment,
     SpeechJob,
     TextDelta,
+    Tokenized,
+    TokenizeJob,
     TokenLogprob,
     ToolCallDelta,
     TranscriptInfo,
@@ -35,9 +41,11 @@ from server.core import (
 class FakeOptions:
     """`options` of an `engine: fake` model config; all of them may be left out.
 
-    text: the answer to chats and the transcript. A token is a word with the space before it.
-    echo: answer a chat with its last user message instead.
-    replies: what a chat answers instead where its last user message holds the key; of a list, choice i gets entry i.
+    text: the answer to chats and completions, and the transcript. A token is a word with the space before it; among
+      token ids, it is a character, and its id the character's code.
+    echo: answer a chat with its last user message, a completion with its prompt, instead.
+    replies: what is answered instead where that message or prompt holds the key; of a list, choice i gets entry i.
+    fim: whether completions may have a suffix.
     tokens: repeat the answer up to this many tokens, for benchmarks.
     reasoning: text that comes as reasoning before a chat's answer.
     call: {"name", "arguments"} that a chat with tools ends in, unless the job forces another tool.
@@ -57,6 +65,7 @@ class FakeOptions:
     text: str = "Hello from the fake engine."
     echo: bool = False
     replies: Mapping[str, Any] = field(default_factory=dict)
+    fim: bool = False
     tokens: int | None = None
     reasoning: str = ""
     call: Mapping[str, Any] | None = None
@@ -82,6 +91,13 @@ def facts_of(job: Job, options: FakeOptions) -> Facts:
             tokens = prompt_tokens(job)
             left = max(options.context - tokens, 1)
             return Facts(prompt_tokens=tokens, room=left if job.max_tokens is None else min(job.max_tokens, left))
+        case CompletionJob():
+            counts = [len(_read(prompt)) for prompt in job.prompts]
+            left = max(options.context - min(counts), 1)
+            room = left if job.max_tokens is None else min(job.max_tokens, left)
+            return Facts(prompt_tokens=sum(counts), room=room)
+        case TokenizeJob() | DetokenizeJob():
+            return Facts()
         case TranscriptionJob():
             return Facts(audio_seconds=options.duration)
         case SpeechJob():
@@ -95,6 +111,10 @@ def events_of(job: Job, options: FakeOptions) -> Iterator[Event]:
     match job:
         case ChatJob():
             return _chat(job, options)
+        case CompletionJob():
+            return _completion(job, options)
+        case TokenizeJob() | DetokenizeJob():
+            return _tokenization(job, options)
         case TranscriptionJob():
             return _transcription(job, options)
         case SpeechJob():
@@ -119,6 +139,52 @@ def prompt_tokens(job: ChatJob) -> int:
     return sum(len(_text_of(message).split()) for message in job.messages)
 
 
+def longest_prompt(job: ChatJob | CompletionJob) -> int:
+    if isinstance(job, ChatJob):
+        return prompt_tokens(job)
+    return max(len(_read(prompt)) for prompt in job.prompts)
+
+
+def _read(prompt: str | tuple[int, ...]) -> list[str]:
+    """A completion's prompt as tokens."""
+    return _tokens(prompt) if isinstance(prompt, str) else [chr(token) for token in prompt]
+
+
+def _completion(job: CompletionJob, options: FakeOptions) -> Iterator[Event]:
+    tells = job.echo or job.token_ids or job.prompt_logprobs is not None
+    counts = [count for count in (job.prompt_logprobs, job.top_logprobs if job.echo else None) if count is not None]
+    generated = 0
+    for number, prompt in enumerate(job.prompts):
+        read = _read(prompt)
+        if tells:
+            ids = tuple(ord(token[-1]) for token in read) if isinstance(prompt, str) else prompt
+            logprobs = [_logprob(token, max(counts)) for token in read] if counts else None
+            places = None if logprobs is None else (None, *logprobs[1:])
+            echoed = ("".join(read), tuple(read)) if job.echo else (None, None)
+            yield PromptTokens(number, ids, places, *echoed)
+        answers = [_answer(job, options, index, "".join(read)) for index in range(job.n)]
+        for index, (tokens, reason) in enumerate(answers):
+            for token in tokens:
+                top = job.top_logprobs
+                logprob = None if top is None else (_logprob(token, top, -0.25 - index),)
+                drawn = (ord(token[-1]),) if job.token_ids else None
+                yield TextDelta(number * job.n + index, token, logprob, 1, drawn)
+            yield Finish(number * job.n + index, reason)
+            generated += len(tokens)
+    yield Usage(prompt_tokens=sum(len(_read(prompt)) for prompt in job.prompts), completion_tokens=generated)
+
+
+def _tokenization(job: TokenizeJob | DetokenizeJob, options: FakeOptions) -> Iterator[Event]:
+    if isinstance(job, DetokenizeJob):
+        yield Detokenized("".join(map(chr, job.ids)))
+    else:
+        of = job.of
+        text = "".join(_text_of(message) for message in of.messages) if isinstance(of, ChatJob) else of.prompts[0]
+        assert isinstance(text, str)
+        yield Tokenized(tuple(map(ord, text)), options.context, tuple(text) if job.strings else None)
+    yield Usage()
+
+
 def _chat(job: ChatJob, options: FakeOptions) -> Iterator[Event]:
     prompt = prompt_tokens(job)
     if job.token_ids or job.prompt_logprobs is not None:
@@ -137,7 +203,8 @@ def _chat(job: ChatJob, options: FakeOptions) -> Iterator[Event]:
     for index in range(job.n):
         for token in reasoning:
             yield ReasoningDelta(index, token, 1)
-    answers = [_answer(job, options, index) for index in range(job.n)]
+    asked = _text_of(job.messages[-1])
+    answers = [_answer(job, options, index, asked) for index in range(job.n)]
     for place in range(max(len(tokens) for tokens, _ in answers)):  # the choices interleaved, as in a batch
         for index, (tokens, _) in enumerate(answers):
             if place < len(tokens):
@@ -164,8 +231,7 @@ def _call(job: ChatJob, options: FakeOptions) -> tuple[str, str] | None:
     return (script["name"], arguments) if script else None
 
 
-def _answer(job: ChatJob, options: FakeOptions, index: int) -> tuple[list[str], FinishReason]:
-    asked = _text_of(job.messages[-1])
+def _answer(job: Sampling, options: FakeOptions, index: int, asked: str) -> tuple[list[str], FinishReason]:
     text = asked if options.echo else options.text
     for key, reply in options.replies.items():
         if key in asked:
@@ -211,6 +277,14 @@ def _prompt_read(job: ChatJob) -> PromptTokens:
     if job.prompt_logprobs is not None:
         logprobs = (None, *(_likeliest(word, job.prompt_logprobs) for word in words[1:]))
     return PromptTokens(0, tuple(map(token_id, words)), logprobs)
+
+
+def _logprob(token: str, top: int, logprob: float = -0.25) -> TokenLogprob:
+    itself = TokenLogprob(token, logprob, tuple(token.encode()), id=ord(token[-1]), rank=1)
+    others = [
+        TokenLogprob(f"~{n}", -2.0 - n, tuple(f"~{n}".encode()), id=1_000_000 + n, rank=n + 2) for n in range(top - 1)
+    ]
+    return replace(itself, top=(itself, *others)[:top])
 
 
 def _transcription(job: TranscriptionJob, options: FakeOptions) -> Iterator[Event]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from server.core import ChatJob, Job
-from server.engines.base import Engine, Footprint, PrefixCache
+from server.core import ChatJob, CompletionJob, DetokenizeJob, Job, Sampling, TokenizeJob
+from server.engines.base import Engine, Footprint, PrefixCache, Reading
 from server.engines.devices import footprint
 from server.engines.vllm import (
     adapters,
@@ -29,6 +29,9 @@ from server.engines.vllm.root_cause import RootCause, root_cause
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
 if TYPE_CHECKING:
+    from vllm.sampling_params import SamplingParams
+
+    from server.engines.vllm.completion import CompletionReading
     from server.engines.vllm.output import Choice
     from server.engines.vllm.prompt import Prompt
     from server.engines.vllm.reading import VllmReading
@@ -111,7 +114,7 @@ class VllmEngine(Engine):
             from vllm.v1.engine.async_llm import AsyncLLM
 
             # The first request needs them.
-            from server.engines.vllm import answer_check, output, plain_text, prompt, reading, releases  # noqa: F401
+            from server.engines.vllm import answer_check, completion, output, plain_text, prompt, reading, releases  # noqa: F401
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
@@ -194,6 +197,10 @@ class VllmEngine(Engine):
         manager = self._llm.engine_core.resources.engine_manager
         return [process.pid for process in manager.processes if process.pid] if manager else []
 
+    @property
+    def context(self) -> int | None:
+        return None if self._llm is None else int(self._llm.model_config.max_model_len)
+
     def prefix_cache(self) -> PrefixCache:
         return self._counts.prefix_cache() if self._counts is not None else PrefixCache()
 
@@ -209,14 +216,53 @@ class VllmEngine(Engine):
 
     # ------------------------------------------------------------ jobs
 
-    async def read(self, job: Job) -> "VllmReading":
-        if not isinstance(job, ChatJob):
-            raise InvalidRequest("This model does chat only.", param="model")
+    async def read(self, job: Job) -> Reading:
+        if not isinstance(job, ChatJob | CompletionJob | TokenizeJob | DetokenizeJob):
+            raise InvalidRequest("This model answers in text only.", param="model")
         if not self.alive:
             raise EngineFailed
+        if isinstance(job, CompletionJob):
+            return await self._read_completion(job)
+        if isinstance(job, ChatJob):
+            return await self._read_chat(job)
+        from server.engines.vllm import tokenize
+
+        return await tokenize.read(job, self._renderer, self._defaults, pictures=self._options.images)
+
+    async def _read_completion(self, job: CompletionJob) -> "CompletionReading":
+        from server.engines.vllm import completion, completion_prompt, sampling
+
+        llm = self._llm
+        prompts = await completion_prompt.render(job, self._renderer, self._defaults, fim=self._options.fim)
+        await self._check(prompts[0].sampling, job)
+        for prompt in prompts[1:]:  # whose form is the first one's
+            sampling.check(prompt.sampling, job, llm.input_processor)
+        extras = {} if job.adapter is None else {"lora_request": self._adapters[job.adapter]}
+        return completion.CompletionReading(llm, f"cmpl-{next(self._ids)}", job, prompts, extras)
+
+    async def _check(self, parameters: "SamplingParams", job: Sampling) -> None:
+        """add_request would find the same, but only once there is work: a bad schema must be refused before.
+
+        Raises InvalidRequest, EngineFailed.
+        """
         from vllm.v1.engine.exceptions import EngineDeadError
 
         from server.engines.vllm import grammar, refusals, releases, sampling
+
+        try:
+            self._llm.input_processor._validate_params(parameters, await self._llm.get_supported_tasks())
+        except releases.REFUSALS as error:
+            # Where vLLM names no parameter, it is the grammar: everything else was checked when it was rendered.
+            if named := sampling.named(error, job):
+                raise refusals.of_request(error, named) from None
+            form = parameters.structured_outputs
+            raise refusals.of_grammar(error, None if form is None else form.json, grammar.field_of(job)) from None
+        except EngineDeadError:
+            raise EngineFailed from None
+        sampling.check(parameters, job, self._llm.input_processor)
+
+    async def _read_chat(self, job: ChatJob) -> "VllmReading":
+        from server.engines.vllm import grammar
         from server.engines.vllm import prompt as prompts
         from server.engines.vllm.reading import VllmReading
 
@@ -224,18 +270,7 @@ class VllmEngine(Engine):
         prompt = await prompts.render(job, self._renderer, self._defaults, pictures=self._options.images)
         choices, reasoning = self._choices(job, prompt)
         param = grammar.field_of(job) if grammar.binds(job) else "tools" if job.tools else None
-        try:
-            # add_request would find the same, but only once there is work: a bad schema must be refused before.
-            llm.input_processor._validate_params(prompt.sampling, await llm.get_supported_tasks())
-        except releases.REFUSALS as error:
-            # Where vLLM names no parameter, it is the grammar: everything else was checked when it was rendered.
-            if named := sampling.named(error, job):
-                raise refusals.of_request(error, named) from None
-            form = prompt.sampling.structured_outputs
-            raise refusals.of_grammar(error, None if form is None else form.json, param) from None
-        except EngineDeadError:
-            raise EngineFailed from None
-        sampling.check(prompt.sampling, job, llm.input_processor)
+        await self._check(prompt.sampling, job)
         if job.adapter is not None:
             reasoning["lora_request"] = self._adapters[job.adapter]
         asked = job.token_ids or job.prompt_logprobs is not None

@@ -14,6 +14,7 @@ class VllmOptions:
     processor. gpu_share: share of each GPU that the ledger granted, less what is taken before vLLM looks (contexts).
     gpu_memory_utilization: where the config sets it, share of each GPU, in place of kv_cache and gpu_share.
     adapters: folders of LoRA adapters by their public names.
+    fim: what stands before, between and after the two texts of fill-in-the-middle; None where the model has none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class VllmOptions:
     reasoning_parser: str | None = None
     chat_template: Path | None = None
     images: bool = False
+    fim: tuple[str, str, str] | None = None
     adapters: Mapping[str, Path] = field(default_factory=dict)
     speculative_config: Mapping[str, Any] | None = None
     hf_overrides: Mapping[str, Any] = field(default_factory=dict)

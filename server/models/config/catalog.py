@@ -29,6 +29,8 @@ __all__ = ["Catalog", "CatalogError", "Missing", "PublicModel", "check_configs"]
 PRICED_BY: Mapping[Task, tuple[str, ...]] = MappingProxyType(
     {
         Task.CHAT: ("prompt_token", "completion_token"),
+        Task.COMPLETION: ("prompt_token", "completion_token"),
+        Task.TOKENIZE: (),
         Task.TRANSCRIPTION: ("audio_second",),
         Task.SPEECH: ("character",),
         Task.IMAGE: ("image", "image_step"),
@@ -279,11 +281,21 @@ def _drafts(configs: Configs) -> list[_Draft]:
             )
             for adapter in _adapters(spec)
         ]
-    return models + [_of_bundle(one.spec, name) for one in configs.bundles for name in one.spec.names]
+    behind = _behind(configs)
+    return models + [_of_bundle(one.spec, name, behind) for one in configs.bundles for name in one.spec.names]
 
 
-def _of_bundle(bundle: Bundle, name: BundleName) -> _Draft:
-    return _Draft(name.id, bundle.tasks, bundle.owned_by, name.description, name.price, defaults=bundle.defaults)
+WITH_CHAT = (Task.COMPLETION, Task.TOKENIZE)
+"""What a bundle's chat model does by the bundle's names without being named for it."""
+
+
+def _of_bundle(bundle: Bundle, name: BundleName, behind: Mapping[str, ModelSpec]) -> _Draft:
+    tasks: dict[Task, str] = {}
+    for task, model in bundle.tasks.items():
+        tasks[task] = model
+        if task is Task.CHAT:
+            tasks |= {other: bundle.tasks.get(other, model) for other in WITH_CHAT if other in behind[model].tasks}
+    return _Draft(name.id, tasks, bundle.owned_by, name.description, name.price, defaults=bundle.defaults)
 
 
 def _wanted(drafts: list[_Draft], only: Sequence[str], folder: Path) -> list[_Draft]:

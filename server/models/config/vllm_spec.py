@@ -35,6 +35,14 @@ class Adapter(Strict):
     price: Price | None = Field(default=None, description="overrides the model's own price where set, field by field")
 
 
+class FillInTheMiddle(Strict):
+    """The strings of a model that was trained to fill in the middle, in the order prefix, suffix, middle."""
+
+    prefix: str = Field(min_length=1, description="stands before the text that is there, such as <|fim_prefix|>")
+    suffix: str = Field(min_length=1, description="stands before what comes after, such as <|fim_suffix|>")
+    middle: str = Field(default="", description="stands at the end, where the model goes on, such as <|fim_middle|>")
+
+
 class VllmModel(GpuModel):
     """A chat model served by vLLM, in this process tree."""
 
@@ -86,6 +94,9 @@ class VllmModel(GpuModel):
         default=None, description="Jinja file beside the configs, for models whose own template lacks tools"
     )
     images: bool = Field(default=False, description="whether the model sees image_url parts")
+    fim: FillInTheMiddle | None = Field(
+        default=None, description="how the model fills in the middle, for `suffix` in /v1/completions; null: it can't"
+    )
     adapters: tuple[Adapter, ...] = Field(default=(), description="LoRA adapters, each a public name of its own")
     speculative_config: dict[str, Any] | None = Field(
         default=None, description="vLLM's --speculative-config, such as {method: ngram, num_speculative_tokens: 4}"
@@ -134,7 +145,7 @@ class VllmModel(GpuModel):
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        return (Task.CHAT,)
+        return (Task.CHAT, Task.COMPLETION, Task.TOKENIZE)
 
     @property
     def parallel(self) -> int:

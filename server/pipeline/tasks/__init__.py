@@ -6,12 +6,16 @@ from typing import Any
 from server.core import Task
 from server.pipeline.tasks.base import TaskRules
 from server.pipeline.tasks.chat import ChatRules
+from server.pipeline.tasks.completion import CompletionRules
 from server.pipeline.tasks.image import ImageRules
 from server.pipeline.tasks.speech import SpeechRules
+from server.pipeline.tasks.tokenize import TokenizeRules
 from server.pipeline.tasks.transcription import TranscriptionRules
 
 TASKS: Mapping[Task, TaskRules[Any]] = {
     Task.CHAT: ChatRules(),
+    Task.COMPLETION: CompletionRules(),
+    Task.TOKENIZE: TokenizeRules(),
     Task.TRANSCRIPTION: TranscriptionRules(),
     Task.SPEECH: SpeechRules(),
     Task.IMAGE: ImageRules(),

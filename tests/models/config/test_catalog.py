@@ -84,6 +84,8 @@ def test_models_and_bundles_are_entries(place: Place) -> None:
     entry = catalog.public_models()[2]
     assert {task: spec.name for task, spec in entry.tasks.items()} == {
         Task.CHAT: "tiny-chat",
+        Task.COMPLETION: "tiny-chat",
+        Task.TOKENIZE: "tiny-chat",
         Task.TRANSCRIPTION: "ears",
     }
     assert catalog.public_models()[3].description == "Lightweight"

@@ -1,0 +1,132 @@
+"""Completions by vLLM's own processes, in float32: prompts are scored to the model's own figures, and end together."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from server.core import CompletionJob, Finish, PromptTokens, TextDelta, Usage
+from server.engines.vllm.engine import VllmEngine
+from server.engines.vllm.options import VllmOptions
+from server.settings import load_settings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.models, pytest.mark.timeout(300)]
+
+TEXTS = (
+    "The capital of Japan is Tokyo, and the capital of France is Paris.",
+    "def add(a, b):\n    return a + b\n",
+    "Schnee fällt 雪 auf 🎿 die Berge.",  # tokens that are no whole characters
+)
+NATS = 0.02
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def engine(anyio_backend: str) -> AsyncIterator[VllmEngine]:
+    path = load_settings().models_dir.resolve() / "smollm2-135m-instruct"
+    assert path.is_dir(), "scripts/models brings the starter models"
+    engine = VllmEngine(
+        VllmOptions(
+            name="chat", path=path, dtype="float32", max_model_len=512, kv_cache=1 << 28, fim=("<P>", "<S>", "")
+        )
+    )
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture(scope="module")
+def scores() -> Any:
+    """The same weights without vLLM: a text's ids, and the log-probabilities after each of them."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path = load_settings().models_dir.resolve() / "smollm2-135m-instruct"
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+
+    def scored(text: str) -> tuple[list[int], Any]:
+        ids = tokenizer(text)["input_ids"]
+        with torch.inference_mode():
+            return ids, torch.log_softmax(model(torch.tensor([ids])).logits[0], -1)
+
+    return scored
+
+
+async def events(engine: VllmEngine, **fields: Any) -> list[Any]:
+    async with aclosing(await engine.read(CompletionJob(**fields))) as reading:
+        return [event async for event in reading.run()]
+
+
+async def test_prompts_are_scored_to_the_models_own_figures(engine: VllmEngine, scores: Any) -> None:
+    found = await events(engine, prompts=TEXTS, echo=True, top_logprobs=3, max_tokens=0, n=2)
+    told = sorted((event for event in found if isinstance(event, PromptTokens)), key=lambda event: event.prompt)
+    assert [event.text for event in told] == list(TEXTS)
+    for event in told:
+        assert event.logprobs is not None
+        assert event.tokens is not None
+        ids, expected = scores(event.text)
+        assert event.ids == tuple(ids)
+        assert event.logprobs[0] is None
+        for place, entry in enumerate(event.logprobs[1:]):
+            assert entry is not None
+            assert entry.id == ids[place + 1]
+            assert entry.logprob == pytest.approx(float(expected[place, entry.id]), abs=NATS)
+            best = expected[place].topk(3)
+            assert [other.logprob for other in entry.top] == pytest.approx(best.values.tolist(), abs=NATS)
+            assert entry.rank == 1 + int((expected[place] > expected[place, entry.id]).sum()) or entry.rank > 50
+    assert "".join(told[0].tokens or ()) == TEXTS[0]
+    # Nothing is generated, and each prompt is paid once.
+    assert sorted(event.index for event in found if isinstance(event, Finish)) == list(range(6))
+    assert {event.reason for event in found if isinstance(event, Finish)} == {"length"}
+    assert not [event for event in found if isinstance(event, TextDelta)]
+    assert isinstance(found[-1], Usage)
+    assert found[-1].prompt_tokens == sum(len(event.ids) for event in told)
+    assert found[-1].completion_tokens == 0
+
+
+async def test_greedy_choices_are_equal_and_paid_each(engine: VllmEngine) -> None:
+    found = await events(engine, prompts=("The capital of Japan is", TEXTS[1]), n=3, temperature=0.0, max_tokens=6)
+    texts = ["".join(e.text for e in found if isinstance(e, TextDelta) and e.index == index) for index in range(6)]
+    assert texts[0].startswith(" Tokyo")
+    assert texts == [texts[0]] * 3 + [texts[3]] * 3
+    assert found[-1].completion_tokens == 36
+    assert sum(getattr(event, "tokens", 0) for event in found if not isinstance(event, PromptTokens)) == 36
+
+
+async def test_the_middle_is_asked_for_in_the_models_tokens(engine: VllmEngine) -> None:
+    fields = {"prompts": ("One, ",), "max_tokens": 1, "echo": False, "token_ids": True}
+    found = await events(engine, suffix=", three", **fields)
+    spelled = await events(engine, **fields | {"prompts": ("<P>One, <S>, three",)})
+    assert found[0].ids == spelled[0].ids
+
+
+@pytest.mark.parametrize("prompts", [1, 4])
+async def test_whoever_leaves_takes_every_prompt_along(engine: VllmEngine, prompts: int) -> None:
+    job = CompletionJob(prompts=("Once upon a time",) * prompts, max_tokens=400, ignore_eos=True)
+    async with aclosing(await engine.read(job)) as reading:
+        running = reading.run()
+        seen = set()
+        async for event in running:
+            seen.add(getattr(event, "index", None))
+            if len(seen) == prompts:
+                break
+        assert engine.running == prompts
+        await running.aclose()
+    assert engine.running == 0
+    # And the engine goes on.
+    assert isinstance((await events(engine, prompts=("a",), max_tokens=1))[-1], Usage)
+
+
+async def test_a_balance_may_shorten_every_answer(engine: VllmEngine) -> None:
+    job = CompletionJob(prompts=("Once upon a time", "One, two,"), max_tokens=50, ignore_eos=True)
+    async with aclosing(await engine.read(job)) as reading:
+        assert (reading.facts.prompt_tokens, reading.facts.room) == (8, 50)
+        found = [event async for event in reading.run(3)]
+    assert isinstance(found[-1], Usage)
+    assert found[-1].completion_tokens == 6
