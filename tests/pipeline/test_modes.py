@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.core import Ask, ChatJob, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
+from server.core import Ask, ChatJob, Constraint, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
 from server.errors import InvalidRequest, ModelNotFound
 from server.models.config.quality import ChatQuality
 from server.models.config.spec import (
