@@ -45,11 +45,12 @@ def encoded(image: Image.Image, kind: ImageFormat, quality: int) -> bytes:
         case "jpeg":
             # Pillow halves the colour resolution by default, which shows at qualities that are meant to be good.
             subsampling = "4:4:4" if quality >= 90 else "4:2:0"
-            _on_white(image).save(buffer, "JPEG", quality=max(quality, 1), subsampling=subsampling)
+            on_white(image).save(buffer, "JPEG", quality=max(quality, 1), subsampling=subsampling)
     return buffer.getvalue()
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def on_white(image: Image.Image) -> Image.Image:
+    """The image without transparency: what shines through is white."""
     if not image.has_transparency_data:
         return image
     image = image.convert("RGBA")

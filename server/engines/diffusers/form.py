@@ -27,6 +27,8 @@ class Form:
 
     def redrawing(self) -> "Form":
         """The image-to-image form of a text-to-image pipeline. Raises InvalidRequest where diffusers has none."""
+        if getattr(_config(self.pipeline, "vae"), "in_channels", 3) != 3:
+            raise _cant_redraw()
         # It imports every pipeline that has such a form, which only those who redraw should pay for.
         from diffusers import AutoPipelineForImage2Image
 
@@ -34,7 +36,7 @@ class Form:
             pipeline = AutoPipelineForImage2Image.from_pipe(self.pipeline)
         except ValueError as error:
             log.warning("no image to image with a %s: %s", type(self.pipeline).__name__, error)
-            raise InvalidRequest("This model can't draw a picture over.", param="quality") from error
+            raise _cant_redraw() from error
         pipeline.set_progress_bar_config(disable=True)
         return Form(pipeline)
 
@@ -127,6 +129,10 @@ class _Guided:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
+
+
+def _cant_redraw() -> InvalidRequest:
+    return InvalidRequest("This model can't redraw a picture: it draws from text alone.", param="model")
 
 
 def _config(pipeline: Any, part: str) -> Any:

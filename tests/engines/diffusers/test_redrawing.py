@@ -129,6 +129,6 @@ def test_a_pipeline_without_such_a_form_refuses() -> None:
 
         def __call__(self, prompt: str, output_type: str) -> None: ...
 
-    with pytest.raises(InvalidRequest, match="can't draw a picture over") as refused:
+    with pytest.raises(InvalidRequest, match="can't redraw a picture") as refused:
         Form(OddPipeline()).redrawing()
     assert refused.value.param == "quality"
