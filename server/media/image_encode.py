@@ -15,6 +15,11 @@ RESAMPLERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+_SAME_GROUND = 24
+"""Levels of 255 by which pixels of one ground differ at most, in each channel."""
+_NOT_GROUND = 0.1
+"""Share of the pixels at the edge that may be of another colour: a thing may touch it."""
+
 
 def is_picture(pixels: NDArray[np.floating[Any]]) -> bool:
     """False for what broken arithmetic leaves behind: values that are not finite numbers."""
@@ -28,10 +33,31 @@ def from_pixels(pixels: NDArray[np.floating[Any]]) -> Image.Image:
 
 
 def resized(image: Image.Image, size: tuple[int, int], resample: str) -> Image.Image:
-    """The image at `size` (width, height). Another shape is cut out of its middle rather than stretched."""
+    """The image at `size` (width, height). Of another shape, a thing on plain ground gets more ground on two sides, and
+    any other image is cut out of its middle; nothing is stretched."""
     if image.size == size:
         return image
-    return ImageOps.fit(image, size, RESAMPLERS[resample])
+    ground = _plain_ground(image, wider=size[0] * image.height > size[1] * image.width)
+    if ground is None or size[0] * image.height == size[1] * image.width:
+        return ImageOps.fit(image, size, RESAMPLERS[resample])
+    return ImageOps.pad(image, size, RESAMPLERS[resample], color=ground)
+
+
+def _plain_ground(image: Image.Image, *, wider: bool) -> tuple[int, ...] | int | None:
+    """The one colour at the two sides where ground would be added; None where there are several.
+
+    wider: the sides are left and right, else above and below.
+    """
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8:
+        return None
+    lines = pixels[:, [0, -1]] if wider else pixels[[0, -1]]
+    lines = lines.reshape(-1, *pixels.shape[2:])
+    colour = np.median(lines, axis=0)
+    far = np.abs(lines - colour) > _SAME_GROUND
+    if (far.reshape(len(lines), -1).any(axis=1)).mean() > _NOT_GROUND:
+        return None
+    return int(colour) if colour.ndim == 0 else tuple(int(value) for value in colour)
 
 
 def encoded(image: Image.Image, kind: ImageFormat, quality: int) -> bytes:

@@ -11,6 +11,9 @@ Size = tuple[int, int]
 
 _LARGEST = 4  # the most pixels of a model that declares no sizes, in times of its own size's
 
+_LONGEST_SHAPE = 4
+"""Where the size is left to the model, the longer side of what is redrawn is at most so many times the shorter."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSizes:
@@ -108,8 +111,9 @@ def near(start: Size, own: Size, declared: Sequence[Size]) -> Size:
     """
     if declared:
         return min((own, *declared), key=lambda size: _distance(start, size))
-    scale = math.sqrt(own[0] * own[1] / (start[0] * start[1]))
-    return max(1, round(start[0] * scale)), max(1, round(start[1] * scale))
+    shape = min(max(start[0] / start[1], 1 / _LONGEST_SHAPE), _LONGEST_SHAPE)
+    height = math.sqrt(own[0] * own[1] / shape)
+    return max(1, round(height * shape)), max(1, round(height))
 
 
 def _distance(one: Size, other: Size) -> float:

@@ -15,8 +15,8 @@ from server.media.image_sizes import Size
 class Canvas:
     """start: the picture at the size that the pipeline draws.
 
-    whole, mask: at the size of the file, for a picture of which a part stays as it is; grey, 255 where it is redrawn and
-    0 where not a single pixel changes; None where all of it is redrawn.
+    whole, mask: at the size of the file, for a picture of which a part stays; None where all of it is redrawn. The mask
+    is grey, 255 where the picture is redrawn and 0 where not a single pixel changes.
     """
 
     start: Image.Image

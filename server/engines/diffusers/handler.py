@@ -1,4 +1,4 @@
-"""Text to image, and pictures redrawn, by any diffusers pipeline: what runs inside the worker process of an image model."""
+"""Text to image, and pictures redrawn, by any diffusers pipeline: what runs in the worker process of an image model."""
 
 import logging
 import math

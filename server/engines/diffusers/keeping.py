@@ -84,8 +84,8 @@ class Keeping:
         pack = getattr(self._pipeline, "_pack_latents", None)
         if pack is None or like.ndim != 3:
             raise _cant()
-        count, channels, height, width = latents.shape[0], latents.shape[1], *latents.shape[-2:]
-        packed: torch.Tensor = pack(latents, count, channels, height, width)
+        height, width = latents.shape[-2:]
+        packed: torch.Tensor = pack(latents, latents.shape[0], latents.shape[1], height, width)
         return packed
 
 

@@ -32,7 +32,8 @@ class PublicModel:
     """What clients call a model: one public name. created: Unix seconds.
 
     tasks: the model behind each task, and prices: what each then costs by this name; price: all of it in one.
-    parent: the model that a LoRA adapter's own name belongs to.
+    parent: the model that a LoRA adapter's own name belongs to. image_response_format: the form that pictures by this
+    name always have; None where clients choose it.
     """
 
     id: str
@@ -43,6 +44,7 @@ class PublicModel:
     created: int
     prices: Mapping[Task, Price]
     parent: str | None = None
+    image_response_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,7 @@ class _Draft:
     description: str
     override: Price | None = None
     parent: str | None = None
+    image_response_format: str | None = None
 
     def narrowed(self, gone: Mapping[str, object]) -> "_Draft":
         """Without the tasks whose model is not installed."""
@@ -237,6 +240,7 @@ class _Draft:
             created=created,
             prices=MappingProxyType(prices),
             parent=self.parent,
+            image_response_format=self.image_response_format,
         )
 
     def _price(self, own: Price) -> Price:
@@ -265,7 +269,14 @@ def _drafts(configs: Configs) -> list[_Draft]:
 
 
 def _of_bundle(bundle: Bundle, name: BundleName) -> _Draft:
-    return _Draft(name.id, bundle.tasks, bundle.owned_by, name.description, name.price)
+    return _Draft(
+        name.id,
+        bundle.tasks,
+        bundle.owned_by,
+        name.description,
+        name.price,
+        image_response_format=bundle.image_response_format,
+    )
 
 
 def _wanted(drafts: list[_Draft], only: Sequence[str], folder: Path) -> list[_Draft]:

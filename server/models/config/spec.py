@@ -233,3 +233,8 @@ class Bundle(Strict):
     owned_by: str = "local"
     tasks: dict[Task, Name] = Field(min_length=1, description="the model that does each task")
     names: tuple[BundleName, ...] = Field(min_length=1, description="public names that mean this bundle")
+    image_response_format: Literal["url", "b64_json"] | None = Field(
+        default=None,
+        description="form that pictures by these names always have, whatever a client asks for; null: the one asked "
+        "for, else that of SAGEHOLD_IMAGE_RESPONSE_FORMAT. Clients of gpt-image-1 and its kin know b64_json only",
+    )

@@ -138,9 +138,7 @@ def test_previews_show_the_rest_too(handler: Any) -> None:
 
 @pytest.mark.parametrize("strength", [0.34, 0.5, 1.0])
 @pytest.mark.parametrize("wanted", [1, 3])
-def test_previews_of_a_redrawing_come_within_its_share_of_the_steps(
-    handler: Any, strength: float, wanted: int
-) -> None:
+def test_previews_of_a_redrawing_come_within_its_share_of_the_steps(handler: Any, strength: float, wanted: int) -> None:
     whole = {name: value for name, value in part(strength=strength).items() if name != "mask"}
     drawn = pictures(handler, partial_images=wanted, steps=20, **whole)
     assert [one.partial for one in drawn] == [*range(wanted), None]
