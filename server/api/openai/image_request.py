@@ -104,11 +104,11 @@ class ImageRequest(PromptedBody):
 
 
 class EditForm(PromptedBody):
-    """POST /v1/images/edits: the text fields of the form. strength: how much of the picture is drawn anew, above 0 to
+    """POST /v1/images/edits: the text fields of the form. strength: how much of the picture is drawn anew, 0.01 to
     1; without it `input_fidelity` says so: `high` leaves more of the picture than `low`, which is the default."""
 
     input_fidelity: Literal["high", "low"] = "low"
-    strength: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
+    strength: float | None = Field(None, ge=0.01, le=1, allow_inf_nan=False)
 
     def job(self, original: Original, mask: bytes | None) -> ImageJob:
         by_fidelity = _FAITHFUL if self.input_fidelity == "high" else _WHOLE
@@ -119,7 +119,7 @@ class EditForm(PromptedBody):
 class VariationForm(ImageBody):
     """POST /v1/images/variations: no prompt, and otherwise the fields of edits, of which the OpenAI API has some."""
 
-    strength: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
+    strength: float | None = Field(None, ge=0.01, le=1, allow_inf_nan=False)
 
     def job(self, original: Original) -> ImageJob:
         return self.drawing("", **_begun(original, self.strength or _VARIED))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from PIL import Image, ImageOps
 
 from server.api.body import Form, Upload
@@ -23,6 +23,9 @@ from server.settings import Settings
 
 MOST = 16
 """Pictures in one request, as the OpenAI API has it."""
+
+_UNPACKING = CapacityLimiter(2)
+"""How many are unpacked at once: 25 million pixels, the default limit, are 100 MB with transparency, in some copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ async def read_original(form: Form, settings: Settings) -> Original:
             f"The models here edit one image at a time, and {len(uploads)} were sent. Send the one to be edited.",
             param="image",
         )
-    return await to_thread.run_sync(_original, uploads[0].data)
+    return await to_thread.run_sync(_original, uploads[0].data, limiter=_UNPACKING)
 
 
 async def read_mask(form: Form, original: Original, settings: Settings) -> bytes | None:
@@ -67,7 +70,7 @@ async def read_mask(form: Form, original: Original, settings: Settings) -> bytes
     if len(uploads) > 1:
         raise InvalidRequest("There can be one mask only.", param="mask")
     await to_thread.run_sync(_demand, uploads[0], settings, "mask")
-    return await to_thread.run_sync(_holes, uploads[0].data, original.size)
+    return await to_thread.run_sync(_holes, uploads[0].data, original.size, limiter=_UNPACKING)
 
 
 # ---------------------------------------------------------------- in a thread

@@ -43,8 +43,8 @@ async def edit(request: Request, pipeline: PipelineDep, services: ServicesDep) -
     asked = form.parse(EditForm)
     if "markup" in form.files or "markup" in form.fields:
         raise InvalidRequest("No model here reads a markup. Send a mask, or say it in the prompt.", param="markup")
-    original = await read_original(form, services.settings)
-    mask = await read_mask(form, original, services.settings)
+    original = await while_connected(request, read_original(form, services.settings))
+    mask = await while_connected(request, read_mask(form, original, services.settings))
     return await _drawn(request, pipeline, services, asked, asked.job(original, mask), "image_edit")
 
 
@@ -53,7 +53,7 @@ async def vary(request: Request, pipeline: PipelineDep, services: ServicesDep) -
     """Pictures like an uploaded one."""
     form = await read_form(request, file_limit=services.settings.max_upload)
     asked = form.parse(VariationForm)
-    original = await read_original(form, services.settings)
+    original = await while_connected(request, read_original(form, services.settings))
     return await _drawn(request, pipeline, services, asked, asked.job(original), "image_edit")
 
 

@@ -5,6 +5,7 @@ import logging
 import math
 from typing import Any
 
+from server.core import ImageJob
 from server.engines.diffusers.check import InputCheck
 from server.errors import InvalidRequest
 from server.media.image_sizes import Size
@@ -39,6 +40,26 @@ class Form:
             raise _cant_redraw() from error
         pipeline.set_progress_bar_config(disable=True)
         return Form(pipeline)
+
+    def demand(self, job: ImageJob, guidance: float) -> None:
+        """Raises InvalidRequest for what the request says and the pipeline would take no notice of."""
+        if job.mask is not None and "strength" not in self.takes:
+            raise InvalidRequest("This model can't redraw a part of a picture.", param="mask")
+        if job.steps is not None and "num_inference_steps" not in self.takes:
+            raise InvalidRequest("This model takes no number of steps.", param="steps")
+        if job.seed is not None and "generator" not in self.takes:
+            raise InvalidRequest("This model takes no seed.", param="seed")
+        if job.guidance is not None and self.guidance_parameter is None:
+            raise InvalidRequest("This model takes no guidance scale.", param="guidance")
+        if job.negative_prompt is None:
+            return
+        if "negative_prompt" not in self.takes or not self.contrasts(math.inf):
+            raise InvalidRequest("This model takes no negative prompt.", param="negative_prompt")
+        if not self.contrasts(guidance):
+            raise InvalidRequest(
+                f"This model takes no notice of a negative prompt at a guidance of {guidance:g}.",
+                param="negative_prompt",
+            )
 
     # ------------------------------------------------------------ sizes
 

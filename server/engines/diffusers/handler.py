@@ -1,7 +1,6 @@
 """Text to image, and pictures redrawn, by any diffusers pipeline: what runs in the worker process of an image model."""
 
 import logging
-import math
 import os
 import secrets
 import threading
@@ -114,7 +113,7 @@ class DiffusersHandler:
         form = self.form_for(job)
         seat = self._schedulers.seat(job.scheduler)
         guidance = self._options.guidance if job.guidance is None else job.guidance
-        self._demand(job, form, guidance)
+        form.demand(job, guidance)
         steps = self._options.steps if job.steps is None else job.steps
         limit = seat.most_steps
         if "num_inference_steps" in form.takes and limit is not None and steps > limit:
@@ -132,6 +131,8 @@ class DiffusersHandler:
             seed=secrets.randbits(32) if job.seed is None else job.seed % SEEDS,
             canvases=tuple(Canvas.of(data, job.mask, target=target, drawn=drawn) for data in job.starts),
         )
+        if "num_inference_steps" in form.takes and limit is not None and order.scheduled > limit:
+            raise InvalidRequest(f"Of the model's {limit} steps, this strength would leave none.", param="strength")
         order.demand()
         return order
 
@@ -147,27 +148,6 @@ class DiffusersHandler:
             # Of a picture that is redrawn in part, the rest can only stay as it is where its size stays too.
             target = start if job.mask is not None else target
         return target, self._sizes.enlarged(drawn, job.enlarge)
-
-    @staticmethod
-    def _demand(job: ImageJob, form: Form, guidance: float) -> None:
-        """Raises InvalidRequest for what the request says and the pipeline would take no notice of."""
-        if job.mask is not None and "strength" not in form.takes:
-            raise InvalidRequest("This model can't redraw a part of a picture.", param="mask")
-        if job.steps is not None and "num_inference_steps" not in form.takes:
-            raise InvalidRequest("This model takes no number of steps.", param="steps")
-        if job.seed is not None and "generator" not in form.takes:
-            raise InvalidRequest("This model takes no seed.", param="seed")
-        if job.guidance is not None and form.guidance_parameter is None:
-            raise InvalidRequest("This model takes no guidance scale.", param="guidance")
-        if job.negative_prompt is None:
-            return
-        if "negative_prompt" not in form.takes or not form.contrasts(math.inf):
-            raise InvalidRequest("This model takes no negative prompt.", param="negative_prompt")
-        if not form.contrasts(guidance):
-            raise InvalidRequest(
-                f"This model takes no notice of a negative prompt at a guidance of {guidance:g}.",
-                param="negative_prompt",
-            )
 
     def _prompt_tokens(self, prompt: str) -> int:
         """Tokens of the prompt that the model reads, marks included; 0 where the pipeline has no tokenizer."""

@@ -42,9 +42,17 @@ class Order:
 
     def share(self, steps: int) -> int:
         """How many of the scheduler's steps are taken: a redrawing begins in the middle of them."""
-        if not self.canvases or self.job.strength is None:
+        if not self.canvases or self.job.strength is None or "strength" not in self.form.takes:
             return steps
         return max(1, math.floor(steps * self.job.strength))
+
+    @property
+    def scheduled(self) -> int:
+        """Steps that the scheduler sets. Of a redrawing only the share `strength` is done, rounded down, and pipelines
+        fail where nothing is left."""
+        if not self.canvases or self.job.strength is None:
+            return self.steps
+        return max(self.steps, math.floor(1 / self.job.strength) + 1)
 
     def keeping(self, indexes: range) -> Keeping | None:
         """What puts back the parts of these pictures that are not redrawn; None where there are none."""
@@ -62,7 +70,7 @@ class Order:
             "num_images_per_prompt": count // repeated,
             "width": self.drawn[0],
             "height": self.drawn[1],
-            "num_inference_steps": self.steps,
+            "num_inference_steps": self.scheduled,
             "generator": generators,
             "output_type": "np",
             # PixArt and its kin would rewrite prompts, by a package that is not here.
@@ -80,8 +88,6 @@ class Order:
             arguments["image"] = [self.canvas(index).start for index in indexes]
         if self.canvases and job.strength is not None:
             arguments["strength"] = job.strength
-            # Only that part of the steps is done, rounded down: pipelines fail where nothing is left.
-            arguments["num_inference_steps"] = max(self.steps, math.floor(1 / job.strength) + 1)
         return {parameter: value for parameter, value in arguments.items() if parameter in takes}
 
     def demand(self) -> None:

@@ -163,3 +163,21 @@ def test_an_opaque_picture_of_a_model_that_draws_transparency(tmp_path: Path) ->
     handler = load(built)
     plain, opaque = (pixels(pictures(handler, seed=1, opaque=opaque)[0]) for opaque in (False, True))
     assert (plain.shape[2], opaque.shape[2]) == (4, 3)
+
+
+def test_a_strength_that_leaves_no_step_is_refused(handler: Any) -> None:
+    with pytest.raises(InvalidRequest, match="would leave none") as refused:
+        next(handled(handler, job(**part(strength=0.0001))))
+    assert refused.value.param == "strength"
+    assert len(pictures(handler, **part(strength=0.01))) == 1
+
+
+def test_a_picture_of_any_size_is_redrawn_at_one_that_the_model_can_draw(
+    handler: Any, folders: dict[str, Path]
+) -> None:
+    whole = {name: value for name, value in part(width=90, height=60).items() if name != "mask"}
+    drawn = pictures(handler, **whole)[0]
+    assert (drawn.width, drawn.height) == (40, 24)  # of that shape, with about as many pixels as 32x32
+    declared = load(folders["sd"], sizes=("32x32", "48x32"))
+    drawn = pictures(declared, **whole)[0]
+    assert (drawn.width, drawn.height) == (48, 32)
