@@ -32,32 +32,37 @@ def from_pixels(pixels: NDArray[np.floating[Any]]) -> Image.Image:
     return Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
 
 
+Colour = tuple[int, ...] | int
+
+
 def resized(image: Image.Image, size: tuple[int, int], resample: str) -> Image.Image:
     """The image at `size` (width, height). Of another shape, a thing on plain ground gets more ground on two sides, and
     any other image is cut out of its middle; nothing is stretched."""
+    return fitted(image, size, resample, ground_for(image, size))
+
+
+def fitted(image: Image.Image, size: tuple[int, int], resample: str, ground: Colour | None) -> Image.Image:
+    """The image at `size`, of another shape with that ground beside it, or, for None, cut out of its middle."""
     if image.size == size:
         return image
-    ground = _plain_ground(image, wider=size[0] * image.height > size[1] * image.width)
-    if ground is None or size[0] * image.height == size[1] * image.width:
+    if ground is None:
         return ImageOps.fit(image, size, RESAMPLERS[resample])
     return ImageOps.pad(image, size, RESAMPLERS[resample], color=ground)
 
 
-def _plain_ground(image: Image.Image, *, wider: bool) -> tuple[int, ...] | int | None:
-    """The one colour at the two sides where ground would be added; None where there are several.
-
-    wider: the sides are left and right, else above and below.
-    """
+def ground_for(image: Image.Image, size: tuple[int, int]) -> Colour | None:
+    """The one colour at the two sides where the shape of `size` needs more than there is; None where there are several,
+    or nothing more is needed."""
     pixels = np.asarray(image)
-    if pixels.dtype != np.uint8:
+    across, down = size[0] * image.height, size[1] * image.width
+    if across == down or pixels.dtype != np.uint8:
         return None
-    lines = pixels[:, [0, -1]] if wider else pixels[[0, -1]]
-    lines = lines.reshape(-1, *pixels.shape[2:])
+    lines = pixels[:, [0, -1]] if across > down else pixels[[0, -1]]
+    lines = lines.reshape(lines.shape[0] * lines.shape[1], -1)
     colour = np.median(lines, axis=0)
-    far = np.abs(lines - colour) > _SAME_GROUND
-    if (far.reshape(len(lines), -1).any(axis=1)).mean() > _NOT_GROUND:
+    if (np.abs(lines - colour) > _SAME_GROUND).any(axis=1).mean() > _NOT_GROUND:
         return None
-    return int(colour) if colour.ndim == 0 else tuple(int(value) for value in colour)
+    return tuple(int(value) for value in colour) if pixels.ndim == 3 else int(colour[0])
 
 
 def encoded(image: Image.Image, kind: ImageFormat, quality: int) -> bytes:

@@ -7,7 +7,7 @@ from typing import Self
 from PIL import Image
 
 from server.errors import InvalidRequest
-from server.media.image_encode import resized
+from server.media.image_encode import fitted, ground_for, resized
 from server.media.image_sizes import Size
 
 
@@ -32,10 +32,12 @@ class Canvas:
             raise InvalidRequest("This model can't redraw a picture that is not plain RGB.", param="image")
         if mask is None:
             return cls(resized(picture, drawn, "lanczos"))
-        whole = resized(picture, target, "lanczos")
+        ground = ground_for(picture, target)
+        whole = fitted(picture, target, "lanczos", ground)
         # Stretched, and stretched back afterwards, so that each part comes back to its place.
         start_picture = whole if whole.size == drawn else whole.resize(drawn, Image.Resampling.LANCZOS)
-        return cls(start_picture, whole, resized(_decoded(mask), target, "nearest"))
+        # The mask is cut as the picture is; ground that was added to it stays.
+        return cls(start_picture, whole, fitted(_decoded(mask), target, "nearest", None if ground is None else 0))
 
     def finished(self, drawn: Image.Image) -> Image.Image:
         """What was drawn, with what stays put over it at the size of the file."""

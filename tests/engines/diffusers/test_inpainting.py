@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from server.errors import InvalidRequest
+from server.media.image_encode import resized
 from tests.reading import handled
 from tests.tiny_drawing import job, load, pictures, pixels
 
@@ -181,3 +182,18 @@ def test_a_picture_of_any_size_is_redrawn_at_one_that_the_model_can_draw(
     declared = load(folders["sd"], sizes=("32x32", "48x32"))
     drawn = pictures(declared, **whole)[0]
     assert (drawn.width, drawn.height) == (48, 32)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_in_another_shape_the_mask_stays_on_its_place(handler: Any, plain: bool) -> None:
+    """A thing on plain ground gets more of it, any other picture is cut; its mask with it."""
+    values = np.full((32, 32, 3), 250, np.uint8) if plain else speckled(32, 32)
+    values[8:24, 4:28] = speckled(24, 16)
+    whole = resized(Image.fromarray(values), (64, 32), "lanczos")
+    fields = {"starts": (png(values),), "mask": png(hole(32, 32)), "strength": 1.0, "seed": 1}
+    drawn = pixels(pictures(handler, width=64, height=32, **fields)[0])
+    redrawn = np.abs(drawn - np.asarray(whole, np.int16)).max(axis=(0, 2)) > 0
+    assert not redrawn[:32].any()
+    assert redrawn[32:48].all()
+    assert redrawn[48:].all() == (not plain)
+    assert redrawn[48:].any() == (not plain)
