@@ -74,12 +74,16 @@ class Settings(BaseSettings):
 
     # -- limits on requests
     max_body: int = Field(20 * 2**20, gt=0, description="largest JSON body in bytes; more is answered 413")
-    max_upload: int = Field(25 * 2**20, gt=0, description="largest audio upload in bytes; more is answered 413")
+    max_upload: int = Field(
+        25 * 2**20,
+        gt=0,
+        description="largest upload in bytes, of audio or of a request's pictures; more is answered 413",
+    )
     body_timeout: float = Field(
         60.0, gt=0, description="seconds a body may take to arrive, and one more for each 16 KiB; then 408"
     )
     max_image_input: int = Field(
-        10 * 2**20, gt=0, description="largest image input in bytes, decoded from its data URI"
+        10 * 2**20, gt=0, description="largest image input in bytes, uploaded or decoded from its data URI"
     )
     max_image_pixels: int = Field(25_000_000, gt=0, description="most pixels of an image input")
     image_input_hosts: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -130,6 +130,8 @@ async def read_form(request: Request, *, file_limit: int) -> Form:
             form.files.setdefault(name, []).append(Upload(value.filename or "", said, data))
     finally:
         await parsed.close()
+        for unfinished in parser._files_to_close_on_error:  # of a body that ends within a file
+            unfinished.close()
     return form
 
 

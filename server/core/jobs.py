@@ -153,11 +153,15 @@ ImageFormat = Literal["png", "jpeg", "webp"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageJob:
-    """Text to image. width and height in pixels, None for the model's own; seed: image i uses seed + i.
+    """Text to image, or a picture redrawn. width and height in pixels, None for the model's own, or for that of its
+    sizes which is nearest to the start's; seed: image i uses seed + i.
 
-    partial_images: previews wanted on the way, 0–3. compression: 0–100, for jpeg and webp.
-    scheduler: a diffusers class, None for the pipeline's own. starts: encoded pictures to begin from, one for each of
-    the n, redrawn by `strength`, 0–1, at `enlarge` times the size. score: judge each picture by the model's scorer.
+    partial_images: previews wanted on the way, 0–3. compression: 0–100, for jpeg and webp. opaque: no transparency.
+    scheduler: a diffusers class, None for the pipeline's own. starts: encoded RGB pictures to begin from, one for all
+    or one for each of the n, redrawn by `strength`, 0–1, at `enlarge` times the size. start_size: width and height of
+    what the client sent to begin from. mask: an encoded grey picture of the starts' size, 255 where they are redrawn
+    and 0 where they stay as they are; pictures then have the starts' size where none is asked for.
+    score: judge each picture by the model's scorer.
     """
 
     task: ClassVar[Task] = Task.IMAGE
@@ -173,7 +177,10 @@ class ImageJob:
     compression: int = 100
     partial_images: int = 0
     scheduler: str | None = None
+    opaque: bool = False
     starts: tuple[bytes, ...] = ()
+    start_size: tuple[int, int] | None = None
+    mask: bytes | None = None
     strength: float | None = None
     enlarge: float = 1.0
     score: bool = False

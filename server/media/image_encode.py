@@ -15,6 +15,11 @@ RESAMPLERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+_SAME_GROUND = 24
+"""Levels of 255 by which pixels of one ground differ at most, in each channel."""
+_NOT_GROUND = 0.1
+"""Share of the pixels at the edge that may be of another colour: a thing may touch it."""
+
 
 def is_picture(pixels: NDArray[np.floating[Any]]) -> bool:
     """False for what broken arithmetic leaves behind: values that are not finite numbers."""
@@ -27,11 +32,37 @@ def from_pixels(pixels: NDArray[np.floating[Any]]) -> Image.Image:
     return Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
 
 
+Colour = tuple[int, ...] | int
+
+
 def resized(image: Image.Image, size: tuple[int, int], resample: str) -> Image.Image:
-    """The image at `size` (width, height). Another shape is cut out of its middle rather than stretched."""
+    """The image at `size` (width, height). Of another shape, a thing on plain ground gets more ground on two sides, and
+    any other image is cut out of its middle; nothing is stretched."""
+    return fitted(image, size, resample, ground_for(image, size))
+
+
+def fitted(image: Image.Image, size: tuple[int, int], resample: str, ground: Colour | None) -> Image.Image:
+    """The image at `size`, of another shape with that ground beside it, or, for None, cut out of its middle."""
     if image.size == size:
         return image
-    return ImageOps.fit(image, size, RESAMPLERS[resample])
+    if ground is None:
+        return ImageOps.fit(image, size, RESAMPLERS[resample])
+    return ImageOps.pad(image, size, RESAMPLERS[resample], color=ground)
+
+
+def ground_for(image: Image.Image, size: tuple[int, int]) -> Colour | None:
+    """The one colour at the two sides where the shape of `size` needs more than there is; None where there are several,
+    or nothing more is needed."""
+    pixels = np.asarray(image)
+    across, down = size[0] * image.height, size[1] * image.width
+    if across == down or pixels.dtype != np.uint8:
+        return None
+    lines = pixels[:, [0, -1]] if across > down else pixels[[0, -1]]
+    lines = lines.reshape(lines.shape[0] * lines.shape[1], -1)
+    colour = np.median(lines, axis=0)
+    if (np.abs(lines - colour) > _SAME_GROUND).any(axis=1).mean() > _NOT_GROUND:
+        return None
+    return tuple(int(value) for value in colour) if pixels.ndim == 3 else int(colour[0])
 
 
 def encoded(image: Image.Image, kind: ImageFormat, quality: int) -> bytes:
@@ -45,11 +76,12 @@ def encoded(image: Image.Image, kind: ImageFormat, quality: int) -> bytes:
         case "jpeg":
             # Pillow halves the colour resolution by default, which shows at qualities that are meant to be good.
             subsampling = "4:4:4" if quality >= 90 else "4:2:0"
-            _on_white(image).save(buffer, "JPEG", quality=max(quality, 1), subsampling=subsampling)
+            on_white(image).save(buffer, "JPEG", quality=max(quality, 1), subsampling=subsampling)
     return buffer.getvalue()
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def on_white(image: Image.Image) -> Image.Image:
+    """The image without transparency: what shines through is white."""
     if not image.has_transparency_data:
         return image
     image = image.convert("RGBA")

@@ -1,6 +1,7 @@
 """Which sizes an image model gives, and at which size the pipeline draws for each: no torch in it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.errors import InvalidRequest, ModelUnavailable
@@ -9,6 +10,9 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 _LARGEST = 4  # the most pixels of a model that declares no sizes, in times of its own size's
+
+_LONGEST_SHAPE = 4
+"""Where the size is left to the model, the longer side of what is redrawn is at most so many times the shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,13 @@ class ImageSizes:
             raise InvalidRequest(f"This model can't give {name(asked)}. Sizes it can give: {self}.", param="size")
         return asked, self.own if self.resampled else asked
 
+    def near(self, start: Size) -> tuple[Size, Size]:
+        """As `choose`, for a picture of size `start` that is redrawn without a size being asked for."""
+        size = near(start, self.own, self.declared)
+        if not self.declared:
+            size = self.own if self.resampled else self._drawable(size)
+        return size, self.own if self.resampled else size
+
     def enlarged(self, drawn: Size, times: float) -> Size:
         """`drawn` with its sides `times` as long, as far as the factor and the most pixels allow; never smaller."""
         if not self.flexible:
@@ -71,6 +82,14 @@ class ImageSizes:
     def _most_pixels(self) -> int:
         return _LARGEST * self.own[0] * self.own[1]
 
+    def _drawable(self, size: Size) -> Size:
+        """What the pipeline can draw that is nearest to `size`."""
+        if not self.flexible:
+            return self.own
+        scale = min(1.0, (self.longest or math.inf) / max(size))
+        width, height = (max(self.factor, round(length * scale / self.factor) * self.factor) for length in size)
+        return width, height
+
     def _gives(self, size: Size) -> bool:
         if self.declared or self.resampled:
             return size in self.declared
@@ -81,6 +100,26 @@ class ImageSizes:
         possible = min(size) > 0 and all(length % self.factor == 0 for length in size)
         possible = possible and (self.longest is None or max(size) <= self.longest)
         return possible and (self.flexible or size == self.own)
+
+
+def near(start: Size, own: Size, declared: Sequence[Size]) -> Size:
+    """The size at which a picture of size `start` is redrawn by a model of those sizes: of the declared ones the
+    nearest in shape and area, and without any the start's shape with as many pixels as the model's own size has.
+
+    Declared 512x512, 1024x1024 and 1536x1024: a photograph of 3000x2000 is redrawn at 1536x1024, and one of 640x480 at
+    512x512.
+    """
+    if declared:
+        return min((own, *declared), key=lambda size: _distance(start, size))
+    shape = min(max(start[0] / start[1], 1 / _LONGEST_SHAPE), _LONGEST_SHAPE)
+    height = math.sqrt(own[0] * own[1] / shape)
+    return max(1, round(height * shape)), max(1, round(height))
+
+
+def _distance(one: Size, other: Size) -> float:
+    """The sum of how many times, as logarithms, the shapes and the areas differ."""
+    shapes = math.log(one[0] / one[1]) - math.log(other[0] / other[1])
+    return abs(shapes) + abs(math.log(one[0] * one[1]) - math.log(other[0] * other[1]))
 
 
 def name(size: Size) -> str:

@@ -39,6 +39,7 @@ class FakePublicModel:
     created: int = 1_700_000_000
     description: str = ""
     parent: str | None = None
+    image_response_format: str | None = None
 
 
 @dataclass

@@ -52,5 +52,5 @@ def test_trustedrouter_finds_nothing_wrong(client: Client) -> None:
         "4",
     )
     report = client.folder / "report.json"
-    client.run("trustedrouter-provider-check", *where, *extent, "--json", report, TR_PROVIDER_API_KEY=client.server.key)
+    client.run("trustedrouter-provider-check", *where, "--json", report, TR_PROVIDER_API_KEY=client.server.key)
     assert json.loads(report.read_text())

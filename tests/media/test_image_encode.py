@@ -53,6 +53,19 @@ def test_another_shape_is_cut_not_stretched() -> None:
     assert wide.getcolors() == [(128 * 64, (0, 0, 255))]
 
 
+@pytest.mark.parametrize(("size", "thing"), [((128, 64), (40, 8, 88, 56)), ((64, 128), (8, 40, 56, 88))])
+@pytest.mark.parametrize(("mode", "ground"), [("RGB", (250, 252, 255)), ("RGBA", (9, 9, 9, 0)), ("L", 77)])
+def test_a_thing_on_plain_ground_gets_more_ground(size: Any, thing: Any, mode: str, ground: Any) -> None:
+    image = Image.new(mode, (64, 64), ground)
+    image.paste("red" if mode != "L" else 200, (8, 8, 56, 56))
+    image.paste("red" if mode != "L" else 200, (0, 30, 64, 34))  # it touches the edge a little
+    image.paste("red" if mode != "L" else 200, (30, 0, 34, 64))
+    drawn = resized(image, size, "nearest")
+    assert (drawn.size, drawn.mode) == (size, mode)
+    assert drawn.getpixel((0, 0)) == drawn.getpixel((size[0] - 1, size[1] - 1)) == ground
+    assert drawn.crop(thing).tobytes() == image.crop((8, 8, 56, 56)).tobytes()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_numbers_that_are_none_make_no_picture(value: float) -> None:
     pixels = np.zeros((2, 2, 3))

@@ -72,3 +72,43 @@ def test_a_redrawing_is_enlarged_as_far_as_it_may(drawn: Size, times: float, giv
 
 def test_a_pipeline_that_takes_no_size_enlarges_nothing() -> None:
     assert sizes(flexible=False).enlarged((64, 64), 2.0) == (64, 64)
+
+
+DECLARED = ((512, 512), (1024, 1024), (1536, 1024))
+
+
+@pytest.mark.parametrize(
+    ("start", "given"),
+    [
+        ((3000, 2000), (1536, 1024)),
+        ((640, 480), (512, 512)),
+        ((2000, 2100), (1024, 1024)),
+        ((1, 1), (512, 512)),
+        ((10_000, 1), (512, 512)),
+    ],
+)
+def test_a_picture_is_redrawn_at_the_declared_size_nearest_to_its_own(start: Size, given: Size) -> None:
+    assert sizes(own=(1024, 1024), declared=DECLARED).near(start) == (given, given)
+
+
+@pytest.mark.parametrize(
+    ("start", "given"),
+    [
+        ((64, 64), (64, 64)),
+        ((6400, 6400), (64, 64)),
+        ((4, 4), (64, 64)),
+        ((300, 200), (80, 48)),
+        ((200, 300), (48, 80)),
+        ((10_000, 1), (128, 32)),  # no narrower than 4 to 1
+        ((1, 10_000), (32, 128)),
+    ],
+)
+def test_without_declared_sizes_it_keeps_its_shape_at_the_pixels_of_the_own_size(start: Size, given: Size) -> None:
+    assert sizes().near(start) == (given, given)
+
+
+def test_a_picture_is_redrawn_within_what_the_pipeline_can() -> None:
+    assert sizes(longest=96).near((10_000, 1)) == ((96, 24), (96, 24))
+    assert sizes(flexible=False).near((300, 200)) == ((64, 64), (64, 64))
+    assert sizes(resampled=True).near((300, 200)) == ((64, 64), (64, 64))
+    assert sizes(resampled=True, declared=((128, 128),)).near((300, 200)) == ((128, 128), (64, 64))

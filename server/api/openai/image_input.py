@@ -73,7 +73,7 @@ class _Images:
             if self._fetched > MAX_FETCHED:
                 raise InvalidRequest(f"At most {MAX_FETCHED} images may be given by URL.", param=param)
             data = await self._client.fetch(url, param)
-        kind, pixels = await to_thread.run_sync(_checked, data, self._settings.max_image_pixels, param)
+        kind, pixels = await to_thread.run_sync(checked, data, self._settings.max_image_pixels, param)
         self._pixels += pixels
         if self._pixels > (most := MAX_IN_ALL * self._settings.max_image_pixels):
             raise InvalidRequest(f"The images have more than {most} pixels together, which is the limit.", param=param)
@@ -114,14 +114,16 @@ def _decoded(url: str, limit: int, param: str) -> bytes:
     return data
 
 
-def _checked(data: bytes, most_pixels: int, param: str) -> tuple[str, int]:
+def checked(data: bytes, most_pixels: int, param: str) -> tuple[str, int]:
     """The media type and the number of pixels, by the file's own header.
 
     No pixel is decoded, so a decompression bomb does no harm here.
     """
     try:
         with Image.open(BytesIO(data), formats=list(FORMATS)) as image:
-            pixels, kind = image.width * image.height, FORMATS[image.format or ""]
+            # A camera's JPEG that holds a second picture, of a smaller size or for the other eye, is an MPO to Pillow.
+            kind = FORMATS["JPEG" if image.format == "MPO" else image.format or ""]
+            pixels = image.width * image.height
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many(most_pixels, param) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):

@@ -16,9 +16,9 @@ from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
 from server.api.openai.chat_messages import MOST_MESSAGES, Message, engine_messages
 from server.api.openai.chat_tools import ToolParam, tools_of
-from server.api.openai.completion_request import TokenId
 from server.api.openai.image_input import resolve_images
 from server.api.openai.quality import ask_of
+from server.api.openai.sampling_request import TokenId
 from server.api.plain_route import PlainRoute
 from server.api.validation import Body
 from server.core import ChatJob, CompletionJob, Detokenized, DetokenizeJob, Event, Job, Tokenized, TokenizeJob

@@ -6,9 +6,11 @@ never carry the predicted clean sample. The scheduler knows it, so that is where
 
 import functools
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
+
+from server.engines.diffusers.keeping import Keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Denoising:
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = scheduler
         self._listener: Callable[[Step], None] | None = None
+        self._keeping: Keeping | None = None
         self._done = 0
         take_step = scheduler.step
 
@@ -33,6 +36,9 @@ class Denoising:
         @functools.wraps(take_step)
         def step(*args: Any, **kwargs: Any) -> Any:
             result = take_step(*args, **kwargs)
+            if self._keeping is not None:
+                timestep = kwargs.get("timestep", args[1] if len(args) > 1 else None)
+                result = self._keeping.put_back(scheduler, result, timestep)
             if self._listener is not None:
                 self._done += 1
                 total = max(len(scheduler.timesteps), self._done)
@@ -54,13 +60,17 @@ class Denoising:
         return self._done
 
     @contextmanager
-    def heard_by(self, listener: Callable[[Step], None]) -> Generator[None]:
-        """Call `listener` after each step within the block. What it raises ends the loop."""
-        self._listener, self._done = listener, 0
+    def heard_by(self, listener: Callable[[Step], None], keeping: Keeping | None = None) -> Generator[None]:
+        """Call `listener` after each step within the block. What it raises ends the loop.
+
+        keeping: puts back after each step what is not to be redrawn.
+        """
+        self._listener, self._keeping, self._done = listener, keeping, 0
         try:
-            yield
+            with nullcontext() if keeping is None else keeping.listening(self.scheduler):
+                yield
         finally:
-            self._listener = None
+            self._listener = self._keeping = None
 
 
 def clean_sample(scheduler: Any, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

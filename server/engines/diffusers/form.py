@@ -5,6 +5,7 @@ import logging
 import math
 from typing import Any
 
+from server.core import ImageJob
 from server.engines.diffusers.check import InputCheck
 from server.errors import InvalidRequest
 from server.media.image_sizes import Size
@@ -27,6 +28,8 @@ class Form:
 
     def redrawing(self) -> "Form":
         """The image-to-image form of a text-to-image pipeline. Raises InvalidRequest where diffusers has none."""
+        if getattr(_config(self.pipeline, "vae"), "in_channels", 3) != 3:
+            raise _cant_redraw()
         # It imports every pipeline that has such a form, which only those who redraw should pay for.
         from diffusers import AutoPipelineForImage2Image
 
@@ -34,9 +37,29 @@ class Form:
             pipeline = AutoPipelineForImage2Image.from_pipe(self.pipeline)
         except ValueError as error:
             log.warning("no image to image with a %s: %s", type(self.pipeline).__name__, error)
-            raise InvalidRequest("This model can't draw a picture over.", param="quality") from error
+            raise _cant_redraw() from error
         pipeline.set_progress_bar_config(disable=True)
         return Form(pipeline)
+
+    def demand(self, job: ImageJob, guidance: float) -> None:
+        """Raises InvalidRequest for what the request says and the pipeline would take no notice of."""
+        if job.mask is not None and "strength" not in self.takes:
+            raise InvalidRequest("This model can't redraw a part of a picture.", param="mask")
+        if job.steps is not None and "num_inference_steps" not in self.takes:
+            raise InvalidRequest("This model takes no number of steps.", param="steps")
+        if job.seed is not None and "generator" not in self.takes:
+            raise InvalidRequest("This model takes no seed.", param="seed")
+        if job.guidance is not None and self.guidance_parameter is None:
+            raise InvalidRequest("This model takes no guidance scale.", param="guidance")
+        if job.negative_prompt is None:
+            return
+        if "negative_prompt" not in self.takes or not self.contrasts(math.inf):
+            raise InvalidRequest("This model takes no negative prompt.", param="negative_prompt")
+        if not self.contrasts(guidance):
+            raise InvalidRequest(
+                f"This model takes no notice of a negative prompt at a guidance of {guidance:g}.",
+                param="negative_prompt",
+            )
 
     # ------------------------------------------------------------ sizes
 
@@ -127,6 +150,10 @@ class _Guided:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
+
+
+def _cant_redraw() -> InvalidRequest:
+    return InvalidRequest("This model can't redraw a picture: it draws from text alone.", param="model")
 
 
 def _config(pipeline: Any, part: str) -> Any:

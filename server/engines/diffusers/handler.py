@@ -1,13 +1,11 @@
-"""Text to image by any diffusers pipeline: what runs inside the worker process of an image model."""
+"""Text to image, and pictures redrawn, by any diffusers pipeline: what runs in the worker process of an image model."""
 
 import logging
-import math
 import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from io import BytesIO
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from PIL import Image
 from transformers.utils import logging as transformers_logging
 
 from server.core import Event, Facts, ImageJob, Job, Picture, Usage
+from server.engines.diffusers.canvas import Canvas, size_of
 from server.engines.diffusers.denoising import Step, decoded
 from server.engines.diffusers.form import Form
 from server.engines.diffusers.load import DiffusersOptions, load
@@ -25,7 +24,7 @@ from server.engines.diffusers.order import SEEDS, Order
 from server.engines.diffusers.schedulers import Schedulers
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable, Overloaded, SageholdError
 from server.media import image_sizes
-from server.media.image_encode import encoded, from_pixels, is_picture, resized
+from server.media.image_encode import encoded, from_pixels, is_picture, on_white, resized
 from server.media.image_sizes import ImageSizes, Size
 
 if TYPE_CHECKING:
@@ -114,14 +113,12 @@ class DiffusersHandler:
         form = self.form_for(job)
         seat = self._schedulers.seat(job.scheduler)
         guidance = self._options.guidance if job.guidance is None else job.guidance
-        self._demand(job, form, guidance)
+        form.demand(job, guidance)
         steps = self._options.steps if job.steps is None else job.steps
         limit = seat.most_steps
         if "num_inference_steps" in form.takes and limit is not None and steps > limit:
             raise InvalidRequest(f"This model takes at most {limit} steps.", param="steps")
-        target, drawn = self._sizes.choose(job.width, job.height)
-        if job.starts:
-            drawn = self._sizes.enlarged(drawn, job.enlarge)
+        target, drawn = self._chosen(job)
         order = Order(
             job=job,
             form=form,
@@ -132,29 +129,25 @@ class DiffusersHandler:
             steps=steps,
             guidance=guidance,
             seed=secrets.randbits(32) if job.seed is None else job.seed % SEEDS,
-            starts=tuple(_start(data, drawn) for data in job.starts),
+            canvases=tuple(Canvas.of(data, job.mask, target=target, drawn=drawn) for data in job.starts),
         )
+        if "num_inference_steps" in form.takes and limit is not None and order.scheduled > limit:
+            raise InvalidRequest(f"Of the model's {limit} steps, this strength would leave none.", param="strength")
         order.demand()
         return order
 
-    @staticmethod
-    def _demand(job: ImageJob, form: Form, guidance: float) -> None:
-        """Raises InvalidRequest for what the request says and the pipeline would take no notice of."""
-        if job.steps is not None and "num_inference_steps" not in form.takes:
-            raise InvalidRequest("This model takes no number of steps.", param="steps")
-        if job.seed is not None and "generator" not in form.takes:
-            raise InvalidRequest("This model takes no seed.", param="seed")
-        if job.guidance is not None and form.guidance_parameter is None:
-            raise InvalidRequest("This model takes no guidance scale.", param="guidance")
-        if job.negative_prompt is None:
-            return
-        if "negative_prompt" not in form.takes or not form.contrasts(math.inf):
-            raise InvalidRequest("This model takes no negative prompt.", param="negative_prompt")
-        if not form.contrasts(guidance):
-            raise InvalidRequest(
-                f"This model takes no notice of a negative prompt at a guidance of {guidance:g}.",
-                param="negative_prompt",
-            )
+    def _chosen(self, job: ImageJob) -> tuple[Size, Size]:
+        """The size of the files, and the size at which they are drawn. Raises InvalidRequest."""
+        if not job.starts:
+            return self._sizes.choose(job.width, job.height)
+        if job.width is not None or job.height is not None:
+            target, drawn = self._sizes.choose(job.width, job.height)
+        else:
+            start = size_of(job.starts[0])
+            target, drawn = self._sizes.near(start)
+            # Of a picture that is redrawn in part, the rest can only stay as it is where its size stays too.
+            target = start if job.mask is not None else target
+        return target, self._sizes.enlarged(drawn, job.enlarge)
 
     def _prompt_tokens(self, prompt: str) -> int:
         """Tokens of the prompt that the model reads, marks included; 0 where the pipeline has no tokenizer."""
@@ -215,14 +208,14 @@ class DiffusersHandler:
     def _draw(
         self, order: Order, indexes: range, tell: Callable[[Picture | None], None], stop: threading.Event
     ) -> None:
-        pipeline, wanted = order.form.pipeline, order.previews
+        pipeline, wanted = order.form.pipeline, order.job.partial_images
         stage = sent = 0
 
         def listen(step: Step) -> None:
             nonlocal stage, sent
             if stop.is_set():
                 raise _NobodyWaitsError
-            reached = step.done * (wanted + 1) // step.total
+            reached = step.done * (wanted + 1) // order.share(step.total)
             if stage < reached <= wanted:
                 stage = reached
                 pixels = decoded(pipeline, step.latents, *order.drawn)
@@ -236,7 +229,7 @@ class DiffusersHandler:
         # On the processor whatever the device is: the same seed then gives the same noise everywhere.
         generators = [torch.Generator("cpu").manual_seed(order.seed_of(index)) for index in indexes]
         pipeline.scheduler = order.seat.scheduler
-        with order.seat.heard_by(listen):
+        with order.seat.heard_by(listen, order.keeping(indexes)):
             result = pipeline(**order.arguments(indexes, generators))
         if any(getattr(result, "nsfw_content_detected", None) or ()):
             raise InvalidRequest(
@@ -260,8 +253,12 @@ class DiffusersHandler:
         self, order: Order, index: int, image: Image.Image, partial: int | None = None, score: float | None = None
     ) -> Picture:
         # What was drawn larger than it is sent is made smaller, for which the config has no word.
-        resample = "lanczos" if self._options.resample == "none" or order.starts else self._options.resample
+        resample = "lanczos" if self._options.resample == "none" or order.canvases else self._options.resample
+        if order.canvases:
+            image = order.canvas(index).finished(image)
         image = resized(image, order.target, resample)
+        if order.job.opaque:
+            image = on_white(image)
         data = encoded(image, order.job.format, order.job.compression)
         return Picture(index, data, image.width, image.height, partial, order.seed_of(index), score)
 
@@ -288,13 +285,3 @@ class DiffusersReading:
 def _broke(error: Exception) -> EngineFailed:
     log.error("the pipeline broke on a request", exc_info=error)
     return EngineFailed("The model's pipeline broke on this request; the server's log has the details.")
-
-
-def _start(data: bytes, size: Size) -> Image.Image:
-    """An encoded picture at the size that it is to be redrawn at. Raises InvalidRequest for one with transparency."""
-    with Image.open(BytesIO(data)) as image:
-        # Four channels would be taken for latents.
-        if image.mode != "RGB":
-            raise InvalidRequest("This model can't draw a picture over that is not plain RGB.", param="quality")
-        image.load()
-        return resized(image, size, "lanczos")

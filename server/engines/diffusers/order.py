@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
 from server.core import ImageJob
+from server.engines.diffusers.canvas import Canvas
 from server.engines.diffusers.denoising import Denoising
 from server.engines.diffusers.form import Form
+from server.engines.diffusers.keeping import Keeping
 from server.errors import InvalidRequest
 from server.media.image_sizes import Size, name
 
@@ -19,8 +19,8 @@ SEEDS = 2**63
 @dataclass(frozen=True, slots=True)
 class Order:
     """form: of the pipeline that draws; seat: its scheduler's. own: the model's own size; target: of the files; drawn:
-    of what the pipeline makes. starts: pictures of the drawn size to begin from, one for each that is asked for, or
-    none."""
+    of what the pipeline makes. canvases: what is redrawn, one for all pictures or one for each; none where they are
+    drawn from noise alone."""
 
     job: ImageJob
     form: Form
@@ -31,26 +31,46 @@ class Order:
     steps: int
     guidance: float
     seed: int
-    starts: tuple[Image.Image, ...] = ()
+    canvases: tuple[Canvas, ...] = ()
 
     def seed_of(self, index: int) -> int:
         return (self.seed + index) % SEEDS
 
+    def canvas(self, index: int) -> Canvas:
+        """What picture `index` begins from, where there is something."""
+        return self.canvases[index if len(self.canvases) > 1 else 0]
+
+    def share(self, steps: int) -> int:
+        """How many of the scheduler's steps are taken: a redrawing begins in the middle of them."""
+        if not self.canvases or self.job.strength is None or "strength" not in self.form.takes:
+            return steps
+        return max(1, math.floor(steps * self.job.strength))
+
     @property
-    def previews(self) -> int:
-        """Those wanted; none of a redrawing, whose loop begins in the middle of the scheduler's steps."""
-        return 0 if self.starts else self.job.partial_images
+    def scheduled(self) -> int:
+        """Steps that the scheduler sets. Of a redrawing only the share `strength` is done, rounded down, and pipelines
+        fail where nothing is left."""
+        if not self.canvases or self.job.strength is None:
+            return self.steps
+        return max(self.steps, math.floor(1 / self.job.strength) + 1)
+
+    def keeping(self, indexes: range) -> Keeping | None:
+        """What puts back the parts of these pictures that are not redrawn; None where there are none."""
+        if self.job.mask is None:
+            return None
+        masks = [mask for index in indexes if (mask := self.canvas(index).mask) is not None]
+        return Keeping(self.form.pipeline, masks)
 
     def arguments(self, indexes: range, generators: list[Any]) -> dict[str, Any]:
         """Of the pipeline's call for these pictures, as far as its class takes them. generators: one a picture."""
         job, takes, count = self.job, self.form.takes, len(indexes)
-        repeated = 1 if "num_images_per_prompt" in takes and not self.starts else count
+        repeated = 1 if "num_images_per_prompt" in takes and not self.canvases else count
         arguments: dict[str, Any] = {
             "prompt": job.prompt if repeated == 1 else [job.prompt] * repeated,
             "num_images_per_prompt": count // repeated,
             "width": self.drawn[0],
             "height": self.drawn[1],
-            "num_inference_steps": self.steps,
+            "num_inference_steps": self.scheduled,
             "generator": generators,
             "output_type": "np",
             # PixArt and its kin would rewrite prompts, by a package that is not here.
@@ -64,12 +84,10 @@ class Order:
             negative = " "
         if negative is not None:
             arguments["negative_prompt"] = negative if repeated == 1 else [negative] * repeated
-        if self.starts:
-            arguments["image"] = [self.starts[index] for index in indexes]
-        if self.starts and job.strength is not None:
+        if self.canvases:
+            arguments["image"] = [self.canvas(index).start for index in indexes]
+        if self.canvases and job.strength is not None:
             arguments["strength"] = job.strength
-            # Only that part of the steps is done, rounded down: pipelines fail where nothing is left.
-            arguments["num_inference_steps"] = max(self.steps, math.floor(1 / job.strength) + 1)
         return {parameter: value for parameter, value in arguments.items() if parameter in takes}
 
     def demand(self) -> None:

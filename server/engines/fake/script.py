@@ -323,7 +323,8 @@ def _speech(job: SpeechJob) -> Iterator[Event]:
 
 
 def _images(job: ImageJob, options: FakeOptions) -> Iterator[Event]:
-    width, height = job.width or 64, job.height or 64
+    own = job.start_size or (64, 64)
+    width, height = job.width or own[0], job.height or own[1]
     seed = job.seed or 0
     for index in range(job.n):
         for partial in range(job.partial_images):
@@ -335,13 +336,19 @@ def _images(job: ImageJob, options: FakeOptions) -> Iterator[Event]:
 
 
 def _picture(job: ImageJob, width: int, height: int, seed: int, index: int) -> bytes:
-    """One flat colour, which the seed chooses; that of the start, with all of its blue, where there is one."""
+    """One flat colour, which the seed chooses; that of the start, with all of its blue, where there is one. Where there
+    is a mask, the start is kept beside it, which then has the picture's size."""
     from PIL import Image
 
     colour = ((seed + index) * 67 % 256, (seed + index) * 131 % 256, 128)
     if job.starts:
-        red, green, _ = Image.open(io.BytesIO(job.starts[index])).resize((1, 1)).getpixel((0, 0))  # type: ignore[misc]
+        start = Image.open(io.BytesIO(job.starts[index if len(job.starts) > 1 else 0]))
+        red, green, _ = start.resize((1, 1)).getpixel((0, 0))  # type: ignore[misc]
         colour = (red, green, 255)
     buffer = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(buffer, job.format)
+    picture = Image.new("RGB", (width, height), colour)
+    if job.starts and job.mask is not None:
+        mask = Image.open(io.BytesIO(job.mask)).resize(picture.size)
+        picture = Image.composite(picture, start.resize(picture.size), mask)
+    picture.save(buffer, job.format)
     return buffer.getvalue()

@@ -44,7 +44,8 @@ class PublicModel:
     """What clients call a model: one public name. created: Unix seconds.
 
     tasks: the model behind each task, and prices: what each then costs by this name; price: all of it in one.
-    parent: the model that a LoRA adapter's own name belongs to.
+    parent: the model that a LoRA adapter's own name belongs to. image_response_format: the form that pictures by this
+    name always have; None where clients choose it.
     """
 
     id: str
@@ -55,6 +56,7 @@ class PublicModel:
     created: int
     prices: Mapping[Task, Price]
     parent: str | None = None
+    image_response_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,7 @@ class _Draft:
     override: Price | None = None
     parent: str | None = None
     defaults: ChatDefaults | None = None
+    image_response_format: str | None = None
 
     def narrowed(self, gone: Mapping[str, object]) -> "_Draft":
         """Without the tasks whose model is not installed."""
@@ -250,6 +253,7 @@ class _Draft:
             created=created,
             prices=MappingProxyType(prices),
             parent=self.parent,
+            image_response_format=self.image_response_format,
         )
 
     def _as_said(self, spec: ModelSpec) -> ModelSpec:
@@ -295,7 +299,15 @@ def _of_bundle(bundle: Bundle, name: BundleName, behind: Mapping[str, ModelSpec]
         tasks[task] = model
         if task is Task.CHAT:
             tasks |= {other: bundle.tasks.get(other, model) for other in WITH_CHAT if other in behind[model].tasks}
-    return _Draft(name.id, tasks, bundle.owned_by, name.description, name.price, defaults=bundle.defaults)
+    return _Draft(
+        name.id,
+        tasks,
+        bundle.owned_by,
+        name.description,
+        name.price,
+        defaults=bundle.defaults,
+        image_response_format=bundle.image_response_format,
+    )
 
 
 def _wanted(drafts: list[_Draft], only: Sequence[str], folder: Path) -> list[_Draft]:

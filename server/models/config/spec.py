@@ -236,6 +236,11 @@ class Bundle(Strict):
     defaults: ChatDefaults | None = Field(
         default=None, description="by these names, overrides the chat model's own `defaults`, field by field"
     )
+    image_response_format: Literal["url", "b64_json"] | None = Field(
+        default=None,
+        description="form that pictures by these names always have, whatever a client asks for; null: the one asked "
+        "for, else that of SAGEHOLD_IMAGE_RESPONSE_FORMAT. Clients of gpt-image-1 and its kin know b64_json only",
+    )
 
     @model_validator(mode="after")
     def _defaults_of_something(self) -> Self:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from server.core import Facts, ImageJob, Quality, Usage
+from server.media.image_sizes import Size, near, parse
 from server.models.config.quality import Auto, CandidatesMode, ImageMode
 from server.models.config.spec import DiffusersModel, ModelSpec, Price
 from server.pipeline.plan import Plan, PlannedPass
@@ -59,13 +60,23 @@ def image_cost(spec: ModelSpec, price: Price, job: ImageJob) -> Decimal:
     """What one image costs: `image` for the model's own size and by area for others, and `image_step` for each step.
 
     An image of twice the width and height costs four times `image`; its steps cost what they cost. A redrawing does a
-    part of the steps, by its strength, and pays for those.
+    part of the steps, by its strength, and pays for those; without a size it costs what the model's size costs that is
+    nearest to the picture's.
     """
     steps = Decimal(job.steps or (spec.steps if isinstance(spec, DiffusersModel) else 0))
     if job.strength is not None:
         steps = (steps * Decimal(str(job.strength))).to_integral_value()
     if not isinstance(spec, DiffusersModel):
         return price.image + steps * price.image_step
-    own_width, own_height = spec.size
-    area = Decimal((job.width or own_width) * (job.height or own_height)) / Decimal(own_width * own_height)
+    width, height = _size(spec, job)
+    area = Decimal(width * height) / Decimal(spec.size[0] * spec.size[1])
     return price.image * area * Decimal(str(job.enlarge)) ** 2 + steps * price.image_step
+
+
+def _size(spec: DiffusersModel, job: ImageJob) -> Size:
+    own = spec.size
+    if job.start_size is not None and job.width is None and job.height is None:
+        if not spec.sizes:
+            return spec.size  # as many pixels, in another shape
+        own = near(job.start_size, spec.size, [size for size in map(parse, spec.sizes) if size is not None])
+    return job.width or own[0], job.height or own[1]

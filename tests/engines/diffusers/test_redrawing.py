@@ -118,7 +118,7 @@ def test_more_than_a_batch_is_drawn_in_turns(folder: Path) -> None:
 def test_a_start_of_other_channels_is_refused_before_the_work(handler: Any, mode: str) -> None:
     with pytest.raises(InvalidRequest, match="plain RGB") as refused:
         next(handled(handler, job(starts=(start("red", mode=mode),))))
-    assert refused.value.param == "quality"
+    assert refused.value.param == "image"
 
 
 def test_a_pipeline_without_such_a_form_refuses() -> None:
@@ -129,6 +129,6 @@ def test_a_pipeline_without_such_a_form_refuses() -> None:
 
         def __call__(self, prompt: str, output_type: str) -> None: ...
 
-    with pytest.raises(InvalidRequest, match="can't draw a picture over") as refused:
+    with pytest.raises(InvalidRequest, match="can't redraw a picture") as refused:
         Form(OddPipeline()).redrawing()
-    assert refused.value.param == "quality"
+    assert refused.value.param == "model"

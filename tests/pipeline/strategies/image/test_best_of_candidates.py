@@ -168,6 +168,26 @@ async def test_png_is_sent_as_the_engine_made_it() -> None:
     assert picture.data == same[0].data
 
 
+async def test_an_edit_is_the_best_of_several_and_drawn_over_behind_its_mask() -> None:
+    def encoded(image: Image.Image) -> bytes:
+        buffer = BytesIO()
+        image.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    start, mask = Image.new("RGB", (64, 64), (40, 50, 60)), Image.new("L", (64, 64), 0)
+    mask.paste(255, (32, 0, 64, 64))
+    begun = {"starts": (encoded(start),), "start_size": (64, 64), "mask": encoded(mask), "strength": 1.0}
+    case = Case(seed=8, n=2, refine=0.3, scores=(0.1, 0.2, 0.15, 0.3), **begun)
+    first, second = await case.pictures()
+    drawing, redrawing = case.jobs
+    assert (drawing.n, drawing.starts, drawing.strength) == (8, begun["starts"], 1.0)
+    assert (redrawing.n, len(redrawing.starts), redrawing.strength) == (2, 2, 0.3)
+    assert drawing.mask == redrawing.mask == begun["mask"]
+    for picture in (first, second):
+        opened = Image.open(BytesIO(picture.data))
+        assert (opened.getpixel((0, 0)), opened.getpixel((63, 0))) == ((40, 50, 60), (40, 50, 255))
+
+
 # ---------------------------------------------------------------- time and failures
 
 
