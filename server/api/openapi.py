@@ -15,7 +15,7 @@ import orjson
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.requests import Request
 from starlette.responses import Response
@@ -118,7 +118,16 @@ def documented_of(route: APIRoute) -> Documented:
     return _DOCUMENTED.get(route.endpoint, Documented())
 
 
+class Document(BaseModel):
+    """An OpenAPI document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+
+
 @router.get("/openapi.json")
+@documented(answer=Document)
 async def openapi(request: Request) -> Response:
     """This document."""
     app: FastAPI = request.app

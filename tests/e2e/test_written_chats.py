@@ -44,7 +44,7 @@ def test_the_last_message_is_continued(sdk: OpenAI) -> None:
 @pytest.mark.parametrize(
     ("extra", "param"),
     [
-        ({"chat_template_kwargs": {"enable_thinking": False}}, "chat_template_kwargs"),
+        ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs"),
         ({"documents": [{"text": "a"}]}, "documents"),
         ({"continue_final_message": True}, "continue_final_message"),
     ],

@@ -44,12 +44,9 @@ def check(job: ChatJob, renderer: Any, tools: list[dict[str, Any]] | None) -> No
     text = template.of(renderer, tools)
     if text is None:
         return  # vLLM says so
-    known = template.reads(text)
-    if unread := [name for name in arguments if name not in known]:
-        raise InvalidRequest(
-            f"This model's chat template does not read {', '.join(unread)}.", param="chat_template_kwargs"
-        )
-    if job.documents and "documents" not in known:
+    # Arguments that the template does not read would change nothing, and vLLM leaves them out: clients send
+    # `enable_thinking` to every model.
+    if job.documents and "documents" not in template.reads(text):
         raise InvalidRequest(
             "This model's chat template does not read documents; put their text into a message.", param="documents"
         )

@@ -71,21 +71,6 @@ async def test_a_bug_of_ours_is_no_bad_input(monkeypatch: pytest.MonkeyPatch) ->
         await prompt.render(job(output_schema={"type": "object"}), renderer([1]), {})
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"min_tokens": 20, "max_tokens": 3}, "min_tokens must be less than or equal to max_tokens=3, got 20."),
-        ({"n": 2, "temperature": 0.0}, "n must be 1 when using greedy sampling, got 2."),
-    ],
-)
-async def test_parameters_that_contradict_each_other_are_bad_input(fields: dict[str, Any], message: str) -> None:
-    """They were a 500."""
-    with pytest.raises(InvalidRequest) as refused:
-        await prompt.render(job(**fields), renderer([1]), {})
-    assert refused.value.message == message
-    assert refused.value.param == next(iter(fields))
-
-
 # Beside those that vLLM lets a request set.
 @pytest.mark.parametrize(
     "name", sorted(inspect.signature(safe_apply_chat_template).parameters.keys() - {"kwargs", "tools", "tokenize"})

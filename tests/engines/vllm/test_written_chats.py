@@ -85,8 +85,6 @@ async def test_documents_reach_a_template_that_reads_them(written: Callable[...,
     ("fields", "param"),
     [
         ({"documents": (TEXT,)}, "documents"),
-        ({"chat_template_kwargs": {"date_string": "today"}}, "chat_template_kwargs"),
-        ({"chat_template_kwargs": {"enable_thinking": False, "enable_thinkin": False}}, "chat_template_kwargs"),
         *(
             ({"chat_template_kwargs": {name: "x"}}, "chat_template_kwargs")
             for name in (
@@ -97,7 +95,7 @@ async def test_documents_reach_a_template_that_reads_them(written: Callable[...,
         ),
     ],
 )  # fmt: skip
-async def test_what_a_template_does_not_read_or_owns_is_refused(
+async def test_documents_that_are_not_read_and_what_the_renderer_sets_are_refused(
     written: Callable[..., Any], fields: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
@@ -105,6 +103,13 @@ async def test_what_a_template_does_not_read_or_owns_is_refused(
     assert refused.value.param == param
     if param == "chat_template_kwargs":
         assert list(fields[param])[-1] in refused.value.message
+
+
+async def test_arguments_that_the_template_does_not_read_change_nothing(written: Callable[..., Any]) -> None:
+    """Clients send `enable_thinking` to every model."""
+    assert await written(family="llama", chat_template_kwargs={"enable_thinking": False}) == await written(
+        family="llama"
+    )
 
 
 async def test_arguments_that_the_template_reads_reach_it(written: Callable[..., Any]) -> None:

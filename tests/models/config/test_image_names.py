@@ -49,7 +49,7 @@ def test_the_starter_names_are_the_sdks_with_base64_for_all_but_dall_e() -> None
     given = {
         name["id"]: bundle.get("image_response_format")
         for bundle in documents
-        if "image" in bundle["tasks"] and bundle["bundle"] != "starter"
+        if "image" in bundle["tasks"] and "chat" not in bundle["tasks"]
         for name in bundle["names"]
     }
     dated = {name for name in get_args(ImageModel) if name[-11:-6].strip("-").isdigit()}  # such as …-2026-04-21
