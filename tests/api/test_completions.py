@@ -163,6 +163,18 @@ async def test_the_token_itself_is_told_where_it_is_none_of_the_likeliest(
         assert choice["logprobs"]["tokens"] == [names[1]]
 
 
+async def test_of_tokens_that_look_alike_the_likeliest_is_told(client: httpx.AsyncClient, engine: FakeEngine) -> None:
+    """Halves of characters all look like U+FFFD. A harness must still see whether the greatest is the token's own."""
+    first, second = (
+        TokenLogprob("\ufffd", logprob, (), id=number, rank=number) for number, logprob in ((1, -0.5), (2, -2.0))
+    )
+    drawn = TokenLogprob("\ufffd", -2.0, (), (first, second), id=2, rank=2)
+    engine.script.append([Facts(2, 16), TextDelta(0, "", (drawn,), 1), Finish(0, "stop"), Usage(2, 1)])
+    (choice,) = await choices(client, logprobs=2)
+    assert choice["logprobs"]["top_logprobs"] == [{"\ufffd": -0.5}]
+    assert choice["logprobs"]["token_logprobs"] == [-2.0]
+
+
 async def test_offsets_go_on_from_chunk_to_chunk(client: httpx.AsyncClient) -> None:
     chunks = await streamed(client, echo=True, logprobs=0, max_tokens=2)
     told = [(c["text"], c["logprobs"] and c["logprobs"]["text_offset"], c["finish_reason"])

@@ -44,8 +44,12 @@ class Legacy:
         name = self._name(token, number)
         if entry is None:
             return name, None, None
-        top = {self._name(other.token, other.id): other.logprob for other in entry.top[: self._top]}
-        return name, entry.logprob, top if name in top else {**top, name: entry.logprob}
+        top: dict[str, float] = {}
+        for other in (*entry.top[: self._top], entry):
+            # Tokens that are no whole characters may have one text between them: the likeliest of them, which comes
+            # first, has the place. Harnesses take the greatest of these for what a greedy model would have said.
+            top.setdefault(self._name(other.token, other.id), other.logprob)
+        return name, entry.logprob, top
 
     def _name(self, token: str, number: int | None) -> str:
         return f"token_id:{number}" if self._ids else token

@@ -30,11 +30,9 @@ def anyio_backend() -> str:
 async def engine(anyio_backend: str) -> AsyncIterator[VllmEngine]:
     path = load_settings().models_dir.resolve() / "smollm2-135m-instruct"
     assert path.is_dir(), "scripts/models brings the starter models"
-    engine = VllmEngine(
-        VllmOptions(
-            name="chat", path=path, dtype="float32", max_model_len=512, kv_cache=1 << 28, fim=("<P>", "<S>", "")
-        )
-    )
+    # So few tokens a step that a long prompt is read in several.
+    few = {"max_model_len": 512, "max_num_batched_tokens": 128, "max_num_seqs": 16, "kv_cache": 1 << 28}
+    engine = VllmEngine(VllmOptions(name="chat", path=path, dtype="float32", fim=("<P>", "<S>", ""), **few))  # type: ignore[arg-type]
     await engine.start()
     yield engine
     await engine.stop()
@@ -88,6 +86,21 @@ async def test_prompts_are_scored_to_the_models_own_figures(engine: VllmEngine, 
     assert isinstance(found[-1], Usage)
     assert found[-1].prompt_tokens == sum(len(event.ids) for event in told)
     assert found[-1].completion_tokens == 0
+
+
+async def test_a_long_prompt_is_scored_whole_and_once_for_all_its_choices(engine: VllmEngine, scores: Any) -> None:
+    text = " ".join(f"{number} bottles of beer on the wall." for number in range(40))
+    found = await events(engine, prompts=(text,), echo=True, top_logprobs=0, max_tokens=4, n=3, seed=1, ignore_eos=True)
+    (told,) = (event for event in found if isinstance(event, PromptTokens))
+    ids, expected = scores(text)
+    assert len(ids) > 300
+    assert told.logprobs is not None
+    assert [entry.logprob for entry in told.logprobs[1:] if entry] == pytest.approx(
+        [float(expected[place, token]) for place, token in enumerate(ids[1:])], abs=NATS
+    )
+    assert found[-1].prompt_tokens == len(ids)
+    assert found[-1].completion_tokens == 12
+    assert {event.index for event in found if isinstance(event, TextDelta)} == {0, 1, 2}
 
 
 async def test_greedy_choices_are_equal_and_paid_each(engine: VllmEngine) -> None:
