@@ -140,7 +140,7 @@ async def openapi(request: Request) -> Response:
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    routes = [route for route in app.routes if isinstance(route, APIRoute)]
+    routes = [route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema]
     with warnings.catch_warnings():
         # A route of several methods gives its operations one id, which is replaced below.
         warnings.filterwarnings("ignore", "Duplicate Operation ID")

@@ -52,6 +52,18 @@ class Logprobs(Answer):
     refusal: list[Logprob] | None
 
 
+class PromptLogprob(Answer):
+    """rank: 1 for the likeliest at its place."""
+
+    logprob: float
+    rank: int | None
+    decoded_token: str | None
+
+
+PromptLogprobs = list[dict[str, PromptLogprob] | None]
+"""Of each token of a prompt, by token ids, as vLLM has it: the prompt's own first, then the likeliest."""
+
+
 class Function(Answer):
     """arguments: JSON, as text."""
 
@@ -109,7 +121,7 @@ class ChatCompletion(Answer):
     usage: ChatUsage
     system_fingerprint: str
     service_tier: str
-    prompt_logprobs: list[dict[str, Any] | None] | None = None
+    prompt_logprobs: PromptLogprobs | None = None
     prompt_token_ids: list[int] | None = None
 
 
@@ -162,5 +174,5 @@ class ChatCompletionChunk(Answer):
     system_fingerprint: str
     choices: list[ChunkChoice]
     usage: ChatUsage | TokenUsage | None = None
-    prompt_logprobs: list[dict[str, Any] | None] | None = None
+    prompt_logprobs: PromptLogprobs | None = None
     prompt_token_ids: list[int] | None = None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from server.api.answers.chat import ChatCompletion, ChatCompletionChunk
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
@@ -13,6 +14,7 @@ from server.api.openai.chat_request import ChatRequest
 from server.api.openai.chat_response import answer_for, chunks, completion
 from server.api.openai.image_input import resolve_images
 from server.api.openai.quality import ask_of
+from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.sse import SseResponse
 from server.pipeline.run import Run
@@ -21,6 +23,60 @@ router = APIRouter(route_class=PlainRoute)
 
 
 @router.post("/chat/completions")
+@documented(
+    body=ChatRequest,
+    inference=True,
+    answer=ChatCompletion,
+    events=(ChatCompletionChunk,),
+    examples={
+        "a question": {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": "What is the capital of Japan?"}],
+            "max_tokens": 64,
+        },
+        "a stream with usage": {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": "How many days are in a week?"}],
+            "max_tokens": 64,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        },
+        "an answer that obeys a JSON Schema": {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": "Tokyo is the capital of Japan."}],
+            "max_tokens": 64,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "city",
+                    "schema": {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}},
+                },
+            },
+        },
+        "a call of a function": {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": "How is the weather in Paris?"}],
+            "max_tokens": 64,
+            "tools": [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": "weather",
+                        "parameters": {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}},
+                    },
+                }
+            ],
+            "tool_choice": "required",
+        },
+        "log-probabilities": {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": "Say yes."}],
+            "max_tokens": 8,
+            "logprobs": True,
+            "top_logprobs": 2,
+        },
+    },
+)
 async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """A chat completion, whole or streamed."""
     body = await read_json(request, ChatRequest, limit=settings.max_body)

@@ -5,12 +5,14 @@ from collections.abc import AsyncGenerator
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from server.api.answers.completions import Completion, CompletionChunk
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
 from server.api.openai.completion_request import CompletionRequest
 from server.api.openai.completion_response import chunks, completion, completion_answer
 from server.api.openai.quality import ask_of
+from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.sse import SseResponse
 from server.pipeline.run import Run
@@ -19,6 +21,23 @@ router = APIRouter(route_class=PlainRoute)
 
 
 @router.post("/completions")
+@documented(
+    body=CompletionRequest,
+    inference=True,
+    answer=Completion,
+    events=(CompletionChunk,),
+    examples={
+        "a text that goes on": {"model": "gpt-4o-mini", "prompt": "The capital of Japan is", "max_tokens": 8},
+        "a stream": {"model": "gpt-4o-mini", "prompt": ["Once", "Twice"], "max_tokens": 8, "stream": True},
+        "log-probabilities of the prompt, and nothing generated": {
+            "model": "gpt-4o-mini",
+            "prompt": "The capital of Japan is Tokyo",
+            "max_tokens": 0,
+            "echo": True,
+            "logprobs": 1,
+        },
+    },
+)
 async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """Texts that go on, whole or streamed."""
     body = await read_json(request, CompletionRequest, limit=settings.max_body)

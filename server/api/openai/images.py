@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.api.answers.images import CompletedImage, Images, PartialImage
 from server.api.body import read_form, read_json
 from server.api.deps import PipelineDep, ServicesDep
 from server.api.lifetime import while_connected
@@ -12,6 +13,7 @@ from server.api.openai.image_response import Kind, Shelf, answer, events
 from server.api.openai.image_upload import read_mask, read_original
 from server.api.openai.models import visible
 from server.api.openai.quality import ask_of
+from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
@@ -29,6 +31,16 @@ _POSTS = ("generations", "edits", "variations")
 
 
 @router.post("/images/generations")
+@documented(
+    body=ImageRequest,
+    inference=True,
+    answer=Images,
+    events=(PartialImage, CompletedImage),
+    examples={
+        "a picture as URL": {"model": "dall-e-3", "prompt": "a red heart", "response_format": "url"},
+        "previews on the way": {"model": "gpt-image-1", "prompt": "a red heart", "stream": True, "partial_images": 2},
+    },
+)
 async def generate(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Pictures for a prompt, as URLs or base64; as events, each when it is there, with `stream`."""
     asked = await read_json(request, ImageRequest, limit=services.settings.max_body)
@@ -36,6 +48,13 @@ async def generate(request: Request, pipeline: PipelineDep, services: ServicesDe
 
 
 @router.post("/images/edits")
+@documented(
+    form=EditForm,
+    files={"image": True, "mask": False},
+    inference=True,
+    answer=Images,
+    events=(PartialImage, CompletedImage),
+)
 async def edit(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """An uploaded picture drawn anew by a prompt: all of it, or where a mask is transparent, and then the rest stays as
     it is, pixel for pixel in a lossless format. Without a size it keeps its own as far as the model can give it."""
@@ -49,6 +68,9 @@ async def edit(request: Request, pipeline: PipelineDep, services: ServicesDep) -
 
 
 @router.post("/images/variations")
+@documented(
+    form=VariationForm, files={"image": True}, inference=True, answer=Images, events=(PartialImage, CompletedImage)
+)
 async def vary(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Pictures like an uploaded one."""
     form = await read_form(request, file_limit=services.settings.max_upload)
@@ -57,13 +79,14 @@ async def vary(request: Request, pipeline: PipelineDep, services: ServicesDep) -
     return await _drawn(request, pipeline, services, asked, asked.job(original), "image_edit")
 
 
-@router.post("/images/{what}")
+@router.post("/images/{what}", include_in_schema=False)
 async def unsupported(what: str) -> Response:
     """Whatever else there may be; without this route it would be a 405."""
     raise NotFound(f"Invalid URL (POST /v1/images/{what[:40]})", code="unknown_url")
 
 
 @public.api_route("/images/{file}", methods=["GET", "HEAD"])
+@documented(media=("image/png", "image/jpeg", "image/webp"))
 async def picture(file: str, request: Request, services: ServicesDep) -> Response:
     """A generated picture. No key is needed: an <img> can't send one, and the name can't be guessed."""
     if file in _POSTS:

@@ -8,7 +8,9 @@ import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from server.api.answers.models import Model, Models
 from server.api.deps import CallerDep, ServicesDep
+from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.services import Amount, ModelState, PublicModel
 from server.core import Caller, Quality, Task
@@ -23,7 +25,9 @@ _FURTHEST_BEHIND_FIRST = ("failed", "unloaded", "loading", "draining", "asleep",
 
 
 @router.api_route("/models", methods=["GET", "HEAD"])
+@documented(answer=Models)
 async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
+    """The public names that the key may use; those that chat come first."""
     states = services.registry.states()
     # Clients that take the first name they see must get one that chats; otherwise the configs' order holds.
     public = sorted(services.catalog.public_models(), key=lambda one: Task.CHAT not in one.tasks)
@@ -34,7 +38,9 @@ async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
 
 
 @router.api_route("/models/{model_id:path}", methods=["GET", "HEAD"])
+@documented(answer=Model)
 async def retrieve_model(model_id: str, caller: CallerDep, services: ServicesDep) -> Response:
+    """One public name; a suffix may name a quality mode."""
     public = {one.id: one for one in services.catalog.public_models() if visible(one, caller)}
     found = public.get(model_id)
     if found is None:

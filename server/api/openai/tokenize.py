@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from server.api.answers.completions import Text, Tokens
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
@@ -19,6 +20,7 @@ from server.api.openai.chat_tools import ToolParam, tools_of
 from server.api.openai.image_input import resolve_images
 from server.api.openai.quality import ask_of
 from server.api.openai.sampling_request import TokenId
+from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.validation import Body
 from server.core import ChatJob, CompletionJob, Detokenized, DetokenizeJob, Event, Job, Tokenized, TokenizeJob
@@ -87,8 +89,17 @@ class DetokenizeRequest(Body):
 
 
 @router.post("/tokenize")
+@documented(
+    body=TokenizeRequest,
+    inference=True,
+    answer=Tokens,
+    examples={
+        "the tokens of a text": {"model": "gpt-4o-mini", "prompt": "Hello there", "return_token_strs": True},
+        "how long a chat is": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]},
+    },
+)
 async def tokenize(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
-    """count, max_model_len, tokens, and token_strs (null unless asked for)."""
+    """The tokens of a text, or of a chat as the model's template lays it out. Nothing is generated or paid."""
     body = await read_json(request, TokenizeRequest, limit=settings.max_body)
     job = body.job()
     if isinstance(job.of, ChatJob):
@@ -107,8 +118,14 @@ async def tokenize(request: Request, pipeline: PipelineDep, settings: SettingsDe
 
 
 @router.post("/detokenize")
+@documented(
+    body=DetokenizeRequest,
+    inference=True,
+    answer=Text,
+    examples={"two tokens": {"model": "gpt-4o-mini", "tokens": [72, 105]}},
+)
 async def detokenize(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
-    """prompt: the text, special tokens included."""
+    """The text of token ids, special tokens included."""
     body = await read_json(request, DetokenizeRequest, limit=settings.max_body)
     found, headers = await _answered(request, pipeline, body.model, DetokenizeJob(ids=tuple(body.tokens)))
     if not isinstance(found, Detokenized):

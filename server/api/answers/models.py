@@ -1,0 +1,56 @@
+"""The public names, with what this server adds to the OpenAI API's model object."""
+
+from typing import Literal
+
+from server.api.answers.base import Answer
+
+State = Literal["failed", "unloaded", "loading", "draining", "asleep", "ready"]
+
+
+class Amount(Answer):
+    """Bytes: of the host, and of each GPU by its number."""
+
+    host: int
+    gpus: dict[str, int]
+
+
+class Memory(Answer):
+    """held: in the books; reported: by the machine."""
+
+    held: Amount
+    reported: Amount
+
+
+class ModelBehind(Answer):
+    model: str
+    state: State
+    memory: Memory
+
+
+class Model(Answer):
+    """capabilities: the tasks. state: of the model that is furthest behind, and the reason if it failed. parent: the
+    model of a LoRA adapter. root, max_model_len: of a language model, as vLLM shows them. price: credits a unit."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    description: str
+    capabilities: list[str]
+    state: State
+    reason: str = ""
+    parent: str = ""
+    root: str = ""
+    max_model_len: int = 0
+    models: dict[str, ModelBehind]
+    price: dict[str, str]
+
+
+class Budget(Answer):
+    budget: Amount
+
+
+class Models(Answer):
+    object: Literal["list"]
+    data: list[Model]
+    memory: Budget
