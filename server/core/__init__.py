@@ -11,6 +11,7 @@ from server.core.events import (
     PromptTokens,
     ReasoningDelta,
     Segment,
+    SpokenDelta,
     TextDelta,
     TokenLogprob,
     ToolCallDelta,
@@ -18,14 +19,27 @@ from server.core.events import (
     Word,
 )
 from server.core.facts import Facts
-from server.core.jobs import AudioFormat, ChatJob, ImageFormat, ImageJob, Job, Span, SpeechJob, Tool, TranscriptionJob
+from server.core.jobs import (
+    Aloud,
+    AudioFormat,
+    ChatJob,
+    ImageFormat,
+    ImageJob,
+    Job,
+    Span,
+    SpeechJob,
+    Tool,
+    TranscriptionJob,
+)
 from server.core.quality import QUALITY_WORDS, Quality
 from server.core.sampling import Constraint, Sampling
+from server.core.sounds import Sound, with_parts, sounds_of
 from server.core.task import Task
 from server.core.usage import Usage
 
 __all__ = [
     "QUALITY_WORDS",
+    "Aloud",
     "Ask",
     "AudioChunk",
     "AudioFormat",
@@ -48,8 +62,10 @@ __all__ = [
     "ReasoningDelta",
     "Sampling",
     "Segment",
+    "Sound",
     "Span",
     "SpeechJob",
+    "SpokenDelta",
     "Task",
     "TextDelta",
     "TokenLogprob",
@@ -60,4 +76,6 @@ __all__ = [
     "Usage",
     "Word",
     "new_request_id",
+    "with_parts",
+    "sounds_of",
 ]

@@ -46,6 +46,14 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenDelta:
+    """A piece of choice `index`'s answer that is also spoken: its audio follows, as `AudioChunk`s."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReasoningDelta:
     """A piece of choice `index`'s reasoning, for models that keep it apart from the answer."""
 
@@ -145,6 +153,7 @@ class Picture:
 Event = (
     PromptTokens
     | TextDelta
+    | SpokenDelta
     | ReasoningDelta
     | ToolCallDelta
     | Finish

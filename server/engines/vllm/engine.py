@@ -110,7 +110,7 @@ class VllmEngine(Engine):
             from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            from server.engines.vllm import output, prompt, reading, releases  # noqa: F401 - the first request needs them
+            from server.engines.vllm import output, prompt, reading, releases, sounds  # noqa: F401 - requests need them
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
@@ -201,10 +201,11 @@ class VllmEngine(Engine):
         from vllm.v1.engine.exceptions import EngineDeadError
 
         from server.engines.vllm import prompt as prompts
-        from server.engines.vllm import refusals, releases
+        from server.engines.vllm import refusals, releases, sounds
         from server.engines.vllm.reading import VllmReading
 
         llm = self._llm
+        job = await sounds.prepared(job, self._options)
         prompt = await prompts.render(job, self._renderer, self._defaults, pictures=self._options.images)
         choices, reasoning = self._choices(job, prompt)
         param = "response_format" if job.output_schema is not None else "tools" if job.tools else None

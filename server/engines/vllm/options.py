@@ -37,6 +37,8 @@ class VllmOptions:
     reasoning_parser: str | None = None
     chat_template: Path | None = None
     images: bool = False
+    audio: bool = False
+    max_audio_seconds: float = 600.0
     adapters: Mapping[str, Path] = field(default_factory=dict)
     speculative_config: Mapping[str, Any] | None = None
     hf_overrides: Mapping[str, Any] = field(default_factory=dict)

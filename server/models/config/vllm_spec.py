@@ -7,6 +7,7 @@ from pydantic import ByteSize, Field, field_validator, model_validator
 from server.core import Task
 from server.models.config.model_base import GpuModel, Name, Price
 from server.models.config.quality import ChatQuality
+from server.models.config.senses import Senses
 from server.models.config.strict import Strict
 from server.models.config.vllm_extra import refusal
 
@@ -32,7 +33,7 @@ class Adapter(Strict):
     price: Price | None = Field(default=None, description="overrides the model's own price where set, field by field")
 
 
-class VllmModel(GpuModel):
+class VllmModel(GpuModel, Senses):
     """A chat model served by vLLM, in this process tree."""
 
     engine: Literal["vllm"]
