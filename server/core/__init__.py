@@ -33,7 +33,7 @@ from server.core.jobs import (
 )
 from server.core.quality import QUALITY_WORDS, Quality
 from server.core.sampling import Constraint, Sampling
-from server.core.sounds import Sound, with_parts, sounds_of
+from server.core.sounds import Sound, sounds_of, with_parts
 from server.core.task import Task
 from server.core.usage import Usage
 
@@ -76,6 +76,6 @@ __all__ = [
     "Usage",
     "Word",
     "new_request_id",
-    "with_parts",
     "sounds_of",
+    "with_parts",
 ]

@@ -74,7 +74,7 @@ class Work:
         return work
 
     async def read_anew(self, job: Job) -> None:
-        """Let the engine read the first pass as another model's pass has changed it. Raises InvalidRequest, EngineFailed."""
+        """Let the engine read the first pass as another model's has changed it. Raises InvalidRequest, EngineFailed."""
         await self._reading.aclose()
         self.first_job, self._reading = job, await self._engine.read(job)
         self.facts = replace(self._reading.facts, audio_seconds=self.facts.audio_seconds)

@@ -54,7 +54,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def first(self) -> Job:
-        """What the opening pass asks of the engine. It is read before anything is paid for; called once for each run."""
+        """What the opening pass asks of the engine. It is read before anything is paid for. Called once a run."""
 
     async def facts(self, work: "Work") -> Facts:
         """All that is known before anything is paid for: what the engine has read, and more where others must read too.

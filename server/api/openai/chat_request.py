@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from server.api.openai.chat_messages import MOST_MESSAGES, Message, engine_messages
+from server.api.openai.chat_messages import MOST_MESSAGES, Message, Recall, engine_messages
+from server.api.openai.chat_spoken import AudioParam, Modality, aloud_of
 from server.api.openai.chat_tools import Choice, Function, LegacyChoice, ToolParam, legacy_tools_of, tools_of
 from server.api.openai.sampling_request import SamplingRequest
 from server.core import ChatJob
@@ -27,8 +28,8 @@ class ChatRequest(SamplingRequest):
     functions: list[Function] = Field(default_factory=list, max_length=128)
     function_call: LegacyChoice = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    modalities: list[str] = Field(default_factory=lambda: ["text"])
-    audio: dict[str, Any] | None = None
+    modalities: list[Modality] = Field(default_factory=list[Modality])
+    audio: AudioParam | None = None
     chat_template_kwargs: dict[str, Any] | None = None
 
     @property
@@ -36,8 +37,8 @@ class ChatRequest(SamplingRequest):
         """Whether the answer must speak `function_call` rather than `tool_calls`."""
         return bool(self.functions)
 
-    def job(self) -> ChatJob:
-        """Raises InvalidRequest for what single fields can't tell."""
+    def job(self, recall: Recall = lambda _: None) -> ChatJob:
+        """recall: what earlier spoken answers said. Raises InvalidRequest for what single fields can't tell."""
         self._check()
         if self.tools and self.functions:
             raise InvalidRequest("Send either tools or functions, not both.", param="functions")
@@ -48,13 +49,14 @@ class ChatRequest(SamplingRequest):
         return ChatJob(
             **self.sampling(),
             max_tokens=self.max_completion_tokens or self.max_tokens,
-            messages=tuple(engine_messages(self.messages)),
+            messages=tuple(engine_messages(self.messages, recall)),
             top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             tools=tools,
             tool_choice=choice,
             parallel_tool_calls=self.parallel_tool_calls,
             reasoning_effort=self.reasoning_effort,
             chat_template_kwargs=self.chat_template_kwargs,
+            aloud=aloud_of(self.modalities, self.audio, n=self.n, logprobs=self.logprobs),
         )
 
     def _check(self) -> None:
@@ -62,9 +64,3 @@ class ChatRequest(SamplingRequest):
             raise InvalidRequest("max_tokens and max_completion_tokens differ; send one of them.", param="max_tokens")
         if self.top_logprobs is not None and not self.logprobs:
             raise InvalidRequest("top_logprobs needs logprobs to be true.", param="top_logprobs")
-        if self.audio is not None or "audio" in self.modalities:
-            raise InvalidRequest(
-                "Spoken answers are not supported here; use /v1/audio/speech.",
-                param="modalities" if "audio" in self.modalities else "audio",
-                code="unsupported_value",
-            )

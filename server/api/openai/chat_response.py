@@ -14,9 +14,10 @@ from typing import Any
 import orjson
 
 from server import __version__
+from server.api.openai.chat_spoken import SpokenAnswer
 from server.api.openai.dialect import DONE
 from server.api.openai.extras import extras_of
-from server.core import Finish, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta, Usage
+from server.core import AudioChunk, Finish, ReasoningDelta, SpokenDelta, TextDelta, TokenLogprob, ToolCallDelta, Usage
 from server.models.config.spec import ModelSpec
 from server.pipeline.run import Run
 
@@ -28,12 +29,13 @@ class Answer:
     model: str
     fingerprint: str
     legacy: bool = False
+    spoken: SpokenAnswer | None = None
     id: str = field(default_factory=lambda: f"chatcmpl-{os.urandom(16).hex()}")
     created: int = field(default_factory=lambda: int(time.time()))
 
 
-def answer_for(run: Run, *, asked: str, legacy: bool) -> Answer:
-    return Answer(model=asked, fingerprint=_fingerprint(run.plan.spec), legacy=legacy)
+def answer_for(run: Run, *, asked: str, legacy: bool, spoken: SpokenAnswer | None = None) -> Answer:
+    return Answer(model=asked, fingerprint=_fingerprint(run.plan.spec), legacy=legacy, spoken=spoken)
 
 
 _FINGERPRINTS: dict[int, tuple[ModelSpec, str]] = {}
@@ -87,6 +89,8 @@ class _Choice:
         }
         if self.reasoning:
             message["reasoning_content"] = "".join(self.reasoning)
+        if answer.spoken is not None:
+            message |= answer.spoken.message()
         if self.calls and answer.legacy:
             message["function_call"] = self.calls[0]["function"]
         elif self.calls:
@@ -109,6 +113,8 @@ async def completion(run: Run, answer: Answer, n: int) -> bytes:
                 choices[event.index].add(event)
             case Finish():
                 choices[event.index].finish_reason = event.reason
+            case SpokenDelta() | AudioChunk() if answer.spoken is not None:
+                answer.spoken.add(event)
             case Usage():
                 usage = event
     return orjson.dumps(
@@ -180,7 +186,12 @@ async def chunks(run: Run, answer: Answer, n: int, *, include_usage: bool) -> As
             case ToolCallDelta():
                 if (delta := _call_delta(event, answer)) is not None:
                     yield out.delta(event.index, delta)
+            case SpokenDelta() | AudioChunk() if answer.spoken is not None:
+                if (piece := answer.spoken.delta(event)) is not None:
+                    yield out.delta(0, piece)
             case Finish():
+                if answer.spoken is not None and (last := answer.spoken.last()) is not None:
+                    yield out.delta(event.index, last)
                 yield out.delta(event.index, {}, _reason(event.reason, answer))
             case Usage() if include_usage:
                 yield out.usage({**usage_object(event), **extras_of(run)})
@@ -207,7 +218,11 @@ def usage_object(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "audio_tokens": usage.audio_tokens,
+            **({"image_tokens": usage.image_tokens} if usage.image_tokens else {}),
+        },
         "completion_tokens_details": {
             "reasoning_tokens": usage.reasoning_tokens,
             "audio_tokens": 0,
