@@ -13,10 +13,10 @@ from server.models.config.spec import ModelSpec, Price
 from server.pipeline.passes import Work
 from server.pipeline.plan import PlannedPass, Strategy
 
-SAID = "[Spoken by the user] {}"
+SAID = "<spoken>{}</spoken>"
 """How a sound's text stands in its message, so that a model can tell it from what was written."""
 
-NOTHING = "[The user sent a recording without words]"
+NOTHING = "<spoken>(no words)</spoken>"
 
 TOKENS_A_SECOND = 8
 """Of speech, by any tokenizer that knows the language, fast speakers included: what a hold is reckoned with."""
