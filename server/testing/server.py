@@ -158,9 +158,9 @@ class FakeServer:
         quality: Mapping[Task, Mapping[str, Any]] | None = None,
         senses: Mapping[str, Any] | None = None,
     ) -> None:
-        """options: the fake engines' own, by task; quality: their modes, as in a model config; senses: the chat model's.
-        accounts, bank, limiter, failed_keys: real ones, where a test is about them. Without failed_keys, wrong keys
-        wait for nothing."""
+        """options: the fake engines' own, by task; quality: their modes, as in a model config; senses: the chat
+        model's. accounts, bank, limiter, failed_keys: real ones, where a test is about them. Without failed_keys,
+        wrong keys wait for nothing."""
         chosen = options or {}
         models = {
             task: FakeModel(

@@ -287,9 +287,7 @@ async def test_an_answers_id_stands_for_its_text(fake: FakeServer, client: httpx
 
 # ---------------------------------------------------------------- money
 
-PRICE = Price(
-    prompt_token=Decimal("0.1"), completion_token=Decimal(1), audio_second=Decimal(2), character=Decimal("0.5")
-)
+PRICE = Price(prompt_token=Decimal("0.1"), completion_token=Decimal(1), character=Decimal("0.5"))
 
 
 @pytest.mark.parametrize("broken", [False, True])
