@@ -12,6 +12,7 @@ from server.core.events import (
     PromptTokens,
     ReasoningDelta,
     Segment,
+    SpokenDelta,
     TextDelta,
     Tokenized,
     TokenLogprob,
@@ -21,6 +22,7 @@ from server.core.events import (
 )
 from server.core.facts import Facts
 from server.core.jobs import (
+    Aloud,
     AudioFormat,
     ChatJob,
     CompletionJob,
@@ -36,11 +38,13 @@ from server.core.jobs import (
 )
 from server.core.quality import QUALITY_WORDS, Quality
 from server.core.sampling import Constraint, Sampling
+from server.core.sounds import Sound, sounds_of, with_parts
 from server.core.task import Task
 from server.core.usage import Usage
 
 __all__ = [
     "QUALITY_WORDS",
+    "Aloud",
     "Ask",
     "AudioChunk",
     "AudioFormat",
@@ -66,8 +70,10 @@ __all__ = [
     "ReasoningDelta",
     "Sampling",
     "Segment",
+    "Sound",
     "Span",
     "SpeechJob",
+    "SpokenDelta",
     "Task",
     "TextDelta",
     "TokenLogprob",
@@ -80,4 +86,6 @@ __all__ = [
     "Usage",
     "Word",
     "new_request_id",
+    "sounds_of",
+    "with_parts",
 ]

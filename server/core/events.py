@@ -71,6 +71,14 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenDelta:
+    """A piece of choice `index`'s answer that is also spoken: its audio follows, as `AudioChunk`s."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReasoningDelta:
     """A piece of choice `index`'s reasoning, for models that keep it apart from the answer."""
 
@@ -172,6 +180,7 @@ Event = (
     | Tokenized
     | Detokenized
     | TextDelta
+    | SpokenDelta
     | ReasoningDelta
     | ToolCallDelta
     | Finish

@@ -18,16 +18,28 @@ class Tool:
     strict: bool = False
 
 
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Aloud:
+    """How a chat's answer is spoken: `voice` is the name as asked, `format` that of the audio; see `SpeechJob`."""
+
+    voice: str
+    format: AudioFormat
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatJob(Sampling):
     """One chat completion, in the words of the OpenAI API; None means "as the model's config says".
 
     messages: OpenAI message objects, with roles system, user, assistant and tool only (the dialects map
-      `developer` and `function` onto these) and image inputs already as data URIs.
+      `developer` and `function` onto these), image inputs already as data URIs, and sounds as `input_audio` in base64.
     tool_choice: none, auto, required, or the name of the one function that must be called.
     continue_final_message: the answer goes on with the last message, an assistant's, in place of a turn of its own.
     add_generation_prompt: whether the prompt ends with what begins the assistant's turn.
     documents: what templates for retrieval are given, each an object such as `{"title": …, "text": …}`.
+    aloud: how the answer is also spoken, by another model; None for text alone.
     """
 
     task: ClassVar[Task] = Task.CHAT
@@ -40,6 +52,7 @@ class ChatJob(Sampling):
     continue_final_message: bool = False
     add_generation_prompt: bool = True
     documents: tuple[Mapping[str, Any], ...] = ()
+    aloud: Aloud | None = None
 
     @property
     def forced_tool(self) -> str | None:
@@ -124,9 +137,6 @@ class TranscriptionJob:
     vad: bool | None = None
     spans: tuple[Span, ...] = ()
     tempo: float = 1.0
-
-
-AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

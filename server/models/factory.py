@@ -85,6 +85,8 @@ def _vllm(spec: VllmModel, models_dir: Path, allotment: Allotment) -> Engine:
             chat_template=Path(spec.chat_template) if spec.chat_template else None,
             images=spec.images,
             fim=(spec.fim.prefix, spec.fim.suffix, spec.fim.middle) if spec.fim else None,
+            audio=spec.audio,
+            max_audio_seconds=spec.max_audio_seconds,
             adapters={adapter.name: (models_dir / adapter.path).resolve() for adapter in spec.adapters},
             speculative_config=_drafting(spec, models_dir),
             hf_overrides=spec.hf_overrides,

@@ -59,7 +59,7 @@ def _chat(one: Configured[VllmModel], models_dir: Path) -> Iterator[Problem]:
         template = Path(spec.chat_template) if spec.chat_template else None
         complaints += [
             *check.of_files(weights.location(spec, models_dir), template, folders),
-            *check.of_machine(said),
+            *check.of_machine(said, weights.location(spec, models_dir)),
         ]
     for complaint in complaints:
         yield source.problem(complaint.message, *complaint.field)

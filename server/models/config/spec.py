@@ -17,6 +17,7 @@ from server.models.config.quality import (
     SpeechQuality,
     TranscriptionQuality,
 )
+from server.models.config.senses import Senses
 from server.models.config.strict import Strict
 from server.models.config.vllm_spec import AdaptedModel, Adapter, ChatDefaults, VllmModel
 
@@ -167,7 +168,7 @@ class DiffusersModel(GpuModel):
         return sizes
 
 
-class FakeModel(ModelBase):
+class FakeModel(ModelBase, Senses):
     """Canned answers without a model: for tests of the whole API and for `scripts/bench` of the front end."""
 
     engine: Literal["fake"]

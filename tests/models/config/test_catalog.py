@@ -375,6 +375,17 @@ def test_bundles_must_name_models_that_do_the_task(place: Place) -> None:
     ]
 
 
+def test_what_hears_and_speaks_for_a_model_must_be_there(place: Place) -> None:
+    right = CHAT + "transcriber: ears\nvoice: voice\n"
+    place.config(chat=right, ears=EARS, voice=VOICE)
+    assert len(check_configs(place.configs).models) == 3
+    wrong = CHAT + "transcriber: voice\nvoice: vioce\n"
+    assert place.config(chat=wrong).problems() == [
+        "chat.yaml:6: transcriber: there is no transcription model 'voice'; models for transcription: ears",
+        "chat.yaml:7: voice: there is no speech model 'vioce'; models for speech: voice",
+    ]
+
+
 # ---------------------------------------------------------------- what is shipped
 
 
