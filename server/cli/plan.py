@@ -17,10 +17,12 @@ from server.core import (
     Ask,
     Caller,
     ChatJob,
+    EmbeddingJob,
     Facts,
     ImageJob,
     Job,
     Quality,
+    ScoreJob,
     SpeechJob,
     Task,
     Tool,
@@ -99,6 +101,10 @@ def _job(task: Task, prompt: str, *, n: int, max_tokens: int | None, temperature
             return SpeechJob(text=prompt)
         case Task.IMAGE:
             return ImageJob(prompt=prompt, n=n)
+        case Task.EMBEDDING:
+            return EmbeddingJob(inputs=(prompt,))
+        case Task.SCORE:
+            return ScoreJob(queries=(prompt,), documents=(prompt,))
 
 
 def _parameters(plan: "Plan") -> dict[str, Any]:

@@ -4,12 +4,14 @@ from server.core.ask import Ask, Claim, Priority, new_request_id
 from server.core.caller import Caller, Limits
 from server.core.events import (
     AudioChunk,
+    Embeddings,
     Event,
     Finish,
     FinishReason,
     Picture,
     PromptTokens,
     ReasoningDelta,
+    Scores,
     Segment,
     TextDelta,
     TokenLogprob,
@@ -18,7 +20,19 @@ from server.core.events import (
     Word,
 )
 from server.core.facts import Facts
-from server.core.jobs import AudioFormat, ChatJob, ImageFormat, ImageJob, Job, Span, SpeechJob, Tool, TranscriptionJob
+from server.core.jobs import (
+    AudioFormat,
+    ChatJob,
+    EmbeddingJob,
+    ImageFormat,
+    ImageJob,
+    Job,
+    ScoreJob,
+    Span,
+    SpeechJob,
+    Tool,
+    TranscriptionJob,
+)
 from server.core.quality import QUALITY_WORDS, Quality
 from server.core.sampling import Constraint, Sampling
 from server.core.task import Task
@@ -33,6 +47,8 @@ __all__ = [
     "ChatJob",
     "Claim",
     "Constraint",
+    "EmbeddingJob",
+    "Embeddings",
     "Event",
     "Facts",
     "Finish",
@@ -47,6 +63,8 @@ __all__ = [
     "Quality",
     "ReasoningDelta",
     "Sampling",
+    "ScoreJob",
+    "Scores",
     "Segment",
     "Span",
     "SpeechJob",

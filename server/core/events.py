@@ -142,6 +142,29 @@ class Picture:
     score: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The vectors of all inputs, in their order: float32, little-endian, `dimensions` of them for each input."""
+
+    data: bytes
+    dimensions: int
+
+
+ScoreMethod = Literal["cross-encoder", "embedding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How well each document answers its query, the more the better.
+
+    method: `cross-encoder` for a model that reads both at once, 0 to 1; `embedding` for the cosine of the two's
+    vectors, -1 to 1.
+    """
+
+    values: tuple[float, ...]
+    method: ScoreMethod
+
+
 Event = (
     PromptTokens
     | TextDelta
@@ -152,5 +175,7 @@ Event = (
     | Segment
     | AudioChunk
     | Picture
+    | Embeddings
+    | Scores
     | Usage
 )

@@ -10,3 +10,5 @@ class Task(StrEnum):
     TRANSCRIPTION = "transcription"
     SPEECH = "speech"
     IMAGE = "image"
+    EMBEDDING = "embedding"
+    SCORE = "score"

@@ -12,6 +12,7 @@ from pathlib import Path
 from server.models.config import weights
 from server.models.config.spec import (
     DiffusersModel,
+    EmbedModel,
     FakeModel,
     GpuModel,
     ModelSpec,
@@ -50,6 +51,8 @@ PIPER_HOST = 192 * MIB
 """Measured: 145 MiB, and the voice once."""
 PIPER_WORK = 128 * MIB
 """For each of two texts at once. Measured: 184 MiB for both."""
+EMBED_HOST = 128 * MIB
+EMBED_WORK = 256 * MIB
 PIXEL = 2048
 """Bytes of activations for each pixel drawn at once, in two-byte floats: the decoder's widest layer rules."""
 
@@ -90,6 +93,10 @@ def _from_files(spec: ModelSpec, models_dir: Path, machine: Machine) -> Need:
             loaded = weights.stored(spec, models_dir).as_loaded(None)
             work = PIPER_WORK * spec.parallel
             return Need(host=PIPER_HOST + loaded + work, at_work=work)
+        case EmbedModel():
+            loaded = weights.stored(spec, models_dir).as_loaded(None)
+            work = EMBED_WORK * max(1, -(-spec.tokens_at_once // 2048))
+            return Need(host=EMBED_HOST + 2 * loaded + work, at_work=work)
         case DiffusersModel():
             return _diffusers(spec, models_dir, gpu=_on_gpu(spec.device, machine))
 

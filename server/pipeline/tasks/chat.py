@@ -13,10 +13,7 @@ from server.pipeline.questions import arithmetic, code, question
 from server.pipeline.strategies.chat.best_of_drafts import Drafts, Refined
 from server.pipeline.strategies.chat.draft_and_check import Checked
 from server.pipeline.strategies.single import Single
-from server.pipeline.tasks.base import Bound, Choice, Resolver, TaskRules, first
-
-CHARACTERS_A_TOKEN = 4
-"""Of ordinary text, roughly: for estimates before the prompt has been read."""
+from server.pipeline.tasks.base import CHARACTERS_A_TOKEN, Bound, Choice, Resolver, TaskRules, first
 
 
 class ChatRules(TaskRules[ChatJob]):
