@@ -52,7 +52,7 @@ class FakeAccounts:
 
 
 class FakeCatalog:
-    """Public names: `everything` does all four tasks, and each task has a model named after it."""
+    """Public names: `everything` does every task, and each task has a model named after it."""
 
     def __init__(self, models: Mapping[Task, FakeModel], price: Price) -> None:
         self.listed = [FakePublicModel("everything", dict(models), price)]

@@ -25,7 +25,7 @@ async def test_every_public_name_is_listed_with_its_abilities(client: httpx.Asyn
     assert everything["object"] == "model"
     assert everything["created"] == 1_700_000_000
     assert everything["owned_by"] == "local"
-    assert everything["capabilities"] == ["chat", "transcription", "speech", "image"]
+    assert everything["capabilities"] == ["chat", "transcription", "speech", "image", "embedding", "score"]
     assert everything["state"] == "ready"
     assert "reason" not in everything
     assert everything["models"]["chat"] | {"memory": {}} == {"model": "fake-chat", "state": "ready", "memory": {}}

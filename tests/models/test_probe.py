@@ -96,6 +96,8 @@ BARE: dict[Task, dict[str, Any]] = {
     Task.TRANSCRIPTION: {"engine": "whisper"},
     Task.SPEECH: {"engine": "piper", "voices": {"joe": {"file": "joe.onnx"}}},
     Task.IMAGE: {"engine": "diffusers", "size": [64, 64]},
+    Task.EMBEDDING: {"engine": "embed"},
+    Task.SCORE: {"engine": "embed", "cross_encoder": True},
 }
 """The rest of a config without a probe."""
 
@@ -109,8 +111,7 @@ def bare(task: Task, **fields: Any) -> ModelSpec:
 async def test_without_a_probe_the_smallest_job_must_come_through(task: Task) -> None:
     engine = Answers()
     await check(bare(task), engine, Path())
-    assert engine.job is not None
-    assert engine.job.task is task
+    assert engine.jobs[0].task is task
 
 
 class Both(VllmModel):

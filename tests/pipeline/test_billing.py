@@ -236,6 +236,8 @@ async def test_a_crowd_that_can_not_pay_is_402_even_where_there_is_no_room(
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hello there"}]}),
         ("/v1/audio/speech", {"input": "One two."}),
         ("/v1/images/generations", {"prompt": "a heart"}),
+        ("/v1/embeddings", {"input": "One two."}),
+        ("/v1/rerank", {"query": "One?", "documents": ["Two."]}),
     ],
 )
 async def test_who_can_not_pay_at_all_makes_nothing_be_loaded_or_read(
@@ -246,7 +248,7 @@ async def test_who_can_not_pay_at_all_makes_nothing_be_loaded_or_read(
         answer = await bank.client.post(path, json={"model": "everything", **body})
         assert answer.status_code == 402
         assert answer.json()["error"]["code"] == "insufficient_credits"
-        assert [engine.started for engine in bank.server.engines.values()] == [0, 0, 0, 0]
+        assert not any(engine.started for engine in bank.server.engines.values())
         assert await bank.lines() == []
 
 

@@ -224,8 +224,6 @@ def create(options: Mapping[str, Any]) -> EmbedHandler:
     onnxruntime.disable_telemetry_events()
     folder = Path(options["path"])
     recipe = read_recipe(folder)
-    if options.get("cross_encoder") and recipe.labels != 1:
-        raise ModelUnavailable(f"A cross-encoder that scores has one output; this one has {recipe.labels}.")
     if options.get("normalize") is not None:
         recipe = replace(recipe, normalize=options["normalize"])
     if options.get("dimensions"):
@@ -237,6 +235,8 @@ def create(options: Mapping[str, Any]) -> EmbedHandler:
     reader = Reader(folder / "tokenizer.json", min(options.get("max_tokens") or recipe.max_tokens, recipe.max_tokens))
     network = Network(file, recipe, options.get("threads") or 0)
     size = network([Row(ids) for ids in reader.ids(["Hello."])]).shape[1]
+    if options.get("cross_encoder") and size != 1:
+        raise ModelUnavailable(f"A cross-encoder that scores has one output; this one has {size}.")
     return EmbedHandler(reader, Batcher(network, options.get("tokens_at_once") or 2048), recipe, size, options)
 
 

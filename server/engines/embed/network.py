@@ -64,7 +64,8 @@ class Network:
             case "cls":
                 return hidden[:, 0]
             case "lasttoken":
-                return hidden[np.arange(len(hidden)), mask.sum(1) - 1]
+                last: Floats = hidden[np.arange(len(hidden)), mask.sum(1) - 1]
+                return last
             case "max":
                 pooled: Floats = np.where(mask[:, :, None] == 1, hidden, np.float32(-np.inf)).max(1)
                 return pooled

@@ -27,7 +27,7 @@ class Recipe:
 
     max_tokens: read at once, those that a tokenizer adds included. query_prompt, document_prompt, prompt: said before a
     query, a document, and a text of which neither is known. dimensions: lengths to which vectors may be cut.
-    labels: outputs of a classifier. lower: texts are lower-cased before the tokenizer.
+    lower: texts are lower-cased before the tokenizer. pad: the id of padding.
     """
 
     pooling: Pooling = "mean"
@@ -37,7 +37,6 @@ class Recipe:
     document_prompt: str = ""
     prompt: str = ""
     dimensions: tuple[int, ...] = ()
-    labels: int = 1
     lower: bool = False
     pad: int = 0
 
@@ -57,7 +56,6 @@ def read_recipe(folder: Path) -> Recipe:
         document_prompt=named.get("document", named.get("passage", "")),
         prompt=named.get(prompts.get("default_prompt_name") or "", ""),
         dimensions=_dimensions(config),
-        labels=len(config.get("id2label") or ()) or int(config.get("num_labels", 2)),
         lower=bool(own.get("do_lower_case")),
         pad=int(config.get("pad_token_id") or 0),
     )

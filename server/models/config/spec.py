@@ -169,7 +169,7 @@ class DiffusersModel(GpuModel):
 
 
 class EmbedModel(ModelBase):
-    """A small encoder as an ONNX graph with its tokenizer.json, run by onnxruntime on the processor in a worker process.
+    """A small encoder, an ONNX graph with its tokenizer.json, run by onnxruntime on the processor in a worker process.
 
     How tokens become a vector is read from the folder, in the form of sentence-transformers: modules.json, 1_Pooling.
     """
@@ -177,7 +177,7 @@ class EmbedModel(ModelBase):
     engine: Literal["embed"]
     cross_encoder: bool = Field(
         default=False,
-        description="the model reads a query and a document at once and scores the pair: it reranks, and embeds nothing",
+        description="the model reads a query and a document at once and scores the pair; it embeds nothing",
     )
     file: str | None = Field(
         default=None, description="the graph, relative to the model's path; null: model.onnx or onnx/model.onnx"
@@ -195,8 +195,8 @@ class EmbedModel(ModelBase):
     normalize: bool | None = Field(default=None, description="vectors of length 1; null: as the model's own files say")
     dimensions: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(),
-        description="lengths that vectors may be cut to, for a model that was trained for it (Matryoshka); empty: those "
-        "that its config.json names, which is none for most",
+        description="lengths that vectors may be cut to, for a model that was trained for it (Matryoshka); empty: "
+        "those that its config.json names, which is none for most",
     )
     tokens_at_once: int = Field(
         default=2048, ge=1, description="of all texts that are read in one run, padding included; a long one has more"

@@ -302,7 +302,7 @@ def test_allowed_values_are_told(place: Place) -> None:
     problems = place.config(ears=f"{EARS}device: gpu\nbeam_size: 99\n", chat=CHAT.replace("vllm", "llama")).problems()
     assert problems == [
         (
-            "chat.yaml:2: engine: is 'llama'; allowed: vllm, whisper, piper, diffusers, fake; "
+            "chat.yaml:2: engine: is 'llama'; allowed: vllm, whisper, piper, diffusers, embed, fake; "
             "or use `bundle` for a bundle of names"
         ),
         "ears.yaml:5: device: Input should be 'auto', 'cpu' or 'cuda', not 'gpu'",
