@@ -237,7 +237,7 @@ def create(options: Mapping[str, Any]) -> EmbedHandler:
     size = network([Row(ids) for ids in reader.ids(["Hello."])]).shape[1]
     if options.get("cross_encoder") and size != 1:
         raise ModelUnavailable(f"A cross-encoder that scores has one output; this one has {size}.")
-    return EmbedHandler(reader, Batcher(network, options.get("tokens_at_once") or 2048), recipe, size, options)
+    return EmbedHandler(reader, Batcher(network, options.get("tokens_at_once") or 1024), recipe, size, options)
 
 
 def _names(field: str, texts: Sequence[object]) -> list[str]:

@@ -199,7 +199,7 @@ class EmbedModel(ModelBase):
         "those that its config.json names, which is none for most",
     )
     tokens_at_once: int = Field(
-        default=2048, ge=1, description="of all texts that are read in one run, padding included; a long one has more"
+        default=1024, ge=1, description="of all texts that are read in one run, padding included; a long one has more"
     )
     threads: int = Field(default=0, ge=0, description="processor threads; 0: all cores")
 

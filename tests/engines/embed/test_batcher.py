@@ -1,6 +1,7 @@
 """Rows of several jobs in one run, by a network that a test can hold up."""
 
 import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -35,6 +36,28 @@ class Sums:
         return np.array([[len(row)] for row in rows], dtype=np.float32)
 
 
+class Line(deque[Share]):
+    """Who waits; `until` returns when so many more have come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._came = threading.Semaphore(0)
+
+    def append(self, one: Share) -> None:
+        super().append(one)
+        self._came.release()
+
+    def until(self, shares: int) -> None:
+        for _ in range(shares):
+            assert self._came.acquire(timeout=30)
+
+
+def watched(network: Sums, tokens: int) -> tuple[Batcher, Line]:
+    batcher, line = Batcher(network, tokens), Line()
+    batcher._waiting = line
+    return batcher, line
+
+
 def done(batcher: Batcher, one: Share) -> list[float]:
     for _ in batcher.work(one):
         pass
@@ -57,13 +80,12 @@ def test_a_row_longer_than_a_run_has_one_of_its_own() -> None:
 def test_who_comes_while_the_network_works_goes_into_its_next_run_together() -> None:
     network = Sums()
     network.open.clear()
-    batcher = Batcher(network, 100)
+    batcher, line = watched(network, 100)
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(done, batcher, share(5))
         assert network.entered.wait(30)
         others = [pool.submit(done, batcher, share(length)) for length in (4, 5, 6)]
-        while len(batcher._waiting) < 3:
-            threading.Event().wait(0.001)
+        line.until(4)
         network.open.set()
         assert first.result(30) == [5]
         assert [other.result(30) for other in others] == [[4], [5], [6]]
@@ -75,13 +97,12 @@ def test_who_comes_while_the_network_works_goes_into_its_next_run_together() -> 
 def test_a_small_job_waits_for_one_run_of_a_large_one() -> None:
     network = Sums()
     network.open.clear()
-    batcher = Batcher(network, 40)
+    batcher, line = watched(network, 40)
     with ThreadPoolExecutor(2) as pool:
         large = pool.submit(done, batcher, share(*[40] * 5))
         assert network.entered.wait(30)
         small = pool.submit(done, batcher, share(1))
-        while len(batcher._waiting) < 2:
-            threading.Event().wait(0.001)
+        line.until(2)
         network.open.set()
         assert small.result(30) == [1]
         assert large.result(30) == [40] * 5

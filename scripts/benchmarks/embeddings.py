@@ -1,0 +1,163 @@
+"""Embeddings a second: over HTTP, and by the same model in a process of its own, in turn.
+
+Each round measures both for every load, one after the other; which goes first turns with the round. The client of the
+server is a part of this process and shares the cores with it, as the direct side's caller does not have to.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scripts.benchmarks.embeddings_texts import texts
+from scripts.benchmarks.figures import Spread, ratio
+from scripts.benchmarks.processes import Server, Side, serving
+
+console = Console()
+
+MODEL = "all-minilm-l6-v2"
+LOADS = ((1, 1), (1, 8), (32, 1), (32, 4), (256, 1))
+"""Texts of a request, and clients that send one after the other at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Embeddings a second of both sides, in one round."""
+
+    ours: float
+    direct: float
+
+
+def embeddings(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; in each both sides are measured, in turn.")] = 7,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Length of each measurement.")] = 4.0,
+    models_dir: Annotated[Path, typer.Option(help="Folder of the models' weights.")] = Path("models"),
+    quick: Annotated[bool, typer.Option("--quick", help="One short round: does it run at all?")] = False,
+    output: Annotated[Path, typer.Option(help="File for the figures, as JSON.", dir_okay=False)] = Path(
+        "data/bench/embeddings.json"
+    ),
+) -> None:
+    """Embeddings a second against the same model called directly, the time to start, and the memory held."""
+    from scripts.benchmarks import sides
+    from scripts.benchmarks.compare import scratch
+    from scripts.benchmarks.report import keep
+
+    if quick:
+        rounds, seconds = 1, 1.0
+    models_dir = models_dir.resolve()
+    with scratch() as folder:
+        ours = sides.sagehold(folder / "data", model=MODEL, models_dir=models_dir)
+        ours = Side(ours.name, ours.command, {**ours.environment, "SAGEHOLD_AUTH": "off"}, ours.ready_path, MODEL)
+        with serving(ours, folder) as server, _direct(models_dir / MODEL) as direct:
+            idle = _memory(server)
+            rates = _measured(server, direct, rounds, seconds)
+            worked, booked = _memory(server), _booked(server)
+    table = Table(
+        "texts a request × clients", "over HTTP, a second", "directly, a second", "ratio", title_justify="left"
+    )
+    figures: dict[str, Any] = {}
+    for load in LOADS:
+        name = f"{load[0]} × {load[1]}"
+        over, alone = [one.ours for one in rates[load]], [one.direct for one in rates[load]]
+        spreads = {"http": Spread.of(over), "direct": Spread.of(alone), "ratio": ratio(over, alone)}
+        table.add_row(name, spreads["http"].shown(0), spreads["direct"].shown(0), spreads["ratio"].shown(2))
+        figures[name] = {what: spread.as_dict() for what, spread in spreads.items()}
+    console.print(table)
+    memory = {"start_seconds": server.start_seconds, "idle": idle, "worked": worked, "booked": booked}
+    console.print(
+        f"ready after {server.start_seconds:.1f} s; the worker held {idle >> 20} MiB then and {worked >> 20} MiB after "
+        f"the rounds; {booked >> 20} MiB are booked for it"
+    )
+    keep(output, "embeddings", {"rates": figures, "memory": memory})
+    console.print(f"figures in {output}")
+
+
+def _measured(
+    server: Server, direct: "subprocess.Popen[str]", rounds: int, seconds: float
+) -> dict[tuple[int, int], list[Rates]]:
+    found: dict[tuple[int, int], list[Rates]] = {load: [] for load in LOADS}
+    for load in LOADS:
+        _over_http(server, *load, 1.0)
+    for number in range(rounds):
+        for batch, clients in LOADS:
+            if number % 2:
+                alone = _directly(direct, batch, seconds)
+                over = _over_http(server, batch, clients, seconds)
+            else:
+                over = _over_http(server, batch, clients, seconds)
+                alone = _directly(direct, batch, seconds)
+            found[batch, clients].append(Rates(over, alone))
+    return found
+
+
+def _over_http(server: Server, batch: int, clients: int, seconds: float) -> float:
+    body = json.dumps({"model": MODEL, "input": texts(batch), "encoding_format": "base64"}).encode()
+    counts = [0] * clients
+    begun = time.perf_counter()
+
+    def send(number: int) -> None:
+        connection = HTTPConnection(urlsplit(server.url).netloc)
+        while time.perf_counter() - begun < seconds:
+            connection.request("POST", "/v1/embeddings", body, {"content-type": "application/json"})
+            answer = connection.getresponse()
+            content = answer.read()
+            if answer.status != 200:
+                raise RuntimeError(content[:300])
+            counts[number] += batch
+        connection.close()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - begun)
+
+
+def _directly(direct: "subprocess.Popen[str]", batch: int, seconds: float) -> float:
+    assert direct.stdin is not None
+    assert direct.stdout is not None
+    direct.stdin.write(f"{batch} {seconds}\n")
+    direct.stdin.flush()
+    count, taken = direct.stdout.readline().split()
+    return int(count) / float(taken)
+
+
+@contextmanager
+def _direct(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "scripts.benchmarks.embeddings_direct", str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()}
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+
+
+def _memory(server: Server) -> int:
+    """Bytes that the worker has to itself."""
+    workers = [one for one in server.tree() if "server.engines.worker.child" in one.cmdline()]
+    return sum(psutil.Process(one.pid).memory_full_info().uss for one in workers)
+
+
+def _booked(server: Server) -> int:
+    """Bytes that the memory ledger holds for the model."""
+    connection = HTTPConnection(urlsplit(server.url).netloc)
+    connection.request("GET", f"/v1/models/{MODEL}")
+    described = json.loads(connection.getresponse().read())
+    connection.close()
+    return int(described["models"]["embedding"]["memory"]["held"]["host"])
