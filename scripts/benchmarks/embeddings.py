@@ -66,9 +66,7 @@ def embeddings(
             idle = _memory(server)
             rates = _measured(server, direct, rounds, seconds)
             worked, booked = _memory(server), _booked(server)
-    table = Table(
-        "texts a request × clients", "over HTTP, a second", "directly, a second", "ratio", title_justify="left"
-    )
+    table = Table("texts a request × clients", "over HTTP, a second", "directly, a second", "ratio")
     figures: dict[str, Any] = {}
     for load in LOADS:
         name = f"{load[0]} × {load[1]}"
@@ -140,9 +138,9 @@ def _directly(direct: "subprocess.Popen[str]", batch: int, seconds: float) -> fl
 @contextmanager
 def _direct(folder: Path) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "scripts.benchmarks.embeddings_direct", str(folder)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()}
-    ) as process:
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         yield process

@@ -2,6 +2,5 @@
 
 
 def texts(count: int) -> list[str]:
-    return [
-        f"Sentence {i} speaks about the weather in town {i % 17} and about the price of bread." for i in range(count)
-    ]
+    sentence = "Sentence {} speaks about the weather in town {} and about the price of bread."
+    return [sentence.format(number, number % 17) for number in range(count)]

@@ -20,6 +20,8 @@ from server.core import (
     Job,
     Picture,
     ReasoningDelta,
+    ScoreJob,
+    Scores,
     Segment,
     SpeechJob,
     Task,
@@ -291,3 +293,19 @@ async def test_an_engine_that_hangs_fails_its_probe_and_is_closed() -> None:
 
     assert await fails(spec(Task.CHAT, timeout=0.01), Hangs()) == "The model's probe took longer than 0.01 s."
     assert len(closed) == 1
+
+
+def encoder(**fields: Any) -> ModelSpec:
+    return bare(Task.EMBEDDING, probe={"prompt": "What is it?", "expect": "It is a test."}, **fields)
+
+
+async def test_the_passage_that_answers_must_score_clearly_higher() -> None:
+    engine = Answers(Scores((0.8, 0.1), "embedding"))
+    await check(encoder(), engine, Path())
+    asked = engine.jobs[0]
+    assert isinstance(asked, ScoreJob)
+    assert (asked.queries, asked.documents[0]) == (("What is it?",), "It is a test.")
+    for wrong in ((0.5, 0.45), (0.1, 0.8)):
+        reason = await fails(encoder(), Answers(Scores(wrong, "embedding")))
+        assert f"scored {wrong[0]:.2f}" in reason
+    assert "no scores" in await fails(encoder(), Answers())

@@ -443,3 +443,24 @@ async def test_trouble_with_the_ledger_never_takes_an_answer_away(settings: Sett
     async with FakeServer(settings, bank=Broken()) as server, server.client() as client:
         answer = await client.post("/v1/chat/completions", json=ASK)
     assert answer.json()["choices"][0]["message"]["content"] == "Hello from the fake engine."
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"input": ["One two.", "Three."]}),
+        ("/v1/rerank", {"query": "One?", "documents": ["Two.", "Three."]}),
+        ("/v1/score", {"text_1": "One?", "text_2": ["Two.", "Three."]}),
+    ],
+)
+async def test_what_is_embedded_or_scored_pays_by_its_tokens(
+    settings: Settings, path: str, body: dict[str, Any]
+) -> None:
+    async with bank_with(settings, 1) as bank:
+        answer = await bank.client.post(path, json={"model": "everything", **body})
+        assert answer.json()["usage"]["prompt_tokens"] == 3
+        assert answer.json()["usage"]["credits"] == 0.3
+        assert (await bank.balance()).available == Decimal("0.7")
+        long = await bank.client.post("/v1/embeddings", json={"model": "everything", "input": "one " * 8})
+        assert long.status_code == 402, "8 tokens are 0.8 credits, and 0.7 are left"
+        assert bank.server.engines[Task.EMBEDDING].finished == (1 if path == "/v1/embeddings" else 0)
