@@ -30,13 +30,16 @@ class Cl100k:
     """The bytes of each id. file: the table."""
 
     def __init__(self, file: Path) -> None:
-        """Takes a tenth of a second. Raises ModelUnavailable where the table is not installed, or is none."""
+        """Takes a tenth of a second. Raises InvalidRequest where the table is not installed, ModelUnavailable where it is
+        damaged."""
         try:
             pairs = (line.split() for line in file.read_bytes().splitlines() if line)
             self._bytes = {int(number): base64.b64decode(token) for token, number in pairs} | SPECIAL
         except FileNotFoundError:
-            message = "Token ids need the table of cl100k_base, which is not installed. Send text, or bring it by: "
-            raise ModelUnavailable(f"{message}scripts/models") from None
+            message = (
+                "Token ids can't be read here, since the table of cl100k_base is not installed. Send text instead."
+            )
+            raise InvalidRequest(message, param="input", code="unsupported_value") from None
         except (OSError, ValueError):
             raise ModelUnavailable("The table of cl100k_base is damaged; see: scripts/models --check") from None
 

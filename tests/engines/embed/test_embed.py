@@ -129,8 +129,9 @@ def test_an_id_that_is_none_is_refused_with_its_place(encoder: Path, table: Path
 
 def test_without_the_table_ids_are_refused_and_texts_answered(encoder: Path) -> None:
     model = load(encoder)
-    with pytest.raises(ModelUnavailable, match="scripts/models"):
-        model.read(EmbeddingJob(inputs=((0,),)))
+    error = refused(model, EmbeddingJob(inputs=((0,),)))
+    assert (error.param, error.code) == ("input", "unsupported_value")
+    assert "Send text" in error.message
     assert vectors(model, "red").shape == (1, 8)
 
 
