@@ -30,15 +30,15 @@ class Cl100k:
     """The bytes of each id. file: the table."""
 
     def __init__(self, file: Path) -> None:
-        """Takes a tenth of a second. Raises InvalidRequest where the table is not installed, ModelUnavailable where it is
-        damaged."""
+        """Takes a tenth of a second.
+
+        Raises InvalidRequest where the table is not installed, ModelUnavailable where it is damaged.
+        """
         try:
             pairs = (line.split() for line in file.read_bytes().splitlines() if line)
             self._bytes = {int(number): base64.b64decode(token) for token, number in pairs} | SPECIAL
         except FileNotFoundError:
-            message = (
-                "Token ids can't be read here, since the table of cl100k_base is not installed. Send text instead."
-            )
+            message = "Token ids can't be read here: the table of cl100k_base is not installed. Send text instead."
             raise InvalidRequest(message, param="input", code="unsupported_value") from None
         except (OSError, ValueError):
             raise ModelUnavailable("The table of cl100k_base is damaged; see: scripts/models --check") from None

@@ -27,6 +27,9 @@ MOST_TOKENS = 300_000
 AT_ONCE = 64
 """Texts that are tokenized between two looks at how many tokens there are already."""
 
+CHARACTERS_A_TOKEN = 64
+"""More than any text has: a body of one text that is all of 20 MB must not be tokenized to learn that it is too long."""
+
 GRAPHS = ("model.onnx", "onnx/model.onnx")
 """Where a folder's graph lies, if its config does not say."""
 
@@ -74,7 +77,7 @@ class EmbedHandler:
         """
         found: list[list[Row]] = []
         tokens = 0
-        texts = [text.lower() for text in texts] if self.recipe.lower else texts
+        texts = [self.bounded(text, cut, name) for text, name in zip(texts, names, strict=True)]
         for start in range(0, len(texts), AT_ONCE):
             some = texts[start : start + AT_ONCE]
             for place, ids in enumerate(self.reader.ids(some), start):
@@ -83,6 +86,21 @@ class EmbedHandler:
                 found.append(rows)
             _demand_few(tokens, names[0].partition("[")[0])
         return found, tokens
+
+    @property
+    def context(self) -> int:
+        """Tokens of the longest text that is read."""
+        return self.reader.max_tokens + (self.windows - 1) * (self.reader.max_tokens - self.reader.own)
+
+    def bounded(self, text: str, cut: Cut | None, name: str) -> str:
+        """A text as the tokenizer is to see it: without what can't be read of it. Raises ContextLengthExceeded."""
+        text = text.lower() if self.recipe.lower else text
+        most = CHARACTERS_A_TOKEN * (self.context if cut is None else cut.tokens)
+        if len(text) <= most:
+            return text
+        if cut is None:
+            raise _too_long(self.context, f"{len(text):,} characters", name)
+        return text[:most] if cut.side == "right" else text[-most:]
 
     def _fitting(self, ids: Any, text: str, cut: Cut | None, name: str) -> list[Row]:
         if cut is not None and len(ids) > cut.tokens:
@@ -93,8 +111,7 @@ class EmbedHandler:
             return [Row(ids)]
         if cut is None and self.windows > 1 and (rows := self.reader.windows(text, self.windows)) is not None:
             return rows
-        most = self.reader.max_tokens + (self.windows - 1) * (self.reader.max_tokens - self.reader.own)
-        raise _too_long(most, len(ids), name)
+        raise _too_long(self.context, f"{len(ids)} tokens", name)
 
     def cut_of(self, truncate: int | None, side: Any, own: int | None = None) -> Cut | None:
         """What a job's fields say. own: another limit, of this kind of text."""
@@ -182,12 +199,16 @@ class PairReading:
     def __init__(self, model: EmbedHandler, job: ScoreJob) -> None:
         self._model = model
         reader, side = model.reader, job.truncation_side
-        queries = job.queries * len(job.documents) if len(job.queries) == 1 else job.queries
-        pairs = list(zip(queries, job.documents, strict=True))
         names = _names(job.names[1], job.documents)
+        both = model.cut_of(job.truncate, side)
+        asked = [
+            model.bounded(text, both, name)
+            for text, name in zip(job.queries, _names(job.names[0], job.queries), strict=True)
+        ]
+        answers = [model.bounded(text, both, name) for text, name in zip(job.documents, names, strict=True)]
+        pairs = list(zip(asked * len(answers) if len(asked) == 1 else asked, answers, strict=True))
         first = Cut(job.query_tokens, side) if job.query_tokens else None
         second = Cut(job.document_tokens, side) if job.document_tokens else None
-        both = model.cut_of(job.truncate, side)
         rows: list[Row] = []
         tokens = 0
         for start in range(0, len(pairs), AT_ONCE):
@@ -195,7 +216,7 @@ class PairReading:
                 over = both is not None and len(whole) > both.tokens
                 row = reader.cut_pair(pairs[place], first, second, both) if first or second or over else whole
                 if len(row) > reader.max_tokens:
-                    raise _too_long(reader.max_tokens, len(row), names[place])
+                    raise _too_long(reader.max_tokens, f"{len(row)} tokens", names[place])
                 rows.append(row)
                 tokens += len(row)
             _demand_few(tokens, job.names[1])
@@ -251,9 +272,9 @@ def _demand_few(tokens: int, field: str) -> None:
         raise InvalidRequest(message, param=field, code="max_tokens_per_request")
 
 
-def _too_long(most: int, tokens: int, name: str) -> ContextLengthExceeded:
+def _too_long(most: int, length: str, name: str) -> ContextLengthExceeded:
     return ContextLengthExceeded(
-        f"This model's maximum context length is {most} tokens, however '{name}' has {tokens} tokens. Shorten it, or "
+        f"This model's maximum context length is {most} tokens, however '{name}' has {length}. Shorten it, or "
         "send truncate_prompt_tokens: -1 to have only as much of it read as the model reads at once.",
         param=name,
     )

@@ -157,6 +157,23 @@ def test_truncation_reads_a_part(encoder: Path) -> None:
     assert refused(model, EmbeddingJob(inputs=(long,), truncate=20)).code == "context_length_exceeded"
 
 
+def test_a_text_that_is_much_too_long_is_not_even_tokenized(
+    encoder: Path, classifier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(encoder)
+    huge = "red " * 100_000
+    with monkeypatch.context() as patch:
+        patch.setattr(model.reader, "ids", None)
+        error = refused(model, EmbeddingJob(inputs=("red", huge)))
+    assert (error.param, error.code) == ("input[1]", "context_length_exceeded")
+    assert "400,000 characters" in error.message
+    assert vectors(model, huge + "blue", truncate=4) == pytest.approx(vectors(model, "red red"), abs=1e-6)
+    left = vectors(model, huge + "blue", truncate=4, truncation_side="left")
+    assert left == pytest.approx(vectors(model, "red blue"), abs=1e-6)
+    job = ScoreJob(queries=(huge,), documents=("red",))
+    assert refused(load(classifier, cross_encoder=True), job).param == "query"
+
+
 def test_windows_are_averaged_by_their_lengths(encoder: Path) -> None:
     model = load(encoder, windows=2)
     long = " ".join(["red"] * 10 + ["blue"] * 9)
