@@ -1,7 +1,8 @@
 """Embeddings a second: over HTTP, and by the same model in a process of its own, in turn.
 
-Each round measures both for every load, one after the other; which goes first turns with the round. The client of the
-server is a part of this process and shares the cores with it, as the direct side's caller does not have to.
+Each round measures all for every load, one after the other; which goes first turns with the round. The model is called
+directly with the settings that the server has, and with onnxruntime's own, whose threads spin while they wait. The
+client of the server is a part of this process and shares the cores with it; those called directly have none.
 """
 
 import json
@@ -10,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,10 +38,11 @@ LOADS = ((1, 1), (1, 8), (32, 1), (32, 4), (256, 1))
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Embeddings a second of both sides, in one round."""
+    """Embeddings a second of each side, in one round. spinning: directly, with onnxruntime's own settings."""
 
     ours: float
     direct: float
+    spinning: float
 
 
 def embeddings(
@@ -62,17 +65,28 @@ def embeddings(
     with scratch() as folder:
         ours = sides.sagehold(folder / "data", model=MODEL, models_dir=models_dir)
         ours = Side(ours.name, ours.command, {**ours.environment, "SAGEHOLD_AUTH": "off"}, ours.ready_path, MODEL)
-        with serving(ours, folder) as server, _direct(models_dir / MODEL) as direct:
+        with (
+            serving(ours, folder) as server,
+            _direct(models_dir / MODEL) as direct,
+            _direct(models_dir / MODEL, "spin") as spinning,
+        ):
             idle = _memory(server)
-            rates = _measured(server, direct, rounds, seconds)
+            rates = _measured(server, direct, spinning, rounds, seconds)
             worked, booked = _memory(server), _booked(server)
-    table = Table("texts a request × clients", "over HTTP, a second", "directly, a second", "ratio")
+    table = Table("texts × clients", "over HTTP, a second", "directly", "ratio", "directly, spinning", "ratio")
     figures: dict[str, Any] = {}
     for load in LOADS:
         name = f"{load[0]} × {load[1]}"
-        over, alone = [one.ours for one in rates[load]], [one.direct for one in rates[load]]
-        spreads = {"http": Spread.of(over), "direct": Spread.of(alone), "ratio": ratio(over, alone)}
-        table.add_row(name, spreads["http"].shown(0), spreads["direct"].shown(0), spreads["ratio"].shown(2))
+        over = [one.ours for one in rates[load]]
+        alone, spun = [one.direct for one in rates[load]], [one.spinning for one in rates[load]]
+        spreads = {
+            "http": Spread.of(over),
+            "direct": Spread.of(alone),
+            "ratio": ratio(over, alone),
+            "spinning": Spread.of(spun),
+            "ratio_spinning": ratio(over, spun),
+        }
+        table.add_row(name, *(one.shown(2 if "ratio" in what else 0) for what, one in spreads.items()))
         figures[name] = {what: spread.as_dict() for what, spread in spreads.items()}
     console.print(table)
     memory = {"start_seconds": server.start_seconds, "idle": idle, "worked": worked, "booked": booked}
@@ -85,20 +99,21 @@ def embeddings(
 
 
 def _measured(
-    server: Server, direct: "subprocess.Popen[str]", rounds: int, seconds: float
+    server: Server, direct: "subprocess.Popen[str]", spinning: "subprocess.Popen[str]", rounds: int, seconds: float
 ) -> dict[tuple[int, int], list[Rates]]:
     found: dict[tuple[int, int], list[Rates]] = {load: [] for load in LOADS}
     for load in LOADS:
         _over_http(server, *load, 1.0)
     for number in range(rounds):
         for batch, clients in LOADS:
-            if number % 2:
-                alone = _directly(direct, batch, seconds)
-                over = _over_http(server, batch, clients, seconds)
-            else:
-                over = _over_http(server, batch, clients, seconds)
-                alone = _directly(direct, batch, seconds)
-            found[batch, clients].append(Rates(over, alone))
+            sides: dict[str, Callable[[], float]] = {
+                "ours": partial(_over_http, server, batch, clients, seconds),
+                "direct": partial(_directly, direct, batch, seconds),
+                "spinning": partial(_directly, spinning, batch, seconds),
+            }
+            order = list(sides) if number % 2 == 0 else list(reversed(sides))
+            taken = {name: sides[name]() for name in order}
+            found[batch, clients].append(Rates(**taken))
     return found
 
 
@@ -136,8 +151,8 @@ def _directly(direct: "subprocess.Popen[str]", batch: int, seconds: float) -> fl
 
 
 @contextmanager
-def _direct(folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-m", "scripts.benchmarks.embeddings_direct", str(folder)]
+def _direct(folder: Path, *settings: str) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "scripts.benchmarks.embeddings_direct", str(folder), *settings]
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:

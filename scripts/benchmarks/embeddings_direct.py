@@ -1,10 +1,10 @@
 """The other side of `scripts/bench embeddings`: the same graph and tokenizer, called in a process without a server.
 
-    python -m scripts.benchmarks.embeddings_direct FOLDER
+    python -m scripts.benchmarks.embeddings_direct FOLDER [spin]
 
 For each line `BATCH SECONDS` that it reads it embeds BATCH short texts again and again for so long, and answers with a
 line of how many texts and how many seconds that were. As sentence-transformers does it: 32 texts in a run, the longest
-first.
+first. spin: threads spin while they wait, as onnxruntime has it and the server has not.
 """
 
 import sys
@@ -23,12 +23,14 @@ from scripts.benchmarks.embeddings_texts import texts
 RUN = 32
 
 
-def embedder(folder: Path) -> Callable[[list[str]], NDArray[np.float32]]:
-    """Texts to vectors of length 1, by the mean of the last layer; onnxruntime's own settings, all cores."""
+def embedder(folder: Path, *, spin: bool) -> Callable[[list[str]], NDArray[np.float32]]:
+    """Texts to vectors of length 1, by the mean of the last layer; on all cores."""
     tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.enable_padding()
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
 
     def embed(given: list[str]) -> NDArray[np.float32]:
         order = sorted(range(len(given)), key=lambda place: -len(given[place]))
@@ -48,7 +50,7 @@ def embedder(folder: Path) -> Callable[[list[str]], NDArray[np.float32]]:
 
 
 def main() -> None:
-    embed = embedder(Path(sys.argv[1]))
+    embed = embedder(Path(sys.argv[1]), spin="spin" in sys.argv[2:])
     embed(texts(RUN))
     print("ready", flush=True)
     for line in sys.stdin:

@@ -7,8 +7,9 @@ import pytest
 
 from server.core import ScoreJob, Task
 from server.engines.fake.engine import FakeEngine
+from server.models.config.spec import EmbedModel
 from server.settings import Settings
-from server.testing import FakeServer
+from server.testing import FakePublicModel, FakeServer
 
 pytestmark = pytest.mark.anyio
 
@@ -121,6 +122,18 @@ async def test_what_is_wrong_is_named(
 async def test_without_a_model_the_first_that_scores_answers(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/rerank", json={"query": "red", "documents": ["red"]})
     assert answer.json()["model"] == "everything"
+
+
+async def test_without_a_model_a_cross_encoder_goes_first(
+    client: httpx.AsyncClient, fake: FakeServer, engine: FakeEngine
+) -> None:
+    pairs = EmbedModel(name="pairs", engine="embed", path="pairs", cross_encoder=True)
+    fake.catalog.listed.append(FakePublicModel("ranker", {Task.SCORE: pairs}))
+    fake.registry.engines["pairs"] = engine
+    for path, body in (("/rerank", {"query": "a", "documents": ["a"]}), ("/score", {"text_1": "a", "text_2": "a"})):
+        answer = await client.post(path, json=body)
+        assert (answer.status_code, answer.json()["model"]) == (200, "ranker")
+        assert answer.headers["x-sagehold-model"] == "pairs"
 
 
 async def test_the_root_asks_for_a_key_too(fake: FakeServer) -> None:

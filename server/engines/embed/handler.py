@@ -28,7 +28,7 @@ AT_ONCE = 64
 """Texts that are tokenized between two looks at how many tokens there are already."""
 
 CHARACTERS_A_TOKEN = 64
-"""More than any text has: a body of one text that is all of 20 MB must not be tokenized to learn that it is too long."""
+"""More than any text has. It spares tokenizing megabytes only to learn that they are too long."""
 
 GRAPHS = ("model.onnx", "onnx/model.onnx")
 """Where a folder's graph lies, if its config does not say."""
