@@ -91,13 +91,13 @@ class Reader:
         """A pair with each part cut, and then the second, so that both have room."""
         query, document = self._bare(pair)
         if first is not None:
-            query.truncate(first.tokens, direction=first.side)
+            query.truncate(min(first.tokens, len(query.ids)), direction=first.side)
         if second is not None:
-            document.truncate(second.tokens, direction=second.side)
+            document.truncate(min(second.tokens, len(document.ids)), direction=second.side)
         if both is not None:
             room = max(both.tokens - self._added_to_pair, 0)
-            query.truncate(room, direction=both.side)
-            document.truncate(room - len(query.ids), direction=both.side)
+            query.truncate(min(room, len(query.ids)), direction=both.side)
+            document.truncate(min(room - len(query.ids), len(document.ids)), direction=both.side)
         return _row(self._tokenizer.post_process(query, document))
 
     def _bare(self, texts: Sequence[str]) -> list[Any]:
