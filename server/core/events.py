@@ -143,6 +143,16 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """How many of the prompt's tokens were read since the last such event: of work that is paid by what it reads.
+
+    It makes work that is cut short billable, and does not come with the last of them; see `Usage`.
+    """
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Embeddings:
     """The vectors of all inputs, in their order: float32, little-endian, `dimensions` of them for each input."""
 
@@ -175,6 +185,7 @@ Event = (
     | Segment
     | AudioChunk
     | Picture
+    | Read
     | Embeddings
     | Scores
     | Usage

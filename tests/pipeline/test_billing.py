@@ -17,7 +17,7 @@ from server.accounts.ledger.ledger import Ledger
 from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use
 from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import By, Reports
-from server.core import Claim, Facts, Limits, Picture, Segment, Task, TextDelta, Usage
+from server.core import Claim, Facts, Limits, Picture, Read, Segment, Task, TextDelta, Usage
 from server.errors import Overloaded, Unavailable
 from server.models.config.spec import ModelSpec, Price
 from server.pipeline.admission import Free
@@ -464,3 +464,18 @@ async def test_what_is_embedded_or_scored_pays_by_its_tokens(
         long = await bank.client.post("/v1/embeddings", json={"model": "everything", "input": "one " * 8})
         assert long.status_code == 402, "8 tokens are 0.8 credits, and 0.7 are left"
         assert bank.server.engines[Task.EMBEDDING].finished == (1 if path == "/v1/embeddings" else 0)
+
+
+async def test_who_hangs_up_on_embeddings_pays_for_the_texts_that_were_read(settings: Settings) -> None:
+    async with bank_with(settings, 100) as bank:
+        engine = bank.server.engines[Task.EMBEDDING]
+        engine.script.append([Facts(prompt_tokens=50), Read(20), Read(10), Usage(prompt_tokens=50)])
+        engine.gate.close()
+        content = json.dumps({"model": "everything", "input": ["many", "texts"]}).encode()
+        headers = {"authorization": f"Bearer {bank.key}"}
+        async with bank.server.exchange("POST", "/v1/embeddings", body=content, headers=headers) as exchange:
+            engine.gate.let(3)  # Facts and twice Read
+            await engine.gate.until_waiting()
+            exchange.hang_up()
+        assert engine.cut_short == 1
+        assert (await bank.balance()).balance == Decimal(97)

@@ -15,7 +15,7 @@ from server.engines.embed.rows import Row
 
 
 class Share:
-    """A job's rows, and what the network made of them, in the rows' order."""
+    """A job's rows, and what the network made of them, in the rows' order. read: tokens of the rows that are done."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = rows
@@ -23,6 +23,7 @@ class Share:
         self.left = deque(sorted(range(len(rows)), key=lambda place: -len(rows[place])))
         self.found: list[Floats | None] = [None] * len(rows)
         self.missing = len(rows)
+        self.read = 0
         self.error: Exception | None = None
 
     def result(self) -> Floats:
@@ -82,6 +83,7 @@ class Batcher:
                 else:
                     share.found[place] = found[number]
                     share.missing -= 1
+                    share.read += len(share.rows[place])
             self._running = False
             self._changed.notify_all()
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from server.core import EmbeddingJob, Embeddings, Event, Facts, Job, ScoreJob, Scores, Usage
+from server.core import EmbeddingJob, Embeddings, Event, Facts, Job, Read, ScoreJob, Scores, Usage
 from server.engines.cl100k import Cl100k
 from server.engines.embed.batcher import Batcher, Share
 from server.engines.embed.network import Floats, Network, normalized
@@ -118,6 +118,16 @@ class EmbedHandler:
         limits = [limit for limit in (truncate, own) if limit is not None]
         return Cut(min(self.reader.max_tokens if limit == -1 else limit for limit in limits), side) if limits else None
 
+    def worked(self, share: Share) -> Iterator[Event | None]:
+        """Until all rows of a share are done; after each run but the last, how many tokens were read."""
+        told = 0
+        for _ in self.batcher.work(share):
+            if share.missing and share.read > told:
+                yield Read(share.read - told)
+                told = share.read
+            else:
+                yield None
+
     def vectors(self, share: Share, counts: Sequence[int]) -> Floats:
         """A vector for each text, normalized where the model does that. counts: rows of each text.
 
@@ -153,8 +163,8 @@ class EmbeddingReading:
         pass
 
     def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - vectors have no limit
-        """Embeddings, then Usage."""
-        yield from self._model.batcher.work(self._share)
+        """Read, while there is more than one run to it; Embeddings; Usage."""
+        yield from self._model.worked(self._share)
         vectors = self._model.vectors(self._share, self._counts)
         if self._dimensions is not None and self._dimensions != vectors.shape[1]:
             vectors = normalized(vectors[:, : self._dimensions])
@@ -183,8 +193,8 @@ class CosineReading:
         pass
 
     def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - scores have no limit
-        """Scores, then Usage."""
-        yield from self._model.batcher.work(self._share)
+        """Read, while there is more than one run to it; Scores; Usage."""
+        yield from self._model.worked(self._share)
         vectors = normalized(self._model.vectors(self._share, self._counts))
         queries, documents = vectors[: self._queries], vectors[self._queries :]
         # Rounding may leave a cosine of a text with itself above 1.
@@ -227,8 +237,8 @@ class PairReading:
         pass
 
     def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - scores have no limit
-        """Scores, then Usage."""
-        yield from self._model.batcher.work(self._share)
+        """Read, while there is more than one run to it; Scores; Usage."""
+        yield from self._model.worked(self._share)
         outputs = self._share.result()[:, 0].astype(np.float64)
         # By tanh, which does not overflow: 1 / (1 + exp(-x)).
         yield Scores(tuple(map(float, 0.5 * (1 + np.tanh(outputs / 2)))), "cross-encoder")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.core import EmbeddingJob, Embeddings, ScoreJob, Scores
+from server.core import EmbeddingJob, Embeddings, Read, ScoreJob, Scores
 from server.engines.embed.handler import EmbedHandler, create
 from server.errors import InvalidRequest
 from tests.tiny_encoders import make_encoder
@@ -48,7 +48,7 @@ def test_embeddings(models: dict[str, EmbedHandler], data: st.DataObject) -> Non
         reading = model.read(job)
     except InvalidRequest:
         return
-    made, _ = [event for event in reading.run(None) if event is not None]
+    made, _ = [event for event in reading.run(None) if not isinstance(event, Read | None)]
     assert isinstance(made, Embeddings)
     vectors = np.frombuffer(made.data, "<f4").reshape(len(job.inputs), -1)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(vectors)), abs=1e-4)
@@ -71,7 +71,7 @@ def test_scores(models: dict[str, EmbedHandler], data: st.DataObject) -> None:
         reading = model.read(job)
     except InvalidRequest:
         return
-    found, _ = [event for event in reading.run(None) if event is not None]
+    found, _ = [event for event in reading.run(None) if not isinstance(event, Read | None)]
     assert isinstance(found, Scores)
     assert len(found.values) == len(documents)
     assert all(-1 <= value <= 1 for value in found.values)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.core import EmbeddingJob, Embeddings, Facts, Job, ScoreJob, Scores, SpeechJob, Usage
+from server.core import EmbeddingJob, Embeddings, Facts, Job, Read, ScoreJob, Scores, SpeechJob, Usage
 from server.engines.cl100k import TABLE
 from server.engines.embed import handler as module
 from server.engines.embed.handler import EmbedHandler, create
@@ -40,7 +40,7 @@ def load(folder: Path, table: Path = Path("none"), **options: Any) -> EmbedHandl
 
 def vectors(model: EmbedHandler, *inputs: str | tuple[int, ...], **fields: Any) -> np.ndarray[Any, Any]:
     reading = model.read(EmbeddingJob(inputs=inputs, **fields))
-    made, usage = [event for event in reading.run(None) if event is not None]
+    made, usage = [event for event in reading.run(None) if not isinstance(event, Read | None)]
     assert isinstance(made, Embeddings)
     assert usage == Usage(prompt_tokens=reading.facts.prompt_tokens)
     return np.frombuffer(made.data, "<f4").reshape(len(inputs), made.dimensions)
@@ -48,7 +48,7 @@ def vectors(model: EmbedHandler, *inputs: str | tuple[int, ...], **fields: Any) 
 
 def scores(model: EmbedHandler, queries: Sequence[str], documents: Sequence[str], **fields: Any) -> Scores:
     reading = model.read(ScoreJob(queries=tuple(queries), documents=tuple(documents), **fields))
-    found, usage = [event for event in reading.run(None) if event is not None]
+    found, usage = [event for event in reading.run(None) if not isinstance(event, Read | None)]
     assert isinstance(found, Scores)
     assert usage == Usage(prompt_tokens=reading.facts.prompt_tokens)
     return found
@@ -264,3 +264,12 @@ def test_a_folder_without_a_graph_says_what_it_lacks(tmp_path: Path) -> None:
     write_recipe(tmp_path)
     with pytest.raises(ModelUnavailable, match=r"no graph model\.onnx or onnx/model\.onnx"):
         load(tmp_path)
+
+
+def test_work_of_several_runs_tells_how_much_was_read(encoder: Path) -> None:
+    model = load(encoder, tokens_at_once=8)
+    reading = model.read(EmbeddingJob(inputs=("red red", "red blue", "red", "blue green")))
+    assert reading.facts.prompt_tokens == 15
+    events = [event for event in reading.run(None) if event is not None]
+    assert events[0] == Read(8)
+    assert [type(event) for event in events[1:]] == [Embeddings, Usage]
