@@ -15,7 +15,10 @@ from server.engines.embed.rows import Row
 
 
 class Share:
-    """A job's rows, and what the network made of them, in the rows' order. read: tokens of the rows that are done."""
+    """A job's rows, and what the network made of them, in the rows' order. read: tokens of the rows that are done.
+
+    turn: set when some of its rows are done, and when it is to run the network.
+    """
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = rows
@@ -25,6 +28,7 @@ class Share:
         self.missing = len(rows)
         self.read = 0
         self.error: Exception | None = None
+        self.turn = threading.Event()
 
     def result(self) -> Floats:
         """[rows, size], once all rows are there."""
@@ -34,58 +38,63 @@ class Share:
 class Batcher:
     """network: rows to an array with one entry for each. tokens: of one run, padding included; one row may have more.
 
-    Invariant: each share that waits is in `_waiting` while it has rows left; at most one thread runs the network.
+    Invariants, under the lock: each share is in `_waiting` while it has rows left, and there is a leader while anything
+    waits. Only the leader's thread runs the network, and only threads that have something to do are woken.
     """
 
     def __init__(self, network: Callable[[Sequence[Row]], Floats], tokens: int) -> None:
         self._network = network
         self._tokens = tokens
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._waiting: deque[Share] = deque()
-        self._running = False
+        self._leader: Share | None = None
 
     def work(self, share: Share) -> Iterator[None]:
-        """Until all of the share's rows are done; a turn after each run. Whoever leaves early closes the generator.
+        """Until all of the share's rows are done; a turn whenever some are. Whoever leaves early closes the generator.
 
         Raises what the network raised on a batch with rows of the share.
         """
-        with self._changed:
+        with self._lock:
             self._waiting.append(share)
+            if self._leader is None:
+                self._leader = share
         try:
             while share.missing and share.error is None:
-                with self._changed:
-                    while self._running and share.missing and share.error is None:
-                        self._changed.wait()
-                    if not share.missing or share.error is not None:
-                        break
-                    self._running = True
-                    batch = self._next()
-                self._run(batch)
+                if self._leader is share:
+                    self._run()
+                else:
+                    share.turn.wait()
+                    share.turn.clear()
                 yield
             if share.error is not None:
                 raise share.error
         finally:
-            with self._changed:
+            with self._lock:
                 if share in self._waiting:
                     self._waiting.remove(share)
+                if self._leader is share:
+                    self._leader = self._waiting[0] if self._waiting else None
+                    if self._leader is not None:
+                        self._leader.turn.set()
 
-    def _run(self, batch: Sequence[tuple[Share, int]]) -> None:
+    def _run(self) -> None:
+        with self._lock:
+            batch = self._next()
         error: Exception | None = None
         found: Floats | None = None
         try:
             found = self._network([share.rows[place] for share, place in batch])
         except Exception as caught:  # noqa: BLE001 - it belongs to all whose rows are in the batch
             error = caught
-        with self._changed:
-            for number, (share, place) in enumerate(batch):
-                if found is None:
-                    share.error = error
-                else:
-                    share.found[place] = found[number]
-                    share.missing -= 1
-                    share.read += len(share.rows[place])
-            self._running = False
-            self._changed.notify_all()
+        for number, (share, place) in enumerate(batch):
+            if found is None:
+                share.error = error
+            else:
+                share.found[place] = found[number]
+                share.read += len(share.rows[place])
+                share.missing -= 1
+        for share in {share for share, _ in batch}:
+            share.turn.set()
 
     def _next(self) -> list[tuple[Share, int]]:
         """The rows of the next run: those of the share whose turn it is, then others that need little padding.
