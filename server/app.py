@@ -13,7 +13,18 @@ from server.api.access import require
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
 from server.api.errors import Guard
-from server.api.openai import account, chat, completions, images, models, speech, tokenize, transcription
+from server.api.openai import (
+    account,
+    chat,
+    completions,
+    embeddings,
+    images,
+    models,
+    rerank,
+    speech,
+    tokenize,
+    transcription,
+)
 from server.api.openai.dialect import OPENAI
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
@@ -28,8 +39,12 @@ KEYED: tuple[APIRouter, ...] = (
     transcription.router,
     speech.router,
     images.router,
+    embeddings.router,
+    rerank.router,
 )
 """Routers under /v1 that need a key with the scope `inference`."""
+AT_ROOT: tuple[APIRouter, ...] = (rerank.at_root,)
+"""Routers at the root that need a key with the scope `inference`: where vLLM has what is its own."""
 OWN: tuple[APIRouter, ...] = (account.router,)
 """Routers under /v1 by which a caller looks at itself."""
 PUBLIC: tuple[APIRouter, ...] = (images.public,)
@@ -82,6 +97,8 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
         app.include_router(router, prefix="/v1")
     for router in KEYED:
         app.include_router(router, prefix="/v1", dependencies=[Depends(require("inference"))])
+    for router in AT_ROOT:
+        app.include_router(router, dependencies=[Depends(require("inference"))])
     for router in OWN:
         app.include_router(router, prefix="/v1", dependencies=[Depends(require("inference", "usage"))])
     app.include_router(admin.router, prefix="/admin/v1", dependencies=[Depends(require("admin"))])

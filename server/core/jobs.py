@@ -196,4 +196,49 @@ class ImageJob:
     score: bool = False
 
 
-Job = ChatJob | CompletionJob | TokenizeJob | DetokenizeJob | TranscriptionJob | SpeechJob | ImageJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingJob:
+    """Texts to vectors. An input is a text, or the ids that cl100k_base gives it, of which the text is made again.
+
+    dimensions: length of the vectors; None for the model's own.
+    truncate: tokens that are read of a longer text, -1 for what the model reads at once; None reads all of it.
+    truncation_side: the end that is cut off.
+    """
+
+    task: ClassVar[Task] = Task.EMBEDDING
+    inputs: tuple[str | tuple[int, ...], ...]
+    dimensions: int | None = None
+    truncate: int | None = None
+    truncation_side: Literal["left", "right"] = "right"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreJob:
+    """How well documents answer queries: one query for all documents, or as many as there are documents.
+
+    truncate: as in EmbeddingJob, of a query and its document together where one model reads both.
+    query_tokens, document_tokens: tokens that are read of each at most; None for all.
+    names: what the client calls queries and documents, for messages.
+    """
+
+    task: ClassVar[Task] = Task.SCORE
+    queries: tuple[str, ...]
+    documents: tuple[str, ...]
+    truncate: int | None = None
+    truncation_side: Literal["left", "right"] = "right"
+    query_tokens: int | None = None
+    document_tokens: int | None = None
+    names: tuple[str, str] = ("query", "documents")
+
+
+Job = (
+    ChatJob
+    | CompletionJob
+    | TokenizeJob
+    | DetokenizeJob
+    | TranscriptionJob
+    | SpeechJob
+    | ImageJob
+    | EmbeddingJob
+    | ScoreJob
+)

@@ -34,6 +34,8 @@ PRICED_BY: Mapping[Task, tuple[str, ...]] = MappingProxyType(
         Task.TRANSCRIPTION: ("audio_second",),
         Task.SPEECH: ("character",),
         Task.IMAGE: ("image", "image_step"),
+        Task.EMBEDDING: ("prompt_token",),
+        Task.SCORE: ("prompt_token",),
     }
 )
 """The units in which a task is paid: what a bundle's price takes from each of its models."""
@@ -260,7 +262,8 @@ class _Draft:
     def public_model(self, specs: Mapping[str, ModelSpec], created: int) -> PublicModel:
         tasks = {task: self._as_said(specs[name]) for task, name in self.tasks.items()}
         prices = {task: self._price(spec.price) for task, spec in tasks.items()}
-        merged = {unit: getattr(prices[task], unit) for task in tasks for unit in PRICED_BY[task]}
+        # Chat and embeddings both cost by the prompt token: of the tasks that have a unit, the first says what it is.
+        merged = {unit: getattr(prices[task], unit) for task in reversed(tasks) for unit in PRICED_BY[task]}
         return PublicModel(
             id=self.id,
             tasks=MappingProxyType(tasks),

@@ -16,13 +16,11 @@ from server.pipeline.strategies.chat.draft_and_check import Checked
 from server.pipeline.strategies.chat.heard import Heard
 from server.pipeline.strategies.chat.spoken import Spoken
 from server.pipeline.strategies.single import Single
-from server.pipeline.tasks.base import Bound, Choice, Resolver, TaskRules, first
+from server.pipeline.tasks.base import CHARACTERS_A_TOKEN, Bound, Choice, Resolver, TaskRules, first
 from server.pipeline.tasks.chat_senses import hearer, most_seconds, speaker
 
 UNLIMITED = 256
 """Tokens that an answer without a limit counts for, where work is estimated before it begins: a usual answer."""
-CHARACTERS_A_TOKEN = 4
-"""Of ordinary text, roughly: for estimates before the prompt has been read."""
 
 SPOKEN_A_TOKEN = 6
 """Characters of an answer's token, generously: what a spoken answer is held for. It costs what it has."""
