@@ -73,7 +73,6 @@ def error(answer: Answer, status: int | Collection[int], *, param: str | None = 
     return value
 
 
-
 def refused_or_ok(answer: Answer, *params: str) -> Answer | None:
     """The answer, or None where it is a 400 that names one of these fields: what is not honoured is refused by name."""
     if answer.status == 200:

@@ -210,7 +210,9 @@ _roles("system_role", "A system message is taken.", {"role": "system", "content"
 _roles("developer_role", "A developer message is taken.", {"role": "developer", "content": "Be brief."}, user("Hi"))
 _roles("system_parts", "A system message may have text parts.", {"role": "system", "content": PARTS}, user("Hi"))
 _roles("developer_parts", "A developer message may have parts.", {"role": "developer", "content": PARTS}, user("Hi"))
-_roles("assistant_history", "An earlier answer is taken.", user("Hi"), {"role": "assistant", "content": "Hi"}, user("?"))
+_roles(
+    "assistant_history", "An earlier answer is taken.", user("Hi"), {"role": "assistant", "content": "Hi"}, user("?")
+)
 _roles(
     "assistant_parts",
     "An earlier answer may have text and refusal parts.",
@@ -247,7 +249,12 @@ _roles(
     {"role": "function", "name": "describe", "content": "An island country."},
 )
 _roles("names", "Messages may carry a name.", {**user("Hi"), "name": "ada"})
-_roles("ends_with_assistant", "A last message of role assistant is taken.", user("Hi"), {"role": "assistant", "content": "I"})
+_roles(
+    "ends_with_assistant",
+    "A last message of role assistant is taken.",
+    user("Hi"),
+    {"role": "assistant", "content": "I"},
+)
 _roles(
     "reasoning_history",
     "An earlier answer may carry its reasoning_content.",

@@ -95,7 +95,9 @@ def usage(target: Target) -> None:
     if found is None:
         raise Failed("the last chunk has no usage")
     equal(found.total_tokens, found.prompt_tokens + found.completion_tokens, "total_tokens")
-    that(all(chunk.usage is None and chunk.choices for chunk in chunks[:-1]), "an earlier chunk has usage or no choices")
+    that(
+        all(chunk.usage is None and chunk.choices for chunk in chunks[:-1]), "an earlier chunk has usage or no choices"
+    )
     for data in datas(answer)[:-1]:
         that('"usage":null' in data.replace(" ", ""), f"a chunk without `usage: null`: {data[:80]}")
 
@@ -105,7 +107,11 @@ def same_usage(target: Target) -> None:
     """A streamed answer's usage is that of the whole answer."""
     found = streamed(target, stream_options=USAGE)[-1].usage
     whole = completed(target).usage
-    equal(found and (found.prompt_tokens, found.completion_tokens), whole and (whole.prompt_tokens, whole.completion_tokens), "the usage")
+    equal(
+        found and (found.prompt_tokens, found.completion_tokens),
+        whole and (whole.prompt_tokens, whole.completion_tokens),
+        "the usage",
+    )
 
 
 @case("vLLM", needs="chat")
@@ -180,7 +186,9 @@ def logprobs(target: Target) -> None:
         for token in choice.logprobs.content or ()
     ]
     that(tokens, "no logprobs")
-    equal(b"".join(bytes(one.bytes or ()) for one in tokens).decode(errors="replace"), joined(chunks), "the tokens' bytes")
+    equal(
+        b"".join(bytes(one.bytes or ()) for one in tokens).decode(errors="replace"), joined(chunks), "the tokens' bytes"
+    )
     that(all(len(one.top_logprobs) == 2 for one in tokens), "a token without its two alternatives")
 
 
@@ -197,7 +205,10 @@ def first_chunk(target: Target) -> None:
     story = " ".join(f"{number} {word}" for number, word in enumerate(["tree", "stone", "river"] * 250))
     times = target.timed("/chat/completions", chat_body(target, f"{story}\n{QUESTION}", stream=True, max_tokens=2))
     that(len(times) > 2, f"the stream has {len(times)} events")
-    that(times[0] > times[1] / 2, f"the first chunk came {times[1] / max(times[0], 1e-3):.0f} times sooner than the second")
+    that(
+        times[0] > times[1] / 2,
+        f"the first chunk came {times[1] / max(times[0], 1e-3):.0f} times sooner than the second",
+    )
 
 
 @case("contract 3.3; issue, fault 9", needs="chat")

@@ -223,7 +223,11 @@ def greedy_choices(target: Target) -> None:
 @case("vLLM; DECISIONS 19", needs="chat")
 def structured(target: Target) -> None:
     """A form (`guided_choice`) holds here too."""
-    among(asked(target, guided_choice=["Lima", "Oslo"], max_tokens=12).choices[0].text.strip(), ("Lima", "Oslo"), "the text")
+    among(
+        asked(target, guided_choice=["Lima", "Oslo"], max_tokens=12).choices[0].text.strip(),
+        ("Lima", "Oslo"),
+        "the text",
+    )
 
 
 @case("contract 4, 10", needs="chat")

@@ -44,7 +44,9 @@ WRONG = (
         {"messages": [HELLO, {"role": "king", "content": "Hi"}]},
         "messages[1].role",
     ),
-    Wrong("unknown_part", "A part of an unknown type", {"messages": [user([{"type": "smell"}])]}, "messages[0].content"),
+    Wrong(
+        "unknown_part", "A part of an unknown type", {"messages": [user([{"type": "smell"}])]}, "messages[0].content"
+    ),
     Wrong(
         "text_of_a_wrong_type",
         "A text part whose text is a number",
@@ -88,7 +90,9 @@ WRONG = (
     Wrong("low_presence_penalty", "presence_penalty: -3", {"presence_penalty": -3}, "presence_penalty", VALUE),
     Wrong("high_logit_bias", "A logit_bias of 101", {"logit_bias": {"5": 101}}, "logit_bias", VALUE),
     Wrong("logit_bias_by_word", "A logit_bias whose key is no id", {"logit_bias": {"word": 1}}, "logit_bias"),
-    Wrong("logit_bias_outside", "A logit_bias of an id that is no token", {"logit_bias": {"99999999": 1}}, "logit_bias"),
+    Wrong(
+        "logit_bias_outside", "A logit_bias of an id that is no token", {"logit_bias": {"99999999": 1}}, "logit_bias"
+    ),
     Wrong("seed_of_a_wrong_type", "seed that is a word", {"seed": "luck"}, "seed", TYPE),
     Wrong("many_top_logprobs", "top_logprobs: 21", {"logprobs": True, "top_logprobs": 21}, "top_logprobs", VALUE),
     Wrong("top_logprobs_alone", "top_logprobs without logprobs", {"top_logprobs": 2}, "top_logprobs"),
@@ -111,7 +115,9 @@ WRONG = (
         {"tools": [tool()], "tool_choice": {"type": "function", "function": {"name": "other"}}},
         "tool_choice",
     ),
-    Wrong("unknown_choice", "An unknown word as tool_choice", {"tools": [tool()], "tool_choice": "often"}, "tool_choice"),
+    Wrong(
+        "unknown_choice", "An unknown word as tool_choice", {"tools": [tool()], "tool_choice": "often"}, "tool_choice"
+    ),
     Wrong("required_without_tools", "tool_choice: required without tools", {"tool_choice": "required"}, "tool_choice"),
     Wrong("unknown_format", "An unknown response_format", {"response_format": {"type": "poem"}}, "response_format"),
     Wrong(
@@ -221,9 +227,11 @@ def key_before_body(target: Target) -> None:
 @case("contract 1; DECISIONS 11", needs="chat")
 def message_is_short(target: Target) -> None:
     """An error does not send back what it was sent: a value of 100 kB gives a message below 2 kB."""
-    for body in ({"temperature": "x" * 100_000}, {"model": "x" * 100_000}, {"response_format": {"type": "x" * 100_000}}):
+    for body in (
+        {"temperature": "x" * 100_000},
+        {"model": "x" * 100_000},
+        {"response_format": {"type": "x" * 100_000}},
+    ):
         answer = target.post("/chat/completions", chat_body(target, **body))
         that(len(answer.raw) < 2048, f"an error of {len(answer.raw)} bytes for {next(iter(body))}")
         error(answer, (400, 404))
-
-

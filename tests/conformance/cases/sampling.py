@@ -150,7 +150,9 @@ def chat_template_kwargs(target: Target) -> None:
     """`chat_template_kwargs` may not replace what the server itself gives to the template (messages)."""
     answer = chat(target, chat_template_kwargs={"messages": [user("word " * 200)]}, max_tokens=1)
     if answer.status == 200:
-        equal(read_chat(target, answer).usage and answer.json()["usage"]["prompt_tokens"], _prompt(target), "the prompt")
+        equal(
+            read_chat(target, answer).usage and answer.json()["usage"]["prompt_tokens"], _prompt(target), "the prompt"
+        )
     else:
         error(answer, 400)
 
@@ -193,7 +195,8 @@ def min_p(target: Target) -> None:
 def repetition_penalty(target: Target) -> None:
     """`repetition_penalty` changes what repeats."""
     that(
-        text(completed(target, LONG, repetition_penalty=2, max_tokens=24)) != text(completed(target, LONG, max_tokens=24)),
+        text(completed(target, LONG, repetition_penalty=2, max_tokens=24))
+        != text(completed(target, LONG, max_tokens=24)),
         "a repetition_penalty of 2 changes nothing",
     )
 

@@ -132,7 +132,9 @@ def additional_properties(target: Target) -> None:
     """A schema with `additionalProperties` (true, or a schema) is taken, and obeyed."""
     for extra in (True, {"type": "boolean"}):
         schema = {"type": "object", "properties": {"large": {"type": "boolean"}}, "additionalProperties": extra}
-        honest(target, chat(target, ASK, response_format=schema_format(schema), max_tokens=40), schema, "additionalProp")
+        honest(
+            target, chat(target, ASK, response_format=schema_format(schema), max_tokens=40), schema, "additionalProp"
+        )
 
 
 @case("contract 3.4", needs="chat")
@@ -230,9 +232,7 @@ _odd(
 )
 _odd("min_properties", "`minProperties` is obeyed, or refused by name.", {**PAIR, "minProperties": 2}, "minProperties")
 _odd("pattern", "`pattern` is obeyed, or refused by name.", {"type": "string", "pattern": "^ab?c$"}, "pattern")
-_odd(
-    "format", "`format` is obeyed, or refused by name.", {"type": "string", "format": "date"}, "format"
-)
+_odd("format", "`format` is obeyed, or refused by name.", {"type": "string", "format": "date"}, "format")
 _odd(
     "dialect",
     "`$schema`, `$id`, title, description, default and examples constrain nothing and are taken.",
@@ -273,11 +273,24 @@ CHOICE = ["Lima", "Oslo"]
 EBNF = 'root ::= "Lima" | "Oslo"'
 SMALL = {"type": "object", "properties": {"a": {"enum": [1]}}, "required": ["a"], "additionalProperties": False}
 A_JSON = r'\{\s*"a"\s*:\s*1\s*\}'
-_form("structured_choice", "`structured_outputs.choice` is obeyed.", {"structured_outputs": {"choice": CHOICE}}, "Lima|Oslo")
-_form("structured_regex", "`structured_outputs.regex` is obeyed.", {"structured_outputs": {"regex": "[0-9]{3}"}}, "[0-9]{3}")
+_form(
+    "structured_choice",
+    "`structured_outputs.choice` is obeyed.",
+    {"structured_outputs": {"choice": CHOICE}},
+    "Lima|Oslo",
+)
+_form(
+    "structured_regex",
+    "`structured_outputs.regex` is obeyed.",
+    {"structured_outputs": {"regex": "[0-9]{3}"}},
+    "[0-9]{3}",
+)
 _form("structured_json", "`structured_outputs.json` is obeyed.", {"structured_outputs": {"json": SMALL}}, A_JSON)
 _form(
-    "structured_grammar", "`structured_outputs.grammar` is obeyed.", {"structured_outputs": {"grammar": EBNF}}, "Lima|Oslo"
+    "structured_grammar",
+    "`structured_outputs.grammar` is obeyed.",
+    {"structured_outputs": {"grammar": EBNF}},
+    "Lima|Oslo",
 )
 _form("guided_choice", "The older `guided_choice` is obeyed.", {"guided_choice": CHOICE}, "Lima|Oslo")
 _form("guided_regex", "The older `guided_regex` is obeyed.", {"guided_regex": "[0-9]{3}"}, "[0-9]{3}")

@@ -26,7 +26,9 @@ def prompt(target: Target) -> None:
 @case("issue, routes", needs="chat")
 def under_v1(target: Target) -> None:
     """The same under /v1."""
-    equal(tokenized(target, "/tokenize", prompt="One")["tokens"], tokenized(target, prompt="One")["tokens"], "the tokens")
+    equal(
+        tokenized(target, "/tokenize", prompt="One")["tokens"], tokenized(target, prompt="One")["tokens"], "the tokens"
+    )
 
 
 @case("vLLM; issue, routes", needs="chat")

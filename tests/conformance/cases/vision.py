@@ -95,7 +95,12 @@ def spoken_stream(target: Target) -> None:
 @case("contract 3.1", needs="talking")
 def spoken_without_settings(target: Target) -> None:
     """`audio` in modalities without `audio` settings: 400 that names it, as documented; or it is spoken."""
-    body = {"model": target.model("talking"), "messages": [user("Hi")], "modalities": ["text", "audio"], "max_tokens": 4}
+    body = {
+        "model": target.model("talking"),
+        "messages": [user("Hi")],
+        "modalities": ["text", "audio"],
+        "max_tokens": 4,
+    }
     answer = target.post("/chat/completions", body)
     if answer.status != 200:
         equal(error(answer, 400).param, "audio", "the error's param")
