@@ -35,7 +35,7 @@ FILES = (
 """The files of tests/conformance/cases, in the order of the table."""
 
 
-class NotServed(Exception):  # noqa: N818 - an outcome, no error
+class NotServed(Exception):
     """The server lacks the route or the model that a case is about; the message says which."""
 
 

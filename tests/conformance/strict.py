@@ -1,8 +1,8 @@
 """An answer's JSON against the types that openai-python declares, more strictly than the SDK itself reads it.
 
-The SDK builds its objects without validation: a missing field becomes None and a string stays a string where a number is
-declared, and the user's program fails later. Here every required field must be there, and every value of the declared
-type and among the declared words.
+The SDK builds its objects without validation: a missing field becomes None, a string stays a string where a number
+is declared, and the user's program fails later. Here every required field must be there, and every value must be of the
+declared type and among the declared words.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,9 +28,19 @@ ADDITIONS: Mapping[str, str] = {
     "tasks": "sagehold",
     "capabilities": "sagehold",
     "quality_modes": "sagehold",
+    "models": "sagehold",
+    "state": "sagehold",
+    "usage.images": "sagehold",
+    "usage.seconds": "sagehold",
+    "index": "sagehold",
+    "seed": "sagehold",
+    "score": "sagehold",
     "method": "sagehold",
     "data[].seed": "sagehold",
     "data[].score": "sagehold",
+    # The OpenAI API's own, which its SDK's types leave out
+    "task": "OpenAI",
+    "usage": "OpenAI",
     # DeepSeek's, and vLLM's newer name for the same
     "choices[].message.reasoning_content": "DeepSeek",
     "choices[].delta.reasoning_content": "DeepSeek",

@@ -171,7 +171,7 @@ class Target:
     # ------------------------------------------------------------ answers
 
     def strict(self, declared: Any, raw: bytes | str, what: str = "the answer") -> Any:
-        """As `strictly`. Fields beyond the SDK's are noted in `added`; raises Failed for one that is no known addition."""
+        """As `strictly`. Fields beyond the SDK's are noted in `added`; one that is no known addition is a fault."""
         value = strictly(declared, raw, what)
         if extras := undeclared(value):
             if unknown := unlisted(extras):

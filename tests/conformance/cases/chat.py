@@ -267,8 +267,13 @@ _roles(
     "A message as it was answered (refusal, annotations, audio and calls null) can be sent back.",
     user("Hi"),
     {
-        **{"role": "assistant", "content": "Hi", "refusal": None, "annotations": [], "audio": None},
-        **{"function_call": None, "tool_calls": None},
+        "role": "assistant",
+        "content": "Hi",
+        "refusal": None,
+        "annotations": [],
+        "audio": None,
+        "function_call": None,
+        "tool_calls": None,
     },
     user("?"),
 )

@@ -39,7 +39,7 @@ def kept(target: Target) -> list[ChatCompletionChunk]:
 
 @case("contract 3.3", needs="chat")
 def framing(target: Target) -> None:
-    """`text/event-stream`; each event is one `data: ` line and a blank line; `data: [DONE]` is the last and only once."""
+    """`text/event-stream`; each event is one `data: ` line and a blank line; `data: [DONE]` is last, once."""
     datas(chat(target, stream=True, max_tokens=3))
 
 

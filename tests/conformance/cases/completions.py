@@ -81,7 +81,7 @@ def ids(target: Target) -> list[int]:
     """The tokens of the prompt, as the server itself cuts it."""
     body = ok(completion(target, echo=True, return_token_ids=True, max_tokens=1)).json()
     found = body["choices"][0].get("prompt_token_ids") or body.get("prompt_token_ids")
-    return found if found else [504, 2986, 282]
+    return found or [504, 2986, 282]
 
 
 @case("contract 4", needs="chat")
@@ -106,7 +106,7 @@ def echo(target: Target) -> None:
 
 @case("contract 4", needs="chat")
 def logprobs(target: Target) -> None:
-    """`logprobs: 2`: tokens, token_logprobs, top_logprobs and text_offset are of one length; the tokens are the text."""
+    """`logprobs: 2`: tokens, token_logprobs, top_logprobs, text_offset are of one length; the tokens are the text."""
     choice = asked(target, logprobs=2).choices[0]
     found = choice.logprobs
     if found is None:

