@@ -1,5 +1,6 @@
-"""What our own server does otherwise than documented, and why. A row that has been mended is taken out of here: the tests
-say so, since each is expected to fail (tests/e2e/test_conformance.py).
+"""What our own server does otherwise than documented, and why.
+
+Each is expected to fail (tests/e2e/test_conformance.py): one that has been mended is a failure until it is taken out.
 """
 
 from collections.abc import Mapping
