@@ -179,7 +179,7 @@ def scripted(answer: Callable[[str, bytes], tuple[int, str, bytes]]) -> Iterator
         def log_message(self, *_: Any) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             with Target(f"http://127.0.0.1:{server.server_port}/v1", "k", {"chat": "m"}) as target:
