@@ -97,7 +97,11 @@ def main() -> int:
             with TemporaryDirectory() as folder, start(spec, asked.models_dir.resolve(), Path(folder)) as target:
                 results = run(target, cases, at_once=asked.at_once, told=tell)
                 keep(asked.keep / f"{name}.json", results, target.added)
-    kept = {name: json.loads((asked.keep / f"{name}.json").read_text()) for name in SIDES}
+    files = {name: asked.keep / f"{name}.json" for name in SIDES}
+    kept = {
+        name: json.loads(file.read_text()) if file.exists() else {"results": {}, "added": {}}
+        for name, file in files.items()
+    }
     found = {
         name: [Result(case, *one["results"].get(case.id, ("not served", "not asked"))) for case in cases]
         for name, one in kept.items()

@@ -15,7 +15,8 @@ def _absent(name: str, title: str, url: str, body: Any, *, served: bool = False)
         if served and answer.status in (200, 400):
             return
         value = error(answer, 404)
-        that(len(value.message) > 30, f"the message says nothing of what to use instead: {value.message}")
+        told = value.message.partition(")")[2] if value.message.startswith("Invalid URL (") else value.message
+        that(len(told) > 20, f"the message says nothing of what to use instead: {value.message}")
 
     check.__name__ = name
     check.__doc__ = title
