@@ -10,8 +10,10 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -126,6 +128,62 @@ def over_http(base: str, key: str, model: str) -> Iterator[Send]:
         yield send
 
 
+@dataclass
+class Figures:
+    """What came of a run. counts: by kind and class of status, or `fault`. faults: the shortest request of each."""
+
+    seed: int
+    where: str
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    faults: dict[str, BadRequest] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return sum(count for found in self.counts.values() for count in found.values())
+
+    def note(self, kind: str, request: BadRequest, answer: Answer | str) -> None:
+        found = self.counts.setdefault(kind, Counter())
+        if not isinstance(answer, str):
+            found[f"{answer.status // 100}xx"] += 1
+            return
+        found["fault"] += 1
+        known = self.faults.setdefault(f"{kind}: {answer}", request)
+        if len(request.body) < len(known.body):
+            self.faults[f"{kind}: {answer}"] = request
+
+    def markdown(self) -> str:
+        lines = [
+            "## Bad requests",
+            "",
+            f"{self.total:,} requests that hypothesis made with seed {self.seed} (`scripts/attack_requests`), {self.where}:",
+            f"{len(self.faults) or 'no'} kinds of faults. A fault is a 5xx, a body outside of the error envelope, a word of",
+            f"the program's internals, an answer that takes {HANG:g} s, or a stream that is not one.",
+            "",
+            "| kind | requests | refused (4xx) | answered | faults |",
+            "|---|---|---|---|---|",
+        ]
+        for kind, found in self.counts.items():
+            sent, refused, faults = found.total(), found["4xx"], found["fault"]
+            lines.append(f"| {kind} | {sent:,} | {refused:,} | {sent - refused - faults:,} | {faults:,} |")
+        return "\n".join([*lines, ""])
+
+
+def attacked(send: Send, where: str, *, count: int, number: int, kinds: Sequence[str] = ()) -> Figures:
+    """`count` requests in equal shares of the kinds, or of all. number: the seed."""
+    figures = Figures(number, where)
+    chosen = kinds or list(KINDS)
+    for kind in chosen:
+        attack(kind, count // len(chosen), number, send, partial(figures.note, kind))
+        print(f"{kind}: {dict(sorted(figures.counts[kind].items()))}", flush=True)
+    for reason, request in figures.faults.items():
+        print(f"\n{reason}\n  {request.method} {request.path} {json.dumps(dict(request.headers))}")
+        print(f"  {request.body[:600]!r}")
+    return figures
+
+
+IN_PROCESS = "in process over fake engines"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/attack_requests", description=__doc__)
     parser.add_argument("--count", type=int, default=10_000, help="requests, in equal shares of the kinds")
@@ -133,55 +191,16 @@ def main() -> int:
     parser.add_argument("--base-url", help="a server that runs, without /v1; in process over fake engines otherwise")
     parser.add_argument("--api-key", default="")
     parser.add_argument("--model", default="everything")
-    parser.add_argument("--markdown", type=Path, help="write the figures here, for docs/conformance.md")
     parser.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)}")
     asked = parser.parse_args()
-    kinds = asked.kinds or list(KINDS)
-    counts: dict[str, Counter[str]] = {kind: Counter() for kind in kinds}
-    faults: dict[str, BadRequest] = {}
+    where = f"against {asked.base_url}" if asked.base_url else IN_PROCESS
     opened = over_http(asked.base_url, asked.api_key, asked.model) if asked.base_url else in_process()
     begun = time.monotonic()
     with opened as send:
-        for kind in kinds:
-
-            def told(request: BadRequest, answer: Answer | str, kind: str = kind) -> None:
-                if isinstance(answer, str):
-                    counts[kind]["fault"] += 1
-                    kept = faults.setdefault(f"{kind}: {answer}", request)
-                    if len(request.body) < len(kept.body):
-                        faults[f"{kind}: {answer}"] = request
-                else:
-                    counts[kind][f"{answer.status // 100}xx"] += 1
-
-            attack(kind, asked.count // len(kinds), asked.seed, send, told)
-            print(f"{kind}: {dict(sorted(counts[kind].items()))}", flush=True)
-    total = sum(map(sum, (one.values() for one in counts.values())))
-    print(f"{total} requests, seed {asked.seed}, {time.monotonic() - begun:.0f} s, {len(faults)} kinds of faults")
-    for reason, request in faults.items():
-        print(f"\n{reason}\n  {request.method} {request.path} {json.dumps(dict(request.headers))}")
-        print(f"  {request.body[:600]!r}")
-    if asked.markdown:
-        asked.markdown.write_text(markdown(counts, asked.seed, len(faults), bool(asked.base_url)))
-    return 1 if faults else 0
-
-
-def markdown(counts: dict[str, Counter[str]], number: int, faults: int, real: bool) -> str:
-    total = sum(map(sum, (one.values() for one in counts.values())))
-    where = "against a server with the starter models" if real else "in process over fake engines"
-    lines = [
-        "## Bad requests",
-        "",
-        f"{total:,} requests that hypothesis generated with seed {number} (`scripts/attack_requests`), {where}:",
-        f"{faults or 'no'} kinds of faults. A fault is a 5xx, a body outside of the error envelope, a word of",
-        f"the program's internals, an answer that takes {HANG:g} s, or a stream that is not one.",
-        "",
-        "| kind | requests | refused (4xx) | answered | faults |",
-        "|---|---|---|---|---|",
-    ]
-    for kind, found in counts.items():
-        answered = sum(found.values()) - found["4xx"] - found["fault"]
-        lines.append(f"| {kind} | {sum(found.values()):,} | {found['4xx']:,} | {answered:,} | {found['fault']:,} |")
-    return "\n".join([*lines, ""])
+        figures = attacked(send, where, count=asked.count, number=asked.seed, kinds=asked.kinds)
+    seconds = time.monotonic() - begun
+    print(f"{figures.total} requests, seed {asked.seed}, {seconds:.0f} s, {len(figures.faults)} kinds of faults")
+    return 1 if figures.faults else 0
 
 
 if __name__ == "__main__":

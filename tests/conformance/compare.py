@@ -18,6 +18,7 @@ from scripts.benchmarks import sides
 from scripts.benchmarks.processes import Server, serving
 from server.models.config.spec import VllmModel
 from tests.conformance.__main__ import tell
+from tests.conformance.attack import IN_PROCESS, attacked, in_process
 from tests.conformance.case import all_cases
 from tests.conformance.known import OURS
 from tests.conformance.run import Result, run
@@ -26,9 +27,10 @@ from tests.conformance.target import Target
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENT = REPOSITORY / "docs" / "conformance.md"
-ATTACKS = REPOSITORY / "docs" / "conformance-attacks.md"
 SLASHED = "acme/chat"
 VLLM_KEY = "sk-conformance"
+SEED = 12
+"""Of the bad requests."""
 
 
 def our_models(chat: str) -> Mapping[str, str]:
@@ -85,7 +87,8 @@ def main() -> int:
     parser.add_argument("--models-dir", type=Path, default=REPOSITORY / "models")
     parser.add_argument("--chat", help="the chat model; the first that is installed otherwise")
     parser.add_argument("--at-once", type=int, default=4, help="cases that run together")
-    parser.add_argument("--only", choices=SIDES, help="run one server, and keep the other's results of the last run")
+    parser.add_argument("--only", choices=[*SIDES, "attacks"], help="run this alone; the rest is of the last run")
+    parser.add_argument("--attacks", type=int, default=10_000, help="generated bad requests")
     parser.add_argument("--keep", type=Path, default=REPOSITORY / "data" / "conformance", help="folder for the results")
     asked = parser.parse_args()
     spec = sides.chat_model(asked.models_dir.resolve(), asked.chat)
@@ -107,8 +110,14 @@ def main() -> int:
         for name, one in kept.items()
     }
     added = {name: {kind: set(fields) for kind, fields in one["added"].items()} for name, one in kept.items()}
-    attacks = ATTACKS.read_text() if ATTACKS.exists() else ""
-    DOCUMENT.write_text(table(versions(), spec.name, found, added, OURS, attacks))
+    attacks = asked.keep / "attacks.md"
+    if asked.only in (None, "attacks"):
+        print("== bad requests", flush=True)
+        with in_process() as send:
+            attacks.write_text(attacked(send, IN_PROCESS, count=asked.attacks, number=SEED).markdown())
+    DOCUMENT.write_text(
+        table(versions(), spec.name, found, added, OURS, attacks.read_text() if attacks.exists() else "")
+    )
     print(f"wrote {DOCUMENT.relative_to(REPOSITORY)}")
     unexplained = [one.case.id for one in found["sagehold"] if one.outcome != "pass" and one.case.id not in OURS]
     if unexplained:

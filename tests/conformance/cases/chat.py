@@ -10,7 +10,7 @@ from tests.conformance.expect import among, equal, error, ok, refused_or_ok, tha
 from tests.conformance.target import Target
 
 CONTROL = ("<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|endoftext|>", "</s>", "[/INST]", "<end_of_turn>")
-"""Strings that end a turn in one model or another. As text each is two tokens or more, without a space between them too."""
+"""Strings that end a turn in one model or another. As text each is two tokens or more."""
 
 
 def prompt_tokens(target: Target, **fields: Any) -> int:

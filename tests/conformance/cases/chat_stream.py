@@ -219,3 +219,11 @@ def reasoning_names(target: Target) -> None:
             extra: dict[str, Any] = choice.delta.model_extra or {}
             if extra.get("reasoning_content") or extra.get("reasoning"):
                 equal(extra.get("reasoning"), extra.get("reasoning_content"), "reasoning")
+
+
+@case("issue, fault 8; DECISIONS 17", needs="chat")
+def no_limit_by_surprise(target: Target) -> None:
+    """Without a limit an answer is not cut at 256 tokens: the room that is left is the limit."""
+    body = chat_body(target, "Count from one to a thousand.", max_tokens=..., stream=True, ignore_eos=True)
+    found = len(target.timed("/chat/completions", body, most=270))
+    that(found == 270, f"the stream ended after {found} events")

@@ -267,3 +267,11 @@ def utf8_answer(target: Target) -> None:
     answer = ok(target.post("/chat/completions", chat_body(target, "Say ü.", max_tokens=4)))
     answer.raw.decode()
     among(answer.headers.get("content-type"), ("application/json", "application/json; charset=utf-8"), "the type")
+
+
+@case("contract 10", needs="chat")
+def huge_body(target: Target) -> None:
+    """A body of 48 MB is read, or refused in the envelope."""
+    answer = target.post("/chat/completions", chat_body(target, max_tokens=1, padding="x" * 48_000_000))
+    if answer.status != 200:
+        error(answer, (400, 413))
