@@ -155,9 +155,9 @@ class Figures:
         lines = [
             "## Bad requests",
             "",
-            f"{self.total:,} requests that hypothesis made with seed {self.seed} (`scripts/attack_requests`), {self.where}:",
-            f"{len(self.faults) or 'no'} kinds of faults. A fault is a 5xx, a body outside of the error envelope, a word of",
-            f"the program's internals, an answer that takes {HANG:g} s, or a stream that is not one.",
+            f"{self.total:,} requests of hypothesis, seed {self.seed} (`scripts/attack_requests`), {self.where}:",
+            f"{len(self.faults) or 'no'} kinds of faults. A fault is a 5xx, a body outside of the envelope, a word",
+            f"of the program's internals, an answer that takes {HANG:g} s, or a stream that is not one.",
             "",
             "| kind | requests | refused (4xx) | answered | faults |",
             "|---|---|---|---|---|",
