@@ -11,15 +11,19 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-from hypothesis import HealthCheck, Phase, given, seed, settings
+import hypothesis
+from hypothesis import HealthCheck, Phase
 
+from server.accounts.administration import Administration
+from server.settings import Settings
+from server.testing import FakeServer
 from tests.conformance.bad_requests import KINDS, BadRequest
 from tests.conformance.case import Failed
 from tests.conformance.expect import INTERNALS, error, short, that
@@ -56,15 +60,15 @@ def check(request: BadRequest, answer: Answer) -> None:
 def attack(kind: str, count: int, number: int, send: Send, told: Callable[[BadRequest, Answer | str], None]) -> None:
     """Send `count` requests of a kind. told: each request and its answer, or what is wrong with it."""
 
-    @seed(number)
-    @settings(
+    @hypothesis.seed(number)
+    @hypothesis.settings(
         max_examples=count,
         database=None,
         deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(KINDS[kind])
+    @hypothesis.given(KINDS[kind])
     def one(request: BadRequest) -> None:
         try:
             answer = send(request)
@@ -79,16 +83,10 @@ def attack(kind: str, count: int, number: int, send: Send, told: Callable[[BadRe
 
 @contextmanager
 def in_process() -> Iterator[Send]:
-    """Our own application over fake engines, as `FakeServer` makes it."""
-    from server.settings import Settings
-    from server.testing import FakeServer
-
+    """Our own application over fake engines, with accounts and a key of them."""
     with TemporaryDirectory() as name, asyncio.Runner() as runner:
-        folder = Path(name)
-        chosen = Settings(data_dir=folder / "data", models_dir=folder / "models", model_configs=folder / "configs")
-        fake = FakeServer(chosen)
-        runner.run(fake.__aenter__())
-        client = fake.client()
+        opened = AsyncExitStack()
+        client = runner.run(_client(opened, Path(name)))
 
         async def send(request: BadRequest) -> Answer:
             try:
@@ -105,8 +103,17 @@ def in_process() -> Iterator[Send]:
         try:
             yield lambda request: runner.run(send(request))
         finally:
-            runner.run(client.aclose())
-            runner.run(fake.__aexit__())
+            runner.run(opened.aclose())
+
+
+async def _client(opened: AsyncExitStack, folder: Path) -> httpx.AsyncClient:
+    settings = Settings(data_dir=folder / "data", models_dir=folder / "models", model_configs=folder / "configs")
+    administration = await opened.enter_async_context(Administration.open(settings))
+    accounts, ledger = administration.accounts, administration.ledger
+    fake = await opened.enter_async_context(FakeServer(settings, accounts=accounts, bank=ledger))
+    fake.app.state.services = replace(fake.services, ledger=ledger, reports=administration.reports)
+    key = (await accounts.create_key()).key
+    return await opened.enter_async_context(fake.client(key))
 
 
 @contextmanager
