@@ -38,9 +38,9 @@ ADDITIONS: Mapping[str, str] = {
     "method": "sagehold",
     "data[].seed": "sagehold",
     "data[].score": "sagehold",
-    # The OpenAI API's own, which its SDK's types leave out
+    # Of transcripts: the OpenAI API's own, which its SDK's types leave out; and ours, of translations
     "task": "OpenAI",
-    "usage": "OpenAI",
+    "usage": "sagehold",
     # DeepSeek's, and vLLM's newer name for the same
     "choices[].message.reasoning_content": "DeepSeek",
     "choices[].delta.reasoning_content": "DeepSeek",

@@ -19,8 +19,9 @@ and among the declared words, and a field that the SDK does not declare must be 
 read byte by byte.
 
 ✓ as documented · ✗ otherwise, and the reason is below the table · – not served: the server lacks the route or a model
-for it. *contract* numbers refer to the sections of the notes on the OpenAI API that this project works by; *issue,
-fault* to faults that real clients and public reports have shown.
+for it. Behind each behaviour stands who documents it: *OpenAI*, its API reference and its SDK's types; *vLLM*, its
+server's own fields and routes; *reports*, what public bug reports and real programs have shown; *sagehold*, this
+project; or an RFC.
 
 {versions}
 

@@ -271,7 +271,7 @@ def test_faults_of_streams_are_seen(name: str, sent: tuple[str, ...]) -> None:
 
 
 def case_of(name: str, check: Callable[[Target], None], *, alone: bool = False) -> Case:
-    return Case(f"chat.{name}", "Chat", f"Title of {name} | <b>", "contract 1", (), alone, check)
+    return Case(f"chat.{name}", "Chat", f"Title of {name} | <b>", "OpenAI", (), alone, check)
 
 
 def fails(_: Target) -> None:
@@ -308,7 +308,7 @@ def test_the_table_has_a_row_a_case_and_a_reason_for_what_is_not_green() -> None
         results = run(target, cases)
     text = table(["sagehold 1"], "m", {"sagehold": results, "vLLM": results}, {}, {"chat.two": "Not yet."})
     assert "| **all** | 3 | 1 ✓ 1 ✗ 1 – | 1 ✓ 1 ✗ 1 – |" in text
-    assert "| `chat.one` | Title of one \\| &lt;b> (contract 1) | ✗ | ✗ |" in text
+    assert "| `chat.one` | Title of one \\| &lt;b> (OpenAI) | ✗ | ✗ |" in text
     assert "- `chat.one`, sagehold: it has a \\| bar" in text
     assert "- `chat.two`, sagehold: Not yet." in text
     assert "- `chat.two`, vLLM" not in text

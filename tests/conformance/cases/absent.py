@@ -20,7 +20,7 @@ def _absent(name: str, title: str, url: str, body: Any, *, served: bool = False)
 
     check.__name__ = name
     check.__doc__ = title
-    case("issue, routes; contract 10")(check)
+    case("sagehold, OpenAI")(check)
 
 
 _absent(
@@ -38,13 +38,13 @@ _absent(
 )
 
 
-@case("contract 3.5, 10")
+@case("OpenAI")
 def stored_completions(target: Target) -> None:
     """GET /v1/chat/completions, the list of stored ones: 404 or 405 in the envelope."""
     error(target.get("/chat/completions", here=False), (404, 405))
 
 
-@case("contract 10")
+@case("OpenAI")
 def realtime(target: Target) -> None:
     """GET /v1/realtime without a websocket: a refusal in the envelope."""
     error(target.get("/realtime", here=False), (400, 404, 405, 426))

@@ -20,7 +20,7 @@ def prompt_tokens(target: Target, **fields: Any) -> int:
     return usage.prompt_tokens
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def form(target: Target) -> None:
     """The answer is a `chat.completion` with every field of the SDK's type, and none of another type."""
     value = completed(target)
@@ -28,7 +28,7 @@ def form(target: Target) -> None:
     that(abs(time.time() - value.created) < 600, f"created is {value.created}, not this time in seconds")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def keys(target: Target) -> None:
     """`content` and `refusal` of the message, and `logprobs` of the choice, are there, null or not."""
     choice = ok(chat(target)).json()["choices"][0]
@@ -37,7 +37,7 @@ def keys(target: Target) -> None:
     that(not missing, f"missing: {', '.join(missing)}")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def usage(target: Target) -> None:
     """`usage` is there, counts more than 0 of both, and sums up."""
     found = completed(target).usage
@@ -47,13 +47,13 @@ def usage(target: Target) -> None:
         equal(found.total_tokens, found.prompt_tokens + found.completion_tokens, "total_tokens")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def model_echo(target: Target) -> None:
     """`model` is the name that was asked for."""
     equal(completed(target, max_tokens=1).model, target.model("chat"), "model")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def fingerprint(target: Target) -> None:
     """`system_fingerprint` is there, and the same for the same server."""
     first, second = (completed(target, max_tokens=1).system_fingerprint for _ in range(2))
@@ -61,7 +61,7 @@ def fingerprint(target: Target) -> None:
     equal(first, second, "system_fingerprint, asked for again,")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def reason_length(target: Target) -> None:
     """An answer that the limit cuts has finish_reason `length` and no more tokens than that."""
     value = completed(target, "Count from one to a hundred in words.", max_tokens=5)
@@ -69,13 +69,13 @@ def reason_length(target: Target) -> None:
     equal(value.usage and value.usage.completion_tokens, 5, "completion_tokens")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def reason_stop(target: Target) -> None:
     """An answer that ends by itself has finish_reason `stop`."""
     equal(completed(target, max_tokens=60).choices[0].finish_reason, "stop", "finish_reason")
 
 
-@case("contract 3.1; contract 13.7", needs="chat")
+@case("OpenAI, reports", needs="chat")
 def max_completion_tokens(target: Target) -> None:
     """`max_completion_tokens` limits the answer."""
     value = completed(target, "Count from one to a hundred in words.", max_tokens=..., max_completion_tokens=4)
@@ -83,20 +83,20 @@ def max_completion_tokens(target: Target) -> None:
     equal(value.choices[0].finish_reason, "length", "finish_reason")
 
 
-@case("contract 3.1; contract 13.7", needs="chat")
+@case("OpenAI, reports", needs="chat")
 def both_limits(target: Target) -> None:
     """max_tokens and max_completion_tokens of the same value are taken."""
     equal(completed(target, max_tokens=3, max_completion_tokens=3).choices[0].finish_reason, "length", "finish_reason")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def null_limit(target: Target) -> None:
     """`max_tokens: null` is no limit of its own: the answer ends by itself."""
     value = completed(target, max_tokens=None)
     equal(value.choices[0].finish_reason, "stop", "finish_reason")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def choices(target: Target) -> None:
     """`n: 2` gives two choices, indexed 0 and 1, all counted in usage."""
     value = completed(target, n=2, temperature=1, max_tokens=4)
@@ -104,7 +104,7 @@ def choices(target: Target) -> None:
     equal(value.usage and value.usage.completion_tokens, 8, "completion_tokens")
 
 
-@case("issue, fault 1", needs="chat")
+@case("reports", needs="chat")
 def greedy_choices(target: Target) -> None:
     """`temperature: 0` with `n: 2` gives two equal choices."""
     value = completed(target, n=2)
@@ -112,14 +112,14 @@ def greedy_choices(target: Target) -> None:
     equal(text(value, 0), text(value, 1), "the second choice")
 
 
-@case("issue, fault 1", needs="chat")
+@case("reports", needs="chat")
 def greedy_by_top_p(target: Target) -> None:
     """`top_p: 0` is greedy."""
     answers = {text(completed(target, temperature=1, top_p=0)) for _ in range(2)}
     equal(answers, {text(completed(target))}, "the answers")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def stop_string(target: Target) -> None:
     """A stop string ends the answer and is not in it."""
     whole = text(completed(target, max_tokens=20))
@@ -130,7 +130,7 @@ def stop_string(target: Target) -> None:
     equal(value.choices[0].finish_reason, "stop", "finish_reason")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def stop_strings(target: Target) -> None:
     """Of four stop strings the first that comes counts."""
     words = text(completed(target, max_tokens=20)).split()
@@ -138,14 +138,14 @@ def stop_strings(target: Target) -> None:
     that(words[1] not in text(value).split(), f"the answer is {text(value)!r}")
 
 
-@case("contract 3.1", needs="chat", alone=True)
+@case("OpenAI", needs="chat", alone=True)
 def seed(target: Target) -> None:
     """The same seed gives the same answer."""
     answers = [text(completed(target, temperature=1.2, seed=7, max_tokens=12)) for _ in range(2)]
     equal(answers[0], answers[1], "the answer of the same seed")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def logprobs(target: Target) -> None:
     """`logprobs` gives each token with its logarithm and bytes; the bytes together are the text."""
     value = completed(target, logprobs=True, max_tokens=6)
@@ -158,7 +158,7 @@ def logprobs(target: Target) -> None:
     equal(spelled, text(value), "the tokens' bytes")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def top_logprobs(target: Target) -> None:
     """`top_logprobs: 3` gives three alternatives a token, the best first."""
     found = completed(target, logprobs=True, top_logprobs=3, max_tokens=3).choices[0].logprobs
@@ -170,7 +170,7 @@ def top_logprobs(target: Target) -> None:
         equal(values, sorted(values, reverse=True), "the order of the alternatives")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def no_top_logprobs(target: Target) -> None:
     """`logprobs` without top_logprobs has an empty list of alternatives for each token."""
     found = completed(target, logprobs=True, max_tokens=2).choices[0].logprobs
@@ -178,7 +178,7 @@ def no_top_logprobs(target: Target) -> None:
     equal([token.top_logprobs for token in tokens], [[], []], "top_logprobs")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def logit_bias(target: Target) -> None:
     """A `logit_bias` of 100 forces a token: three greedy tokens are then the same one."""
     found = completed(target, logit_bias={"345": 100}, logprobs=True, max_tokens=3).choices[0].logprobs
@@ -186,7 +186,7 @@ def logit_bias(target: Target) -> None:
     equal(len(set(tokens)), 1, f"the number of different tokens among {tokens}")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def parts(target: Target) -> None:
     """`content` as a list of text parts is read, and is the same as the text for one part."""
     one = prompt_tokens(target, content=[{"type": "text", "text": QUESTION}])
@@ -200,7 +200,7 @@ def _roles(name: str, title: str, *messages: dict[str, Any]) -> None:
 
     check.__name__ = name
     check.__doc__ = title
-    case("contract 3.1; contract 13.6", needs="chat")(check)
+    case("OpenAI, reports", needs="chat")(check)
 
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "describe", "arguments": '{"country": "Japan"}'}}
@@ -279,13 +279,13 @@ _roles(
 )
 
 
-@case("contract 1; contract 13.13", needs="chat")
+@case("OpenAI, reports", needs="chat")
 def unknown_fields(target: Target) -> None:
     """Fields that the server doesn't know are ignored: new clients send new ones."""
     completed(target, some_new_field={"a": [1]}, another=True, max_tokens=2)
 
 
-@case("contract 3.1; contract 13.13", needs="chat")
+@case("OpenAI, reports", needs="chat")
 def fields_of_the_hosted_api(target: Target) -> None:
     """What only OpenAI's own service uses (store, metadata, prompt_cache_key …) is accepted."""
     completed(
@@ -302,7 +302,7 @@ def fields_of_the_hosted_api(target: Target) -> None:
     )
 
 
-@case("DECISIONS 11", needs="chat")
+@case("sagehold", needs="chat")
 def explicit_nulls(target: Target) -> None:
     """Fields that are null count as absent, as many clients send them."""
     names = ("top_p", "n", "stop", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs")
@@ -312,46 +312,46 @@ def explicit_nulls(target: Target) -> None:
     completed(target, **dict.fromkeys(names), max_tokens=2)
 
 
-@case("contract 14", needs="chat")
+@case("OpenAI", needs="chat")
 def no_tools(target: Target) -> None:
     """`tools: []` is the same as none."""
     completed(target, tools=[], max_tokens=2)
 
 
-@case("contract 14", needs="chat")
+@case("OpenAI", needs="chat")
 def choice_without_tools(target: Target) -> None:
     """`tool_choice: "none"`, and "auto", without tools are taken."""
     completed(target, tool_choice="none", max_tokens=2)
     completed(target, tool_choice="auto", max_tokens=2)
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def reasoning_effort(target: Target) -> None:
     """Every documented `reasoning_effort` is taken."""
     for effort in ("none", "minimal", "low", "medium", "high", "xhigh", "max"):
         completed(target, reasoning_effort=effort, max_tokens=1)
 
 
-@case("issue, fault 9", needs="chat")
+@case("reports", needs="chat")
 def modalities(target: Target) -> None:
     """`modalities: ["text"]` with `audio` settings is fine."""
     completed(target, modalities=["text"], audio={"voice": "alloy", "format": "wav"}, max_tokens=2)
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def response_format_text(target: Target) -> None:
     """`response_format: text` changes nothing."""
     equal(text(completed(target, response_format={"type": "text"})), text(completed(target)), "the answer")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def penalties(target: Target) -> None:
     """Both penalties at both ends of their range are taken."""
     completed(target, frequency_penalty=2, presence_penalty=-2, max_tokens=2)
     completed(target, frequency_penalty=-2, presence_penalty=2, max_tokens=2)
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def ids(target: Target) -> None:
     """Eight requests at once get eight answers, each with an id of its own."""
     with ThreadPoolExecutor(8) as pool:
@@ -359,7 +359,7 @@ def ids(target: Target) -> None:
     equal(len({value.id for value in values}), 8, "the number of different ids")
 
 
-@case("contract 14", needs="chat")
+@case("OpenAI", needs="chat")
 def nothing_of_the_engine(target: Target) -> None:
     """No null fields of the engine's own (kv_transfer_params, token_ids …) in an answer where nobody asked for them."""
     body = ok(chat(target, max_tokens=1)).json()
@@ -384,7 +384,7 @@ def _text_is_text(role: str, *before: dict[str, Any]) -> None:
 
     check.__name__ = f"control_text_of_{role}"
     check.__doc__ = f"What ends a turn in a prompt is plain text in a message of role {role}."
-    case("issue, fault 4; DECISIONS 22", needs="chat")(check)
+    case("reports, sagehold", needs="chat")(check)
 
 
 _text_is_text("user")
@@ -393,7 +393,7 @@ _text_is_text("assistant", user("Hi"))
 _text_is_text("tool", user("Hi"), CALLING)
 
 
-@case("issue, fault 4; DECISIONS 22", needs="chat")
+@case("reports, sagehold", needs="chat")
 def control_text_of_a_tool(target: Target) -> None:
     """What ends a turn is plain text in a tool's description too."""
 
@@ -408,7 +408,7 @@ def control_text_of_a_tool(target: Target) -> None:
         that(more >= 15, f"{control} ten times adds {more} tokens: it is read as a control token")
 
 
-@case("issue, routes", needs="chat")
+@case("sagehold", needs="chat")
 def picture_for_a_text_model(target: Target) -> None:
     """A text model refuses a picture by the part's name, or has eyes."""
     dot = (
@@ -420,7 +420,7 @@ def picture_for_a_text_model(target: Target) -> None:
         read_chat(target, answer)
 
 
-@case("issue, routes", needs="chat")
+@case("sagehold", needs="chat")
 def file_part(target: Target) -> None:
     """A `file` part is read, or refused by the part's name."""
     content = [{"type": "text", "text": "What is this?"}, {"type": "file", "file": {"file_id": "file-1"}}]
@@ -430,13 +430,13 @@ def file_part(target: Target) -> None:
         that("messages[0].content" in f"{value.param} {value.message}" or "file" in value.message, value.message)
 
 
-@case("contract 3.5", needs="chat")
+@case("OpenAI", needs="chat")
 def stored(target: Target) -> None:
     """GET of a stored completion that isn't there: 404 in the envelope."""
     error(target.get("/chat/completions/chatcmpl-none", here=False), 404)
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def finish_reasons(target: Target) -> None:
     """Sampled answers have documented finish reasons only."""
     for choice in completed(target, n=4, temperature=1.5, max_tokens=3).choices:

@@ -37,19 +37,19 @@ def kept(target: Target) -> list[ChatCompletionChunk]:
     ]
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def framing(target: Target) -> None:
     """`text/event-stream`; each event is one `data: ` line and a blank line; `data: [DONE]` is last, once."""
     datas(chat(target, stream=True, max_tokens=3))
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def form(target: Target) -> None:
     """Every event but the last is a `chat.completion.chunk` as the SDK declares it."""
     that(len(kept(target)) > 2, f"the stream has {len(kept(target))} chunks")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def same_head(target: Target) -> None:
     """id, created, model and system_fingerprint are the same in every chunk."""
     heads = {(chunk.id, chunk.created, chunk.model, chunk.system_fingerprint) for chunk in kept(target)}
@@ -59,7 +59,7 @@ def same_head(target: Target) -> None:
     equal(head[2], target.model("chat"), "model")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def role_first(target: Target) -> None:
     """The first chunk has the role `assistant`, no later one has a role."""
     chunks = kept(target)
@@ -67,7 +67,7 @@ def role_first(target: Target) -> None:
     that(all(choice.delta.role is None for chunk in chunks[1:] for choice in chunk.choices), "a later chunk has a role")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def finish_once(target: Target) -> None:
     """One chunk has a finish_reason, the last one that has a choice; its delta is empty."""
     chunks = kept(target)
@@ -77,7 +77,7 @@ def finish_once(target: Target) -> None:
     that(not last.delta.content, f"the last chunk has text: {last.delta.content!r}")
 
 
-@case("contract 3.3; contract 13.3", needs="chat")
+@case("OpenAI, reports", needs="chat")
 def no_empty_choices(target: Target) -> None:
     """No chunk has empty choices, and none has usage, unless usage was asked for."""
     for chunk in kept(target):
@@ -85,7 +85,7 @@ def no_empty_choices(target: Target) -> None:
         that(chunk.usage is None, "a chunk with usage")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def usage(target: Target) -> None:
     """`include_usage`: the last chunk has `choices: []` and the usage; every other one has `usage: null`."""
     answer = chat(target, stream=True, stream_options=USAGE)
@@ -102,7 +102,7 @@ def usage(target: Target) -> None:
         that('"usage":null' in data.replace(" ", ""), f"a chunk without `usage: null`: {data[:80]}")
 
 
-@case("contract 3.3", needs="chat", alone=True)
+@case("OpenAI", needs="chat", alone=True)
 def same_usage(target: Target) -> None:
     """A streamed answer's usage is that of the whole answer."""
     found = streamed(target, stream_options=USAGE)[-1].usage
@@ -123,7 +123,7 @@ def continuous_usage(target: Target) -> None:
     equal(counts, sorted(counts), "the completion tokens so far")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def stream_options(target: Target) -> None:
     """`include_usage: false`, `include_obfuscation` and null options are taken."""
     for options in ({"include_usage": False}, {"include_obfuscation": False}, {}, None):
@@ -131,20 +131,20 @@ def stream_options(target: Target) -> None:
         that(all(chunk.choices for chunk in chunks), f"a chunk without choices with stream_options {options}")
 
 
-@case("contract 3.3", needs="chat", alone=True)
+@case("OpenAI", needs="chat", alone=True)
 def same_text(target: Target) -> None:
     """The greedy text in pieces is the greedy text as a whole."""
     equal(joined(streamed(target, max_tokens=24)), text(completed(target, max_tokens=24)), "the text")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def pieces(target: Target) -> None:
     """Text comes in pieces, about one a token."""
     chunks = streamed(target, max_tokens=12, ignore_eos=True)
     that(sum(bool(chunk.choices and chunk.choices[0].delta.content) for chunk in chunks) > 3, "few pieces")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def choices(target: Target) -> None:
     """`n: 2`: each choice has its own index, role and finish_reason."""
     chunks = streamed(target, n=2, temperature=1, max_tokens=4)
@@ -156,14 +156,14 @@ def choices(target: Target) -> None:
         equal(own[0].delta.role, "assistant", f"the first role of choice {index}")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def length(target: Target) -> None:
     """The limit ends a stream with `length`."""
     chunks = streamed(target, "Count from one to a hundred in words.", max_tokens=4)
     equal(finishes(chunks), ["length"], "the finish reasons")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def stop_string(target: Target) -> None:
     """No piece of a stop string over several tokens is sent before it is known whether it stops."""
     whole = text(completed(target, max_tokens=20))
@@ -174,7 +174,7 @@ def stop_string(target: Target) -> None:
     equal(finishes(chunks), ["stop"], "the finish reasons")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def logprobs(target: Target) -> None:
     """Logprobs come with their tokens; their bytes together are the text."""
     chunks = streamed(target, logprobs=True, top_logprobs=2, max_tokens=6)
@@ -192,14 +192,14 @@ def logprobs(target: Target) -> None:
     that(all(len(one.top_logprobs) == 2 for one in tokens), "a token without its two alternatives")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def unicode(target: Target) -> None:
     """No piece has half of a character: what is streamed is whole characters."""
     found = joined(streamed(target, "Repeat: 🌍🌍🌍 世界", temperature=1.5, seed=3, max_tokens=24))
     that("\ufffd" not in found, f"the text has U+FFFD: {found!r}")
 
 
-@case("issue, fault 10", needs="chat", alone=True)
+@case("reports", needs="chat", alone=True)
 def first_chunk(target: Target) -> None:
     """The first chunk comes with the first token, not before the prompt is read: load generators measure by it."""
     story = " ".join(f"{number} {word}" for number, word in enumerate(["tree", "stone", "river"] * 250))
@@ -211,7 +211,7 @@ def first_chunk(target: Target) -> None:
     )
 
 
-@case("contract 3.3; issue, fault 9", needs="chat")
+@case("OpenAI, reports", needs="chat")
 def reasoning_names(target: Target) -> None:
     """Where a chunk has `reasoning_content`, it has `reasoning` too, and the same text."""
     for chunk in kept(target):
@@ -221,7 +221,7 @@ def reasoning_names(target: Target) -> None:
                 equal(extra.get("reasoning"), extra.get("reasoning_content"), "reasoning")
 
 
-@case("issue, fault 8; DECISIONS 17", needs="chat")
+@case("reports, sagehold", needs="chat")
 def no_limit_by_surprise(target: Target) -> None:
     """Without a limit an answer is not cut at 256 tokens: the room that is left is the limit."""
     body = chat_body(target, "Count from one to a thousand.", max_tokens=..., stream=True, ignore_eos=True)

@@ -35,7 +35,7 @@ def reasons(target: Target, **fields: Any) -> list[str]:
     return [choice["finish_reason"] for choice in found if choice["finish_reason"]]
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def form(target: Target) -> None:
     """The answer is a `text_completion` as the SDK declares it, with usage that sums up."""
     value = asked(target)
@@ -45,14 +45,14 @@ def form(target: Target) -> None:
     that(found and found.total_tokens == found.prompt_tokens + found.completion_tokens, f"usage is {found}")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def keys(target: Target) -> None:
     """A choice has text, index, logprobs and finish_reason, null or not."""
     choice = ok(completion(target)).json()["choices"][0]
     equal(sorted({"text", "index", "logprobs", "finish_reason"} - choice.keys()), [], "the missing keys")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def default_limit(target: Target) -> None:
     """Without max_tokens the answer has at most 16 tokens."""
     value = asked(target, "One, two, three, four,", max_tokens=..., ignore_eos=True)
@@ -60,7 +60,7 @@ def default_limit(target: Target) -> None:
     equal(value.choices[0].finish_reason, "length", "finish_reason")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def several_prompts(target: Target) -> None:
     """A list of prompts gives a choice for each, in order; usage counts all."""
     value = asked(target, [PROMPT, "One, two, three,"], max_tokens=3)
@@ -69,7 +69,7 @@ def several_prompts(target: Target) -> None:
     equal(value.choices[1].text, single.choices[0].text, "the second choice")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def prompts_by_choices(target: Target) -> None:
     """Two prompts with `n: 2` give four choices, those of the first prompt first."""
     value = asked(target, [PROMPT, "One, two, three,"], n=2, max_tokens=2)
@@ -81,30 +81,31 @@ def ids(target: Target) -> list[int]:
     """The tokens of the prompt, as the server itself cuts it."""
     body = ok(completion(target, echo=True, return_token_ids=True, max_tokens=1)).json()
     found = body["choices"][0].get("prompt_token_ids") or body.get("prompt_token_ids")
-    return found or [504, 2986, 282]
+    return list(found or [504, 2986, 282])
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def token_prompt(target: Target) -> None:
     """A list of token ids is a prompt, of as many tokens."""
     given = ids(target)
-    equal(asked(target, given).usage and asked(target, given).usage.prompt_tokens, len(given), "prompt_tokens")
+    found = asked(target, given).usage
+    equal(found and found.prompt_tokens, len(given), "prompt_tokens")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def token_prompts(target: Target) -> None:
     """A list of lists of token ids is several prompts."""
     given = ids(target)
     equal(len(asked(target, [given, given[:2]], max_tokens=2).choices), 2, "the number of choices")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def echo(target: Target) -> None:
     """`echo` puts the prompt before the answer."""
     that(asked(target, echo=True).choices[0].text.startswith(PROMPT), "the text does not begin with the prompt")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def logprobs(target: Target) -> None:
     """`logprobs: 2`: tokens, token_logprobs, top_logprobs, text_offset are of one length; the tokens are the text."""
     choice = asked(target, logprobs=2).choices[0]
@@ -121,7 +122,7 @@ def logprobs(target: Target) -> None:
     equal([one - first for one in found.text_offset or ()], places, "the text offsets")
 
 
-@case("contract 4; issue, routes", needs="chat")
+@case("OpenAI, sagehold", needs="chat")
 def prompt_logprobs(target: Target) -> None:
     """`echo` with `max_tokens: 0` and logprobs gives the prompt's: what lm-eval's `local-completions` reads."""
     value = asked(target, echo=True, max_tokens=0, logprobs=1)
@@ -136,14 +137,14 @@ def prompt_logprobs(target: Target) -> None:
     equal(value.usage and value.usage.completion_tokens, 0, "completion_tokens")
 
 
-@case("contract 4; issue, routes", needs="chat")
+@case("OpenAI, sagehold", needs="chat")
 def first_token_has_none(target: Target) -> None:
     """With `echo`, the first token's log-probability is null: nothing comes before it."""
     body = ok(completion(target, echo=True, max_tokens=0, logprobs=1)).json()
     equal(body["choices"][0]["logprobs"]["token_logprobs"][0], None, "the first log-probability")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def stop_string(target: Target) -> None:
     """A stop string ends the answer and is not in it."""
     whole = asked(target, max_tokens=12).choices[0].text
@@ -153,7 +154,7 @@ def stop_string(target: Target) -> None:
     equal(choice.finish_reason, "stop", "finish_reason")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def best_of(target: Target) -> None:
     """`best_of: 2` with `n: 1` gives one choice, and usage counts both; or it is refused by name."""
     answer = refused_or_ok(completion(target, best_of=2, temperature=1, max_tokens=4, ignore_eos=True), "best_of")
@@ -163,20 +164,20 @@ def best_of(target: Target) -> None:
         equal(value.usage and value.usage.completion_tokens, 8, "completion_tokens")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def best_of_below_n(target: Target) -> None:
     """`best_of` below n can't be: 400 that names it."""
     value = error(completion(target, best_of=1, n=2), 400)
     that("best_of" in f"{value.param} {value.message}", f"the message is {value.message}")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def suffix(target: Target) -> None:
     """`suffix` fills the middle, or is refused by name where the model can't."""
     refused_or_ok(completion(target, "def add(a, b):\n    ", suffix="\n    return c"), "suffix")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def stream(target: Target) -> None:
     """A stream has the same object in each chunk, the text in pieces, and one finish_reason."""
     found = chunks(target, max_tokens=6, ignore_eos=True)
@@ -185,21 +186,21 @@ def stream(target: Target) -> None:
     equal(reasons(target, max_tokens=6, ignore_eos=True), ["length"], "the finish reasons")
 
 
-@case("contract 4", needs="chat", alone=True)
+@case("OpenAI", needs="chat", alone=True)
 def same_text(target: Target) -> None:
     """The greedy text in pieces is the greedy text as a whole."""
     pieces = [choice.text for chunk in chunks(target, max_tokens=12) for choice in chunk.choices]
     equal("".join(pieces), asked(target, max_tokens=12).choices[0].text, "the text")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def stream_of_several(target: Target) -> None:
     """A stream of two prompts carries both, by index."""
     found = chunks(target, [PROMPT, "One, two,"], max_tokens=3)
     equal({choice.index for chunk in found for choice in chunk.choices}, {0, 1}, "the indices")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def usage_of_a_stream(target: Target) -> None:
     """`include_usage`: the last chunk has `choices: []` and usage."""
     found = chunks(target, max_tokens=3, stream_options={"include_usage": True})
@@ -207,20 +208,20 @@ def usage_of_a_stream(target: Target) -> None:
     that(found[-1].usage and found[-1].usage.completion_tokens == 3, f"usage is {found[-1].usage}")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def seed(target: Target) -> None:
     """`seed`, penalties, logit_bias and user are taken."""
     asked(target, seed=1, temperature=1, presence_penalty=1, frequency_penalty=-1, logit_bias={"5": -100}, user="ada")
 
 
-@case("contract 4", needs="chat")
+@case("OpenAI", needs="chat")
 def greedy_choices(target: Target) -> None:
     """`temperature: 0` with `n: 2` gives two equal choices."""
     value = asked(target, n=2, max_tokens=3)
     equal(value.choices[0].text, value.choices[1].text, "the second choice")
 
 
-@case("vLLM; DECISIONS 19", needs="chat")
+@case("vLLM, sagehold", needs="chat")
 def structured(target: Target) -> None:
     """A form (`guided_choice`) holds here too."""
     among(
@@ -230,39 +231,39 @@ def structured(target: Target) -> None:
     )
 
 
-@case("contract 4, 10", needs="chat")
+@case("OpenAI", needs="chat")
 def empty_list(target: Target) -> None:
     """`prompt: []` is a 400 that names it."""
     that("prompt" in (error(completion(target, []), 400).param or ""), "the error's param is not prompt")
 
 
-@case("contract 4, 10", needs="chat")
+@case("OpenAI", needs="chat")
 def prompt_of_a_wrong_type(target: Target) -> None:
     """A prompt that is a number or mixed is a 400 that names it."""
     for prompt in (5, ["a", 5], {"a": 1}):
         that("prompt" in (error(completion(target, prompt), 400).param or ""), "the error's param is not prompt")
 
 
-@case("contract 4, 10", needs="chat")
+@case("OpenAI", needs="chat")
 def unknown_token(target: Target) -> None:
     """An id that is no token is a 400."""
     error(completion(target, [99_999_999]), 400)
 
 
-@case("contract 4, 10", needs="chat")
+@case("OpenAI", needs="chat")
 def too_many_logprobs(target: Target) -> None:
     """`logprobs: 99` is a 400 that names it."""
     value = error(completion(target, logprobs=99), 400)
     that("logprobs" in f"{value.param} {value.message}", f"the message is {value.message}")
 
 
-@case("contract 10", needs="chat")
+@case("OpenAI", needs="chat")
 def too_long(target: Target) -> None:
     """A prompt longer than the context: 400 with code context_length_exceeded."""
     error(completion(target, "word " * 300_000), 400, code="context_length_exceeded")
 
 
-@case("contract 10", needs="chat")
+@case("OpenAI", needs="chat")
 def unknown_model(target: Target) -> None:
     """An unknown model: 404 with code model_not_found."""
     error(completion(target, model="none-of-that-name"), 404, code="model_not_found")

@@ -153,7 +153,7 @@ def _wrong(wrong: Wrong) -> Check:
 
 
 for one in WRONG:
-    case("contract 3.1, 10", needs="chat")(_wrong(one))
+    case("OpenAI", needs="chat")(_wrong(one))
 
 
 def _body(name: str, title: str, content: bytes) -> None:
@@ -164,7 +164,7 @@ def _body(name: str, title: str, content: bytes) -> None:
 
     check.__name__ = name
     check.__doc__ = f"{title}: 400."
-    case("contract 10", needs="chat")(check)
+    case("OpenAI", needs="chat")(check)
 
 
 DEEP = b'{"model":"m","messages":' + 20000 * b"[" + 20000 * b"]" + b"}"
@@ -179,13 +179,13 @@ _body("nan_in_body", "NaN as a number", b'{"model": "m", "messages": [], "temper
 _body("deep_body", "20,000 lists, one in the other", DEEP)
 
 
-@case("contract 10", needs="chat")
+@case("OpenAI", needs="chat")
 def too_long(target: Target) -> None:
     """A prompt longer than the model's context: 400 with code context_length_exceeded."""
     error(chat(target, "word " * 300_000), 400, code="context_length_exceeded")
 
 
-@case("contract 3.1; DECISIONS 17", needs="chat")
+@case("OpenAI, sagehold", needs="chat")
 def limit_beyond_the_context(target: Target) -> None:
     """A limit above what the context has room for is cut to the room, or refused by name; never a fault."""
     answer = chat(target, max_tokens=50_000_000, stop=[" "])
@@ -194,14 +194,14 @@ def limit_beyond_the_context(target: Target) -> None:
         that("max_tokens" in f"{value.param} {value.message}", f"the error does not name max_tokens: {value.message}")
 
 
-@case("contract 3.3, 10", needs="chat")
+@case("OpenAI", needs="chat")
 def before_the_first_byte(target: Target) -> None:
     """A wrong request that wants a stream gets the status and JSON, no stream."""
     error(chat(target, stream=True, temperature=9), 400, param="temperature")
     error(chat(target, stream=True, model="none-of-that-name"), 404)
 
 
-@case("contract 10")
+@case("OpenAI")
 def unknown_url(target: Target) -> None:
     """An unknown URL: 404 in the envelope, which names method and path."""
     value = error(target.post("/none/of/that", {}, here=False), 404)
@@ -209,13 +209,13 @@ def unknown_url(target: Target) -> None:
     that("POST" in value.message and "/none/of/that" in value.message, f"the message is {value.message}")
 
 
-@case("contract 10")
+@case("OpenAI")
 def wrong_method(target: Target) -> None:
     """A wrong method: 405 in the envelope with code method_not_supported."""
     error(target.get("/chat/completions", here=False), 405, code="method_not_supported")
 
 
-@case("contract 10", needs="chat")
+@case("OpenAI", needs="chat")
 def key_before_body(target: Target) -> None:
     """Without a right key, a wrong body is still a 401."""
     if target.key:
@@ -224,7 +224,7 @@ def key_before_body(target: Target) -> None:
         error(target.post("/chat/completions", {"nothing": 1}), 400)
 
 
-@case("contract 1; DECISIONS 11", needs="chat")
+@case("OpenAI, sagehold", needs="chat")
 def message_is_short(target: Target) -> None:
     """An error does not send back what it was sent: a value of 100 kB gives a message below 2 kB."""
     for body in (

@@ -10,7 +10,7 @@ from tests.conformance.target import Target
 DURATION = re.compile(r"^(\d+(\.\d+)?(ms|s|m|h|d))+$")
 
 
-@case("contract 11", needs="chat")
+@case("OpenAI", needs="chat")
 def request_id(target: Target) -> None:
     """`x-request-id` is there, begins with `req_`, and is another one for each request."""
     ids = {chat(target, max_tokens=1).headers.get("x-request-id", "") for _ in range(2)}
@@ -18,33 +18,33 @@ def request_id(target: Target) -> None:
     equal(len(ids), 2, "the number of ids of two requests")
 
 
-@case("contract 11")
+@case("OpenAI")
 def request_id_of_an_error(target: Target) -> None:
     """Errors carry `x-request-id` too: it is what a user reports."""
     for answer in (target.get("/models/none-of-that-name", here=False), target.get("/nowhere", here=False)):
         that(answer.headers.get("x-request-id"), f"HTTP {answer.status} without x-request-id")
 
 
-@case("contract 11", needs="chat")
+@case("OpenAI", needs="chat")
 def request_id_of_a_stream(target: Target) -> None:
     """Streams carry `x-request-id`."""
     that(ok(chat(target, stream=True, max_tokens=1)).headers.get("x-request-id"), "no x-request-id")
 
 
-@case("contract 11", needs="chat")
+@case("OpenAI", needs="chat")
 def processing_ms(target: Target) -> None:
     """`openai-processing-ms` is a whole number."""
     found = ok(chat(target, max_tokens=1)).headers.get("openai-processing-ms", "missing")
     that(found.isdecimal(), f"openai-processing-ms is {found}")
 
 
-@case("contract 11", needs="chat")
+@case("OpenAI", needs="chat")
 def openai_version(target: Target) -> None:
     """`openai-version` is the API's own date."""
     equal(ok(chat(target, max_tokens=1)).headers.get("openai-version"), "2020-10-01", "openai-version")
 
 
-@case("contract 11", needs="chat")
+@case("OpenAI", needs="chat")
 def rate_limits(target: Target) -> None:
     """`x-ratelimit-*`, where the server limits, are whole numbers and durations."""
     found = {name: value for name, value in ok(chat(target, max_tokens=1)).headers.items() if "ratelimit" in name}
@@ -73,7 +73,7 @@ def allow(target: Target) -> None:
     that("POST" in answer.headers.get("allow", ""), f"Allow is {answer.headers.get('allow')}")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def not_stored(target: Target) -> None:
     """A stream is `Cache-Control: no-cache` and not compressed, so that each piece goes through proxies at once."""
     answer = target.post(
@@ -84,7 +84,7 @@ def not_stored(target: Target) -> None:
     that("content-encoding" not in headers, f"the stream is compressed: {headers.get('content-encoding')}")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def not_buffered(target: Target) -> None:
     """A stream is `X-Accel-Buffering: no`, which nginx obeys."""
     equal(ok(chat(target, stream=True, max_tokens=1)).headers.get("x-accel-buffering"), "no", "X-Accel-Buffering")

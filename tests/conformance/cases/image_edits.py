@@ -41,13 +41,13 @@ def edited(target: Target, files: Any = None, **fields: Any) -> ImagesResponse:
     return value
 
 
-@case("contract 7.2", needs="image")
+@case("OpenAI", needs="image")
 def form(target: Target) -> None:
     """One picture in the part `image` and a prompt give a picture, as the SDK declares it."""
     equal(first(edited(target)).format, "PNG", "the picture's format")
 
 
-@case("contract 7.2", needs="image")
+@case("OpenAI", needs="image")
 def several_inputs(target: Target) -> None:
     """Several pictures in parts `image[]` are used, or refused by name."""
     files = [("image[]", (f"{n}.png", png((n * 90, 90, 90)), "image/png")) for n in range(2)]
@@ -55,13 +55,13 @@ def several_inputs(target: Target) -> None:
         target.strict(ImagesResponse, answer.raw)
 
 
-@case("contract 7.2", needs="image")
+@case("OpenAI", needs="image")
 def one_in_a_list(target: Target) -> None:
     """One picture in a part `image[]` is the same as in `image`."""
     edited(target, [("image[]", ("in.png", png(), "image/png"))])
 
 
-@case("contract 7.2", needs="image")
+@case("OpenAI", needs="image")
 def with_mask(target: Target) -> None:
     """With a mask, only what is transparent in it changes."""
     files = [("image", ("in.png", png(), "image/png")), ("mask", ("mask.png", mask(), "image/png"))]
@@ -71,7 +71,7 @@ def with_mask(target: Target) -> None:
     equal(kept, {(180, 40, 40)}, "the colours outside of the mask")
 
 
-@case("contract 7.2", needs="image")
+@case("OpenAI", needs="image")
 def mask_of_another_size(target: Target) -> None:
     """A mask of another size than the picture: 400 that names it."""
     odd = png((0, 0, 0, 0), 64, "RGBA")
@@ -79,20 +79,20 @@ def mask_of_another_size(target: Target) -> None:
     error(edit(target, files), 400, param="mask")
 
 
-@case("contract 7.2", needs="image")
+@case("OpenAI", needs="image")
 def several(target: Target) -> None:
     """`n: 2` gives two pictures."""
     equal(len(edited(target, n="2").data or ()), 2, "the number of pictures")
 
 
-@case("contract 7.2", needs="gpt_image")
+@case("OpenAI", needs="gpt_image")
 def gpt_image(target: Target) -> None:
     """A gpt-image name answers `b64_json`."""
     value = edited(target, model=target.model("gpt_image"), response_format=..., input_fidelity="high", quality="low")
     first(value)
 
 
-@case("contract 7.2", needs="gpt_image")
+@case("OpenAI", needs="gpt_image")
 def stream(target: Target) -> None:
     """A stream has `image_edit.partial_image` events and ends with `image_edit.completed`."""
     fields = {"model": target.model("gpt_image"), "stream": "true", "partial_images": "1", "response_format": ...}
@@ -104,20 +104,20 @@ def stream(target: Target) -> None:
         target.strict(ImageEditPartialImageEvent, event.data, "a partial picture")
 
 
-@case("contract 7.2, 10", needs="image")
+@case("OpenAI", needs="image")
 def no_picture(target: Target) -> None:
     """Without a picture: 400 that names it."""
     files = [("other", ("in.png", png(), "image/png"))]
     that((error(edit(target, files), 400).param or "").startswith("image"), "the error's param is not image")
 
 
-@case("contract 7.2, 10", needs="image")
+@case("OpenAI", needs="image")
 def no_prompt(target: Target) -> None:
     """Without prompt: 400 that names it."""
     error(edit(target, prompt=...), 400, param="prompt")
 
 
-@case("issue, fault 11", needs="image")
+@case("reports", needs="image")
 def no_picture_inside(target: Target) -> None:
     """A file that is no picture, whatever its name and type say: 400 that names it."""
     for data in (b"", b"no picture", png()[:60], b"GIF89a" + bytes(40)):
@@ -125,13 +125,13 @@ def no_picture_inside(target: Target) -> None:
         that((value.param or "").startswith("image"), f"the error's param is {value.param}")
 
 
-@case("issue, fault 11", needs="image")
+@case("reports", needs="image")
 def wrong_name(target: Target) -> None:
     """A picture under a wrong name and type is read by its bytes."""
     edited(target, [("image", ("in.txt", png(), "text/plain"))])
 
 
-@case("contract 7.2", needs="image")
+@case("OpenAI", needs="image")
 def huge(target: Target) -> None:
     """A small file that unpacks to 900 million pixels is refused, not unpacked."""
     buffer = io.BytesIO()
@@ -139,14 +139,14 @@ def huge(target: Target) -> None:
     error(edit(target, [("image", ("in.png", buffer.getvalue(), "image/png"))]), (400, 413))
 
 
-@case("contract 7.2", needs="image")
+@case("OpenAI", needs="image")
 def json_body(target: Target) -> None:
     """A JSON body where a form is wanted is read, or a 400 or 415 in the envelope."""
     answer = target.post("/images/edits", {"model": target.model("image"), "prompt": "a green apple"})
     error(answer, (400, 415))
 
 
-@case("contract 7.3", needs="image")
+@case("OpenAI", needs="image")
 def variations(target: Target) -> None:
     """/v1/images/variations gives pictures like the given one."""
     data = {"model": target.model("image"), "n": "2", "response_format": "b64_json"}
@@ -154,7 +154,7 @@ def variations(target: Target) -> None:
     equal(len(target.strict(ImagesResponse, ok(answer).raw).data or ()), 2, "the number of pictures")
 
 
-@case("contract 7.3", needs="image")
+@case("OpenAI", needs="image")
 def variation_without_picture(target: Target) -> None:
     """A variation of nothing: 400 that names image."""
     answer = target.form("/images/variations", {"model": target.model("image")}, [("a", ("a", b"a", "text/plain"))])

@@ -37,7 +37,7 @@ def first(value: ImagesResponse) -> Image.Image:
     return picture((value.data or [])[0].b64_json)
 
 
-@case("contract 7.1", needs="image")
+@case("OpenAI", needs="image")
 def form(target: Target) -> None:
     """The answer is as the SDK declares it, with `created` and a picture."""
     value = drawn(target, response_format="b64_json")
@@ -45,7 +45,7 @@ def form(target: Target) -> None:
     equal(first(value).format, "PNG", "the picture's format")
 
 
-@case("contract 7.1; DECISIONS 3", needs="image")
+@case("OpenAI, sagehold", needs="image")
 def url(target: Target) -> None:
     """Without response_format a dall-e name answers a URL that gives the picture, without a key."""
     one = (drawn(target).data or [])[0]
@@ -56,14 +56,14 @@ def url(target: Target) -> None:
         opened.load()
 
 
-@case("contract 7.1", needs="image")
+@case("OpenAI", needs="image")
 def url_asked(target: Target) -> None:
     """`response_format: url` is honoured."""
     one = (drawn(target, response_format="url").data or [])[0]
     that((one.url or "").startswith("http"), f"the url is {one.url}")
 
 
-@case("contract 7.1", needs="image")
+@case("OpenAI", needs="image")
 def several(target: Target) -> None:
     """`n: 2` gives two pictures, and they differ."""
     data = drawn(target, n=2, response_format="b64_json").data or []
@@ -71,13 +71,13 @@ def several(target: Target) -> None:
     that(data[0].b64_json != data[1].b64_json, "both pictures are the same")
 
 
-@case("contract 7.1", needs="image")
+@case("OpenAI", needs="image")
 def size(target: Target) -> None:
     """`size` is the size of the picture."""
     equal(first(drawn(target, size="256x256", response_format="b64_json")).size, (256, 256), "the size")
 
 
-@case("issue, fault 6", needs="image")
+@case("reports", needs="image")
 def size_words(target: Target) -> None:
     """The sizes of each generation of the API are taken, or refused with what is served."""
     for word in ("auto", "256x256", "512x512", "1024x1024", "1536x1024", "1792x1024"):
@@ -86,7 +86,7 @@ def size_words(target: Target) -> None:
             error(answer, 400, param="size")
 
 
-@case("issue, fault 6", needs="image")
+@case("reports", needs="image")
 def quality_words(target: Target) -> None:
     """The words of `quality` of each generation of the API are taken, or refused with what is served."""
     for word in ("auto", "low", "medium", "high", "standard", "hd", "xhigh", "max"):
@@ -97,7 +97,7 @@ def quality_words(target: Target) -> None:
             error(answer, 400, param="quality")
 
 
-@case("contract 7.1", needs="image")
+@case("OpenAI", needs="image")
 def formats(target: Target) -> None:
     """`output_format` is the format of the bytes."""
     for name in ("png", "jpeg", "webp"):
@@ -105,19 +105,19 @@ def formats(target: Target) -> None:
         equal((first(value).format or "").lower(), name, "the picture's format")
 
 
-@case("contract 7.1", needs="image")
+@case("OpenAI", needs="image")
 def accepted(target: Target) -> None:
     """`style`, `background`, `moderation`, `user` and unknown fields are accepted."""
     drawn(target, style="vivid", background="auto", moderation="low", user="ada", some_new_field=1)
 
 
-@case("issue, fault 6", needs="image")
+@case("reports", needs="image")
 def no_model(target: Target) -> None:
     """`model` is optional."""
     drawn(target, model=...)
 
 
-@case("issue, fault 6; DECISIONS 18", needs="gpt_image")
+@case("reports, sagehold", needs="gpt_image")
 def gpt_image(target: Target) -> None:
     """A gpt-image name answers `b64_json`, whatever is asked for."""
     for fields in ({}, {"response_format": "b64_json"}):
@@ -126,7 +126,7 @@ def gpt_image(target: Target) -> None:
         that(one.url is None, "a url")
 
 
-@case("contract 7.1", needs="gpt_image")
+@case("OpenAI", needs="gpt_image")
 def facts(target: Target) -> None:
     """A gpt-image answer says size, quality, background, output_format and usage, in declared words."""
     value = drawn(target, model=target.model("gpt_image"), quality="low")
@@ -134,7 +134,7 @@ def facts(target: Target) -> None:
     that(not absent, f"missing: {', '.join(absent)}")
 
 
-@case("contract 7.1", needs="gpt_image")
+@case("OpenAI", needs="gpt_image")
 def stream(target: Target) -> None:
     """A stream ends with `image_generation.completed`, its event's name and type, as the SDK declares it."""
     body = {"model": target.model("gpt_image"), "prompt": PROMPT, "stream": True}
@@ -143,7 +143,7 @@ def stream(target: Target) -> None:
     picture(target.strict(ImageGenCompletedEvent, events[-1].data, "the event").b64_json)
 
 
-@case("contract 7.1", needs="gpt_image")
+@case("OpenAI", needs="gpt_image")
 def partial_images(target: Target) -> None:
     """`partial_images: 2` sends up to two partial pictures before, indexed from 0."""
     body = {"model": target.model("gpt_image"), "prompt": PROMPT, "stream": True, "partial_images": 2}
@@ -163,7 +163,7 @@ def _wrong(name: str, title: str, param: str, **fields: Any) -> None:
 
     check.__name__ = name
     check.__doc__ = f"{title}: 400 with param `{param}`."
-    case("contract 7.1, 10", needs="image")(check)
+    case("OpenAI", needs="image")(check)
 
 
 _wrong("no_prompt", "Without prompt", "prompt", prompt=...)
@@ -178,13 +178,13 @@ _wrong("unknown_output_format", "An unknown output_format", "output_format", out
 _wrong("unknown_partial_images", "partial_images: 9", "partial_images", partial_images=9)
 
 
-@case("contract 10", needs="image")
+@case("OpenAI", needs="image")
 def unknown_model(target: Target) -> None:
     """An unknown model: 404 with code model_not_found."""
     error(draw(target, model="none-of-that-name"), 404, code="model_not_found")
 
 
-@case("contract 7.1")
+@case("OpenAI")
 def no_such_picture(target: Target) -> None:
     """A picture's URL that isn't there: 404 in the envelope."""
     error(target.get("/images/none-of-that-name.png", here=False), 404)

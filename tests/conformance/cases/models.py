@@ -19,33 +19,33 @@ def listed(target: Target) -> list[Model]:
     return [target.strict(Model, json.dumps(one), "a model") for one in body["data"]]
 
 
-@case("contract 2")
+@case("OpenAI")
 def form(target: Target) -> None:
     """The list has `object: list`, and each model id, object, created and owned_by."""
     listed(target)
 
 
-@case("contract 2")
+@case("OpenAI")
 def created(target: Target) -> None:
     """`created` is in seconds, and not in the future."""
     for one in listed(target):
         that(0 < one.created <= time.time() + 60, f"{one.id} was created at {one.created}")
 
 
-@case("contract 2")
+@case("OpenAI")
 def ids_differ(target: Target) -> None:
     """No id is there twice."""
     ids = [one.id for one in listed(target)]
     equal(len(set(ids)), len(ids), "the number of different ids")
 
 
-@case("contract 2")
+@case("OpenAI")
 def created_stays(target: Target) -> None:
     """The list is the same when it is asked for again."""
     equal(target.get("/models").raw, target.get("/models").raw, "the list, asked for again,")
 
 
-@case("contract 2")
+@case("OpenAI")
 def retrieve(target: Target) -> None:
     """Each listed id is found by itself, as the same object."""
     for one in listed(target):
@@ -53,7 +53,7 @@ def retrieve(target: Target) -> None:
         equal(target.strict(Model, answer.raw, "the model").model_dump(), one.model_dump(), f"{one.id} by itself")
 
 
-@case("contract 2", needs="slashed")
+@case("OpenAI", needs="slashed")
 def encoded_slash(target: Target) -> None:
     """An id with a slash is found as `a%2Fb`, as the SDK asks for it."""
     name = target.model("slashed")
@@ -61,14 +61,14 @@ def encoded_slash(target: Target) -> None:
     equal(value.id, name, "the id")
 
 
-@case("contract 2", needs="slashed")
+@case("OpenAI", needs="slashed")
 def raw_slash(target: Target) -> None:
     """An id with a slash is found as `a/b` too."""
     value = target.strict(Model, ok(target.get(f"/models/{target.model('slashed')}", here=False)).raw)
     equal(value.id, target.model("slashed"), "the id")
 
 
-@case("contract 2, 10")
+@case("OpenAI")
 def unknown(target: Target) -> None:
     """An unknown id is a 404 with code model_not_found, and no param."""
     value = error(target.get("/models/none-of-that-name", here=False), 404, code="model_not_found")
@@ -76,7 +76,7 @@ def unknown(target: Target) -> None:
     that("none-of-that-name" in value.message, f"the message does not name the model: {value.message}")
 
 
-@case("contract 10", needs="chat")
+@case("OpenAI", needs="chat")
 def unknown_in_a_chat(target: Target) -> None:
     """An unknown model in a chat is the same 404, in the API's own words."""
     value = error(chat(target, model="none-of-that-name"), 404, code="model_not_found")
@@ -86,13 +86,13 @@ def unknown_in_a_chat(target: Target) -> None:
     )
 
 
-@case("contract 2")
+@case("OpenAI")
 def delete(target: Target) -> None:
     """A model of the server's own can't be deleted: a refusal in the envelope."""
     error(target.send("DELETE", f"/models/{quote(listed(target)[0].id, safe='')}", here=False), (400, 403, 404, 405))
 
 
-@case("contract 10, 11")
+@case("OpenAI")
 def wrong_key(target: Target) -> None:
     """A wrong key is a 401 with code invalid_api_key."""
     if not target.key:
@@ -100,7 +100,7 @@ def wrong_key(target: Target) -> None:
     error(target.get("/models", key="sk-none-of-ours"), 401, code="invalid_api_key")
 
 
-@case("contract 10")
+@case("OpenAI")
 def no_key(target: Target) -> None:
     """A missing key is a 401 with code null."""
     if not target.key:
@@ -108,7 +108,7 @@ def no_key(target: Target) -> None:
     equal(error(target.get("/models", key=""), 401).code, None, "the error's code")
 
 
-@case("DECISIONS 23; contract 13", needs="chat")
+@case("sagehold, reports", needs="chat")
 def chat_first(target: Target) -> None:
     """The first listed name can chat: programs take it without asking."""
     completed(target, model=listed(target)[0].id, max_tokens=1)
@@ -123,7 +123,7 @@ def max_model_len(target: Target) -> None:
     that(isinstance(extra.get("root"), str), f"root is {extra.get('root')}")
 
 
-@case("DECISIONS 14", needs="alias")
+@case("sagehold", needs="alias")
 def alias(target: Target) -> None:
     """A second public name answers, and `model` in the answer is the name that was asked for."""
     name = target.model("alias")
@@ -131,7 +131,7 @@ def alias(target: Target) -> None:
     equal(target.strict(Model, ok(target.get(f"/models/{quote(name, safe='')}")).raw).id, name, "the id")
 
 
-@case("issue, fault 7", needs="mode")
+@case("reports", needs="mode")
 def name_with_a_mode(target: Target) -> None:
     """A name with a quality mode (`NAME:ultra`) is found as the chat finds it."""
     name = target.model("mode")

@@ -15,7 +15,7 @@ def rerank(target: Target, **fields: Any) -> Answer:
     return target.post("/rerank", body)
 
 
-@case("issue, routes; vLLM", needs="rerank")
+@case("vLLM", needs="rerank")
 def form(target: Target) -> None:
     """Each document has its index and relevance_score; the best comes first."""
     results = ok(rerank(target)).json()["results"]
@@ -25,26 +25,26 @@ def form(target: Target) -> None:
     equal(results[0]["index"], 1, "the best document")
 
 
-@case("issue, routes; vLLM", needs="rerank")
+@case("vLLM", needs="rerank")
 def top_n(target: Target) -> None:
     """`top_n` gives so many."""
     equal(len(ok(rerank(target, top_n=2)).json()["results"]), 2, "the number of results")
 
 
-@case("issue, routes; vLLM", needs="rerank")
+@case("vLLM", needs="rerank")
 def texts(target: Target) -> None:
     """Documents may be objects with a text."""
     results = ok(rerank(target, documents=[{"text": one} for one in DOCUMENTS])).json()["results"]
     equal(results[0]["index"], 1, "the best document")
 
 
-@case("issue, routes", needs="rerank")
+@case("sagehold", needs="rerank")
 def empty(target: Target) -> None:
     """No documents: 400 that names them."""
     error(rerank(target, documents=[]), 400, param="documents")
 
 
-@case("issue, routes; vLLM", needs="rerank")
+@case("vLLM", needs="rerank")
 def other_urls(target: Target) -> None:
     """The same at /rerank and /v2/rerank, as vLLM has them."""
     body = {"model": target.model("rerank"), "query": QUERY, "documents": DOCUMENTS}
@@ -52,7 +52,7 @@ def other_urls(target: Target) -> None:
         equal(ok(target.post(url, body)).json()["results"][0]["index"], 1, "the best document")
 
 
-@case("issue, routes; vLLM", needs="rerank")
+@case("vLLM", needs="rerank")
 def score(target: Target) -> None:
     """/v1/score gives a score for each pair, in order."""
     body = {"model": target.model("rerank"), "text_1": QUERY, "text_2": DOCUMENTS}
@@ -61,7 +61,7 @@ def score(target: Target) -> None:
     equal(max(data, key=lambda one: one["score"])["index"], 1, "the best")
 
 
-@case("issue, routes", needs="rerank")
+@case("sagehold", needs="rerank")
 def method(target: Target) -> None:
     """The answer says by what it scores: a cross-encoder or embeddings."""
     that(ok(rerank(target)).json().get("method") in ("cross-encoder", "embedding"), "no method")

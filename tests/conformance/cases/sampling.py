@@ -75,7 +75,7 @@ def min_tokens(target: Target) -> None:
     equal(value.usage and value.usage.completion_tokens, 24, "completion_tokens")
 
 
-@case("issue, fault 1", needs="chat")
+@case("reports", needs="chat")
 def min_above_max(target: Target) -> None:
     """`min_tokens` above max_tokens can't be: 400 that names it."""
     value = error(chat(target, min_tokens=9, max_tokens=3), 400)
@@ -115,7 +115,7 @@ def _prompt(target: Target, **fields: Any) -> int:
 BEGUN = [user(QUESTION), {"role": "assistant", "content": "The capital of Japan is"}]
 
 
-@case("vLLM; DECISIONS 20", needs="chat")
+@case("vLLM, sagehold", needs="chat")
 def continue_final_message(target: Target) -> None:
     """`continue_final_message` goes on with the last message: its prompt is shorter than that of a new turn."""
     begun = _prompt(target, messages=BEGUN, continue_final_message=True, add_generation_prompt=False)
@@ -214,7 +214,7 @@ def _refused(field: str, value: Any) -> None:
 
     check.__name__ = f"wrong_{field}"
     check.__doc__ = f"`{field}: {value!r}` is refused by name."
-    case("vLLM; DECISIONS 19", needs="chat")(check)
+    case("vLLM, sagehold", needs="chat")(check)
 
 
 _refused("top_k", -5)
@@ -229,14 +229,14 @@ _refused("truncate_prompt_tokens", -7)
 _refused("use_beam_search", True)
 
 
-@case("vLLM; DECISIONS 19", needs="chat")
+@case("vLLM, sagehold", needs="chat")
 def unknown_token(target: Target) -> None:
     """An id in `allowed_token_ids` that is no token of the model is refused by name."""
     value = error(chat(target, allowed_token_ids=[99_999_999], max_tokens=1), 400)
     that("allowed_token_ids" in f"{value.param} {value.message}", f"the message is {value.message}")
 
 
-@case("issue, fault 1", needs="chat")
+@case("reports", needs="chat")
 def combinations(target: Target) -> None:
     """Valid fields answer in every combination of these: n, temperature 0 or not, seed, stop, logprobs, penalties."""
     for number in range(16):

@@ -41,20 +41,20 @@ def honest(target: Target, answer: Answer, schema: Mapping[str, Any], *words: st
         among(choice.finish_reason, ("length", "content_filter"), "finish_reason")
 
 
-@case("contract 3.4", needs="chat")
+@case("OpenAI", needs="chat")
 def json_schema(target: Target) -> None:
     """`json_schema` gives JSON that obeys, as a string."""
     formed(target, SCHEMA)
 
 
-@case("contract 3.4", needs="chat")
+@case("OpenAI", needs="chat")
 def strict(target: Target) -> None:
     """`strict: true`, as the SDK's `.parse()` sends it, gives JSON that obeys."""
     form = schema_format(SCHEMA, strict=True, description="A country.")
     obeys(text(completed(target, ASK, response_format=form, max_tokens=ROOM)), SCHEMA)
 
 
-@case("contract 3.4", needs="chat")
+@case("OpenAI", needs="chat")
 def json_object(target: Target) -> None:
     """`json_object` gives an object, or cut JSON with finish_reason `length`."""
     value = completed(target, ASK, response_format={"type": "json_object"}, max_tokens=48)
@@ -71,7 +71,7 @@ def schema_beside_json_object(target: Target) -> None:
     obeys(text(completed(target, ASK, response_format=form, max_tokens=ROOM)), SCHEMA)
 
 
-@case("contract 3.4", needs="chat")
+@case("OpenAI", needs="chat")
 def stream(target: Target) -> None:
     """A stream's pieces are JSON that obeys."""
     chunks = streamed(target, ASK, response_format=schema_format(SCHEMA), max_tokens=ROOM)
@@ -79,14 +79,14 @@ def stream(target: Target) -> None:
     equal(finishes(chunks), ["stop"], "the finish reasons")
 
 
-@case("contract 3.4", needs="chat")
+@case("OpenAI", needs="chat")
 def cut(target: Target) -> None:
     """JSON that the limit cuts finishes with `length`."""
     value = completed(target, ASK, response_format=schema_format(SCHEMA), max_tokens=2)
     equal(value.choices[0].finish_reason, "length", "finish_reason")
 
 
-@case("contract 3.4", needs="chat")
+@case("OpenAI", needs="chat")
 def choices(target: Target) -> None:
     """With `n: 2` both choices obey."""
     form = schema_format(SCHEMA)
@@ -109,14 +109,14 @@ NESTED = {
 }
 
 
-@case("issue, fault 2; DECISIONS 21", needs="chat")
+@case("reports, sagehold", needs="chat")
 def nothing_undeclared(target: Target) -> None:
     """Without additionalProperties no key comes that the schema does not declare."""
     found = formed(target, {"type": "object", "properties": {"large": {"type": "boolean"}}, "required": ["large"]})
     equal(sorted(found), ["large"], "the keys")
 
 
-@case("issue, fault 2; DECISIONS 21", needs="chat")
+@case("reports, sagehold", needs="chat")
 def nothing_undeclared_inside(target: Target) -> None:
     """The same in objects inside of objects and lists."""
     found = formed(target, NESTED)
@@ -126,7 +126,7 @@ def nothing_undeclared_inside(target: Target) -> None:
         equal(sorted(island), ["name"], "the keys inside of the list")
 
 
-@case("issue, fault 2; DECISIONS 21", needs="chat")
+@case("reports, sagehold", needs="chat")
 def additional_properties(target: Target) -> None:
     """A schema with `additionalProperties` (true, or a schema) is taken, and obeyed."""
     for extra in (True, {"type": "boolean"}):
@@ -136,7 +136,7 @@ def additional_properties(target: Target) -> None:
         )
 
 
-@case("contract 3.4", needs="chat")
+@case("OpenAI", needs="chat")
 def references(target: Target) -> None:
     """`$ref` to `$defs` is followed."""
     formed(target, {
@@ -161,7 +161,7 @@ TREE = {
 }
 
 
-@case("issue, fault 3", needs="chat")
+@case("reports", needs="chat")
 def recursion(target: Target) -> None:
     """A schema that refers to itself, and can end, is obeyed."""
     honest(target, chat(target, ASK, response_format=schema_format(TREE), max_tokens=ROOM), TREE, "$ref")
@@ -180,7 +180,7 @@ def _odd(name: str, title: str, schema: Mapping[str, Any], *words: str, refused:
 
     check.__name__ = name
     check.__doc__ = title
-    case("issue, fault 3", needs="chat")(check)
+    case("reports", needs="chat")(check)
 
 
 ENDLESS = {"$defs": {"a": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}}}
@@ -248,14 +248,14 @@ _odd(
 )
 
 
-@case("issue, fault 3", needs="chat")
+@case("reports", needs="chat")
 def no_schema(target: Target) -> None:
     """A schema of an unknown type, or with an unknown reference, is a 400 in a client's words."""
     for schema in ({"type": "thing"}, {"$ref": "#/$defs/none"}, {"type": "object", "properties": 5}):
         error(chat(target, ASK, response_format=schema_format(schema)), 400)
 
 
-@case("contract 3.4", needs="chat")
+@case("OpenAI", needs="chat")
 def long_name(target: Target) -> None:
     """A schema's name of 64 characters is taken."""
     form = schema_format(SCHEMA) | {"json_schema": {"name": "n" * 64, "schema": SCHEMA}}
@@ -269,7 +269,7 @@ def _form(name: str, title: str, fields: Mapping[str, Any], right: str) -> None:
 
     check.__name__ = name
     check.__doc__ = title
-    case("vLLM; DECISIONS 19", needs="chat")(check)
+    case("vLLM, sagehold", needs="chat")(check)
 
 
 CHOICE = ["Lima", "Oslo"]
@@ -309,7 +309,7 @@ def _bad_form(name: str, title: str, field: str, value: Any) -> None:
 
     check.__name__ = name
     check.__doc__ = title
-    case("vLLM; DECISIONS 19", needs="chat")(check)
+    case("vLLM, sagehold", needs="chat")(check)
 
 
 _bad_form("bad_regex", "A broken pattern is refused by name.", "structured_outputs", {"regex": "(["})
@@ -318,7 +318,7 @@ _bad_form("no_choice", "An empty list of choices is refused by name.", "structur
 _bad_form("two_forms", "Two forms at once are refused by name.", "structured_outputs", {"choice": ["a"], "regex": "b"})
 
 
-@case("vLLM; DECISIONS 19", needs="chat")
+@case("vLLM, sagehold", needs="chat")
 def form_beside_a_format(target: Target) -> None:
     """A form beside a json_schema can't be: 400."""
     error(chat(target, response_format=schema_format(SCHEMA), structured_outputs={"choice": ["a"]}), 400)

@@ -15,7 +15,7 @@ def tokenized(target: Target, url: str = "", **fields: Any) -> dict[str, Any]:
     return found
 
 
-@case("vLLM; issue, routes", needs="chat")
+@case("vLLM", needs="chat")
 def prompt(target: Target) -> None:
     """A prompt's tokens, their count, and the model's context."""
     found = tokenized(target, prompt=QUESTION)
@@ -23,7 +23,7 @@ def prompt(target: Target) -> None:
     that(isinstance(found.get("max_model_len"), int), "no max_model_len")
 
 
-@case("issue, routes", needs="chat")
+@case("sagehold", needs="chat")
 def under_v1(target: Target) -> None:
     """The same under /v1."""
     equal(
@@ -31,7 +31,7 @@ def under_v1(target: Target) -> None:
     )
 
 
-@case("vLLM; issue, routes", needs="chat")
+@case("vLLM", needs="chat")
 def messages(target: Target) -> None:
     """Messages are as many tokens as a chat of them has in its prompt."""
     found = tokenized(target, messages=[user(QUESTION)])["count"]
@@ -39,14 +39,14 @@ def messages(target: Target) -> None:
     equal(found, usage and usage.prompt_tokens, "count")
 
 
-@case("vLLM; issue, routes", needs="chat")
+@case("vLLM", needs="chat")
 def strings(target: Target) -> None:
     """`return_token_strs` adds a string for each token."""
     found = tokenized(target, prompt="One two", return_token_strs=True)
     equal(len(found.get("token_strs") or ()), found["count"], "the number of token_strs")
 
 
-@case("vLLM; issue, routes", needs="chat")
+@case("vLLM", needs="chat")
 def detokenize(target: Target) -> None:
     """The tokens of a text are its text again."""
     tokens = tokenized(target, prompt="One, two – three.", add_special_tokens=False)["tokens"]
@@ -54,20 +54,20 @@ def detokenize(target: Target) -> None:
     equal(ok(answer).json().get("prompt"), "One, two – three.", "the text")
 
 
-@case("vLLM; issue, routes", needs="chat")
+@case("vLLM", needs="chat")
 def detokenize_under_v1(target: Target) -> None:
     """/v1/detokenize refuses what is no token of the model."""
     answer = target.post("/detokenize", {"model": target.model("chat"), "tokens": [99_999_999]})
     error(answer, 400)
 
 
-@case("vLLM; issue, routes", needs="chat")
+@case("vLLM", needs="chat")
 def nothing(target: Target) -> None:
     """Neither prompt nor messages: 400."""
     error(target.post(f"{target.root}/tokenize", {"model": target.model("chat")}), 400)
 
 
-@case("contract 10", needs="chat")
+@case("OpenAI", needs="chat")
 def unknown_model(target: Target) -> None:
     """An unknown model: 404 with code model_not_found."""
     body = {"model": "none-of-that-name", "prompt": "One"}

@@ -32,7 +32,7 @@ def forced(target: Target, **fields: Any) -> ChatCompletion:
     return completed(target, ASK, **({"tools": [tool()], "tool_choice": NAMED, "max_tokens": ROOM} | fields))
 
 
-@case("contract 3.2; contract 14", needs="chat")
+@case("OpenAI", needs="chat")
 def named(target: Target) -> None:
     """A named function is called: its arguments are a string of JSON that obeys the schema."""
     call = called(forced(target))[0]
@@ -40,25 +40,25 @@ def named(target: Target) -> None:
     obeys(call.function.arguments, SCHEMA, "the arguments")
 
 
-@case("contract 3.2; contract 13.5", needs="chat")
+@case("OpenAI, reports", needs="chat")
 def finish_reason(target: Target) -> None:
     """An answer with calls finishes with `tool_calls`: agents stop at `stop`."""
     equal(forced(target, tool_choice="required").choices[0].finish_reason, "tool_calls", "finish_reason")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def finish_reason_of_a_named_one(target: Target) -> None:
     """A call of a named function finishes with `tool_calls`, or `stop` as OpenAI's own service has it."""
     among(forced(target).choices[0].finish_reason, ("tool_calls", "stop"), "finish_reason")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def null_content(target: Target) -> None:
     """With calls alone, `content` is null."""
     equal(forced(target).choices[0].message.content, None, "content")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def required(target: Target) -> None:
     """`required` calls one of the tools, by its own schema."""
     other = tool({"type": "object", "properties": {"n": {"type": "integer", "maximum": 9, "minimum": 0}}}, "count")
@@ -67,14 +67,14 @@ def required(target: Target) -> None:
         json_of(call.function.arguments, "the arguments")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def none(target: Target) -> None:
     """`none` calls nothing."""
     message = completed(target, ASK, tools=[tool()], tool_choice="none").choices[0].message
     that(not message.tool_calls, "there are calls")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def auto(target: Target) -> None:
     """`auto`, and no choice at all, answer by text or by a call."""
     for choice in ("auto", ...):
@@ -82,13 +82,13 @@ def auto(target: Target) -> None:
         among(value.choices[0].finish_reason, ("stop", "length", "tool_calls"), "finish_reason")
 
 
-@case("issue, fault 9", needs="chat")
+@case("reports", needs="chat")
 def bare_name(target: Target) -> None:
     """`tool_choice` may be a function's bare name."""
     equal(called(forced(target, tool_choice="describe"))[0].function.name, "describe", "the name")
 
 
-@case("contract 3.1; contract 14", needs="chat")
+@case("OpenAI", needs="chat")
 def allowed_tools(target: Target) -> None:
     """`tool_choice` of type allowed_tools narrows the tools."""
     choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [NAMED]}}
@@ -96,46 +96,46 @@ def allowed_tools(target: Target) -> None:
     equal(called(forced(target, tools=[other, tool()], tool_choice=choice))[0].function.name, "describe", "the name")
 
 
-@case("issue, fault 2; DECISIONS 21", needs="chat")
+@case("reports, sagehold", needs="chat")
 def nothing_undeclared(target: Target) -> None:
     """Arguments have no keys that the schema does not declare, where it lacks additionalProperties."""
     found = json_of(called(forced(target, tools=[tool(OPEN)]))[0].function.arguments, "the arguments")
     equal(sorted(found), ["country"], "the keys of the arguments")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def one_at_a_time(target: Target) -> None:
     """`parallel_tool_calls: false` with `required` makes one call."""
     equal(len(called(forced(target, tool_choice="required", parallel_tool_calls=False))), 1, "the number of calls")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def without_parameters(target: Target) -> None:
     """A function without parameters is called with an object, `{}` say."""
     bare = {"type": "function", "function": {"name": "describe"}}
     equal(type(json_of(called(forced(target, tools=[bare]))[0].function.arguments)), dict, "the arguments' type")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def strict(target: Target) -> None:
     """`strict: true` is taken, and the arguments obey."""
     obeys(called(forced(target, tools=[tool(strict=True)]))[0].function.arguments, SCHEMA, "the arguments")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def custom(target: Target) -> None:
     """A custom tool is served, or refused by name."""
     given = [{"type": "custom", "custom": {"name": "poem", "description": "A poem."}}]
     refused_or_ok(chat(target, ASK, tools=given), "tools[0]", "custom")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def cut(target: Target) -> None:
     """Arguments that the limit cuts finish with `length`, not as if they were whole."""
     equal(forced(target, max_tokens=3).choices[0].finish_reason, "length", "finish_reason")
 
 
-@case("contract 3.3; contract 13.2", needs="chat")
+@case("OpenAI, reports", needs="chat")
 def stream(target: Target) -> None:
     """In a stream the first piece of a call has index, id, type and name; later ones only the index and arguments."""
     chunks = streamed(target, ASK, tools=[tool()], tool_choice="required", parallel_tool_calls=False, max_tokens=ROOM)
@@ -154,7 +154,7 @@ def stream(target: Target) -> None:
     equal(chunks[0].choices[0].delta.role, "assistant", "the first chunk's role")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def history(target: Target) -> None:
     """The calls of an answer, sent back with their results, are taken with the tools."""
     message = forced(target).choices[0].message.model_dump(exclude_none=True)
@@ -162,7 +162,7 @@ def history(target: Target) -> None:
     completed(target, messages=[user(ASK), message, *results], tools=[tool()], max_tokens=3)
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def other_result(target: Target) -> None:
     """A result for another call than was made: 400."""
     call = {"id": "call_1", "type": "function", "function": {"name": "describe", "arguments": "{}"}}
@@ -175,7 +175,7 @@ def legacy(target: Target, choice: Any, **fields: Any) -> Any:
     return completed(target, ASK, functions=[function], function_call=choice, max_tokens=ROOM, **fields).choices[0]
 
 
-@case("contract 3.2; contract 14", needs="chat")
+@case("OpenAI", needs="chat")
 def functions(target: Target) -> None:
     """`functions` with a named function_call: `message.function_call` by the schema, and no tool_calls."""
     choice = legacy(target, {"name": "describe"})
@@ -185,26 +185,26 @@ def functions(target: Target) -> None:
     that(not choice.message.tool_calls, "there are tool_calls")
 
 
-@case("contract 3.2", needs="chat")
+@case("OpenAI", needs="chat")
 def function_reason(target: Target) -> None:
     """A function_call finishes with `function_call`, or `stop` where it was named."""
     among(legacy(target, {"name": "describe"}).finish_reason, ("function_call", "stop"), "finish_reason")
 
 
-@case("issue, fault 9", needs="chat")
+@case("reports", needs="chat")
 def bare_function_name(target: Target) -> None:
     """`function_call` may be a function's bare name."""
     found = legacy(target, "describe").message.function_call
     equal(found and found.name, "describe", "the name")
 
 
-@case("contract 3.1", needs="chat")
+@case("OpenAI", needs="chat")
 def no_function(target: Target) -> None:
     """`function_call: none` calls nothing."""
     that(not legacy(target, "none", stop=["."]).message.function_call, "there is a function_call")
 
 
-@case("contract 3.3", needs="chat")
+@case("OpenAI", needs="chat")
 def function_stream(target: Target) -> None:
     """In a stream the first piece of a function_call has the name, and the pieces of arguments obey the schema."""
     function = tool()["function"]

@@ -45,7 +45,7 @@ def converted(form: str, codec: str, rate: int) -> bytes:
     return buffer.getvalue()
 
 
-@case("contract 8.1", needs="transcription")
+@case("OpenAI", needs="transcription")
 def json_form(target: Target) -> None:
     """`json`, the default, has text and usage, as the SDK declares it."""
     value = target.strict(Transcription, ok(hear(target)).raw)
@@ -53,7 +53,7 @@ def json_form(target: Target) -> None:
     that(value.usage, "no usage")
 
 
-@case("contract 8.1", needs="transcription")
+@case("OpenAI", needs="transcription")
 def verbose_json(target: Target) -> None:
     """`verbose_json` has language by its English name, duration as a number, text, segments and usage."""
     answer = ok(hear(target, response_format="verbose_json"))
@@ -66,7 +66,7 @@ def verbose_json(target: Target) -> None:
     that(FOX in "".join(one.text for one in value.segments or ()).lower(), "the segments' text")
 
 
-@case("contract 8.1", needs="transcription")
+@case("OpenAI", needs="transcription")
 def words(target: Target) -> None:
     """`timestamp_granularities[]=word` gives words with rising times."""
     answer = ok(hear(target, response_format="verbose_json", timestamp_granularities_list=["word"]))
@@ -76,7 +76,7 @@ def words(target: Target) -> None:
     equal(times, sorted(times), "the words' times")
 
 
-@case("contract 8.1", needs="transcription")
+@case("OpenAI", needs="transcription")
 def both_granularities(target: Target) -> None:
     """word and segment together give both; the name without `[]` is taken too."""
     for name in ("timestamp_granularities_list", "timestamp_granularities"):
@@ -85,19 +85,19 @@ def both_granularities(target: Target) -> None:
         that(value.words and value.segments, "not both")
 
 
-@case("issue, fault 9", needs="transcription")
+@case("reports", needs="transcription")
 def segments_of_json(target: Target) -> None:
     """`json` takes the granularity `segment`, as a default that changes nothing."""
     target.strict(Transcription, ok(hear(target, timestamp_granularities_list=["segment"])).raw)
 
 
-@case("contract 8.1", needs="transcription")
+@case("OpenAI", needs="transcription")
 def words_of_json(target: Target) -> None:
     """`json` with the granularity `word` can't give words: 400 by name, or they are left out."""
     refused_or_ok(hear(target, timestamp_granularities_list=["word"]), "timestamp_granularities")
 
 
-@case("contract 8.1", needs="transcription")
+@case("OpenAI", needs="transcription")
 def text_form(target: Target) -> None:
     """`text` is the bare text of type text/plain, no JSON string."""
     answer = ok(hear(target, response_format="text"))
@@ -105,7 +105,7 @@ def text_form(target: Target) -> None:
     that(not answer.text.startswith('"') and FOX in answer.text.lower(), f"the body is {answer.text!r}")
 
 
-@case("contract 8.1; issue, fault 9", needs="transcription")
+@case("OpenAI, reports", needs="transcription")
 def srt(target: Target) -> None:
     """`srt` is numbered cues with commas in their times, of type text/plain."""
     answer = ok(hear(target, response_format="srt"))
@@ -113,7 +113,7 @@ def srt(target: Target) -> None:
     that(re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\n\S", answer.text), f"the body is {answer.text[:60]!r}")
 
 
-@case("contract 8.1", needs="transcription")
+@case("OpenAI", needs="transcription")
 def vtt(target: Target) -> None:
     """`vtt` begins with WEBVTT and has points in its times."""
     answer = ok(hear(target, response_format="vtt"))
@@ -121,7 +121,7 @@ def vtt(target: Target) -> None:
     that(re.match(r"WEBVTT\n\n(00:)?00:0\d\.\d{3} --> (00:)?00:0\d\.\d{3}\n\S", answer.text), f"{answer.text[:60]!r}")
 
 
-@case("contract 8.1", needs="transcription")
+@case("OpenAI", needs="transcription")
 def stream(target: Target) -> None:
     """A stream is transcript.text.delta events, then one transcript.text.done whose text they make together."""
     events = ok(
@@ -133,14 +133,14 @@ def stream(target: Target) -> None:
     equal("".join(deltas).strip(), done.text.strip(), "the deltas together")
 
 
-@case("contract 8.1", needs="transcription")
+@case("OpenAI", needs="transcription")
 def settings(target: Target) -> None:
     """language, prompt, temperature, chunking_strategy and unknown fields are taken."""
     answer = hear(target, language="en", prompt="A fox.", temperature="0", chunking_strategy="auto", some_new_field="1")
     target.strict(Transcription, ok(answer).raw)
 
 
-@case("issue, fault 11", needs="transcription")
+@case("reports", needs="transcription")
 def wrong_name(target: Target) -> None:
     """A file under a wrong name, or without an ending, is read by its bytes."""
     for name in ("fox.txt", "fox", "fox.wav"):
@@ -155,7 +155,7 @@ def _container(form: str, codec: str, rate: int) -> None:
 
     check.__name__ = f"container_{form}"
     check.__doc__ = f"Sound in {form} ({codec}) is read."
-    case("contract 8.1", needs="transcription")(check)
+    case("OpenAI", needs="transcription")(check)
 
 
 for each in (("wav", "pcm_s16le", 16000), ("flac", "flac", 16000), ("ogg", "libopus", 48000), ("mp4", "aac", 16000)):
@@ -163,7 +163,7 @@ for each in (("wav", "pcm_s16le", 16000), ("flac", "flac", 16000), ("ogg", "libo
 _container("webm", "libopus", 48000)
 
 
-@case("issue, fault 11; contract 10", needs="transcription")
+@case("reports, OpenAI", needs="transcription")
 def no_sound(target: Target) -> None:
     """A file that holds no sound, whatever its name says: 400 that names it."""
     for data in (b"", b"no sound at all", data_file("fox.mp3")[:40], bytes(5000)):
@@ -171,7 +171,7 @@ def no_sound(target: Target) -> None:
         equal(value.param, "file", "the error's param")
 
 
-@case("contract 8.1, 10", needs="transcription")
+@case("OpenAI", needs="transcription")
 def too_large(target: Target) -> None:
     """More than 25 MB: 413."""
     error(hear(target, bytes(26 * 2**20 + 1), "speech.wav"), 413)
@@ -183,7 +183,7 @@ def _wrong(name: str, title: str, param: str, **fields: Any) -> None:
 
     check.__name__ = name
     check.__doc__ = f"{title}: 400 with param `{param}`."
-    case("contract 8.1, 10", needs="transcription")(check)
+    case("OpenAI", needs="transcription")(check)
 
 
 _wrong("no_model", "Without model", "model", model=...)
@@ -195,7 +195,7 @@ _wrong(
 )
 
 
-@case("contract 8.1, 10", needs="transcription")
+@case("OpenAI", needs="transcription")
 def no_file(target: Target) -> None:
     """Without a file: 400 that names it."""
     form = {"model": target.model("transcription")}
@@ -203,13 +203,13 @@ def no_file(target: Target) -> None:
     error(answer, 400, param="file")
 
 
-@case("contract 8.1, 10", needs="transcription")
+@case("OpenAI", needs="transcription")
 def json_body(target: Target) -> None:
     """A JSON body where a form is wanted: 400 or 415 in the envelope."""
     error(target.post("/audio/transcriptions", {"model": target.model("transcription")}), (400, 415))
 
 
-@case("contract 8.1, 10", needs="transcription")
+@case("OpenAI", needs="transcription")
 def torn_form(target: Target) -> None:
     """A form that is cut off: 400 in the envelope."""
     body = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhis'
@@ -217,13 +217,13 @@ def torn_form(target: Target) -> None:
     error(target.send("POST", "/audio/transcriptions", headers=headers, content=body), 400)
 
 
-@case("contract 10", needs="transcription")
+@case("OpenAI", needs="transcription")
 def unknown_model(target: Target) -> None:
     """An unknown model: 404 with code model_not_found."""
     error(hear(target, model="none-of-that-name"), 404, code="model_not_found")
 
 
-@case("contract 8.2", needs="transcription")
+@case("OpenAI", needs="transcription")
 def translation(target: Target) -> None:
     """/v1/audio/translations gives English, in `json` and `verbose_json` (task translate, language english)."""
     target.strict(Translation, ok(hear(target, url="translations")).raw)

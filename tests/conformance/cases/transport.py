@@ -31,25 +31,25 @@ def status_of(received: bytes) -> int:
     return int(found[-1])
 
 
-@case("contract 1")
+@case("OpenAI")
 def doubled_slash(target: Target) -> None:
     """A doubled slash after the base (`/v1//models`) is read as one."""
     ok(target.get("//models", here=False))
 
 
-@case("contract 1")
+@case("OpenAI")
 def trailing_slash(target: Target) -> None:
     """A trailing slash is no other URL, and there is no redirect."""
     ok(target.get("/models/", here=False))
 
 
-@case("contract 1", needs="chat")
+@case("OpenAI", needs="chat")
 def trailing_slash_of_a_post(target: Target) -> None:
     """A trailing slash after a POST's URL loses no body."""
     read_chat(target, target.post("/chat/completions/", chat_body(target, max_tokens=2), here=False))
 
 
-@case("issue, fault 7")
+@case("reports")
 def without_version(target: Target) -> None:
     """Without /v1 the route answers, or the error says what is missing."""
     answer = target.get(f"{target.root}/models", here=False)
@@ -58,7 +58,7 @@ def without_version(target: Target) -> None:
         that("/v1" in value.message, f"the error does not tell of /v1: {value.message}")
 
 
-@case("issue, fault 5", needs="chat")
+@case("reports", needs="chat")
 def upgrade_to_h2c(target: Target) -> None:
     """An offer of HTTP/2 (`Upgrade: h2c`, as Java's client and `curl --http2` make it) is ignored, the body is not."""
     offer = ("Connection: Upgrade, HTTP2-Settings, close", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA")
@@ -82,7 +82,7 @@ def http_1_0(target: Target) -> None:
     that(b"transfer-encoding" not in received.partition(b"\r\n\r\n")[0].lower(), "an HTTP/1.0 client got chunks")
 
 
-@case("contract 10; issue, fault 5")
+@case("OpenAI, reports")
 def malformed_request(target: Target) -> None:
     """What is no HTTP gets a 400 and a closed connection; its body, if there is one, is the envelope."""
     received = target.spoken(b"GET /v1/models\x00 HTTP/9.9\r\nbroken header\r\n\r\n")
@@ -105,7 +105,7 @@ def chunked_body(target: Target) -> None:
     ok(target.send("POST", "/chat/completions", headers=JSON, content=pieces()))
 
 
-@case("issue, fault 9", needs="chat")
+@case("reports", needs="chat")
 def gzip_body(target: Target) -> None:
     """A body compressed by gzip is decoded, or refused with 415."""
     body = gzip.compress(json.dumps(chat_body(target, max_tokens=2)).encode())
@@ -114,7 +114,7 @@ def gzip_body(target: Target) -> None:
         error(answer, 415)
 
 
-@case("issue, fault 9", needs="chat")
+@case("reports", needs="chat")
 def deflate_body(target: Target) -> None:
     """A body compressed by deflate is decoded, or refused with 415."""
     body = zlib.compress(json.dumps(chat_body(target, max_tokens=2)).encode())
@@ -123,7 +123,7 @@ def deflate_body(target: Target) -> None:
         error(answer, 415)
 
 
-@case("issue, fault 9", needs="chat")
+@case("reports", needs="chat")
 def torn_gzip_body(target: Target) -> None:
     """A compressed body that is cut off is the client's fault: 400, or 415."""
     body = gzip.compress(json.dumps(chat_body(target)).encode())[:-9]
@@ -131,7 +131,7 @@ def torn_gzip_body(target: Target) -> None:
     error(target.send("POST", "/chat/completions", headers=headers, content=body), (400, 415))
 
 
-@case("issue, fault 9", needs="chat")
+@case("reports", needs="chat")
 def bomb_of_gzip(target: Target) -> None:
     """A small body that unpacks to 256 MiB is refused, not unpacked."""
     pieces = zlib.compressobj(9, wbits=31)
@@ -149,7 +149,7 @@ def unknown_encoding(target: Target) -> None:
     error(target.send("POST", "/chat/completions", headers=headers, content=body), (400, 415))
 
 
-@case("contract 1", needs="chat")
+@case("OpenAI", needs="chat")
 def any_accept(target: Target) -> None:
     """Whatever `Accept` says, the answer is JSON: it is not enforced."""
     body = chat_body(target, max_tokens=2)
@@ -158,7 +158,7 @@ def any_accept(target: Target) -> None:
         equal(answer.media_type, "application/json", "the content type")
 
 
-@case("contract 1", needs="chat")
+@case("OpenAI", needs="chat")
 def charset(target: Target) -> None:
     """`application/json; charset=utf-8` is JSON."""
     body = json.dumps(chat_body(target, max_tokens=2)).encode()
@@ -166,7 +166,7 @@ def charset(target: Target) -> None:
     ok(target.send("POST", "/chat/completions", headers=headers, content=body))
 
 
-@case("contract 10", needs="chat")
+@case("OpenAI", needs="chat")
 def other_content_type(target: Target) -> None:
     """JSON under another content type is read, or refused in the envelope."""
     body = json.dumps(chat_body(target, max_tokens=2)).encode()
@@ -176,7 +176,7 @@ def other_content_type(target: Target) -> None:
             error(answer, (400, 415))
 
 
-@case("contract 1", needs="chat")
+@case("OpenAI", needs="chat")
 def sdk_headers(target: Target) -> None:
     """The headers of the SDKs (`x-stainless-*`, organization, project) change nothing."""
     names = ("lang", "package-version", "os", "arch", "runtime", "runtime-version", "async", "retry-count")
@@ -208,7 +208,7 @@ def lone_surrogate(target: Target) -> None:
         error(answer, 400)
 
 
-@case("general knowledge", needs="chat")
+@case("RFC 8259 7", needs="chat")
 def nul_in_text(target: Target) -> None:
     """A zero character in a message is a 400 or some text, never a fault of the server."""
     content = json.dumps(chat_body(target, "zero \0 inside", max_tokens=2)).encode()
@@ -217,7 +217,7 @@ def nul_in_text(target: Target) -> None:
         error(answer, 400)
 
 
-@case("contract 13")
+@case("reports")
 def head(target: Target) -> None:
     """HEAD of a route that answers GET has the same status and no body."""
     answer = target.send("HEAD", "/models", here=False)
@@ -225,7 +225,7 @@ def head(target: Target) -> None:
     equal(answer.raw, b"", "the body")
 
 
-@case("contract 13")
+@case("reports")
 def options(target: Target) -> None:
     """OPTIONS is answered, or refused in the envelope."""
     answer = target.send("OPTIONS", "/models", here=False, headers={"origin": "http://localhost:3000"})
@@ -233,14 +233,14 @@ def options(target: Target) -> None:
         error(answer, (400, 403, 404, 405))
 
 
-@case("issue, routes; vLLM")
+@case("vLLM")
 def version(target: Target) -> None:
     """GET /version at the root tells the version, without a key."""
     answer = target.get(f"{target.root}/version", key="")
     that(isinstance(ok(answer).json().get("version"), str), f"no version: {answer.text[:80]}")
 
 
-@case("issue, routes")
+@case("sagehold")
 def openapi(target: Target) -> None:
     """GET /openapi.json at the root describes the chat route, its body and its answer."""
     answer = ok(target.get(f"{target.root}/openapi.json"))
@@ -253,7 +253,7 @@ def openapi(target: Target) -> None:
     that(route["requestBody"]["content"].get("application/json", {}).get("schema"), "the body has no schema")
 
 
-@case("contract 1", needs="chat", alone=True)
+@case("OpenAI", needs="chat", alone=True)
 def one_connection(target: Target) -> None:
     """A connection serves one request after the other, an error between two answers too."""
     first = text(completed(target, max_tokens=4))
@@ -261,7 +261,7 @@ def one_connection(target: Target) -> None:
     equal(text(completed(target, max_tokens=4)), first, "the greedy answer, asked again,")
 
 
-@case("contract 1", needs="chat")
+@case("OpenAI", needs="chat")
 def utf8_answer(target: Target) -> None:
     """The answer is UTF-8 and says JSON as its type, without a second charset."""
     answer = ok(target.post("/chat/completions", chat_body(target, "Say ü.", max_tokens=4)))
@@ -269,7 +269,7 @@ def utf8_answer(target: Target) -> None:
     among(answer.headers.get("content-type"), ("application/json", "application/json; charset=utf-8"), "the type")
 
 
-@case("contract 10", needs="chat")
+@case("OpenAI", needs="chat")
 def huge_body(target: Target) -> None:
     """A body of 48 MB is read, or refused in the envelope."""
     answer = target.post("/chat/completions", chat_body(target, max_tokens=1, padding="x" * 48_000_000))

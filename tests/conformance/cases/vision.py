@@ -21,7 +21,7 @@ def seen(target: Target, url: str, **more: str) -> list[dict[str, object]]:
     return [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url, **more}}]
 
 
-@case("contract 3.1", needs="vision")
+@case("OpenAI", needs="vision")
 def image_part(target: Target) -> None:
     """A picture as a data URI is read, with each documented `detail`; it counts as prompt tokens."""
     name = target.model("vision")
@@ -31,7 +31,7 @@ def image_part(target: Target) -> None:
         that(found and without and found.prompt_tokens > without.prompt_tokens, "the picture counts nothing")
 
 
-@case("contract 3.1", needs="vision")
+@case("OpenAI", needs="vision")
 def broken_picture(target: Target) -> None:
     """A data URI that holds no picture: 400 that names the part."""
     content = seen(target, "data:image/png;base64,AAAA")
@@ -47,7 +47,7 @@ def said() -> list[dict[str, object]]:
     ]
 
 
-@case("contract 3.1", needs="hearing")
+@case("OpenAI", needs="hearing")
 def input_audio(target: Target) -> None:
     """`input_audio` is heard, or transcribed first; what was said counts as prompt tokens."""
     name = target.model("hearing")
@@ -56,7 +56,7 @@ def input_audio(target: Target) -> None:
     that(found and without and found.prompt_tokens > without.prompt_tokens + 5, f"usage is {found}")
 
 
-@case("contract 3.1", needs="hearing")
+@case("OpenAI", needs="hearing")
 def broken_audio(target: Target) -> None:
     """`input_audio` that holds no sound: 400 that names the part."""
     content = [{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]
@@ -67,7 +67,7 @@ def broken_audio(target: Target) -> None:
 SPOKEN = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}
 
 
-@case("contract 3.2", needs="talking")
+@case("OpenAI", needs="talking")
 def spoken(target: Target) -> None:
     """`modalities: ["text", "audio"]`: `message.audio` has id, data, expires_at and transcript; content is null."""
     value = completed(target, model=target.model("talking"), max_tokens=12, **SPOKEN)
@@ -79,7 +79,7 @@ def spoken(target: Target) -> None:
         equal(message.content, None, "content")
 
 
-@case("contract 3.2", needs="talking")
+@case("OpenAI", needs="talking")
 def spoken_stream(target: Target) -> None:
     """Streamed, `delta.audio` has an id, pieces of the transcript and of pcm16."""
     sound = {"voice": "alloy", "format": "pcm16"}
@@ -92,7 +92,7 @@ def spoken_stream(target: Target) -> None:
     that(size > 4800 and size % 2 == 0, f"{size} bytes of sound")
 
 
-@case("contract 3.1", needs="talking")
+@case("OpenAI", needs="talking")
 def spoken_without_settings(target: Target) -> None:
     """`audio` in modalities without `audio` settings: 400 that names it, as documented; or it is spoken."""
     body = {
