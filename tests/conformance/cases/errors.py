@@ -15,7 +15,7 @@ CODES = (TYPE, VALUE, MISSING, "unsupported_value", "unsupported_parameter", Non
 
 @dataclass(frozen=True)
 class Wrong:
-    """A chat with one field that is wrong. param: how the error's begins. code: of the contract's table; () for any."""
+    """A chat with one field that is wrong. param: how the error's begins. code: one of CODES, or () for any of them."""
 
     name: str
     title: str
