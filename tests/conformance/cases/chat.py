@@ -112,14 +112,14 @@ def greedy_choices(target: Target) -> None:
     equal(text(value, 0), text(value, 1), "the second choice")
 
 
-@case("reports", needs="chat")
+@case("reports", needs="chat", alone=True)
 def greedy_by_top_p(target: Target) -> None:
     """`top_p: 0` is greedy."""
     answers = {text(completed(target, temperature=1, top_p=0)) for _ in range(2)}
     equal(answers, {text(completed(target))}, "the answers")
 
 
-@case("OpenAI", needs="chat")
+@case("OpenAI", needs="chat", alone=True)
 def stop_string(target: Target) -> None:
     """A stop string ends the answer and is not in it."""
     whole = text(completed(target, max_tokens=20))
@@ -130,7 +130,7 @@ def stop_string(target: Target) -> None:
     equal(value.choices[0].finish_reason, "stop", "finish_reason")
 
 
-@case("OpenAI", needs="chat")
+@case("OpenAI", needs="chat", alone=True)
 def stop_strings(target: Target) -> None:
     """Of four stop strings the first that comes counts."""
     words = text(completed(target, max_tokens=20)).split()
@@ -338,7 +338,7 @@ def modalities(target: Target) -> None:
     completed(target, modalities=["text"], audio={"voice": "alloy", "format": "wav"}, max_tokens=2)
 
 
-@case("OpenAI", needs="chat")
+@case("OpenAI", needs="chat", alone=True)
 def response_format_text(target: Target) -> None:
     """`response_format: text` changes nothing."""
     equal(text(completed(target, response_format={"type": "text"})), text(completed(target)), "the answer")

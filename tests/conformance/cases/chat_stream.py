@@ -163,7 +163,7 @@ def length(target: Target) -> None:
     equal(finishes(chunks), ["length"], "the finish reasons")
 
 
-@case("OpenAI", needs="chat")
+@case("OpenAI", needs="chat", alone=True)
 def stop_string(target: Target) -> None:
     """No piece of a stop string over several tokens is sent before it is known whether it stops."""
     whole = text(completed(target, max_tokens=20))

@@ -60,7 +60,7 @@ def default_limit(target: Target) -> None:
     equal(value.choices[0].finish_reason, "length", "finish_reason")
 
 
-@case("OpenAI", needs="chat")
+@case("OpenAI", needs="chat", alone=True)
 def several_prompts(target: Target) -> None:
     """A list of prompts gives a choice for each, in order; usage counts all."""
     value = asked(target, [PROMPT, "One, two, three,"], max_tokens=3)
@@ -144,7 +144,7 @@ def first_token_has_none(target: Target) -> None:
     equal(body["choices"][0]["logprobs"]["token_logprobs"][0], None, "the first log-probability")
 
 
-@case("OpenAI", needs="chat")
+@case("OpenAI", needs="chat", alone=True)
 def stop_string(target: Target) -> None:
     """A stop string ends the answer and is not in it."""
     whole = asked(target, max_tokens=12).choices[0].text

@@ -34,7 +34,7 @@ def return_token_ids(target: Target) -> None:
     equal(len(choice.get("token_ids") or []), usage["completion_tokens"], "the number of token_ids")
 
 
-@case("vLLM", needs="chat")
+@case("vLLM", needs="chat", alone=True)
 def stop_token_ids(target: Target) -> None:
     """`stop_token_ids` ends the answer at that token."""
     ids = token_ids(target)
@@ -60,7 +60,7 @@ def bad_words(target: Target) -> None:
     that(word not in answer.split(), f"the answer has {word!r}: {answer!r}")
 
 
-@case("vLLM", needs="chat")
+@case("vLLM", needs="chat", alone=True)
 def include_stop_str_in_output(target: Target) -> None:
     """`include_stop_str_in_output` keeps the stop string at the end of the answer."""
     word = text(completed(target)).split()[1]
@@ -178,14 +178,14 @@ def cache_salt(target: Target) -> None:
     error(chat(target, cache_salt=5), 400)
 
 
-@case("vLLM", needs="chat")
+@case("vLLM", needs="chat", alone=True)
 def top_k(target: Target) -> None:
     """`top_k: 1` is greedy, and -1 is off."""
     equal(text(completed(target, temperature=1, top_k=1)), text(completed(target)), "the answer")
     completed(target, temperature=1, top_k=-1, max_tokens=1)
 
 
-@case("vLLM", needs="chat")
+@case("vLLM", needs="chat", alone=True)
 def min_p(target: Target) -> None:
     """`min_p: 1` leaves only the likeliest token."""
     equal(text(completed(target, temperature=1, min_p=1)), text(completed(target)), "the answer")
