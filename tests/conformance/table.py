@@ -7,6 +7,8 @@ from itertools import groupby
 from tests.conformance.run import Result
 from tests.conformance.strict import ADDITIONS
 
+CODE = "the error is not as the SDK declares it: code: Input should be a valid string"
+"""The reason of a refusal that is right but for that, or is not looked at further."""
 MARKS = {"pass": "✓", "fail": "✗", "not served": "–"}
 
 HEAD = """# Conformance
@@ -68,6 +70,11 @@ def _counts(sides: Mapping[str, Sequence[Result]]) -> str:
             cells.append(f"{found['pass']} ✓ {found['fail']} ✗ {found['not served']} –")
         total = sum(found.values())
         lines.append(f"| {section or '**all**'} | {total} | {' | '.join(cells)} |")
+    for name, results in sides.items():
+        if alike := [one for one in results if one.reason == CODE]:
+            lines.append(
+                f"\nOf {name}'s ✗, {len(alike)} are refusals whose `code` is a number: the SDK declares a string."
+            )
     return "\n".join([*lines, ""])
 
 
