@@ -160,8 +160,6 @@ class Figures:
 
     def markdown(self) -> str:
         lines = [
-            "## Bad requests",
-            "",
             f"{self.total:,} requests of hypothesis, seed {self.seed} (`scripts/attack_requests`), {self.where}:",
             f"{len(self.faults) or 'no'} kinds of faults. A fault is a 5xx, a body outside of the envelope, a word",
             f"of the program's internals, an answer that takes {HANG:g} s, or a stream that is not one.",

@@ -18,7 +18,7 @@ from scripts.benchmarks import sides
 from scripts.benchmarks.processes import Server, serving
 from server.models.config.spec import VllmModel
 from tests.conformance.__main__ import tell
-from tests.conformance.attack import IN_PROCESS, attacked, in_process
+from tests.conformance.attack import IN_PROCESS, attacked, in_process, over_http
 from tests.conformance.case import all_cases
 from tests.conformance.known import OURS, pending
 from tests.conformance.run import Result, run
@@ -88,36 +88,44 @@ def main() -> int:
     parser.add_argument("--chat", help="the chat model; the first that is installed otherwise")
     parser.add_argument("--at-once", type=int, default=4, help="cases that run together")
     parser.add_argument("--only", choices=[*SIDES, "attacks"], help="run this alone; the rest is of the last run")
-    parser.add_argument("--attacks", type=int, default=10_000, help="generated bad requests")
+    parser.add_argument("--attacks", type=int, default=10_000, help="generated bad requests, in process")
+    parser.add_argument("--live-attacks", type=int, default=400, help="and over HTTP to our server with its models")
     parser.add_argument("--keep", type=Path, default=REPOSITORY / "data" / "conformance", help="folder for the results")
     asked = parser.parse_args()
-    spec = sides.chat_model(asked.models_dir.resolve(), asked.chat)
+    models_dir = asked.models_dir.resolve()
+    spec = sides.chat_model(models_dir, asked.chat)
     cases = all_cases()
     asked.keep.mkdir(parents=True, exist_ok=True)
     for name, start in SIDES.items():
-        if asked.only in (None, name):
-            print(f"== {name}", flush=True)
-            with TemporaryDirectory() as folder, start(spec, asked.models_dir.resolve(), Path(folder)) as target:
-                results = run(target, cases, at_once=asked.at_once, told=tell)
-                keep(asked.keep / f"{name}.json", results, target.added)
-    files = {name: asked.keep / f"{name}.json" for name in SIDES}
-    kept = {
-        name: json.loads(file.read_text()) if file.exists() else {"results": {}, "added": {}}
-        for name, file in files.items()
-    }
-    found = {
-        name: [Result(case, *one["results"].get(case.id, ("not served", "not asked"))) for case in cases]
-        for name, one in kept.items()
-    }
-    added = {name: {kind: set(fields) for kind, fields in one["added"].items()} for name, one in kept.items()}
-    attacks = asked.keep / "attacks.md"
+        if asked.only not in (None, name):
+            continue
+        print(f"== {name}", flush=True)
+        with TemporaryDirectory() as folder, start(spec, models_dir, Path(folder)) as target:
+            keep(asked.keep / f"{name}.json", run(target, cases, at_once=asked.at_once, told=tell), target.added)
+            if start is ours and asked.live_attacks:
+                with over_http(target.root, target.key, spec.name) as send:
+                    figures = attacked(send, "over HTTP to the starter models", count=asked.live_attacks, number=SEED)
+                (asked.keep / "attacks-live.md").write_text(figures.markdown())
     if asked.only in (None, "attacks"):
         print("== bad requests", flush=True)
         with in_process() as send:
-            attacks.write_text(attacked(send, IN_PROCESS, count=asked.attacks, number=SEED).markdown())
-    DOCUMENT.write_text(
-        table(versions(), spec.name, found, added, OURS, attacks.read_text() if attacks.exists() else "")
-    )
+            figures = attacked(send, IN_PROCESS, count=asked.attacks, number=SEED)
+        (asked.keep / "attacks.md").write_text(figures.markdown())
+    return written(asked.keep, spec.name)
+
+
+def written(folder: Path, model: str) -> int:
+    """Write the document from what lies in the folder. Returns 1 where a row of ours is red and nobody says why."""
+    cases = all_cases()
+    found: dict[str, list[Result]] = {}
+    added: dict[str, dict[str, set[str]]] = {}
+    for name in SIDES:
+        file = folder / f"{name}.json"
+        kept = json.loads(file.read_text()) if file.exists() else {"results": {}, "added": {}}
+        found[name] = [Result(case, *kept["results"].get(case.id, ("not served", "not asked"))) for case in cases]
+        added[name] = {kind: set(fields) for kind, fields in kept["added"].items()}
+    attacks = [file.read_text() for name in ("attacks.md", "attacks-live.md") if (file := folder / name).exists()]
+    DOCUMENT.write_text(table(versions(), model, found, added, OURS, "\n".join(attacks)))
     print(f"wrote {DOCUMENT.relative_to(REPOSITORY)}")
     red = [one.case.id for one in found["sagehold"] if one.outcome != "pass"]
     unexplained = [name for name in red if name not in OURS and not pending(name)]

@@ -48,7 +48,7 @@ def table(
 ) -> str:
     """The document. sides: by the server's name, results of the same cases in the same order; ours first.
 
-    known: why a case of ours fails, by its id, in place of what the judge says. attacks: a paragraph on bad requests.
+    known: why a case of ours fails, by its id, in place of what the judge says. attacks: on bad requests.
     """
     parts = [HEAD.format(versions="\n".join(f"- {line}" for line in versions), model=model), _counts(sides)]
     rows = list(zip(*sides.values(), strict=True))
@@ -56,7 +56,7 @@ def table(
         parts.append(_section(section, list(inside), list(sides), known))
     parts.append(_additions(added))
     if attacks:
-        parts.append(attacks)
+        parts.append(f"## Bad requests\n\n{attacks}")
     return "\n".join(parts)
 
 
