@@ -166,8 +166,7 @@ def _answer(job: ChatJob, options: FakeOptions, index: int) -> tuple[list[str], 
         if key in asked:
             text = reply if isinstance(reply, str) else reply[index % len(reply)]
     if job.output_schema is not None:
-        declared = job.output_schema.get("properties")
-        text = json.dumps(dict.fromkeys(declared if isinstance(declared, dict) else (), text))
+        text = json.dumps(dict.fromkeys(job.output_schema.get("properties", {}), text))
     for stop in job.stop:
         text = text.partition(stop)[0]
     tokens = _tokens(text)
