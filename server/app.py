@@ -43,8 +43,6 @@ KEYED: tuple[APIRouter, ...] = (
     rerank.router,
 )
 """Routers under /v1 that need a key with the scope `inference`."""
-AT_ROOT: tuple[APIRouter, ...] = (rerank.at_root,)
-"""Routers at the root that need a key with the scope `inference`: where vLLM has what is its own."""
 OWN: tuple[APIRouter, ...] = (account.router,)
 """Routers under /v1 by which a caller looks at itself."""
 PUBLIC: tuple[APIRouter, ...] = (images.public,)
@@ -97,8 +95,6 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
         app.include_router(router, prefix="/v1")
     for router in KEYED:
         app.include_router(router, prefix="/v1", dependencies=[Depends(require("inference"))])
-    for router in AT_ROOT:
-        app.include_router(router, dependencies=[Depends(require("inference"))])
     for router in OWN:
         app.include_router(router, prefix="/v1", dependencies=[Depends(require("inference", "usage"))])
     app.include_router(admin.router, prefix="/admin/v1", dependencies=[Depends(require("admin"))])

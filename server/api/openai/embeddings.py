@@ -13,11 +13,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BeforeValidator, Field
 
+from server.api.answers.embeddings import EmbeddingList
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
 from server.api.openai.quality import QualityField, ask_of
+from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.validation import Body
 from server.core import EmbeddingJob, Embeddings
@@ -74,6 +76,19 @@ class EmbeddingRequest(Body):
 
 
 @router.post("/embeddings")
+@documented(
+    body=EmbeddingRequest,
+    inference=True,
+    answer=EmbeddingList,
+    examples={
+        "vectors of two texts": {"model": "text-embedding-3-small", "input": ["A cat sleeps.", "Bread is baked."]},
+        "as the SDKs ask for it": {
+            "model": "text-embedding-3-small",
+            "input": "A cat sleeps.",
+            "encoding_format": "base64",
+        },
+    },
+)
 async def embed(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """A vector for each input."""
     body = await read_json(request, EmbeddingRequest, limit=settings.max_body)

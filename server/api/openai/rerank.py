@@ -1,7 +1,8 @@
 """POST /v1/rerank and /v1/score: how well documents answer queries, in the forms that vLLM, Jina and Cohere have.
 
 `method` of the answer says how: `cross-encoder`, by a model that reads query and document at once, from 0 to 1;
-`embedding`, by the cosine of their vectors, from -1 to 1. Both are at the root too, where vLLM has them.
+`embedding`, by the cosine of their vectors, from -1 to 1. Both answer at the root too,
+and under /v2/rerank (server/api/paths.py).
 """
 
 import time
@@ -12,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BeforeValidator, Field
 
+from server.api.answers.embeddings import Ranking, ScoreList
 from server.api.body import read_json
 from server.api.deps import PipelineDep, ServicesDep
 from server.api.lifetime import while_connected
@@ -19,6 +21,7 @@ from server.api.openai.embeddings import Truncation
 from server.api.openai.extras import extras_of
 from server.api.openai.models import visible
 from server.api.openai.quality import QualityField, ask_of
+from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.services import Services
 from server.api.validation import Body
@@ -28,8 +31,6 @@ from server.models.config.spec import EmbedModel
 from server.pipeline.run import Run
 
 router = APIRouter(route_class=PlainRoute)
-at_root = APIRouter(route_class=PlainRoute)
-"""The same where vLLM and Cohere have them, without /v1."""
 
 MOST_DOCUMENTS = 2048
 
@@ -136,8 +137,19 @@ class ScoreRequest(ScoringRequest):
 
 
 @router.post("/rerank")
-@at_root.post("/rerank")
-@at_root.post("/v2/rerank")
+@documented(
+    body=RerankRequest,
+    inference=True,
+    answer=Ranking,
+    examples={
+        "the best document": {
+            "model": "text-embedding-3-small",
+            "query": "Which animal is resting?",
+            "documents": ["Bread is baked.", "A cat sleeps."],
+            "top_n": 1,
+        },
+    },
+)
 async def rerank(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Documents by how well they answer a query, the best first."""
     body = await read_json(request, RerankRequest, limit=services.settings.max_body)
@@ -148,7 +160,18 @@ async def rerank(request: Request, pipeline: PipelineDep, services: ServicesDep)
 
 
 @router.post("/score")
-@at_root.post("/score")
+@documented(
+    body=ScoreRequest,
+    inference=True,
+    answer=ScoreList,
+    examples={
+        "one text against two": {
+            "model": "text-embedding-3-small",
+            "text_1": "Which animal is resting?",
+            "text_2": ["Bread is baked.", "A cat sleeps."],
+        },
+    },
+)
 async def score(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """A score for each pair, in the order of the documents."""
     body = await read_json(request, ScoreRequest, limit=services.settings.max_body)
