@@ -13,19 +13,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from server.core import EmbeddingJob, Embeddings, Event, Facts, Job, Read, ScoreJob, Scores, Usage
+from server.core import EmbeddingJob, Event, Job, Read, ScoreJob
 from server.engines.cl100k import Cl100k
 from server.engines.embed.batcher import Batcher, Share
+from server.engines.embed.bounds import demand_few, too_long
 from server.engines.embed.network import Floats, Network, normalized
+from server.engines.embed.readings import AT_ONCE, CosineReading, EmbeddingReading, PairReading
 from server.engines.embed.recipe import Recipe, read_recipe
 from server.engines.embed.rows import Cut, Reader, Row
-from server.errors import ContextLengthExceeded, InvalidRequest, ModelUnavailable
-
-MOST_TOKENS = 300_000
-"""Of all inputs of one request together, by the OpenAI API."""
-
-AT_ONCE = 64
-"""Texts that are tokenized between two looks at how many tokens there are already."""
+from server.errors import InvalidRequest, ModelUnavailable
 
 CHARACTERS_A_TOKEN = 64
 """More than any text has. It spares tokenizing megabytes only to learn that they are too long."""
@@ -52,7 +48,7 @@ class EmbedHandler:
     def _cl100k(self) -> Cl100k:
         return Cl100k(self._table)
 
-    def read(self, job: Job) -> "EmbeddingReading | PairReading | CosineReading":
+    def read(self, job: Job) -> EmbeddingReading | PairReading | CosineReading:
         """Tokenize all texts. Raises InvalidRequest, ContextLengthExceeded."""
         match job:
             case EmbeddingJob() if not self._cross:
@@ -84,7 +80,7 @@ class EmbedHandler:
                 rows = self._fitting(ids, texts[place], cut, names[place])
                 tokens += sum(map(len, rows))
                 found.append(rows)
-            _demand_few(tokens, names[0].partition("[")[0])
+            demand_few(tokens, names[0].partition("[")[0])
         return found, tokens
 
     @property
@@ -99,7 +95,7 @@ class EmbedHandler:
         if len(text) <= most:
             return text
         if cut is None:
-            raise _too_long(self.context, f"{len(text):,} characters", name)
+            raise too_long(self.context, f"{len(text):,} characters", name)
         return text[:most] if cut.side == "right" else text[-most:]
 
     def _fitting(self, ids: Any, text: str, cut: Cut | None, name: str) -> list[Row]:
@@ -111,7 +107,7 @@ class EmbedHandler:
             return [Row(ids)]
         if cut is None and self.windows > 1 and (rows := self.reader.windows(text, self.windows)) is not None:
             return rows
-        raise _too_long(self.context, f"{len(ids)} tokens", name)
+        raise too_long(self.context, f"{len(ids)} tokens", name)
 
     def cut_of(self, truncate: int | None, side: Any, own: int | None = None) -> Cut | None:
         """What a job's fields say. own: another limit, of this kind of text."""
@@ -144,107 +140,6 @@ class EmbedHandler:
         return normalized(means) if self.recipe.normalize else means
 
 
-class EmbeddingReading:
-    """An EmbeddingJob that has been read."""
-
-    def __init__(self, model: EmbedHandler, job: EmbeddingJob) -> None:
-        self._model = model
-        self._dimensions = job.dimensions
-        _demand_dimensions(job.dimensions, model)
-        names = _names("input", job.inputs)
-        prompt = model.recipe.prompt
-        texts = [prompt + model.text_of(one, name) for one, name in zip(job.inputs, names, strict=True)]
-        rows, tokens = model.rows(texts, model.cut_of(job.truncate, job.truncation_side), names)
-        self._counts = [len(some) for some in rows]
-        self._share = Share([row for some in rows for row in some])
-        self.facts = Facts(prompt_tokens=tokens)
-
-    def close(self) -> None:
-        pass
-
-    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - vectors have no limit
-        """Read, while there is more than one run to it; Embeddings; Usage."""
-        yield from self._model.worked(self._share)
-        vectors = self._model.vectors(self._share, self._counts)
-        if self._dimensions is not None and self._dimensions != vectors.shape[1]:
-            vectors = normalized(vectors[:, : self._dimensions])
-        yield Embeddings(np.ascontiguousarray(vectors, dtype="<f4").tobytes(), vectors.shape[1])
-        yield Usage(prompt_tokens=self.facts.prompt_tokens)
-
-
-class CosineReading:
-    """A ScoreJob that has been read by a model that reads one text at a time: each text once."""
-
-    def __init__(self, model: EmbedHandler, job: ScoreJob) -> None:
-        self._model = model
-        names = (_names(job.names[0], job.queries), _names(job.names[1], job.documents))
-        queries = [model.recipe.query_prompt + text for text in job.queries]
-        documents = [model.recipe.document_prompt + text for text in job.documents]
-        side = job.truncation_side
-        asked, tokens = model.rows(queries, model.cut_of(job.truncate, side, job.query_tokens), names[0])
-        answers, more = model.rows(documents, model.cut_of(job.truncate, side, job.document_tokens), names[1])
-        _demand_few(tokens + more, job.names[1])
-        self._queries = len(queries)
-        self._counts = [len(some) for some in (*asked, *answers)]
-        self._share = Share([row for some in (*asked, *answers) for row in some])
-        self.facts = Facts(prompt_tokens=tokens + more)
-
-    def close(self) -> None:
-        pass
-
-    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - scores have no limit
-        """Read, while there is more than one run to it; Scores; Usage."""
-        yield from self._model.worked(self._share)
-        vectors = normalized(self._model.vectors(self._share, self._counts))
-        queries, documents = vectors[: self._queries], vectors[self._queries :]
-        # Rounding may leave a cosine of a text with itself above 1.
-        cosines = np.clip((queries * documents).sum(1), -1, 1)
-        yield Scores(tuple(map(float, cosines)), "embedding")
-        yield Usage(prompt_tokens=self.facts.prompt_tokens)
-
-
-class PairReading:
-    """A ScoreJob that has been read by a model that reads a query and a document at once."""
-
-    def __init__(self, model: EmbedHandler, job: ScoreJob) -> None:
-        self._model = model
-        reader, side = model.reader, job.truncation_side
-        names = _names(job.names[1], job.documents)
-        both = model.cut_of(job.truncate, side)
-        asked = [
-            model.bounded(text, both, name)
-            for text, name in zip(job.queries, _names(job.names[0], job.queries), strict=True)
-        ]
-        answers = [model.bounded(text, both, name) for text, name in zip(job.documents, names, strict=True)]
-        pairs = list(zip(asked * len(answers) if len(asked) == 1 else asked, answers, strict=True))
-        first = Cut(job.query_tokens, side) if job.query_tokens else None
-        second = Cut(job.document_tokens, side) if job.document_tokens else None
-        rows: list[Row] = []
-        tokens = 0
-        for start in range(0, len(pairs), AT_ONCE):
-            for place, whole in enumerate(reader.pairs(pairs[start : start + AT_ONCE]), start):
-                over = both is not None and len(whole) > both.tokens
-                row = reader.cut_pair(pairs[place], first, second, both) if first or second or over else whole
-                if len(row) > reader.max_tokens:
-                    raise _too_long(reader.max_tokens, f"{len(row)} tokens", names[place])
-                rows.append(row)
-                tokens += len(row)
-            _demand_few(tokens, job.names[1])
-        self._share = Share(rows)
-        self.facts = Facts(prompt_tokens=tokens)
-
-    def close(self) -> None:
-        pass
-
-    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - scores have no limit
-        """Read, while there is more than one run to it; Scores; Usage."""
-        yield from self._model.worked(self._share)
-        outputs = self._share.result()[:, 0].astype(np.float64)
-        # By tanh, which does not overflow: 1 / (1 + exp(-x)).
-        yield Scores(tuple(map(float, 0.5 * (1 + np.tanh(outputs / 2)))), "cross-encoder")
-        yield Usage(prompt_tokens=self.facts.prompt_tokens)
-
-
 def create(options: Mapping[str, Any]) -> EmbedHandler:
     """Load an encoder.
 
@@ -269,35 +164,3 @@ def create(options: Mapping[str, Any]) -> EmbedHandler:
     if options.get("cross_encoder") and size != 1:
         raise ModelUnavailable(f"A cross-encoder that scores has one output; this one has {size}.")
     return EmbedHandler(reader, Batcher(network, options.get("tokens_at_once") or 1024), recipe, size, options)
-
-
-def _names(field: str, texts: Sequence[object]) -> list[str]:
-    """What each of a field's texts is called in messages."""
-    return [f"{field}[{place}]" for place in range(len(texts))] if len(texts) > 1 else [field]
-
-
-def _demand_few(tokens: int, field: str) -> None:
-    if tokens > MOST_TOKENS:
-        message = f"Too many tokens: a request may have {MOST_TOKENS:,} in all, and this one has at least {tokens:,}."
-        raise InvalidRequest(message, param=field, code="max_tokens_per_request")
-
-
-def _too_long(most: int, length: str, name: str) -> ContextLengthExceeded:
-    return ContextLengthExceeded(
-        f"This model's maximum context length is {most} tokens, however '{name}' has {length}. Shorten it, or "
-        "send truncate_prompt_tokens: -1 to have only as much of it read as the model reads at once.",
-        param=name,
-    )
-
-
-def _demand_dimensions(asked: int | None, model: EmbedHandler) -> None:
-    if asked is None or asked == model.size:
-        return
-    able = model.recipe.dimensions
-    if not able:
-        message = f"This model's vectors have {model.size} dimensions and were not trained to be cut."
-        raise InvalidRequest(message, param="dimensions", code="unsupported_parameter")
-    if asked not in able:
-        whole = able == tuple(range(1, len(able) + 1))
-        words = f"1 to {able[-1]}" if whole else ", ".join(map(str, able))
-        raise InvalidRequest(f"Invalid value for 'dimensions': this model can do {words}.", param="dimensions")

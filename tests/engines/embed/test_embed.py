@@ -9,7 +9,7 @@ import pytest
 
 from server.core import EmbeddingJob, Embeddings, Facts, Job, Read, ScoreJob, Scores, SpeechJob, Usage
 from server.engines.cl100k import TABLE
-from server.engines.embed import handler as module
+from server.engines.embed import bounds
 from server.engines.embed.handler import EmbedHandler, create
 from server.errors import ContextLengthExceeded, InvalidRequest, ModelUnavailable
 from tests.tiny_encoders import make_encoder, write_recipe, write_tokenizer
@@ -199,7 +199,7 @@ def test_dimensions_only_where_the_model_was_trained_for_them(encoder: Path) -> 
 
 
 def test_too_many_tokens_in_all(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_TOKENS", 100)
+    monkeypatch.setattr(bounds, "MOST_TOKENS", 100)
     error = refused(load(encoder), EmbeddingJob(inputs=("red red",) * 26))
     assert (error.param, error.code) == ("input", "max_tokens_per_request")
     assert load(encoder).read(EmbeddingJob(inputs=("red red",) * 25)).facts.prompt_tokens == 100
