@@ -103,6 +103,8 @@ def main() -> int:
         if asked.only not in (None, name):
             continue
         print(f"== {name}", flush=True)
+        if not asked.cases:
+            (asked.keep / f"{name}.json").unlink(missing_ok=True)
         with TemporaryDirectory() as folder, start(spec, models_dir, Path(folder)) as target:
             keep(asked.keep / f"{name}.json", run(target, cases, at_once=asked.at_once, told=tell), target.added)
             if start is ours and asked.live_attacks and not asked.cases:
