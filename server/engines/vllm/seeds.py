@@ -2,13 +2,14 @@
 
 After each step that only reads a part of a prompt, vLLM takes back what the request's generator drew for nothing, by
 the offset that CUDA's generators have (vllm/v1/worker/gpu_model_runner.py, _bookkeeping_sync). Those of a processor
-have none: a seed beside a prompt longer than one step, 2,048 tokens by default, ended vLLM's core, and with it all requests.
+have none: a seed beside a prompt longer than one step, 2,048 tokens by default, ended vLLM's core, and with it all
+requests.
 """
 
 import torch
 
 
-class RewindableGenerator(torch.Generator):
+class RewindableGenerator(torch.Generator):  # type: ignore[misc]
     """One that goes back to its beginning, where it stands anyway while its request is only read."""
 
     def get_offset(self) -> int:
