@@ -22,11 +22,12 @@ def test_a_program_in_python(client: Client, program: str) -> None:
 
 @pytest.mark.client("sdks")
 def test_llm_answers_from_the_command_line(client: Client) -> None:
-    (client.folder / "io.datasette.llm").mkdir()
-    models = [{"model_id": "here", "model_name": "gpt-4o-mini", "api_base": f"{client.server.url}/v1"}]
-    (client.folder / "io.datasette.llm/extra-openai-models.yaml").write_text(json.dumps(models))
-    where = {"LLM_USER_PATH": str(client.folder / "io.datasette.llm")}
-    options = ("-m", "here", "--key", client.server.key, "-o", "temperature", "0", "-o", "max_tokens", "40")
+    base = f"{client.server.url}/v1"
+    models = [{"model_id": "here", "model_name": "gpt-4o-mini", "api_base": base, "api_key_name": "here"}]
+    (client.folder / "extra-openai-models.yaml").write_text(json.dumps(models))
+    (client.folder / "keys.json").write_text(json.dumps({"here": client.server.key}))
+    where = {"LLM_USER_PATH": str(client.folder)}
+    options = ("-m", "here", "-o", "temperature", "0", "-o", "max_tokens", "40")
     assert "Tokyo" in client.run("llm", "What is the capital of Japan?", *options, **where)
     assert "Tokyo" in client.run("llm", "--no-stream", "What is the capital of Japan?", *options, **where)
 
