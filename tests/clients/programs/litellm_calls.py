@@ -1,4 +1,4 @@
-"""LiteLLM as a library: chat, stream, tools, text completion, embeddings, speech, transcription, pictures, errors."""
+"""LiteLLM as a library: chat, stream, tools, text completion, embeddings, rerank, speech, transcription, pictures, errors."""
 
 import io
 import os
@@ -29,6 +29,15 @@ text = litellm.text_completion(
 assert text.choices[0].text.strip(), text
 vectors = litellm.embedding(model="openai/text-embedding-3-small", input=["one", "two"], **where)
 assert [len(item["embedding"]) for item in vectors.data] == [384, 384], vectors
+ranked = litellm.rerank(
+    model="hosted_vllm/text-embedding-3-small",
+    query="How do you make a loaf?",
+    documents=["The rocket reached orbit.", "Bread is baked from flour, water and yeast."],
+    top_n=1,
+    api_base=os.environ["OPENAI_BASE_URL"].removesuffix("/v1"),
+    api_key=os.environ["OPENAI_API_KEY"],
+)
+assert [result["index"] for result in ranked.results] == [1], ranked
 speech = litellm.speech(model="openai/tts-1", voice="alloy", input="Good morning.", **where)
 sound = io.BytesIO(speech.content)
 sound.name = "speech.mp3"
