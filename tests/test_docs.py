@@ -133,7 +133,7 @@ def test_no_lock_names_an_index() -> None:
     assert '"resolved"' not in (NODE_SUITE / "package-lock.json").read_text()
 
 
-@pytest.mark.parametrize("name", ["cpu", "cuda", "test", "uv", "models"])
+@pytest.mark.parametrize("name", ["cpu", "cuda", "openapi", "test", "uv", "models"])
 def test_every_locked_package_has_a_version_and_a_hash(name: str) -> None:
     text = (ROOT / f"requirements/{name}.txt").read_text().replace("\\\n", " ")
     packages = [line for line in text.splitlines() if line and line[0].isalnum()]

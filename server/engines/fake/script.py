@@ -237,7 +237,8 @@ def _answer(job: Sampling, options: FakeOptions, index: int, asked: str) -> tupl
         if key in asked:
             text = reply if isinstance(reply, str) else reply[index % len(reply)]
     if job.output_schema is not None:
-        text = json.dumps(dict.fromkeys(job.output_schema.get("properties", {}), text))
+        declared = job.output_schema.get("properties")
+        text = json.dumps(dict.fromkeys(declared if isinstance(declared, dict) else (), text))
     elif job.constraint is not None and job.constraint.kind == "choice":
         text = job.constraint.value[index % len(job.constraint.value)]
     for stop in job.stop:
