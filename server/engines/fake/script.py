@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from zlib import crc32
@@ -143,6 +143,17 @@ def longest_prompt(job: ChatJob | CompletionJob) -> int:
     if isinstance(job, ChatJob):
         return prompt_tokens(job)
     return max(len(_read(prompt)) for prompt in job.prompts)
+
+
+def unknown_id(job: Job) -> int | None:
+    """An id of the job's that is no character's code; halves of surrogate pairs are none."""
+    prompts: Iterable[str | tuple[int, ...]] = ()
+    if isinstance(job, CompletionJob):
+        prompts = job.prompts
+    elif isinstance(job, DetokenizeJob):
+        prompts = (job.ids,)
+    ids = (token for prompt in prompts if not isinstance(prompt, str) for token in prompt)
+    return next((token for token in ids if token >= 0x110000 or 0xD800 <= token < 0xE000), None)
 
 
 def _read(prompt: str | tuple[int, ...]) -> list[str]:
