@@ -1,5 +1,6 @@
 """Reading request bodies: JSON and multipart forms, capped while they stream in."""
 
+import codecs
 import json
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import orjson
+from python_multipart.multipart import parse_options_header
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -18,6 +20,11 @@ B = TypeVar("B", bound=Body)
 
 FORM_OVERHEAD = 2**20
 """Bytes a form may have besides its file: the other fields, headers and boundaries."""
+DEEPEST = 200
+"""Arrays and objects within each other. At 980 pydantic's words for a wrong value run out of Python's stack."""
+CHARSETS = frozenset(("utf-8", "ascii", "iso8859-1"))
+"""Of forms, as Python calls them. Others of Python's are no charsets of text (`undefined`, `idna`, `zlib`), read a
+field's name otherwise (`utf-16`), or make half surrogate pairs (`utf-7`), which no engine can take."""
 
 
 async def read_json(request: Request, schema: type[B], *, limit: int, exact: bool = False) -> B:
@@ -37,7 +44,25 @@ async def read_json(request: Request, schema: type[B], *, limit: int, exact: boo
         raise InvalidRequest(message, code="invalid_json") from None
     if not isinstance(data, dict):
         raise InvalidRequest("The JSON body of your request must be an object.", code="invalid_type")
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _deep(data):
+        message = f"The JSON body of your request is nested deeper than {DEEPEST} levels."
+        raise InvalidRequest(message, code="invalid_json")
     return validate(schema, data)
+
+
+def _deep(data: Any) -> bool:
+    """Whether there is more than DEEPEST in each other."""
+    level = [data]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _exact_json(body: bytes) -> Any:
@@ -108,6 +133,7 @@ async def read_form(request: Request, *, file_limit: int) -> Form:
     if kind != "multipart/form-data":
         found = f"Unsupported content type: {kind[:80]}." if kind else "The request has no content type."
         raise UnsupportedMediaType(f"{found} Send multipart/form-data.")
+    _check_charset(request.headers["content-type"])
     parser = MultiPartParser(request.headers, _capped(request, file_limit + FORM_OVERHEAD, file_limit))
     parser.spool_max_size = file_limit + FORM_OVERHEAD  # never to the disk
     try:
@@ -133,6 +159,18 @@ async def read_form(request: Request, *, file_limit: int) -> Form:
         for unfinished in parser._files_to_close_on_error:  # of a body that ends within a file
             unfinished.close()
     return form
+
+
+def _check_charset(content_type: str) -> None:
+    """Raises InvalidRequest. The parser decodes names and texts by whatever Python calls so."""
+    _, options = parse_options_header(content_type)
+    charset = options.get(b"charset", b"utf-8").decode("latin-1")
+    try:
+        known = codecs.lookup(charset).name in CHARSETS
+    except (LookupError, ValueError):  # a NUL in the name, say
+        known = False
+    if not known:
+        raise InvalidRequest(f"The form's charset '{charset[:40]}' is not read here. Send utf-8.")
 
 
 async def _capped(request: Request, limit: int, shown: int) -> AsyncGenerator[bytes, None]:

@@ -76,6 +76,7 @@ class Documented:
     inference: whether a model works for it. answer: of its JSON, one or several forms; none where it is not JSON.
     media: other media types that it answers with.
     events: the data of each server-sent event of a stream. examples: bodies, by a line that says what they show.
+    missing: whether what a field or a parameter of it names may not be there, which is a 404.
     """
 
     body: type[BaseModel] | None = None
@@ -85,6 +86,7 @@ class Documented:
     media: tuple[str, ...] = ()
     events: tuple[type[BaseModel], ...] = ()
     inference: bool = False
+    missing: bool = False
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -237,7 +239,7 @@ def _errors(route: APIRoute, about: Documented, keyed: bool) -> Iterator[int]:
             *(OF_KEYED if keyed else ()),
             *(OF_BODIES if about.body or about.form else ()),
             *(OF_INFERENCE if about.inference else ()),
-            *((404,) if route.param_convertors else ()),
+            *((404,) if route.param_convertors or about.missing else ()),
             *((400,) if route.dependant.query_params else ()),
         }
     )

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from server.api import errors
-from server.api.body import read_form, read_json
+from server.api.body import DEEPEST, read_form, read_json
 from server.api.dialect import Dialects
 from server.api.openai.dialect import OPENAI
 from server.api.validation import Body, validate
@@ -68,6 +68,10 @@ def app() -> FastAPI:
     @app.post("/json")
     async def json(request: Request) -> dict[str, Any]:
         return (await read_json(request, Asked, limit=LIMIT)).model_dump()
+
+    @app.post("/large")
+    async def large(request: Request) -> dict[str, Any]:
+        return (await read_json(request, Asked, limit=100 * LIMIT)).model_dump()
 
     @app.post("/form")
     async def form(request: Request) -> dict[str, Any]:
@@ -311,3 +315,77 @@ async def test_what_is_no_form_is_refused(http: httpx.AsyncClient, kind: str, bo
     answer = await http.post("/form", content=body, headers={"content-type": kind} if kind else {})
     assert answer.status_code == status
     assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+CHARSETS = [
+    *(
+        "undefined",
+        "idna",
+        "punycode",
+        "utf-7",
+        "zlib",
+        "hex",
+        "utf-16",
+        "unicode_escape",
+        "mbcs",
+        "no-such",
+        "utf-8\0",
+    ),
+    "x" * 5000,
+]
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+async def test_a_form_in_what_is_no_charset_of_text_is_refused(http: httpx.AsyncClient, charset: str) -> None:
+    """A part's name and its text are decoded by it: Python's own `undefined` always fails, `idna` takes minutes."""
+    head = b'Content-Disposition: form-data; name="model"'
+    file = b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\nx'
+    body = b"--b\r\n" + head + b"\r\n\r\n+2AA-" + b"x" * 200 + b"\r\n--b\r\n" + file + b"\r\n--b--\r\n"
+    kind = f"multipart/form-data; boundary=b; charset={charset}"
+    answer = await http.post("/form", content=body, headers={"content-type": kind})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(f"The form's charset '{charset[:40]}' is not read here.")
+
+
+@pytest.mark.parametrize(
+    ("charset", "value"),
+    [("utf-8", "\u00fc\u20ac"), ("UTF8", "\u00fc"), ("us-ascii", "u"), ("latin-1", "\u00fc"), ("ISO-8859-1", "\u00fc")],
+)
+async def test_a_form_is_read_in_its_charset(http: httpx.AsyncClient, charset: str, value: str) -> None:
+    model = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + value.encode(charset)
+    file = b'\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n--b--\r\n'
+    kind = f'multipart/form-data; boundary=b; charset="{charset}"'
+    answer = await http.post("/form", content=model + file, headers={"content-type": kind})
+    assert answer.json()["model"] == value
+
+
+def nested(levels: int, opening: str = "[", closing: str = "]") -> str:
+    return opening * levels + closing * levels
+
+
+DEEP = [
+    '{"model": "m", "messages": [{"role": "user", "content": [{"type": %s}]}]}',
+    '{"model": "m", "messages": [{"role": %s, "content": "hi"}]}',
+    '{"model": "m", "messages": [], "unknown": %s}',
+    '{"model": %s}',
+]
+
+
+@pytest.mark.parametrize("body", DEEP)
+@pytest.mark.parametrize("value", [nested(980), nested(1010), nested(980, '{"a":[', "]}"), nested(300)])
+async def test_a_body_nested_deeply_is_refused(http: httpx.AsyncClient, body: str, value: str) -> None:
+    """Python's own words for a value that deep run out of its stack."""
+    headers = {"content-type": "application/json"}
+    answer = await http.post("/large", content=(body % value).encode(), headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "invalid_json"
+
+
+async def test_a_wide_body_is_no_deep_one(http: httpx.AsyncClient) -> None:
+    flat = [[] for _ in range(400)]
+    assert (await http.post("/large", json={**GOOD, "unknown": [flat, nested(1000)]})).status_code == 200
+    level: Any = "the last"
+    for _ in range(DEEPEST - 1):  # the body itself is one
+        level = [level]
+    assert (await http.post("/large", json={**GOOD, "unknown": level})).status_code == 200
+    assert (await http.post("/large", json={**GOOD, "unknown": [level]})).status_code == 400

@@ -88,6 +88,9 @@ def test_each_way_of_asking_is_understood(fields: Any, field: str | None, schema
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"guided_choice": ["a"], "tools": [FUNCTION], "tool_choice": "required"}, "guided_choice"),
+        ({"guided_json": SCHEMA, "tools": [FUNCTION], "tool_choice": "required"}, "guided_json"),
+        ({"structured_outputs": {"json": SCHEMA}, "tools": [FUNCTION], "tool_choice": "required"}, "structured_outputs"),
+        ({"guided_json_object": True, "tools": [FUNCTION], "tool_choice": "required"}, "guided_json_object"),
     ],
 )  # fmt: skip
 def test_what_is_no_form_is_refused_by_name(fields: Any, param: str) -> None:
@@ -95,3 +98,9 @@ def test_what_is_no_form_is_refused_by_name(fields: Any, param: str) -> None:
         job(**fields)
     assert refused.value.param is not None
     assert refused.value.param.startswith(param)
+
+
+def test_a_form_of_the_answer_in_words_may_stand_beside_a_call() -> None:
+    asked = {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}
+    assert job(response_format=asked, tools=[FUNCTION], tool_choice="required").output_schema == SCHEMA
+    assert job(guided_json=SCHEMA, tools=[FUNCTION], tool_choice="auto").form_field == "guided_json"

@@ -22,13 +22,15 @@ import hypothesis
 from hypothesis import HealthCheck, Phase
 
 from server.accounts.administration import Administration
+from server.accounts.keys.identity import SCOPES
 from server.settings import Settings
 from server.testing import FakeServer
-from tests.conformance.bad_requests import KINDS, BadRequest
+from tests.conformance.bad_requests import BadRequest
 from tests.conformance.case import Failed
 from tests.conformance.expect import INTERNALS, error, short, that
 from tests.conformance.run import one_line
 from tests.conformance.target import Answer
+from tests.conformance.worse_requests import ALL_KINDS as KINDS
 
 HANG = 20.0
 """Seconds after which an answer counts as hung."""
@@ -92,7 +94,7 @@ def in_process() -> Iterator[Send]:
             try:
                 async with asyncio.timeout(HANG):
                     found = await client.request(
-                        request.method, request.path, headers=request.headers, content=request.body
+                        request.method, request.path, headers=request.raw_headers, content=request.body
                     )
             except TimeoutError:
                 raise Failed(f"no answer in {HANG:g} s") from None
@@ -112,7 +114,7 @@ async def _client(opened: AsyncExitStack, folder: Path) -> httpx.AsyncClient:
     accounts, ledger = administration.accounts, administration.ledger
     fake = await opened.enter_async_context(FakeServer(settings, accounts=accounts, bank=ledger))
     fake.app.state.services = replace(fake.services, ledger=ledger, reports=administration.reports)
-    key = (await accounts.create_key()).key
+    key = (await accounts.create_key(scopes=SCOPES)).key
     return await opened.enter_async_context(fake.client(key))
 
 
@@ -125,7 +127,7 @@ def over_http(base: str, key: str, model: str) -> Iterator[Send]:
         def send(request: BadRequest) -> Answer:
             body = request.body.replace(b"everything", model.encode())
             try:
-                found = client.request(request.method, request.path, headers=request.headers, content=body)
+                found = client.request(request.method, request.path, headers=request.raw_headers, content=body)
             except httpx.TimeoutException:
                 raise Failed(f"no answer in {HANG:g} s") from None
             except httpx.TransportError as raised:

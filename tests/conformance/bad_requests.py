@@ -18,6 +18,11 @@ class BadRequest:
     body: bytes
 
     @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """As they go over the wire, where a byte is a character."""
+        return [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+
+    @property
     def streams(self) -> bool:
         return b'"stream": true' in self.body
 

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -148,7 +148,7 @@ class Accounts:
         allowed = None if models is None else frozenset(models)
         if allowed is not None and not all(model and not any(c.isspace() for c in model) for model in allowed):
             raise InvalidRequest("A model's id has no spaces.", param="models")
-        if expires_at is not None and expires_at <= now:
+        if expires_at is not None and _utc(expires_at) <= now:
             raise InvalidRequest("The expiry lies in the past.", param="expires_at")
         _check_name(name)
         _check_limits(limits)
@@ -275,6 +275,14 @@ class Accounts:
 
 def _new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_hex(6)}"
+
+
+def _utc(instant: datetime) -> datetime:
+    """As it is stored. Raises InvalidRequest for a day that the calendar has in its own zone only."""
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest("The expiry lies outside the years 1 to 9999 of UTC.", param="expires_at") from None
 
 
 def _check_name(name: str) -> None:

@@ -285,7 +285,7 @@ class Ledger:
 
 def check_grant(amount: Decimal) -> None:
     """Raises InvalidRequest unless `amount` can be granted, as far as that is known without the balance."""
-    if not amount.is_finite() or abs(amount) > MOST or amount != cost_of(amount) or amount == 0:
+    if not amount.is_finite() or amount.copy_abs() > MOST or amount != cost_of(amount) or amount == 0:
         raise InvalidRequest(
             f"Credits are a number other than 0 with at most nine places, up to {MOST}.", param="credits"
         )

@@ -39,6 +39,7 @@ class NewKey(Body):
 @documented(
     body=NewKey,
     answer=answers.NewKey,
+    missing=True,
     examples={"a key for two models": {"account": "default", "name": "laptop", "models": ["gpt-4o", "whisper-1"]}},
 )
 async def create_key(request: Request, caller: KeyedDep, administration: AdministrationDep) -> Response:
@@ -57,7 +58,7 @@ async def create_key(request: Request, caller: KeyedDep, administration: Adminis
 
 
 @router.get("/keys")
-@documented(answer=answers.Keys)
+@documented(answer=answers.Keys, missing=True)
 async def list_keys(administration: AdministrationDep, account: str | None = None) -> Response:
     """The oldest first. account: id or name."""
     now = datetime.now(UTC)

@@ -14,7 +14,7 @@ router = APIRouter()
 
 
 @router.get("/ledger")
-@documented(answer=answers.Entries, media=("text/csv",))
+@documented(answer=answers.Entries, media=("text/csv",), missing=True)
 async def entries(
     administration: AdministrationDep,
     account: str | None = None,

@@ -15,7 +15,7 @@ router = APIRouter()
 
 
 @router.get("/usage")
-@documented(answer=answers.Usage, media=("text/csv",))
+@documented(answer=answers.Usage, media=("text/csv",), missing=True)
 async def usage(
     administration: AdministrationDep,
     by: str = "",

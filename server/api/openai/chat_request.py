@@ -54,8 +54,9 @@ class ChatRequest(SamplingRequest, RenderingRequest):
         else:
             tools, choice = tools_of(self.tools, self.tool_choice)
         sampling = self.sampling()
-        if sampling.get("constraint") and choice not in ("none", "auto"):
-            field = sampling["form_field"]
+        field = sampling.get("form_field", "response_format")
+        # A call obeys its function's schema; `response_format` binds answers in words, of which there is none then.
+        if (sampling.get("constraint") or field != "response_format") and choice not in ("none", "auto"):
             raise InvalidRequest(f"{field} can't stand beside a call that tool_choice demands.", param=field)
         return ChatJob(
             **sampling,

@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapp
 from dataclasses import replace
 from typing import Any, cast
 
-from server.core import ChatJob, CompletionJob, Event, Facts, Job, SpeechJob, Task, TranscriptionJob
+from server.core import ChatJob, CompletionJob, DetokenizeJob, Event, Facts, Job, SpeechJob, Task, TranscriptionJob
 from server.engines.base import Engine, Footprint
 from server.engines.fake.gate import Gate
-from server.engines.fake.script import FakeOptions, events_of, facts_of, longest_prompt
+from server.engines.fake.script import FakeOptions, events_of, facts_of, longest_prompt, unknown_id
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
 
 
@@ -100,6 +100,9 @@ class FakeEngine(Engine):
             raise InvalidRequest(f"This model does {' and '.join(self._tasks)}, not {job.task}.", param="model")
         if self.options.refuse is not None:
             raise InvalidRequest(self.options.refuse)
+        if unknown := unknown_id(job):
+            param = "tokens" if isinstance(job, DetokenizeJob) else "prompt"
+            raise InvalidRequest(f"Token id {unknown} is not in the model's vocabulary.", param=param)
         if isinstance(job, ChatJob | CompletionJob) and longest_prompt(job) > self.options.context:
             raise ContextLengthExceeded(
                 f"This model's maximum context length is {self.options.context} tokens.",

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from zlib import crc32
@@ -166,6 +166,17 @@ def longest_prompt(job: ChatJob | CompletionJob) -> int:
     return max(len(_read(prompt)) for prompt in job.prompts)
 
 
+def unknown_id(job: Job) -> int | None:
+    """An id of the job's that is no character's code; halves of surrogate pairs are none."""
+    prompts: Iterable[str | tuple[int, ...]] = ()
+    if isinstance(job, CompletionJob):
+        prompts = job.prompts
+    elif isinstance(job, DetokenizeJob):
+        prompts = (job.ids,)
+    ids = (token for prompt in prompts if not isinstance(prompt, str) for token in prompt)
+    return next((token for token in ids if token >= 0x110000 or 0xD800 <= token < 0xE000), None)
+
+
 def _read(prompt: str | tuple[int, ...]) -> list[str]:
     """A completion's prompt as tokens."""
     return _tokens(prompt) if isinstance(prompt, str) else [chr(token) for token in prompt]
@@ -258,7 +269,8 @@ def _answer(job: Sampling, options: FakeOptions, index: int, asked: str) -> tupl
         if key in asked:
             text = reply if isinstance(reply, str) else reply[index % len(reply)]
     if job.output_schema is not None:
-        text = json.dumps(dict.fromkeys(job.output_schema.get("properties", {}), text))
+        declared = job.output_schema.get("properties")
+        text = json.dumps(dict.fromkeys(declared if isinstance(declared, dict) else (), text))
     elif job.constraint is not None and job.constraint.kind == "choice":
         text = job.constraint.value[index % len(job.constraint.value)]
     for stop in job.stop:

@@ -26,11 +26,13 @@ class Whole:
     """The answer of `source`, whose end is held back until the whole is known to have its form.
 
     What a stop sequence of the client's ends is as the client asked, and what `max_tokens` ends says so itself.
+    tokenizer: vLLM's, of the model.
     """
 
-    def __init__(self, source: Choice, job: Sampling) -> None:
+    def __init__(self, source: Choice, job: Sampling, tokenizer: Any) -> None:
         self._source = source
         self._job = job
+        self._tokenizer = tokenizer
         self._text: list[str] = []
         self._tokens = 0
 
@@ -44,7 +46,7 @@ class Whole:
             if isinstance(event, TextDelta):
                 self._text.append(event.text)
             elif isinstance(event, Finish) and event.reason == "stop" and not self._stopped(output):
-                check(self._job, "".join(self._text))
+                check(self._job, "".join(self._text).removesuffix(self._end(output)))
                 if self._tokens < (self._job.min_tokens or 0):
                     # Where the form admits nothing but the end, vLLM ends the answer all the same.
                     raise InvalidRequest(
@@ -52,6 +54,12 @@ class Whole:
                         param="min_tokens",
                     )
             yield event
+
+    def _end(self, output: CompletionOutput) -> str:
+        """The text of the token that ended the answer, where the client asked to see it: it is no part of the form."""
+        if not self._job.include_stop_str_in_output or self._job.skip_special_tokens:
+            return ""
+        return str(self._tokenizer.decode(list(output.token_ids[-1:]), skip_special_tokens=False))
 
     def _stopped(self, output: CompletionOutput) -> bool:
         reason = output.stop_reason

@@ -48,7 +48,7 @@ class CompletionReading:
         llm, job = self._llm, self._job
         followers: list[Choice] = [_Follower(index, job) for index in range(job.answers)]
         if grammar.binds(job):
-            followers = [Whole(follower, job) for follower in followers]
+            followers = [Whole(follower, job, llm.tokenizer) for follower in followers]
         begun = [False] * len(self._prompts)
         finished = [False] * len(self._prompts)
         queues: list[RequestOutputCollector] = []

@@ -318,7 +318,7 @@ class VllmEngine(Engine):
                         "reasoning_parser_kwargs": {"chat_template_kwargs": dict(prompt.template_kwargs)},
                     }
             if binds:
-                choice = Whole(choice, job)
+                choice = Whole(choice, job, self._llm.tokenizer)
             name = job.forced_tool or (
                 job.tools[0].name if job.tool_choice == "required" and len(job.tools) == 1 else None
             )

@@ -1,5 +1,7 @@
 """A chat job in vLLM's own words: its request model, rendered prompt, and sampling parameters."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,9 @@ from vllm.sampling_params import SamplingParams
 from server.core import ChatJob, Tool
 from server.engines.vllm import arguments, grammar, plain_text, refusals, releases, sampling, template
 from server.errors import ContextLengthExceeded, InvalidRequest
+
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""How JSON escapes half of a surrogate pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
         )
     most = room if job.max_tokens is None else min(job.max_tokens, room)
     parameters = sampling.parameters(request, job, most, defaults)
+    if grammar.forced_schema(job) is not None:
+        parameters.skip_special_tokens = True  # the token that ends a call is no part of its arguments
     return Prompt(request, engine_input, parameters, tokens, releases.template_kwargs(renderer, request))
 
 
@@ -126,7 +133,7 @@ def _request_body(job: ChatJob, renderer: OnlineRenderer) -> dict[str, Any]:
     body: dict[str, Any] = {
         **sampling.fields(job),
         **grammar.fields(job),
-        "messages": [dict(message) for message in job.messages],
+        "messages": [_message(message) for message in job.messages],
         "reasoning_effort": job.reasoning_effort,
         "continue_final_message": job.continue_final_message,
         "add_generation_prompt": job.add_generation_prompt and not job.continue_final_message,
@@ -151,6 +158,29 @@ def _request_body(job: ChatJob, renderer: OnlineRenderer) -> dict[str, Any]:
             # backend reads, and refuse the request.
             body["tool_choice"] = "auto"
     return body
+
+
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    calls = message.get("tool_calls")
+    if not calls:
+        return dict(message)
+    return {**message, "tool_calls": [{**call, "function": _whole_characters(call["function"])} for call in calls]}
+
+
+def _whole_characters(function: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An earlier call without halves of characters.
+
+    JSON can name a half (`"\\ud83d"`), and models that are cut off do; no tokenizer takes one. Unicode's own sign for
+    what can't be read stands in its place. What is no JSON is left to vLLM, which then takes no arguments.
+    """
+    arguments = function["arguments"]
+    if not HALF.search(arguments):
+        return function
+    try:
+        text = json.dumps(json.loads(arguments), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return function
+    return {**function, "arguments": text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")}
 
 
 def _kept_tokens(job: ChatJob, renderer: OnlineRenderer) -> int | None:

@@ -255,9 +255,12 @@ def _told(job: ChatJob) -> str | None:
 
 
 def _open_end(job: ChatJob) -> str | None:
-    """What of the request makes the answer no turn of its own, to which others could be added."""
+    """What of the request lets no other pass read the chat with more added to it: the answer is no turn of its own, or
+    what is added would push the chat out of the tokens that are read."""
     if job.continue_final_message:
         return "continue_final_message"
+    if job.truncate_prompt_tokens is not None:
+        return "truncate_prompt_tokens"
     return None if job.add_generation_prompt else "add_generation_prompt"
 
 

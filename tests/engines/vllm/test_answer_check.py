@@ -1,6 +1,7 @@
 """The end of an answer is believed once the whole has the form that was asked for."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ def job(**fields: Any) -> ChatJob:
 
 
 def answer(job: ChatJob, text: str, reason: str = "stop", stop: str | int | None = None) -> Iterator[Event]:
-    whole = Whole(Text(0, None), job)
+    whole = Whole(Text(0, None), job, SimpleNamespace(decode=lambda ids, **_: "<end>" * len(ids)))
     for piece, finish in ((text[:3], None), (text[3:], reason)):
         yield from whole.feed(CompletionOutput(0, piece, [1], None, None, finish_reason=finish, stop_reason=stop))
 
@@ -43,6 +44,16 @@ def test_broken_json_never_ends_with_stop(text: str) -> None:
 def test_what_the_client_ends_is_as_the_client_asked(reason: Any, stop: Any) -> None:
     ended = job(output_schema={"type": "object"}, stop=('":',), stop_token_ids=(7,))
     assert list(answer(ended, '{"a', reason, stop))[-1] == Finish(0, reason, 1)
+
+
+@pytest.mark.parametrize("form", [{"output_schema": {"type": "object"}}, {"constraint": Constraint("choice", ("{}",))}])
+def test_the_token_of_the_end_that_the_client_wants_to_see_is_no_part_of_the_form(form: dict[str, Any]) -> None:
+    seen = {"include_stop_str_in_output": True, "skip_special_tokens": False}
+    assert list(answer(job(**form, **seen), "{}<end>"))[-1] == Finish(0, "stop")
+    with pytest.raises(InvalidRequest, match="No answer can be kept"):
+        list(answer(job(**form), "{}<end>"))
+    with pytest.raises(InvalidRequest, match="No answer can be kept"):
+        list(answer(job(**form, **seen), "{}<end><end>"))
 
 
 def test_the_end_of_the_model_own_is_none_of_the_client() -> None:

@@ -117,6 +117,32 @@ async def test_arguments_nested_beyond_reading_are_bad_input_and_no_bug(render: 
     assert refused.value.param == "messages"
 
 
+@pytest.mark.parametrize("arguments", [r'{"a": "\ud83d"}', r'{"a": "\udE00\uD83D"}', r'{"\uD83D": 1}'])
+async def test_half_characters_in_earlier_calls_are_unreadable_and_no_bug(
+    vllm: Any, render: Callable[..., Any], arguments: str
+) -> None:
+    renderer, _ = vllm
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    made = await render(messages=(*HELLO, {"role": "assistant", "content": "", "tool_calls": [call]}))
+    text = renderer.renderer.get_tokenizer().decode(made.input["prompt_token_ids"])
+    assert "\ufffd" in text
+
+
+async def test_whole_characters_of_earlier_calls_are_as_they_were(vllm: Any, render: Callable[..., Any]) -> None:
+    renderer, _ = vllm
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": r'{"a": "\ud83d\ude00"}'}}
+    made = await render(messages=(*HELLO, {"role": "assistant", "content": "", "tool_calls": [call]}))
+    assert "\U0001f600" in renderer.renderer.get_tokenizer().decode(made.input["prompt_token_ids"])
+
+
+async def test_the_end_of_a_forced_call_is_no_part_of_its_arguments(render: Callable[..., Any]) -> None:
+    seen = {"include_stop_str_in_output": True, "skip_special_tokens": False}
+    tools = (Tool("f", parameters=CITY),)
+    for choice in (("f",), "required"):
+        assert (await render(tools=tools, tool_choice=choice, **seen)).sampling.skip_special_tokens
+    assert not (await render(tools=tools, tool_choice="auto", **seen)).sampling.skip_special_tokens
+
+
 async def test_a_prompt_beyond_the_context_is_refused_as_that(render: Callable[..., Any]) -> None:
     with pytest.raises(ContextLengthExceeded) as refused:
         await render(messages=({"role": "user", "content": "word " * 9000},))
@@ -152,6 +178,7 @@ class StubCore:
 
     errored = False
     request_id = "chat-1"
+    tokenizer = None
 
     def __init__(self, processor: Any, output: Any) -> None:
         self.input_processor = processor

@@ -29,13 +29,18 @@ def verdict_job(job: ChatJob, answer: str, switch: str | None = None) -> ChatJob
 
 
 def asking(job: ChatJob, messages: Sequence[Mapping[str, object]], **changes: object) -> ChatJob:
-    """A pass of the server's own over the job: greedy, plain, and without what the client set for its answer."""
+    """A pass of the server's own over the job: greedy, plain, and without what the client set for its answer.
+
+    It reads what the job reads, documents included, and leaves it in the cache for no others than the job does.
+    """
     plain = ChatJob(
         adapter=job.adapter,
         messages=tuple(messages),
         temperature=0.0,
         seed=job.seed,
         chat_template_kwargs=job.chat_template_kwargs,
+        documents=job.documents,
+        cache_salt=job.cache_salt,
     )
     return replace(plain, **changes)  # type: ignore[arg-type] # the fields' own types
 
