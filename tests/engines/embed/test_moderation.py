@@ -214,7 +214,10 @@ def test_without_names_labels_are_called_as_transformers_calls_them(rewritten: A
             "graph has 4 outputs, and its config.json has 3 labels",
         ),
         ({"id2label": {"1": "rude"}}, "labels in config.json of the model can't be read"),
-        ({"id2label": {"0": "kind"}}, "no label rude or threat or slur. Its labels are kind"),
+        (
+            {"id2label": {"0": "kind", "1": "threat", "2": "mild", "3": "fine"}},
+            "no label rude or slur. Its labels are kind, threat, mild, fine.",
+        ),
         ({"problem_type": "regression"}, "problem_type that makes no probabilities"),
     ],
 )
