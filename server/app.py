@@ -20,6 +20,7 @@ from server.api.openai import (
     embeddings,
     images,
     models,
+    moderations,
     rerank,
     speech,
     tokenize,
@@ -41,6 +42,7 @@ KEYED: tuple[APIRouter, ...] = (
     images.router,
     embeddings.router,
     rerank.router,
+    moderations.router,
 )
 """Routers under /v1 that need a key with the scope `inference`."""
 OWN: tuple[APIRouter, ...] = (account.router,)

@@ -1,6 +1,7 @@
 """Encoders of a few thousand random weights, with a tokenizer of whole words, as graphs for the embedding engine."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,16 @@ def write_recipe(folder: Path, *, pooling: str = "mean_tokens", normalize: bool 
     )
 
 
-def make_encoder(folder: Path, *, classifier: bool = False, pooling: str = "mean_tokens") -> Path:
-    """A random BERT of one layer as a graph; a classifier with one output, or an encoder that pools. Takes seconds."""
+def make_encoder(
+    folder: Path,
+    *,
+    classifier: bool = False,
+    pooling: str = "mean_tokens",
+    labels: Sequence[str] = ("LABEL_0",),
+    problem_type: str | None = None,
+) -> Path:
+    """A random BERT of one layer as a graph; a classifier with an output for each label, or an encoder that pools.
+    Takes seconds."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertModel
 
@@ -60,7 +69,9 @@ def make_encoder(folder: Path, *, classifier: bool = False, pooling: str = "mean
         intermediate_size=16,
         max_position_embeddings=POSITIONS,
         pad_token_id=0,
-        num_labels=1,
+        id2label=dict(enumerate(labels)),
+        label2id={label: place for place, label in enumerate(labels)},
+        problem_type=problem_type,
         # Weights as small as BERT's own make all texts alike in so small a model.
         initializer_range=1.0,
     )

@@ -23,6 +23,7 @@ from server.core import (
     Facts,
     ImageJob,
     Job,
+    ModerationJob,
     Quality,
     ScoreJob,
     SpeechJob,
@@ -114,6 +115,8 @@ def _job(task: Task, prompt: str, *, n: int, max_tokens: int | None, temperature
             return EmbeddingJob(inputs=(prompt,))
         case Task.SCORE:
             return ScoreJob(queries=(prompt,), documents=(prompt,))
+        case Task.MODERATION:
+            return ModerationJob(inputs=(prompt,))
 
 
 def _room(plan: "Plan", models_dir: Path, prompt: int) -> int | None:

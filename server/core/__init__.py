@@ -9,6 +9,7 @@ from server.core.events import (
     Event,
     Finish,
     FinishReason,
+    Moderations,
     Picture,
     PromptTokens,
     Read,
@@ -34,6 +35,7 @@ from server.core.jobs import (
     ImageFormat,
     ImageJob,
     Job,
+    ModerationJob,
     ScoreJob,
     Span,
     SpeechJob,
@@ -41,6 +43,7 @@ from server.core.jobs import (
     Tool,
     TranscriptionJob,
 )
+from server.core.moderation import CATEGORIES, Category, Moderation
 from server.core.quality import QUALITY_WORDS, Quality
 from server.core.sampling import Constraint, Sampling
 from server.core.sounds import Sound, sounds_of, with_parts
@@ -48,12 +51,14 @@ from server.core.task import Task
 from server.core.usage import Usage
 
 __all__ = [
+    "CATEGORIES",
     "QUALITY_WORDS",
     "Aloud",
     "Ask",
     "AudioChunk",
     "AudioFormat",
     "Caller",
+    "Category",
     "ChatJob",
     "Claim",
     "CompletionJob",
@@ -70,6 +75,9 @@ __all__ = [
     "ImageJob",
     "Job",
     "Limits",
+    "Moderation",
+    "ModerationJob",
+    "Moderations",
     "Picture",
     "Priority",
     "PromptTokens",

@@ -6,6 +6,7 @@ A stream of events is the task's own events, then exactly one `Usage`. Events cr
 from dataclasses import dataclass
 from typing import Literal
 
+from server.core.moderation import Moderation
 from server.core.usage import Usage
 
 
@@ -208,6 +209,13 @@ class Scores:
     method: ScoreMethod
 
 
+@dataclass(frozen=True, slots=True)
+class Moderations:
+    """What was found of each text, in the order of the job's inputs."""
+
+    results: tuple[Moderation, ...]
+
+
 Event = (
     PromptTokens
     | Tokenized
@@ -224,5 +232,6 @@ Event = (
     | Read
     | Embeddings
     | Scores
+    | Moderations
     | Usage
 )

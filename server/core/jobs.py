@@ -231,6 +231,14 @@ class ScoreJob:
     names: tuple[str, str] = ("query", "documents")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModerationJob:
+    """Texts that are looked through for what the categories of moderation.py are about. No part of one is left out."""
+
+    task: ClassVar[Task] = Task.MODERATION
+    inputs: tuple[str, ...]
+
+
 Job = (
     ChatJob
     | CompletionJob
@@ -241,4 +249,5 @@ Job = (
     | ImageJob
     | EmbeddingJob
     | ScoreJob
+    | ModerationJob
 )

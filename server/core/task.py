@@ -17,3 +17,4 @@ class Task(StrEnum):
     IMAGE = "image"
     EMBEDDING = "embedding"
     SCORE = "score"
+    MODERATION = "moderation"

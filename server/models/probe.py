@@ -23,6 +23,8 @@ from server.core import (
     Event,
     ImageJob,
     Job,
+    ModerationJob,
+    Moderations,
     Picture,
     ReasoningDelta,
     ScoreJob,
@@ -118,6 +120,8 @@ def smallest_job(task: Task) -> Job:
             return EmbeddingJob(inputs=("Hello.",))
         case Task.SCORE:
             return ScoreJob(queries=("Hello.",), documents=("Hello.",))
+        case Task.MODERATION:
+            return ModerationJob(inputs=("Hello.",))
 
 
 def _bound(spec: ModelSpec) -> float:
@@ -161,6 +165,8 @@ async def _probe(task: Task, probe: Probe, engine: Engine, path: Path) -> None:
             await _image(probe, engine)
         case Task.EMBEDDING | Task.SCORE:
             await _score(probe, engine)
+        case Task.MODERATION:
+            await _moderation(probe, engine)
 
 
 async def _chat(probe: Probe, engine: Engine) -> None:
@@ -242,6 +248,22 @@ async def _score(probe: Probe, engine: Engine) -> None:
             f"{UNRELATED!r} {scores[1]:.2f}."
             if len(scores) == 2
             else "The model's probe failed: it gave no scores."
+        )
+
+
+async def _moderation(probe: Probe, engine: Engine) -> None:
+    """The prompt must be flagged, and a harmless text must not be."""
+    flagged: tuple[frozenset[str], ...] = ()
+    async with aclosing(answer(engine, ModerationJob(inputs=(probe.prompt, UNRELATED)))) as events:
+        async for event in events:
+            if isinstance(event, Moderations):
+                flagged = tuple(result.flagged for result in event.results)
+    if len(flagged) != 2:
+        raise ModelUnavailable("The model's probe failed: it gave no verdicts.")
+    if not (probe.expect in flagged[0] if probe.expect else flagged[0]) or flagged[1]:
+        said = [", ".join(sorted(one)) or "nothing" for one in flagged]
+        raise ModelUnavailable(
+            f"The model's probe failed: it flagged {said[0]} in {probe.prompt!r}, and {said[1]} in {UNRELATED!r}."
         )
 
 

@@ -18,6 +18,9 @@ from server.core import (
     Facts,
     ImageJob,
     Job,
+    Moderation,
+    ModerationJob,
+    Moderations,
     Picture,
     ReasoningDelta,
     ScoreJob,
@@ -102,6 +105,7 @@ BARE: dict[Task, dict[str, Any]] = {
     Task.IMAGE: {"engine": "diffusers", "size": [64, 64]},
     Task.EMBEDDING: {"engine": "embed"},
     Task.SCORE: {"engine": "embed", "cross_encoder": True},
+    Task.MODERATION: {"engine": "embed", "moderation": {"categories": {"toxic": "hate"}}},
 }
 """The rest of a config without a probe."""
 
@@ -312,3 +316,32 @@ async def test_the_passage_that_answers_must_score_clearly_higher() -> None:
         reason = await fails(encoder(), Answers(Scores(wrong, "embedding")))
         assert f"scored {wrong[0]:.2f}" in reason
     assert "no scores" in await fails(encoder(), Answers())
+
+
+def guard(expect: str) -> ModelSpec:
+    return bare(Task.MODERATION, probe={"prompt": "I will hurt you.", "expect": expect})
+
+
+def verdicts(*flagged: set[str]) -> Moderations:
+    return Moderations(tuple(Moderation({}, frozenset(one)) for one in flagged))
+
+
+@pytest.mark.parametrize("expect", ["violence", ""])
+async def test_what_must_be_flagged_is_and_a_harmless_text_is_not(expect: str) -> None:
+    engine = Answers(verdicts({"violence", "hate"}, set()))
+    await check(guard(expect), engine, Path())
+    asked = engine.jobs[0]
+    assert isinstance(asked, ModerationJob)
+    assert asked.inputs[0] == "I will hurt you."
+    assert await fails(guard(expect), Answers(verdicts(set(), set()))) == (
+        "The model's probe failed: it flagged nothing in 'I will hurt you.', and nothing in 'The quick brown fox jumps "
+        "over the lazy dog.'."
+    )
+    reason = await fails(guard(expect), Answers(verdicts({"violence"}, {"hate", "sexual"})))
+    assert "flagged violence in 'I will hurt you.', and hate, sexual in 'The quick" in reason
+    assert "no verdicts" in await fails(guard(expect), Answers())
+
+
+async def test_another_category_than_the_one_that_is_expected_fails() -> None:
+    reason = await fails(guard("violence"), Answers(verdicts({"hate"}, set())))
+    assert "flagged hate in 'I will hurt you.'" in reason

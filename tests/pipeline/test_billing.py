@@ -462,6 +462,7 @@ async def test_trouble_with_the_ledger_never_takes_an_answer_away(settings: Sett
         ("/v1/embeddings", {"input": ["One two.", "Three."]}),
         ("/v1/rerank", {"query": "One?", "documents": ["Two.", "Three."]}),
         ("/v1/score", {"text_1": "One?", "text_2": ["Two.", "Three."]}),
+        ("/v1/moderations", {"input": ["One two.", "Three."]}),
     ],
 )
 async def test_what_is_embedded_or_scored_pays_by_its_tokens(

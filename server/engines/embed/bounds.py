@@ -20,11 +20,15 @@ def demand_few(tokens: int, field: str) -> None:
         raise InvalidRequest(message, param=field, code="max_tokens_per_request")
 
 
-def too_long(most: int, length: str, name: str) -> ContextLengthExceeded:
+def too_long(most: int, length: str, name: str, *, cuttable: bool = True) -> ContextLengthExceeded:
+    """cuttable: whether the client may ask to have only a part of the text read."""
+    advice = (
+        "Shorten it, or send truncate_prompt_tokens: -1 to have only as much of it read as the model reads at once."
+        if cuttable
+        else "Send it in parts."
+    )
     return ContextLengthExceeded(
-        f"This model's maximum context length is {most} tokens, however '{name}' has {length}. Shorten it, or "
-        "send truncate_prompt_tokens: -1 to have only as much of it read as the model reads at once.",
-        param=name,
+        f"This model's maximum context length is {most} tokens, however '{name}' has {length}. {advice}", param=name
     )
 
 

@@ -1,4 +1,4 @@
-"""Embeddings and scores by an encoder: the handler that runs inside the worker.
+"""Embeddings, scores and moderation by an encoder: the handler that runs inside the worker.
 
 Jobs run each in a thread, and their texts together: see batcher.py.
 """
@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from server.core import EmbeddingJob, Event, Job, Read, ScoreJob
+from server.core import EmbeddingJob, Event, Job, ModerationJob, Read, ScoreJob
 from server.engines.cl100k import Cl100k
 from server.engines.embed.batcher import Batcher, Share
 from server.engines.embed.bounds import demand_few, too_long
+from server.engines.embed.labels import Labels, read_labels
+from server.engines.embed.moderation import Moderator
 from server.engines.embed.network import Floats, Network, normalized
-from server.engines.embed.readings import AT_ONCE, CosineReading, EmbeddingReading, PairReading
+from server.engines.embed.readings import AT_ONCE, CosineReading, EmbeddingReading, ModerationReading, PairReading
 from server.engines.embed.recipe import Recipe, read_recipe
 from server.engines.embed.rows import Cut, Reader, Row
 from server.errors import InvalidRequest, ModelUnavailable
@@ -31,15 +33,25 @@ GRAPHS = ("model.onnx", "onnx/model.onnx")
 
 
 class EmbedHandler:
-    """A `Handler` for EmbeddingJobs and ScoreJobs. windows: rows that a long text may be read in."""
+    """A `Handler` for EmbeddingJobs and ScoreJobs, or for ModerationJobs. windows: rows that a long text may be read
+    in."""
 
-    def __init__(self, reader: Reader, batcher: Batcher, recipe: Recipe, size: int, options: Mapping[str, Any]) -> None:
-        """size: of the model's own vectors. options: see `create`."""
+    def __init__(
+        self,
+        reader: Reader,
+        batcher: Batcher,
+        recipe: Recipe,
+        size: int,
+        options: Mapping[str, Any],
+        moderator: Moderator | None = None,
+    ) -> None:
+        """size: of the model's own vectors. options: see `create`. moderator: of a model that moderates."""
         self.size = size
         self.reader = reader
         self.batcher = batcher
         self.recipe = recipe
         self.windows: int = options.get("windows") or 1
+        self._moderator = moderator
         self._cross = bool(options.get("cross_encoder"))
         self._table = Path(options["cl100k"])
         self._opening = Lock()
@@ -48,8 +60,12 @@ class EmbedHandler:
     def _cl100k(self) -> Cl100k:
         return Cl100k(self._table)
 
-    def read(self, job: Job) -> EmbeddingReading | PairReading | CosineReading:
+    def read(self, job: Job) -> EmbeddingReading | PairReading | CosineReading | ModerationReading:
         """Tokenize all texts. Raises InvalidRequest, ContextLengthExceeded."""
+        if self._moderator is not None:
+            if isinstance(job, ModerationJob):
+                return ModerationReading(self, self._moderator, job)
+            raise InvalidRequest("This model only moderates.", param="model")
         match job:
             case EmbeddingJob() if not self._cross:
                 return EmbeddingReading(self, job)
@@ -95,7 +111,7 @@ class EmbedHandler:
         if len(text) <= most:
             return text
         if cut is None:
-            raise too_long(self.context, f"{len(text):,} characters", name)
+            raise self._too_long(f"{len(text):,} characters", name)
         return text[:most] if cut.side == "right" else text[-most:]
 
     def _fitting(self, ids: Any, text: str, cut: Cut | None, name: str) -> list[Row]:
@@ -107,7 +123,10 @@ class EmbedHandler:
             return [Row(ids)]
         if cut is None and self.windows > 1 and (rows := self.reader.windows(text, self.windows)) is not None:
             return rows
-        raise too_long(self.context, f"{len(ids)} tokens", name)
+        raise self._too_long(f"{len(ids)} tokens", name)
+
+    def _too_long(self, length: str, name: str) -> InvalidRequest:
+        return too_long(self.context, length, name, cuttable=self._moderator is None)
 
     def cut_of(self, truncate: int | None, side: Any, own: int | None = None) -> Cut | None:
         """What a job's fields say. own: another limit, of this kind of text."""
@@ -144,8 +163,8 @@ def create(options: Mapping[str, Any]) -> EmbedHandler:
     """Load an encoder.
 
     options: `path` (its folder, absolute), `cl100k` (the table's file), and where wanted `file` (the graph, in the
-    folder), `cross_encoder`, `max_tokens`, `windows`, `normalize`, `dimensions`, `tokens_at_once` and `threads` (0 for
-    all cores). Raises ModelUnavailable.
+    folder), `cross_encoder`, `moderation` (see `Moderator`), `max_tokens`, `windows`, `normalize`, `dimensions`,
+    `tokens_at_once` and `threads` (0 for all cores). Raises ModelUnavailable.
     """
     onnxruntime.disable_telemetry_events()
     folder = Path(options["path"])
@@ -163,4 +182,14 @@ def create(options: Mapping[str, Any]) -> EmbedHandler:
     size = network([Row(ids) for ids in reader.ids(["Hello."])]).shape[1]
     if options.get("cross_encoder") and size != 1:
         raise ModelUnavailable(f"A cross-encoder that scores has one output; this one has {size}.")
-    return EmbedHandler(reader, Batcher(network, options.get("tokens_at_once") or 1024), recipe, size, options)
+    moderator = _moderator(read_labels(folder), size, options["moderation"]) if options.get("moderation") else None
+    batcher = Batcher(network, options.get("tokens_at_once") or 1024)
+    return EmbedHandler(reader, batcher, recipe, size, options, moderator)
+
+
+def _moderator(labels: Labels, size: int, options: Mapping[str, Any]) -> Moderator:
+    """size: outputs of the graph. Raises ModelUnavailable."""
+    count = len(labels.names)
+    if size != count:
+        raise ModelUnavailable(f"The model's graph has {size} outputs, and its config.json has {count} labels.")
+    return Moderator(labels, options)

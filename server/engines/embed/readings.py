@@ -5,9 +5,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from server.core import EmbeddingJob, Embeddings, Event, Facts, ScoreJob, Scores, Usage
+from server.core import (
+    EmbeddingJob,
+    Embeddings,
+    Event,
+    Facts,
+    ModerationJob,
+    Moderations,
+    ScoreJob,
+    Scores,
+    Usage,
+)
 from server.engines.embed.batcher import Share
 from server.engines.embed.bounds import demand_dimensions, demand_few, names_of, too_long
+from server.engines.embed.moderation import Moderator
 from server.engines.embed.network import normalized
 from server.engines.embed.rows import Cut, Row
 
@@ -116,4 +127,25 @@ class PairReading:
         outputs = self._share.result()[:, 0].astype(np.float64)
         # By tanh, which does not overflow: 1 / (1 + exp(-x)).
         yield Scores(tuple(map(float, 0.5 * (1 + np.tanh(outputs / 2)))), "cross-encoder")
+        yield Usage(prompt_tokens=self.facts.prompt_tokens)
+
+
+class ModerationReading:
+    """A ModerationJob that has been read."""
+
+    def __init__(self, model: "EmbedHandler", moderator: Moderator, job: ModerationJob) -> None:
+        self._model = model
+        self._moderator = moderator
+        rows, tokens = model.rows(job.inputs, None, names_of("input", job.inputs))
+        self._counts = [len(some) for some in rows]
+        self._share = Share([row for some in rows for row in some])
+        self.facts = Facts(prompt_tokens=tokens)
+
+    def close(self) -> None:
+        pass
+
+    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - verdicts have no limit
+        """Read, while there is more than one run to it; Moderations; Usage."""
+        yield from self._model.worked(self._share)
+        yield Moderations(self._moderator.results(self._share.result(), self._counts))
         yield Usage(prompt_tokens=self.facts.prompt_tokens)

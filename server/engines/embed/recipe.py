@@ -43,15 +43,15 @@ class Recipe:
 
 def read_recipe(folder: Path) -> Recipe:
     """The recipe of a model folder. Raises ModelUnavailable for what this engine can't do."""
-    config = _read(folder / "config.json")
+    config = read_object(folder / "config.json")
     modules = _read_list(folder / "modules.json")
-    prompts = _read(folder / "config_sentence_transformers.json")
-    own = _read(folder / "sentence_bert_config.json")
+    prompts = read_object(folder / "config_sentence_transformers.json")
+    own = read_object(folder / "sentence_bert_config.json")
     named: Mapping[str, str] = prompts.get("prompts") or {}
     return Recipe(
         pooling=_pooling(folder, modules),
         normalize=not modules or any(kind == "Normalize" for kind, _ in modules),
-        max_tokens=_max_tokens(config, own, _read(folder / "tokenizer_config.json")),
+        max_tokens=_max_tokens(config, own, read_object(folder / "tokenizer_config.json")),
         query_prompt=named.get("query", ""),
         document_prompt=named.get("document", named.get("passage", "")),
         prompt=named.get(prompts.get("default_prompt_name") or "", ""),
@@ -66,7 +66,7 @@ def _pooling(folder: Path, modules: list[tuple[str, str]]) -> Pooling:
         if kind not in ("Transformer", "Pooling", "Normalize"):
             raise ModelUnavailable(f"The model has a module {kind}, which this engine does not know.")
         if kind == "Pooling":
-            config = _read(folder / path / "config.json")
+            config = read_object(folder / path / "config.json")
             if isinstance(mode := config.get("pooling_mode"), str):
                 chosen = [mode]
             else:
@@ -101,7 +101,8 @@ def _dimensions(config: Mapping[str, Any]) -> tuple[int, ...]:
     return ()
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def read_object(file: Path) -> Mapping[str, Any]:
+    """A file's JSON object; an empty one where there is no file. Raises ModelUnavailable."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -24,6 +24,9 @@ from server.core import (
     FinishReason,
     ImageJob,
     Job,
+    Moderation,
+    ModerationJob,
+    Moderations,
     Picture,
     PromptTokens,
     ReasoningDelta,
@@ -61,6 +64,7 @@ class FakeOptions:
     language, duration: of transcribed audio; duration in seconds.
     scores: of pictures whose job asks for it, one after the other, again and again; empty for none.
     dimensions: of the vectors of embedded texts. method: of scores.
+    flags: words, each with the category that a text which has it is flagged for.
     voices: voice names that exist; empty for all.
     fail_start: `start` raises ModelUnavailable with this text.
     refuse: jobs are refused with this text before they are read, as a bad request.
@@ -84,6 +88,7 @@ class FakeOptions:
     scores: tuple[float, ...] = ()
     dimensions: int = 8
     method: ScoreMethod = "embedding"
+    flags: Mapping[str, str] = field(default_factory=lambda: {"fight": "violence", "nasty": "harassment"})
     voices: tuple[str, ...] = ()
     fail_start: str | None = None
     refuse: str | None = None
@@ -121,6 +126,8 @@ def facts_of(job: Job, options: FakeOptions) -> Facts:
             )
         case ScoreJob():
             return Facts(prompt_tokens=sum(len(text.split()) for text in job.queries + job.documents))
+        case ModerationJob():
+            return Facts(prompt_tokens=sum(len(text.split()) for text in job.inputs))
 
 
 def events_of(job: Job, options: FakeOptions) -> Iterator[Event]:
@@ -142,6 +149,8 @@ def events_of(job: Job, options: FakeOptions) -> Iterator[Event]:
             return _embeddings(job, options)
         case ScoreJob():
             return _scores(job, options)
+        case ModerationJob():
+            return _moderations(job, options)
 
 
 def _tokens(text: str) -> list[str]:
@@ -385,6 +394,17 @@ def _scores(job: ScoreJob, options: FakeOptions) -> Iterator[Event]:
     queries = job.queries * len(job.documents) if len(job.queries) == 1 else job.queries
     pairs = [(set(query.split()), set(text.split())) for query, text in zip(queries, job.documents, strict=True)]
     yield Scores(tuple(len(query & text) / len(query) for query, text in pairs), options.method)
+    yield Usage(prompt_tokens=facts_of(job, options).prompt_tokens)
+
+
+def _moderations(job: ModerationJob, options: FakeOptions) -> Iterator[Event]:
+    """A category that is flagged has the score 0.9, another that the options know 0.01."""
+    known = set(options.flags.values())
+    results = []
+    for text in job.inputs:
+        found = frozenset(category for word, category in options.flags.items() if word in text)
+        results.append(Moderation({category: 0.9 if category in found else 0.01 for category in known}, found))
+    yield Moderations(tuple(results))
     yield Usage(prompt_tokens=facts_of(job, options).prompt_tokens)
 
 

@@ -36,6 +36,7 @@ PRICED_BY: Mapping[Task, tuple[str, ...]] = MappingProxyType(
         Task.IMAGE: ("image", "image_step"),
         Task.EMBEDDING: ("prompt_token",),
         Task.SCORE: ("prompt_token",),
+        Task.MODERATION: ("prompt_token",),
     }
 )
 """The units in which a task is paid: what a bundle's price takes from each of its models."""

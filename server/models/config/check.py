@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from server.core import Task
 from server.engines import cl100k, shards
 from server.errors import ModelUnavailable
 from server.models.config import weights
@@ -103,16 +104,24 @@ def _pipeline(one: Configured[DiffusersModel], models_dir: Path) -> Iterator[Pro
 
 def _encoder(one: Configured[EmbedModel], models_dir: Path) -> Iterator[Problem]:
     """What of an installed encoder's files the engine can't do."""
+    from server.engines.embed.labels import read_labels
+    from server.engines.embed.moderation import Moderator
     from server.engines.embed.recipe import read_recipe
 
+    folder = weights.location(one.spec, models_dir)
     try:
-        read_recipe(weights.location(one.spec, models_dir))
+        read_recipe(folder)
     except ModelUnavailable as error:
         yield one.source.problem(error.message, "path")
+    if one.spec.moderation is not None:
+        try:
+            Moderator(read_labels(folder), one.spec.moderation.model_dump(mode="json"))
+        except ModelUnavailable as error:
+            yield one.source.problem(error.message, "moderation")
 
 
 def _without_ids(one: Configured[EmbedModel], models_dir: Path) -> Iterator[Problem]:
-    if not one.spec.cross_encoder and not (models_dir / cl100k.TABLE).is_file():
+    if Task.EMBEDDING in one.spec.tasks and not (models_dir / cl100k.TABLE).is_file():
         message = f"there is no {cl100k.TABLE}, so clients that send token ids are refused; bring it by: scripts/models"
         yield one.source.problem(message, "name")
 

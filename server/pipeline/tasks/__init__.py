@@ -9,6 +9,7 @@ from server.pipeline.tasks.chat import ChatRules
 from server.pipeline.tasks.completion import CompletionRules
 from server.pipeline.tasks.embedding import EmbeddingRules
 from server.pipeline.tasks.image import ImageRules
+from server.pipeline.tasks.moderation import ModerationRules
 from server.pipeline.tasks.score import ScoreRules
 from server.pipeline.tasks.speech import SpeechRules
 from server.pipeline.tasks.tokenize import TokenizeRules
@@ -23,4 +24,5 @@ TASKS: Mapping[Task, TaskRules[Any]] = {
     Task.IMAGE: ImageRules(),
     Task.EMBEDDING: EmbeddingRules(),
     Task.SCORE: ScoreRules(),
+    Task.MODERATION: ModerationRules(),
 }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.core import EmbeddingJob, Embeddings, Read, ScoreJob, Scores
+from server.core import EmbeddingJob, Embeddings, ModerationJob, Moderations, Read, ScoreJob, Scores
 from server.engines.embed.handler import EmbedHandler, create
 from server.errors import InvalidRequest
 from tests.tiny_encoders import make_encoder
@@ -32,6 +32,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, EmbedHandler]:
         "plain": load(encoder),
         "windowed": load(encoder, windows=3, tokens_at_once=20),
         "pairs": load(classifier, cross_encoder=True),
+        "moderator": load(
+            classifier,
+            windows=3,
+            tokens_at_once=20,
+            moderation={"categories": {"LABEL_0": ["hate", "sexual"]}, "threshold": 0.5},
+        ),
     }
 
 
@@ -75,3 +81,18 @@ def test_scores(models: dict[str, EmbedHandler], data: st.DataObject) -> None:
     assert isinstance(found, Scores)
     assert len(found.values) == len(documents)
     assert all(-1 <= value <= 1 for value in found.values)
+
+
+@settings(max_examples=100)
+@given(inputs=st.lists(text, min_size=1, max_size=5))
+def test_moderations(models: dict[str, EmbedHandler], inputs: list[str]) -> None:
+    try:
+        reading = models["moderator"].read(ModerationJob(inputs=tuple(inputs)))
+    except InvalidRequest:
+        return
+    found, _ = [event for event in reading.run(None) if not isinstance(event, Read | None)]
+    assert isinstance(found, Moderations)
+    assert len(found.results) == len(inputs)
+    for result in found.results:
+        assert result.flagged <= {"hate", "sexual"} == set(result.scores)
+        assert all(0 <= score <= 1 for score in result.scores.values())

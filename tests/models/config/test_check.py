@@ -150,6 +150,23 @@ def test_every_shipped_config_and_example_is_known_to_this_vllm() -> None:
     assert look_closer(check_configs(ROOT / "model_configs"), ROOT / "none").problems == ()
 
 
+def test_a_classifiers_labels_are_looked_for(place: Path) -> None:
+    folder = place / "models" / "guard"
+    folder.mkdir()
+    for file in ("tokenizer.json", "model.onnx"):
+        (folder / file).write_text("{}")
+    named = {"id2label": {"0": "toxic", "1": "fine"}}
+    (folder / "config.json").write_text(json.dumps(named))
+    config = "name: guard\nengine: embed\npath: guard\nmoderation:\n  categories: {LABEL: hate}\n"
+    assert look(place, config.replace("LABEL", "toxic")) == Findings((), ())
+    assert problems(place, config.replace("LABEL", "toxik")) == [
+        "a.yaml:4: moderation: The model has no label toxik. Its labels are toxic, fine."
+    ]
+    (folder / "config.json").write_text(json.dumps(named | {"problem_type": "regression"}))
+    (found,) = problems(place, config.replace("LABEL", "toxic"))
+    assert found.startswith("a.yaml:4: moderation: config.json of the model has a problem_type")
+
+
 def test_an_encoders_files_are_read(place: Path) -> None:
     folder = place / "models" / "enc"
     folder.mkdir()
