@@ -8,7 +8,7 @@ import pytest
 
 from server.core import ChatJob, Priority, Task
 from server.engines.fake.engine import FakeEngine
-from server.engines.fake.script import token_id
+from server.engines.fake.language import token_id
 from server.settings import Settings
 from server.testing import FakeServer
 from tests.api.test_chat import ask, server_with, streamed

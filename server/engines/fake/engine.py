@@ -12,7 +12,9 @@ from typing import Any, cast
 from server.core import ChatJob, CompletionJob, DetokenizeJob, Event, Facts, Job, SpeechJob, Task, TranscriptionJob
 from server.engines.base import Engine, Footprint
 from server.engines.fake.gate import Gate
-from server.engines.fake.script import FakeOptions, events_of, facts_of, longest_prompt, unknown_id
+from server.engines.fake.language import longest_prompt, unknown_id
+from server.engines.fake.options import FakeOptions
+from server.engines.fake.script import events_of, facts_of
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
 
 

@@ -3,112 +3,47 @@
 import array
 import hashlib
 import io
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
-from zlib import crc32
+from collections.abc import Iterator
 
 from server.core import (
     AudioChunk,
     ChatJob,
     CompletionJob,
-    Detokenized,
     DetokenizeJob,
     EmbeddingJob,
     Embeddings,
     Event,
     Facts,
-    Finish,
-    FinishReason,
     ImageJob,
     Job,
     Moderation,
     ModerationJob,
     Moderations,
     Picture,
-    PromptTokens,
-    ReasoningDelta,
-    Sampling,
     ScoreJob,
     Scores,
     Segment,
     SpeechJob,
-    TextDelta,
-    Tokenized,
     TokenizeJob,
-    TokenLogprob,
-    ToolCallDelta,
     TranscriptInfo,
     TranscriptionJob,
     Usage,
     Word,
 )
-from server.core.events import ScoreMethod
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FakeOptions:
-    """`options` of an `engine: fake` model config; all of them may be left out.
-
-    text: the answer to chats and completions, and the transcript. A token is a word with the space before it; among
-      token ids, it is a character, and its id the character's code.
-    echo: answer a chat with its last user message, a completion with its prompt, instead.
-    replies: what is answered instead where that message or prompt holds the key; of a list, choice i gets entry i.
-    fim: whether completions may have a suffix.
-    tokens: repeat the answer up to this many tokens, for benchmarks.
-    reasoning: text that comes as reasoning before a chat's answer.
-    call: {"name", "arguments"} that a chat with tools ends in, unless the job forces another tool.
-    context: the context length in tokens; longer prompts are refused.
-    language, duration: of transcribed audio; duration in seconds.
-    scores: of pictures whose job asks for it, one after the other, again and again; empty for none.
-    dimensions: of the vectors of embedded texts. method: of scores.
-    flags: words, each with the category that a text which has it is flagged for.
-    voices: voice names that exist; empty for all.
-    fail_start: `start` raises ModelUnavailable with this text.
-    refuse: jobs are refused with this text before they are read, as a bad request.
-    fail: the engine reports EngineFailed before they are read, and lives on.
-    die_after: the engine dies after this many events of a job (0: as soon as it runs).
-    bug_after: a programming error is raised after this many events of a job.
-    pause: seconds that a job waits after its first event, as a model that works; the work costs no processor time.
-    host, gpu: bytes it claims to hold once started.
-    """
-
-    text: str = "Hello from the fake engine."
-    echo: bool = False
-    replies: Mapping[str, Any] = field(default_factory=dict)
-    fim: bool = False
-    tokens: int | None = None
-    reasoning: str = ""
-    call: Mapping[str, Any] | None = None
-    context: int = 4096
-    language: str = "en"
-    duration: float = 2.0
-    scores: tuple[float, ...] = ()
-    dimensions: int = 8
-    method: ScoreMethod = "embedding"
-    flags: Mapping[str, str] = field(default_factory=lambda: {"fight": "violence", "nasty": "harassment"})
-    voices: tuple[str, ...] = ()
-    fail_start: str | None = None
-    refuse: str | None = None
-    fail: bool = False
-    die_after: int | None = None
-    bug_after: int | None = None
-    pause: float = 0.0
-    host: int = 0
-    gpu: int = 0
+from server.engines.fake import language
+from server.engines.fake.options import FakeOptions
 
 
 def facts_of(job: Job, options: FakeOptions) -> Facts:
     """What the engine says of a job that it has read."""
     match job:
         case ChatJob():
-            tokens = prompt_tokens(job)
+            tokens = language.prompt_tokens(job)
             left = max(options.context - tokens, 1)
             return Facts(prompt_tokens=tokens, room=left if job.max_tokens is None else min(job.max_tokens, left))
         case CompletionJob():
-            counts = [len(_read(prompt)) for prompt in job.prompts]
+            counts = [len(language.read_of(prompt)) for prompt in job.prompts]
             left = max(options.context - min(counts), 1)
             room = left if job.max_tokens is None else min(job.max_tokens, left)
             return Facts(prompt_tokens=sum(counts), room=room)
@@ -134,11 +69,11 @@ def events_of(job: Job, options: FakeOptions) -> Iterator[Event]:
     """The events of a job, `Usage` included. The same job has the same events."""
     match job:
         case ChatJob():
-            return _chat(job, options)
+            return language.chat(job, options)
         case CompletionJob():
-            return _completion(job, options)
+            return language.completion(job, options)
         case TokenizeJob() | DetokenizeJob():
-            return _tokenization(job, options)
+            return language.tokenization(job, options)
         case TranscriptionJob():
             return _transcription(job, options)
         case SpeechJob():
@@ -151,182 +86,6 @@ def events_of(job: Job, options: FakeOptions) -> Iterator[Event]:
             return _scores(job, options)
         case ModerationJob():
             return _moderations(job, options)
-
-
-def _tokens(text: str) -> list[str]:
-    """Words, each with the space before it; their concatenation is the text."""
-    return [word if place == 0 else f" {word}" for place, word in enumerate(text.split(" "))] if text else []
-
-
-def _text_of(message: Mapping[str, Any]) -> str:
-    content = message.get("content") or ""
-    if isinstance(content, str):
-        return content
-    return " ".join(part.get("text", "") for part in content)
-
-
-def prompt_tokens(job: ChatJob) -> int:
-    return sum(len(_text_of(message).split()) for message in job.messages)
-
-
-def longest_prompt(job: ChatJob | CompletionJob) -> int:
-    if isinstance(job, ChatJob):
-        return prompt_tokens(job)
-    return max(len(_read(prompt)) for prompt in job.prompts)
-
-
-def unknown_id(job: Job) -> int | None:
-    """An id of the job's that is no character's code; halves of surrogate pairs are none."""
-    prompts: Iterable[str | tuple[int, ...]] = ()
-    if isinstance(job, CompletionJob):
-        prompts = job.prompts
-    elif isinstance(job, DetokenizeJob):
-        prompts = (job.ids,)
-    ids = (token for prompt in prompts if not isinstance(prompt, str) for token in prompt)
-    return next((token for token in ids if token >= 0x110000 or 0xD800 <= token < 0xE000), None)
-
-
-def _read(prompt: str | tuple[int, ...]) -> list[str]:
-    """A completion's prompt as tokens."""
-    return _tokens(prompt) if isinstance(prompt, str) else [chr(token) for token in prompt]
-
-
-def _completion(job: CompletionJob, options: FakeOptions) -> Iterator[Event]:
-    tells = job.echo or job.token_ids or job.prompt_logprobs is not None
-    counts = [count for count in (job.prompt_logprobs, job.top_logprobs if job.echo else None) if count is not None]
-    generated = 0
-    for number, prompt in enumerate(job.prompts):
-        read = _read(prompt)
-        if tells:
-            ids = tuple(ord(token[-1]) for token in read) if isinstance(prompt, str) else prompt
-            logprobs = [_logprob(token, max(counts)) for token in read] if counts else None
-            places = None if logprobs is None else (None, *logprobs[1:])
-            echoed = ("".join(read), tuple(read)) if job.echo else (None, None)
-            yield PromptTokens(number, ids, places, *echoed)
-        answers = [_answer(job, options, index, "".join(read)) for index in range(job.n)]
-        for index, (tokens, reason) in enumerate(answers):
-            for token in tokens:
-                top = job.top_logprobs
-                logprob = None if top is None else (_logprob(token, top, -0.25 - index),)
-                drawn = (ord(token[-1]),) if job.token_ids else None
-                yield TextDelta(number * job.n + index, token, logprob, 1, drawn)
-            yield Finish(number * job.n + index, reason)
-            generated += len(tokens)
-    yield Usage(prompt_tokens=sum(len(_read(prompt)) for prompt in job.prompts), completion_tokens=generated)
-
-
-def _tokenization(job: TokenizeJob | DetokenizeJob, options: FakeOptions) -> Iterator[Event]:
-    if isinstance(job, DetokenizeJob):
-        yield Detokenized("".join(map(chr, job.ids)))
-    else:
-        of = job.of
-        text = "".join(_text_of(message) for message in of.messages) if isinstance(of, ChatJob) else of.prompts[0]
-        assert isinstance(text, str)
-        yield Tokenized(tuple(map(ord, text)), options.context, tuple(text) if job.strings else None)
-    yield Usage()
-
-
-def _chat(job: ChatJob, options: FakeOptions) -> Iterator[Event]:
-    prompt = prompt_tokens(job)
-    if job.token_ids or job.prompt_logprobs is not None:
-        yield _prompt_read(job)
-    call = _call(job, options)
-    if call is not None:
-        arguments = _tokens(call[1])
-        for index in range(job.n):
-            yield ToolCallDelta(index, 0, id=f"call_fake{index}", name=call[0])
-            for piece in arguments:
-                yield ToolCallDelta(index, 0, arguments=piece, tokens=1)
-            yield Finish(index, "tool_calls")
-        yield Usage(prompt_tokens=prompt, completion_tokens=job.n * len(arguments))
-        return
-    reasoning = _tokens(options.reasoning)
-    for index in range(job.n):
-        for token in reasoning:
-            yield ReasoningDelta(index, token, 1)
-    asked = _text_of(job.messages[-1])
-    answers = [_answer(job, options, index, asked) for index in range(job.n)]
-    for place in range(max(len(tokens) for tokens, _ in answers)):  # the choices interleaved, as in a batch
-        for index, (tokens, _) in enumerate(answers):
-            if place < len(tokens):
-                ids = (token_id(tokens[place]),) if job.token_ids else None
-                yield TextDelta(index, tokens[place], _logprobs(job, tokens[place]), 1, ids)
-    for index, (_, reason) in enumerate(answers):
-        yield Finish(index, reason)
-    yield Usage(
-        prompt_tokens=prompt,
-        completion_tokens=sum(len(tokens) + len(reasoning) for tokens, _ in answers),
-        reasoning_tokens=job.n * len(reasoning),
-    )
-
-
-def _call(job: ChatJob, options: FakeOptions) -> tuple[str, str] | None:
-    if not job.tools or job.tool_choice == "none":
-        return None
-    script = options.call or {}
-    arguments = json.dumps(script.get("arguments", {}))
-    if job.forced_tool is not None:
-        return job.forced_tool, arguments
-    if job.tool_choice == "required":
-        return script.get("name", job.tools[0].name), arguments
-    return (script["name"], arguments) if script else None
-
-
-def _answer(job: Sampling, options: FakeOptions, index: int, asked: str) -> tuple[list[str], FinishReason]:
-    text = asked if options.echo else options.text
-    for key, reply in options.replies.items():
-        if key in asked:
-            text = reply if isinstance(reply, str) else reply[index % len(reply)]
-    if job.output_schema is not None:
-        declared = job.output_schema.get("properties")
-        text = json.dumps(dict.fromkeys(declared if isinstance(declared, dict) else (), text))
-    elif job.constraint is not None and job.constraint.kind == "choice":
-        text = job.constraint.value[index % len(job.constraint.value)]
-    for stop in job.stop:
-        text = text.partition(stop)[0]
-    tokens = _tokens(text)
-    if options.tokens is not None and tokens:
-        tokens = (tokens * (options.tokens // len(tokens) + 1))[: options.tokens]
-    if job.max_tokens is not None and len(tokens) > job.max_tokens:
-        return tokens[: job.max_tokens], "length"
-    return tokens, "stop"
-
-
-def _logprobs(job: ChatJob, token: str) -> tuple[TokenLogprob, ...] | None:
-    if job.top_logprobs is None:
-        return None
-    return (_likeliest(token, job.top_logprobs),)
-
-
-def _likeliest(token: str, top: int) -> TokenLogprob:
-    """The token as the likeliest one, with made-up others after it."""
-    alternatives = [_entry(token, -0.25, 1), *(_entry(f"~{n}", -2.0 - n, n + 2) for n in range(top - 1))]
-    return replace(alternatives[0], top=tuple(alternatives[:top]))
-
-
-def _entry(token: str, logprob: float, rank: int) -> TokenLogprob:
-    return TokenLogprob(token, logprob, tuple(token.encode()), id=token_id(token), rank=rank)
-
-
-def token_id(token: str) -> int:
-    """The fake's vocabulary: a number for each text."""
-    return crc32(token.encode()) % 50_000
-
-
-def _prompt_read(job: ChatJob) -> PromptTokens:
-    words = [word for message in job.messages for word in _text_of(message).split()]
-    logprobs = None
-    if job.prompt_logprobs is not None:
-        logprobs = (None, *(_likeliest(word, job.prompt_logprobs) for word in words[1:]))
-    return PromptTokens(0, tuple(map(token_id, words)), logprobs)
-
-
-def _logprob(token: str, top: int, logprob: float = -0.25) -> TokenLogprob:
-    itself = TokenLogprob(token, logprob, tuple(token.encode()), id=ord(token[-1]), rank=1)
-    others = [
-        TokenLogprob(f"~{n}", -2.0 - n, tuple(f"~{n}".encode()), id=1_000_000 + n, rank=n + 2) for n in range(top - 1)
-    ]
-    return replace(itself, top=(itself, *others)[:top])
 
 
 def _transcription(job: TranscriptionJob, options: FakeOptions) -> Iterator[Event]:
@@ -359,7 +118,7 @@ def _transcription(job: TranscriptionJob, options: FakeOptions) -> Iterator[Even
 
 def _speech(job: SpeechJob) -> Iterator[Event]:
     """Not audio: each chunk is a word of the text, so that a test can tell what was sent when."""
-    for token in _tokens(job.text):
+    for token in language.tokens_of(job.text):
         yield AudioChunk(token.encode(), len(token))
     yield Usage(characters=len(job.text))
 
