@@ -1,4 +1,4 @@
-"""LiteLLM as a library: chat, stream, tools, text completion, embeddings, rerank, speech, transcription, pictures, errors."""
+"""LiteLLM as a library: chat, stream, completion, embeddings, rerank, speech, transcription, pictures, errors."""
 
 import io
 import os
