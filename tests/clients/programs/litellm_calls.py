@@ -1,4 +1,4 @@
-"""LiteLLM as a library: chat, stream, text completion, embeddings, rerank, speech, transcription, picture, errors."""
+"""LiteLLM as a library: chat, stream, completion, embeddings, rerank, speech, transcription, pictures, errors."""
 
 import io
 import os
