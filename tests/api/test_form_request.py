@@ -89,10 +89,7 @@ def test_each_way_of_asking_is_understood(fields: Any, field: str | None, schema
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"guided_choice": ["a"], "tools": [FUNCTION], "tool_choice": "required"}, "guided_choice"),
         ({"guided_json": SCHEMA, "tools": [FUNCTION], "tool_choice": "required"}, "guided_json"),
-        (
-            {"structured_outputs": {"json": SCHEMA}, "tools": [FUNCTION], "tool_choice": "required"},
-            "structured_outputs",
-        ),
+        ({"structured_outputs": {"json": SCHEMA}, "tools": [FUNCTION], "tool_choice": "f"}, "structured_outputs"),
         ({"guided_json_object": True, "tools": [FUNCTION], "tool_choice": "required"}, "guided_json_object"),
     ],
 )  # fmt: skip

@@ -30,7 +30,8 @@ from server.engines.fake.options import FakeOptions
 
 def tokens_of(text: str) -> list[str]:
     """Words, each with the space before it; their concatenation is the text."""
-    return [word if place == 0 else f" {word}" for place, word in enumerate(text.split(" "))] if text else []
+    first, *others = text.split(" ")
+    return [*([first] if first else []), *(f" {word}" for word in others)]
 
 
 def _text_of(message: Mapping[str, Any]) -> str:
