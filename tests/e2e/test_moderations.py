@@ -54,8 +54,8 @@ def test_each_name_moderates(sdk: OpenAI, model: str) -> None:
         flags = result.categories.model_dump(by_alias=True)
         assert flags == {category: score >= 0.5 for category, score in scores.items()}
         assert result.flagged == any(flags.values())
-    # Of a softmax; what is missing is the share of the label for harmless texts.
-    assert 0 < sum(answer.results[0].category_scores.model_dump().values()) < 1
+        # Of a softmax: what is missing is the share of the label for harmless texts.
+        assert 0 < sum(scores.values()) < 1
 
 
 def test_without_a_model_the_first_answers(sdk: OpenAI) -> None:
