@@ -98,7 +98,7 @@ def test_a_tree_ends(sdk: OpenAI) -> None:
                                         "uniqueItems": True})}, "response_format", "uniqueItems"),
         ({"guided_regex": "(a"}, "guided_regex", "unclosed group"),
         ({"structured_outputs": {"grammar": "root ::= foo"}}, "structured_outputs.grammar", "'foo' not found"),
-        ({"guided_choice": ["yes"], "min_tokens": 20}, "min_tokens", "before min_tokens"),
+        ({"guided_choice": ["yes"], "min_tokens": 20}, "min_tokens", "can't be kept"),
         ({"guided_choice": ["yes"], "guided_regex": "yes"}, "guided_choice", "one form"),
     ],
 )  # fmt: skip
