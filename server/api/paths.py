@@ -19,6 +19,8 @@ def canonical(path: str) -> str:
     """
     path = _SLASHES.sub("/", path)
     path = _PREFIX.sub("", path)
+    if path.rstrip("/") == "/v2/rerank":  # Cohere's, in the form that vLLM answers it in
+        return "/v1/rerank"
     if _BARE.match(path):
         path = f"/v1{path}"
     return path.rstrip("/") or "/"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.requests import HTTPConnection
 
 from server.api.failed_keys import FailedKeys
+from server.api.spoken_answers import SpokenAnswers
 from server.core import Caller, Task
 from server.models.config.spec import ModelSpec, Price
 from server.observability import Metrics
@@ -121,6 +122,7 @@ class Services:
     ledger: "Ledger | None" = None
     reports: "Reports | None" = None
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
+    spoken: SpokenAnswers = field(default_factory=SpokenAnswers)
     first_key: str | None = None
     """The key that the first start made, to be shown once."""
 

@@ -19,10 +19,12 @@ from server.core import (
     Caller,
     ChatJob,
     CompletionJob,
+    EmbeddingJob,
     Facts,
     ImageJob,
     Job,
     Quality,
+    ScoreJob,
     SpeechJob,
     Task,
     TokenizeJob,
@@ -108,6 +110,10 @@ def _job(task: Task, prompt: str, *, n: int, max_tokens: int | None, temperature
             return SpeechJob(text=prompt)
         case Task.IMAGE:
             return ImageJob(prompt=prompt, n=n)
+        case Task.EMBEDDING:
+            return EmbeddingJob(inputs=(prompt,))
+        case Task.SCORE:
+            return ScoreJob(queries=(prompt,), documents=(prompt,))
 
 
 def _room(plan: "Plan", models_dir: Path, prompt: int) -> int | None:

@@ -5,13 +5,17 @@ from server.core.caller import Caller, Limits
 from server.core.events import (
     AudioChunk,
     Detokenized,
+    Embeddings,
     Event,
     Finish,
     FinishReason,
     Picture,
     PromptTokens,
+    Read,
     ReasoningDelta,
+    Scores,
     Segment,
+    SpokenDelta,
     TextDelta,
     Tokenized,
     TokenLogprob,
@@ -21,13 +25,16 @@ from server.core.events import (
 )
 from server.core.facts import Facts
 from server.core.jobs import (
+    Aloud,
     AudioFormat,
     ChatJob,
     CompletionJob,
     DetokenizeJob,
+    EmbeddingJob,
     ImageFormat,
     ImageJob,
     Job,
+    ScoreJob,
     Span,
     SpeechJob,
     TokenizeJob,
@@ -36,11 +43,13 @@ from server.core.jobs import (
 )
 from server.core.quality import QUALITY_WORDS, Quality
 from server.core.sampling import Constraint, Sampling
+from server.core.sounds import Sound, sounds_of, with_parts
 from server.core.task import Task
 from server.core.usage import Usage
 
 __all__ = [
     "QUALITY_WORDS",
+    "Aloud",
     "Ask",
     "AudioChunk",
     "AudioFormat",
@@ -51,6 +60,8 @@ __all__ = [
     "Constraint",
     "DetokenizeJob",
     "Detokenized",
+    "EmbeddingJob",
+    "Embeddings",
     "Event",
     "Facts",
     "Finish",
@@ -63,11 +74,16 @@ __all__ = [
     "Priority",
     "PromptTokens",
     "Quality",
+    "Read",
     "ReasoningDelta",
     "Sampling",
+    "ScoreJob",
+    "Scores",
     "Segment",
+    "Sound",
     "Span",
     "SpeechJob",
+    "SpokenDelta",
     "Task",
     "TextDelta",
     "TokenLogprob",
@@ -80,4 +96,6 @@ __all__ = [
     "Usage",
     "Word",
     "new_request_id",
+    "sounds_of",
+    "with_parts",
 ]

@@ -71,6 +71,14 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenDelta:
+    """A piece of choice `index`'s answer that is also spoken: its audio follows, as `AudioChunk`s."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReasoningDelta:
     """A piece of choice `index`'s reasoning, for models that keep it apart from the answer."""
 
@@ -167,11 +175,45 @@ class Picture:
     score: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How many of the prompt's tokens were read since the last such event: of work that is paid by what it reads.
+
+    It makes work that is cut short billable, and does not come with the last of them; see `Usage`.
+    """
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The vectors of all inputs, in their order: float32, little-endian, `dimensions` of them for each input."""
+
+    data: bytes
+    dimensions: int
+
+
+ScoreMethod = Literal["cross-encoder", "embedding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How well each document answers its query, the more the better.
+
+    method: `cross-encoder` for a model that reads both at once, 0 to 1; `embedding` for the cosine of the two's
+    vectors, -1 to 1.
+    """
+
+    values: tuple[float, ...]
+    method: ScoreMethod
+
+
 Event = (
     PromptTokens
     | Tokenized
     | Detokenized
     | TextDelta
+    | SpokenDelta
     | ReasoningDelta
     | ToolCallDelta
     | Finish
@@ -179,5 +221,8 @@ Event = (
     | Segment
     | AudioChunk
     | Picture
+    | Read
+    | Embeddings
+    | Scores
     | Usage
 )

@@ -18,16 +18,28 @@ class Tool:
     strict: bool = False
 
 
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Aloud:
+    """How a chat's answer is spoken: `voice` is the name as asked, `format` that of the audio; see `SpeechJob`."""
+
+    voice: str
+    format: AudioFormat
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatJob(Sampling):
     """One chat completion, in the words of the OpenAI API; None means "as the model's config says".
 
     messages: OpenAI message objects, with roles system, user, assistant and tool only (the dialects map
-      `developer` and `function` onto these) and image inputs already as data URIs.
+      `developer` and `function` onto these), image inputs already as data URIs, and sounds as `input_audio` in base64.
     tool_choice: none, auto, required, or the name of the one function that must be called.
     continue_final_message: the answer goes on with the last message, an assistant's, in place of a turn of its own.
     add_generation_prompt: whether the prompt ends with what begins the assistant's turn.
     documents: what templates for retrieval are given, each an object such as `{"title": …, "text": …}`.
+    aloud: how the answer is also spoken, by another model; None for text alone.
     """
 
     task: ClassVar[Task] = Task.CHAT
@@ -40,6 +52,7 @@ class ChatJob(Sampling):
     continue_final_message: bool = False
     add_generation_prompt: bool = True
     documents: tuple[Mapping[str, Any], ...] = ()
+    aloud: Aloud | None = None
 
     @property
     def forced_tool(self) -> str | None:
@@ -126,9 +139,6 @@ class TranscriptionJob:
     tempo: float = 1.0
 
 
-AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechJob:
     """Text to speech. `voice` is the name as asked; the engine maps it onto an installed voice.
@@ -186,4 +196,49 @@ class ImageJob:
     score: bool = False
 
 
-Job = ChatJob | CompletionJob | TokenizeJob | DetokenizeJob | TranscriptionJob | SpeechJob | ImageJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingJob:
+    """Texts to vectors. An input is a text, or the ids that cl100k_base gives it, of which the text is made again.
+
+    dimensions: length of the vectors; None for the model's own.
+    truncate: tokens that are read of a longer text, -1 for what the model reads at once; None reads all of it.
+    truncation_side: the end that is cut off.
+    """
+
+    task: ClassVar[Task] = Task.EMBEDDING
+    inputs: tuple[str | tuple[int, ...], ...]
+    dimensions: int | None = None
+    truncate: int | None = None
+    truncation_side: Literal["left", "right"] = "right"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreJob:
+    """How well documents answer queries: one query for all documents, or as many as there are documents.
+
+    truncate: as in EmbeddingJob, of a query and its document together where one model reads both.
+    query_tokens, document_tokens: tokens that are read of each at most; None for all.
+    names: what the client calls queries and documents, for messages.
+    """
+
+    task: ClassVar[Task] = Task.SCORE
+    queries: tuple[str, ...]
+    documents: tuple[str, ...]
+    truncate: int | None = None
+    truncation_side: Literal["left", "right"] = "right"
+    query_tokens: int | None = None
+    document_tokens: int | None = None
+    names: tuple[str, str] = ("query", "documents")
+
+
+Job = (
+    ChatJob
+    | CompletionJob
+    | TokenizeJob
+    | DetokenizeJob
+    | TranscriptionJob
+    | SpeechJob
+    | ImageJob
+    | EmbeddingJob
+    | ScoreJob
+)

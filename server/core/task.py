@@ -15,3 +15,5 @@ class Task(StrEnum):
     TRANSCRIPTION = "transcription"
     SPEECH = "speech"
     IMAGE = "image"
+    EMBEDDING = "embedding"
+    SCORE = "score"

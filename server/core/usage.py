@@ -9,6 +9,8 @@ from typing import Any
 class Usage:
     """What a job used, of whichever kind applies. The last event of every stream that ends well.
 
+    audio_tokens, image_tokens: those of the prompt's that stand for sounds and pictures; `prompt_tokens` has them too.
+
     For a stream that is cut short the pipeline adds up the counts of its events (server/pipeline/metering.py).
     """
 
@@ -19,6 +21,8 @@ class Usage:
     audio_seconds: float = 0.0
     characters: int = 0
     images: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -35,5 +39,7 @@ class Usage:
             self.audio_seconds + other.audio_seconds,
             self.characters + other.characters,
             self.images + other.images,
+            self.audio_tokens + other.audio_tokens,
+            self.image_tokens + other.image_tokens,
             {**self.details, **other.details},
         )

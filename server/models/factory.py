@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from server.engines import cl100k
 from server.engines.base import Engine
 from server.engines.devices import gpus
 from server.models.config import weights
 from server.models.config.spec import (
     DiffusersModel,
+    EmbedModel,
     FakeModel,
     ModelBase,
     ModelSpec,
@@ -25,6 +27,7 @@ WORKERS: Mapping[type[ModelBase], str] = {
     WhisperModel: "server.engines.whisper.handler:create",
     PiperModel: "server.engines.piper.handler:create",
     DiffusersModel: "server.engines.diffusers.handler:create",
+    EmbedModel: "server.engines.embed.handler:create",
 }
 
 
@@ -54,6 +57,8 @@ def worker_options(spec: ModelSpec, models_dir: Path) -> dict[str, Any]:
     fields = spec.model_dump(mode="json", exclude={*ModelBase.model_fields, "engine"})
     if isinstance(spec, DiffusersModel) and spec.scorer is not None:
         fields["scorer"] = str((models_dir / spec.scorer).resolve())
+    if isinstance(spec, EmbedModel):
+        fields["cl100k"] = str((models_dir / cl100k.TABLE).resolve())
     return {**fields, "name": spec.name, "path": str(weights.location(spec, models_dir))}
 
 
@@ -85,6 +90,8 @@ def _vllm(spec: VllmModel, models_dir: Path, allotment: Allotment) -> Engine:
             chat_template=Path(spec.chat_template) if spec.chat_template else None,
             images=spec.images,
             fim=(spec.fim.prefix, spec.fim.suffix, spec.fim.middle) if spec.fim else None,
+            audio=spec.audio,
+            max_audio_seconds=spec.max_audio_seconds,
             adapters={adapter.name: (models_dir / adapter.path).resolve() for adapter in spec.adapters},
             speculative_config=_drafting(spec, models_dir),
             hf_overrides=spec.hf_overrides,

@@ -19,11 +19,14 @@ from server.core import (
     AudioChunk,
     ChatJob,
     CompletionJob,
+    EmbeddingJob,
     Event,
     ImageJob,
     Job,
     Picture,
     ReasoningDelta,
+    ScoreJob,
+    Scores,
     Segment,
     SpeechJob,
     Task,
@@ -52,6 +55,13 @@ QUIETEST = 0.005
 
 FLATTEST = 4.0
 """Standard deviation of an image's 0–255 values below which it shows nothing: broken weights draw grey or black."""
+
+
+UNRELATED = "The quick brown fox jumps over the lazy dog."
+"""A passage that answers no probe."""
+
+CLEARLY = 0.1
+"""How much higher an embedding model must score the passage that answers."""
 
 
 async def check(spec: ModelSpec, engine: Engine, path: Path) -> None:
@@ -104,6 +114,10 @@ def smallest_job(task: Task) -> Job:
             return SpeechJob(text="Hello.", format="pcm")
         case Task.IMAGE:
             return ImageJob(prompt="a red apple", steps=1, seed=0)
+        case Task.EMBEDDING:
+            return EmbeddingJob(inputs=("Hello.",))
+        case Task.SCORE:
+            return ScoreJob(queries=("Hello.",), documents=("Hello.",))
 
 
 def _bound(spec: ModelSpec) -> float:
@@ -145,6 +159,8 @@ async def _probe(task: Task, probe: Probe, engine: Engine, path: Path) -> None:
             await _speech(probe, engine)
         case Task.IMAGE:
             await _image(probe, engine)
+        case Task.EMBEDDING | Task.SCORE:
+            await _score(probe, engine)
 
 
 async def _chat(probe: Probe, engine: Engine) -> None:
@@ -210,6 +226,23 @@ async def _image(probe: Probe, engine: Engine) -> None:
     spread = await anyio.to_thread.run_sync(_spread, picture.data)
     if spread < FLATTEST:
         raise ModelUnavailable(f"The model's probe failed: the picture is flat (standard deviation {spread:.1f}).")
+
+
+async def _score(probe: Probe, engine: Engine) -> None:
+    """The passage that answers the prompt must score above one that has nothing to do with it."""
+    job = ScoreJob(queries=(probe.prompt,), documents=(probe.expect, UNRELATED))
+    scores: tuple[float, ...] = ()
+    async with aclosing(answer(engine, job)) as events:
+        async for event in events:
+            if isinstance(event, Scores):
+                scores = event.values
+    if len(scores) != 2 or not scores[0] > scores[1] + CLEARLY:
+        raise ModelUnavailable(
+            f"The model's probe failed: for {probe.prompt!r}, {probe.expect!r} scored {scores[0]:.2f} and "
+            f"{UNRELATED!r} {scores[1]:.2f}."
+            if len(scores) == 2
+            else "The model's probe failed: it gave no scores."
+        )
 
 
 def _spread(picture: bytes) -> float:

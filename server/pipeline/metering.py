@@ -6,6 +6,7 @@ from server.core import (
     Facts,
     Finish,
     Picture,
+    Read,
     ReasoningDelta,
     Segment,
     TextDelta,
@@ -26,6 +27,7 @@ class Meter:
         self._seconds = 0.0
         self._characters = 0
         self._images = 0
+        self._read: int | None = None
         self._exact: Usage | None = None
         self.begun = False
         """Whether there was any event yet: work that was only read is not paid."""
@@ -41,6 +43,8 @@ class Meter:
             self._seconds = max(self._seconds, event.end)
         elif isinstance(event, Picture):
             self._images += event.partial is None
+        elif isinstance(event, Read):
+            self._read = (self._read or 0) + event.tokens
         elif isinstance(event, Usage):
             self._exact = event
 
@@ -52,7 +56,7 @@ class Meter:
     @property
     def usage(self) -> Usage:
         return self._exact or Usage(
-            prompt_tokens=self._prompt_tokens,
+            prompt_tokens=self._prompt_tokens if self._read is None else min(self._read, self._prompt_tokens),
             completion_tokens=self._tokens,
             # A segment's end counts from the recording's start, of which a job may hear stretches only.
             audio_seconds=min(self._seconds, self._most_seconds),

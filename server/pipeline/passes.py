@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any, Self, TypeVar
@@ -42,7 +42,7 @@ class Work:
         self.plan = plan
         self.first_job = job
         self.facts: Facts = reading.facts
-        """Of the first pass."""
+        """Of the first pass, and of what other models have read before it."""
         self.limit: int | None = None
         """Tokens that each answer may have, where the balance affords less than was asked for."""
         self.place = 0
@@ -52,6 +52,7 @@ class Work:
         `usage.quality`."""
         self._engine = engine
         self._reading = reading
+        self._opening = plan.passes.index(plan.strategy.opening)
         self._lease = lease
         self._clock = clock
         self._deadline = None if plan.budget is None else clock() + plan.budget
@@ -65,7 +66,19 @@ class Work:
         Raises InvalidRequest, EngineFailed.
         """
         job = plan.strategy.first()
-        return cls(plan, engine, job, await engine.read(job), lease, clock)
+        work = cls(plan, engine, job, await engine.read(job), lease, clock)
+        try:
+            work.facts = await plan.strategy.facts(work)
+        except BaseException:
+            await work.aclose()
+            raise
+        return work
+
+    async def read_anew(self, job: Job) -> None:
+        """Let the engine read the first pass as another model's has changed it. Raises InvalidRequest, EngineFailed."""
+        await self._reading.aclose()
+        self.first_job, self._reading = job, await self._engine.read(job)
+        self.facts = replace(self._reading.facts, audio_seconds=self.facts.audio_seconds)
 
     async def aclose(self) -> None:
         """Let go of the first pass. Further ones are closed where they are opened."""
@@ -75,7 +88,8 @@ class Work:
 
     async def answer(self) -> AsyncGenerator[Event, None]:
         """The first pass, where it is the whole answer: its events, and Usage."""
-        meter = self._metered(0, self.facts)
+        meter = self._metered(self._opening, self.facts)
+        self.place = max(self.place, self._opening)
         async with aclosing(self._reading.run(self.limit)) as events:
             async for event in events:
                 meter.count(event)
@@ -84,10 +98,11 @@ class Work:
     @asynccontextmanager
     async def first(self) -> AsyncGenerator[AsyncIterator[Event], None]:
         """The events of the first pass, then its Usage. What is not taken of them when the block ends is stopped."""
+        self.place = max(self.place, self._opening)
         # With the reading: in a worker the job goes on, and keeps its place, until that is closed.
         async with (
             aclosing(self._reading) as reading,
-            aclosing(_counted(reading.run(self.limit), self._metered(0, self.facts))) as events,
+            aclosing(_counted(reading.run(self.limit), self._metered(self._opening, self.facts))) as events,
         ):
             yield events
 

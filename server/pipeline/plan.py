@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from server.core import Event, Job, Quality
+from server.core import Event, Facts, Job, Quality
 from server.models.config.spec import ModelSpec, Price
 
 if TYPE_CHECKING:
@@ -47,9 +47,21 @@ class Strategy(ABC):
     passes: tuple[PlannedPass, ...]
     """At least one, in the order in which they are begun."""
 
+    @property
+    def opening(self) -> PlannedPass:
+        """The pass that `first` belongs to. Only what another model does may come before it."""
+        return self.passes[0]
+
     @abstractmethod
     def first(self) -> Job:
-        """What the first pass asks of the engine. It is read before anything is paid for; called once for each run."""
+        """What the opening pass asks of the engine. It is read before anything is paid for. Called once a run."""
+
+    async def facts(self, work: "Work") -> Facts:
+        """All that is known before anything is paid for: what the engine has read, and more where others must read too.
+
+        Raises InvalidRequest.
+        """
+        return work.facts
 
     @abstractmethod
     def run(self, work: "Work") -> AsyncGenerator[Event, None]:
@@ -87,4 +99,4 @@ class Plan:
     def candidates(self) -> int:
         """How many answers are made for each that is given: 5 for five drafts of one, 4 for eight pictures of two."""
         given: int = getattr(self.job, "answers", getattr(self.job, "n", 1))
-        return max(1, self.passes[0].answers // max(1, given))
+        return max(1, self.strategy.opening.answers // max(1, given))

@@ -160,9 +160,11 @@ class FakeServer:
         failed_keys: FailedKeys | None = None,
         price: Price | None = None,
         quality: Mapping[Task, Mapping[str, Any]] | None = None,
+        senses: Mapping[str, Any] | None = None,
     ) -> None:
-        """options: the fake engines' own, by task; quality: their modes, as in a model config. accounts, bank, limiter,
-        failed_keys: real ones, where a test is about them. Without failed_keys, wrong keys wait for nothing."""
+        """options: the fake engines' own, by task; quality: their modes, as in a model config; senses: the chat
+        model's. accounts, bank, limiter, failed_keys: real ones, where a test is about them. Without failed_keys,
+        wrong keys wait for nothing."""
         chosen = options or {}
         models = {
             task: FakeModel(
@@ -172,6 +174,7 @@ class FakeServer:
                 price=price or Price(),
                 quality=dict((quality or {}).get(task, {})),
                 options=dict(chosen.get(task, {})),
+                **((senses or {}) if task is Task.CHAT else {}),
             )
             for task in Task
         }

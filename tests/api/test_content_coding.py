@@ -111,6 +111,7 @@ async def test_a_small_body_that_stands_for_gigabytes_ends_at_the_limit(http: ht
         (gzip.compress(body("hello"))[:-9], "The compressed body of your request ends too early."),
         (gzip.compress(body("hello")) + b"more", "The compressed body of your request goes on after its end."),
     ],
+    ids=["no gzip", "cut", "longer"],
 )
 async def test_a_damaged_body_is_refused(http: httpx.AsyncClient, content: bytes, message: str) -> None:
     answer = await post(http, content, "gzip")

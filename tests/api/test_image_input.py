@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from server.api.openai.image_fetch import ImageClient, is_public
 from server.api.openai.image_input import MAX_FETCHED, MAX_IN_ALL, resolve_images
+from server.api.openai.media_fetch import MediaClient, is_public
 from server.errors import InvalidRequest
 from server.settings import Settings
 
@@ -41,7 +41,7 @@ def url_of(messages: Sequence[Any], place: int = 1) -> str:
     return url
 
 
-async def refusal(url: Any, settings: Settings | None = None, client: ImageClient | None = None) -> InvalidRequest:
+async def refusal(url: Any, settings: Settings | None = None, client: MediaClient | None = None) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as refused:
         await resolve_images(asking(url), settings or Settings(), client)
     assert refused.value.param == "messages[0].content[1].image_url.url"
@@ -197,10 +197,10 @@ def anywhere(_: Any) -> bool:
     return True
 
 
-def reaching(running: Site, names: Names, *, limit: int = 10_000, timeout: float = 10.0) -> ImageClient:
+def reaching(running: Site, names: Names, *, limit: int = 10_000, timeout: float = 10.0) -> MediaClient:
     """May fetch from the local site, which a real client never may."""
     host = f"pictures.example:{running.port}"
-    return ImageClient([host], limit=limit, timeout=timeout, resolve=names, permitted=anywhere)
+    return MediaClient([host], limit=limit, timeout=timeout, resolve=names, permitted=anywhere)
 
 
 async def test_by_default_urls_are_refused_without_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ async def test_by_default_urls_are_refused_without_a_look_up(monkeypatch: pytest
 )
 async def test_other_hosts_are_refused_without_a_look_up(url: str) -> None:
     names = Names()
-    await refusal(url, client=ImageClient(["pictures.example"], limit=1000, resolve=names))
+    await refusal(url, client=MediaClient(["pictures.example"], limit=1000, resolve=names))
     assert names.asked == []
 
 
@@ -254,7 +254,7 @@ async def test_inner_addresses_are_refused_even_for_allowed_hosts(address: str) 
     assert not is_public(ipaddress.ip_address(address))
     names = Names(["93.184.216.34", address])
     refused = await refusal(
-        "http://pictures.example/cat.png", client=ImageClient(["pictures.example"], limit=1000, resolve=names)
+        "http://pictures.example/cat.png", client=MediaClient(["pictures.example"], limit=1000, resolve=names)
     )
     assert "not accepted" in refused.message
     assert names.asked == [("pictures.example", 80)]
@@ -289,7 +289,7 @@ async def test_a_name_that_moves_inside_between_check_and_use_gains_nothing() ->
             return str(address) == "127.0.0.2"
 
         host = f"pictures.example:{inside.port}"
-        client = ImageClient([host], limit=10_000, timeout=0.2, resolve=names, permitted=permitted)
+        client = MediaClient([host], limit=10_000, timeout=0.2, resolve=names, permitted=permitted)
         await refusal(f"http://{host}/cat.png", client=client)
     assert asked == ["127.0.0.2"]
     assert inside.requests == []
@@ -336,7 +336,7 @@ async def test_a_host_that_is_silent_is_given_up() -> None:
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     async with server:
         host = f"pictures.example:{server.sockets[0].getsockname()[1]}"
-        client = ImageClient([host], limit=1000, timeout=0.1, resolve=Names(["127.0.0.1"]), permitted=anywhere)
+        client = MediaClient([host], limit=1000, timeout=0.1, resolve=Names(["127.0.0.1"]), permitted=anywhere)
         refused = await refusal(f"http://{host}/cat.png", client=client)
         await hung_up.wait()
     assert "could not be fetched" in refused.message
@@ -346,7 +346,7 @@ async def test_a_name_without_addresses_is_refused() -> None:
     async def unknown(host: str, port: int) -> Sequence[str]:
         raise OSError("Name or service not known")
 
-    client = ImageClient(["pictures.example"], limit=1000, resolve=unknown)
+    client = MediaClient(["pictures.example"], limit=1000, resolve=unknown)
     refused = await refusal("https://pictures.example/cat.png", client=client)
     assert "known" not in refused.message
 

@@ -17,7 +17,7 @@ import server
 from scripts.benchmarks import sides
 from scripts.benchmarks.processes import Server, serving
 from server.models.config.spec import VllmModel
-from tests.conformance.__main__ import tell
+from tests.conformance.__main__ import chosen, tell
 from tests.conformance.attack import IN_PROCESS, attacked, in_process, over_http
 from tests.conformance.case import all_cases
 from tests.conformance.known import OURS, pending
@@ -90,23 +90,28 @@ def main() -> int:
     parser.add_argument("--only", choices=[*SIDES, "attacks"], help="run this alone; the rest is of the last run")
     parser.add_argument("--attacks", type=int, default=10_000, help="generated bad requests, in process")
     parser.add_argument("--live-attacks", type=int, default=400, help="and over HTTP to our server with its models")
+    parser.add_argument(
+        "cases", nargs="*", help="beginnings of the ids of the cases to ask; the rest is of the last run"
+    )
     parser.add_argument("--keep", type=Path, default=REPOSITORY / "data" / "conformance", help="folder for the results")
     asked = parser.parse_args()
     models_dir = asked.models_dir.resolve()
     spec = sides.chat_model(models_dir, asked.chat)
-    cases = all_cases()
+    cases = chosen(all_cases(), asked.cases)
     asked.keep.mkdir(parents=True, exist_ok=True)
     for name, start in SIDES.items():
         if asked.only not in (None, name):
             continue
         print(f"== {name}", flush=True)
+        if not asked.cases:
+            (asked.keep / f"{name}.json").unlink(missing_ok=True)
         with TemporaryDirectory() as folder, start(spec, models_dir, Path(folder)) as target:
             keep(asked.keep / f"{name}.json", run(target, cases, at_once=asked.at_once, told=tell), target.added)
-            if start is ours and asked.live_attacks:
+            if start is ours and asked.live_attacks and not asked.cases:
                 with over_http(target.root, target.key, spec.name) as send:
                     figures = attacked(send, "over HTTP to the starter models", count=asked.live_attacks, number=SEED)
                 (asked.keep / "attacks-live.md").write_text(figures.markdown())
-    if asked.only in (None, "attacks"):
+    if asked.only in (None, "attacks") and not asked.cases:
         print("== bad requests", flush=True)
         with in_process() as send:
             figures = attacked(send, IN_PROCESS, count=asked.attacks, number=SEED)
@@ -135,8 +140,11 @@ def written(folder: Path, model: str) -> int:
 
 
 def keep(file: Path, results: list[Result], added: Mapping[str, set[str]]) -> None:
-    rows = {one.case.id: (one.outcome, one.reason) for one in results}
-    whole = {"results": rows, "added": {kind: sorted(fields) for kind, fields in sorted(added.items())}}
+    """Beside what an earlier run has found of other cases."""
+    kept = json.loads(file.read_text()) if file.exists() else {"results": {}, "added": {}}
+    rows = kept["results"] | {one.case.id: (one.outcome, one.reason) for one in results}
+    fields = {kind: sorted({*kept["added"].get(kind, ()), *found}) for kind, found in added.items()}
+    whole = {"results": rows, "added": dict(sorted((kept["added"] | fields).items()))}
     file.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -20,6 +20,8 @@ MOST_SHOWN = 3
 ADDITIONS: Mapping[str, str] = {
     # This server's, each described in its docs.
     "usage.credits": "sagehold",
+    "quality": "sagehold",
+    "seconds": "sagehold",
     "usage.quality": "sagehold",
     "usage.passes": "sagehold",
     "credits": "sagehold",

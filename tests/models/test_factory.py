@@ -16,7 +16,15 @@ from server.engines.fake.engine import FakeEngine
 from server.engines.vllm.options import VllmOptions
 from server.engines.worker.engine import WorkerEngine
 from server.errors import InvalidRequest
-from server.models.config.spec import DiffusersModel, FakeModel, PiperModel, PiperVoice, VllmModel, WhisperModel
+from server.models.config.spec import (
+    DiffusersModel,
+    EmbedModel,
+    FakeModel,
+    PiperModel,
+    PiperVoice,
+    VllmModel,
+    WhisperModel,
+)
 from server.models.factory import WORKERS, make_engine, worker_options
 from server.models.memory.allotment import Allotment
 
@@ -40,6 +48,13 @@ def test_worker_options_are_plain_and_picklable(tmp_path: Path) -> None:
     }
     assert not {"price", "probe", "engine", "fetch", "quality"} & options.keys()
     assert pickle.loads(pickle.dumps(options)) == options
+
+
+def test_an_encoder_is_told_where_the_table_of_token_ids_lies(tmp_path: Path) -> None:
+    encoder = EmbedModel(name="e", engine="embed", path="e", dimensions=(2, 4))
+    options = worker_options(encoder, tmp_path)
+    assert options["cl100k"] == str(tmp_path.resolve() / "cl100k-base" / "cl100k_base.tiktoken")
+    assert options["dimensions"] == [2, 4]
 
 
 def test_paths_may_be_absolute(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from server.core import (
     Job,
     Picture,
     ReasoningDelta,
+    ScoreJob,
+    Scores,
     Segment,
     SpeechJob,
     Task,
@@ -98,6 +100,8 @@ BARE: dict[Task, dict[str, Any]] = {
     Task.TRANSCRIPTION: {"engine": "whisper"},
     Task.SPEECH: {"engine": "piper", "voices": {"joe": {"file": "joe.onnx"}}},
     Task.IMAGE: {"engine": "diffusers", "size": [64, 64]},
+    Task.EMBEDDING: {"engine": "embed"},
+    Task.SCORE: {"engine": "embed", "cross_encoder": True},
 }
 """The rest of a config without a probe."""
 
@@ -111,9 +115,8 @@ def bare(task: Task, **fields: Any) -> ModelSpec:
 async def test_without_a_probe_the_smallest_job_must_come_through(task: Task) -> None:
     engine = Answers()
     await check(bare(task), engine, Path())
-    assert engine.job is not None
     # A language model's other tasks are proved by its chat.
-    assert engine.job.task is (Task.CHAT if task in ANOTHERS else task)
+    assert engine.jobs[0].task is (Task.CHAT if task in ANOTHERS else task)
 
 
 class Both(VllmModel):
@@ -293,3 +296,19 @@ async def test_an_engine_that_hangs_fails_its_probe_and_is_closed() -> None:
 
     assert await fails(spec(Task.CHAT, timeout=0.01), Hangs()) == "The model's probe took longer than 0.01 s."
     assert len(closed) == 1
+
+
+def encoder(**fields: Any) -> ModelSpec:
+    return bare(Task.EMBEDDING, probe={"prompt": "What is it?", "expect": "It is a test."}, **fields)
+
+
+async def test_the_passage_that_answers_must_score_clearly_higher() -> None:
+    engine = Answers(Scores((0.8, 0.1), "embedding"))
+    await check(encoder(), engine, Path())
+    asked = engine.jobs[0]
+    assert isinstance(asked, ScoreJob)
+    assert (asked.queries, asked.documents[0]) == (("What is it?",), "It is a test.")
+    for wrong in ((0.5, 0.45), (0.1, 0.8)):
+        reason = await fails(encoder(), Answers(Scores(wrong, "embedding")))
+        assert f"scored {wrong[0]:.2f}" in reason
+    assert "no scores" in await fails(encoder(), Answers())

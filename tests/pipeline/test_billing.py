@@ -17,7 +17,7 @@ from server.accounts.ledger.ledger import Ledger
 from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use
 from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import By, Reports
-from server.core import Claim, Facts, Limits, Picture, Segment, Task, TextDelta, Usage
+from server.core import Claim, Facts, Limits, Picture, Read, Segment, Task, TextDelta, Usage
 from server.errors import Overloaded, Unavailable
 from server.models.config.spec import ModelSpec, Price
 from server.pipeline.admission import Free
@@ -247,6 +247,8 @@ async def test_a_crowd_that_can_not_pay_is_402_even_where_there_is_no_room(
         ("/v1/completions", {"prompt": "hello there"}),
         ("/v1/audio/speech", {"input": "One two."}),
         ("/v1/images/generations", {"prompt": "a heart"}),
+        ("/v1/embeddings", {"input": "One two."}),
+        ("/v1/rerank", {"query": "One?", "documents": ["Two."]}),
     ],
 )
 async def test_who_can_not_pay_at_all_makes_nothing_be_loaded_or_read(
@@ -257,7 +259,7 @@ async def test_who_can_not_pay_at_all_makes_nothing_be_loaded_or_read(
         answer = await bank.client.post(path, json={"model": "everything", **body})
         assert answer.status_code == 402
         assert answer.json()["error"]["code"] == "insufficient_credits"
-        assert {engine.started for engine in bank.server.engines.values()} == {0}
+        assert not any(engine.started for engine in bank.server.engines.values())
         assert await bank.lines() == []
 
 
@@ -452,3 +454,39 @@ async def test_trouble_with_the_ledger_never_takes_an_answer_away(settings: Sett
     async with FakeServer(settings, bank=Broken()) as server, server.client() as client:
         answer = await client.post("/v1/chat/completions", json=ASK)
     assert answer.json()["choices"][0]["message"]["content"] == "Hello from the fake engine."
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"input": ["One two.", "Three."]}),
+        ("/v1/rerank", {"query": "One?", "documents": ["Two.", "Three."]}),
+        ("/v1/score", {"text_1": "One?", "text_2": ["Two.", "Three."]}),
+    ],
+)
+async def test_what_is_embedded_or_scored_pays_by_its_tokens(
+    settings: Settings, path: str, body: dict[str, Any]
+) -> None:
+    async with bank_with(settings, 1) as bank:
+        answer = await bank.client.post(path, json={"model": "everything", **body})
+        assert answer.json()["usage"]["prompt_tokens"] == 3
+        assert answer.json()["usage"]["credits"] == 0.3
+        assert (await bank.balance()).available == Decimal("0.7")
+        long = await bank.client.post("/v1/embeddings", json={"model": "everything", "input": "one " * 8})
+        assert long.status_code == 402, "8 tokens are 0.8 credits, and 0.7 are left"
+        assert bank.server.engines[Task.EMBEDDING].finished == (1 if path == "/v1/embeddings" else 0)
+
+
+async def test_who_hangs_up_on_embeddings_pays_for_the_texts_that_were_read(settings: Settings) -> None:
+    async with bank_with(settings, 100) as bank:
+        engine = bank.server.engines[Task.EMBEDDING]
+        engine.script.append([Facts(prompt_tokens=50), Read(20), Read(10), Usage(prompt_tokens=50)])
+        engine.gate.close()
+        content = json.dumps({"model": "everything", "input": ["many", "texts"]}).encode()
+        headers = {"authorization": f"Bearer {bank.key}"}
+        async with bank.server.exchange("POST", "/v1/embeddings", body=content, headers=headers) as exchange:
+            engine.gate.let(3)  # Facts and twice Read
+            await engine.gate.until_waiting()
+            exchange.hang_up()
+        assert engine.cut_short == 1
+        assert (await bank.balance()).balance == Decimal(97)

@@ -5,6 +5,7 @@ from server.core import (
     Facts,
     Finish,
     Picture,
+    Read,
     ReasoningDelta,
     Segment,
     TextDelta,
@@ -47,3 +48,13 @@ def test_stretches_of_a_recording_count_no_more_than_their_length() -> None:
     meter = Meter(Facts(audio_seconds=3.0))
     meter.count(Segment(0, 0, 60.0, 62.5, "a", (), 0.0, 0.0, 1.0, 0.0))
     assert meter.usage.audio_seconds == 3.0
+
+
+def test_what_was_read_so_far_is_counted_where_the_engine_tells_it() -> None:
+    meter = Meter(Facts(prompt_tokens=10))
+    meter.count(Read(4))
+    assert meter.usage == Usage(prompt_tokens=4)
+    meter.count(Read(3))
+    assert meter.usage == Usage(prompt_tokens=7)
+    meter.count(Usage(prompt_tokens=10))
+    assert meter.usage == Usage(prompt_tokens=10)

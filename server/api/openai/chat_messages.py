@@ -1,6 +1,6 @@
 """The messages of a chat: what each role needs, and the four roles that engines know."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from server.api.validation import Body
@@ -10,6 +10,9 @@ MOST_MESSAGES = 2048
 """As the OpenAI API has it. Hundreds of thousands of tiny ones fit into a body, and took seconds to lay out."""
 MOST_PARTS = 10_000
 """Content parts and tool calls of all messages together, for the same reason."""
+
+AUDIO_FORMATS = ("wav", "mp3", "flac", "ogg", "opus", "aac", "m4a", "mp4", "webm")
+"""What `input_audio` may call a sound. Which it is, its bytes say."""
 
 
 class Message(Body):
@@ -23,9 +26,14 @@ class Message(Body):
     function_call: dict[str, Any] | None = None
     reasoning: Any = None
     reasoning_content: Any = None
+    audio: dict[str, Any] | None = None
 
 
-def engine_messages(messages: Sequence[Message]) -> list[Mapping[str, Any]]:
+Recall = Callable[[str], str | None]
+"""From the id of an earlier spoken answer to what it said; None where that is not known any more."""
+
+
+def engine_messages(messages: Sequence[Message], recall: Recall = lambda _: None) -> list[Mapping[str, Any]]:
     """OpenAI messages with the roles system, user, assistant and tool only."""
     if sum(len(message.tool_calls or ()) + _parts(message.content) for message in messages) > MOST_PARTS:
         raise InvalidRequest(
@@ -35,7 +43,7 @@ def engine_messages(messages: Sequence[Message]) -> list[Mapping[str, Any]]:
     calls = 0  # legacy calls have no ids: the n-th call and the n-th result belong together
     for i, message in enumerate(messages):
         param = f"messages[{i}]"
-        content = _content(message, param)
+        content = _content(message, param, recall)
         match message.role:
             case "developer" | "system":
                 converted.append({"role": "system", "content": content})
@@ -68,12 +76,12 @@ def engine_messages(messages: Sequence[Message]) -> list[Mapping[str, Any]]:
     return converted
 
 
-def _content(message: Message, param: str) -> Any:
-    """A string, or parts of the types text and image_url."""
+def _content(message: Message, param: str, recall: Recall) -> Any:
+    """A string, or parts of the types text, image_url, input_audio and audio_url."""
     content = message.content
     if content is None:
         if message.role == "assistant":
-            return ""
+            return "" if message.audio is None else _recalled(message.audio, param, recall)
         raise InvalidRequest(
             f"Missing required parameter: '{param}.content'.",
             param=f"{param}.content",
@@ -102,6 +110,12 @@ def _content(message: Message, param: str) -> Any:
                         code="invalid_type",
                     )
                 parts.append({"type": "image_url", "image_url": {"url": url}})
+            case "input_audio" if message.role == "user":
+                parts.append(_sound(part, where))
+            case "audio_url" if message.role == "user":
+                sound = part.get("audio_url")
+                url = sound if isinstance(sound, str) else as_mapping(sound).get("url")
+                parts.append({"type": "audio_url", "audio_url": {"url": _string(url, f"{where}.audio_url.url")}})
             case kind:
                 raise InvalidRequest(
                     f"Content parts of type '{str(kind)[:40]}' are not supported in {message.role} messages.",
@@ -109,6 +123,36 @@ def _content(message: Message, param: str) -> Any:
                     code="unsupported_value",
                 )
     return parts if any(part["type"] != "text" for part in parts) else "\n".join(part["text"] for part in parts)
+
+
+def _sound(part: Mapping[str, Any], where: str) -> dict[str, Any]:
+    sound = as_mapping(part.get("input_audio"))
+    data = _string(sound.get("data"), f"{where}.input_audio.data")
+    kind = _string(sound.get("format"), f"{where}.input_audio.format")
+    if kind not in AUDIO_FORMATS:
+        raise InvalidRequest(
+            f"'{kind[:40]}' is no format of sound. Expected one of {', '.join(AUDIO_FORMATS)}.",
+            param=f"{where}.input_audio.format",
+        )
+    return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
+
+
+def _recalled(audio: Mapping[str, Any], param: str, recall: Recall) -> str:
+    said = recall(_string(audio.get("id"), f"{param}.audio.id"))
+    if said is None:
+        raise InvalidRequest(
+            "This spoken answer is not known any more. Send its transcript as the message's content.",
+            param=f"{param}.audio.id",
+        )
+    return said
+
+
+def _string(value: Any, param: str) -> str:
+    if value is None:
+        raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
+    if not isinstance(value, str):
+        raise InvalidRequest(f"'{param}' must be a string.", param=param, code="invalid_type")
+    return value
 
 
 def _call(call: Mapping[str, Any], param: str, inner: str = "function") -> dict[str, Any]:

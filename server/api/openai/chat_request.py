@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from server.api.openai.chat_messages import MOST_MESSAGES, Message, engine_messages
+from server.api.openai.chat_messages import MOST_MESSAGES, Message, Recall, engine_messages
+from server.api.openai.chat_spoken import AudioParam, Modality, aloud_of
 from server.api.openai.chat_tools import Choice, Function, LegacyChoice, ToolParam, legacy_tools_of, tools_of
 from server.api.openai.rendering_request import RenderingRequest
 from server.api.openai.sampling_request import REFUSED, SamplingRequest
@@ -29,8 +30,8 @@ class ChatRequest(SamplingRequest, RenderingRequest):
     functions: list[Function] = Field(default_factory=list, max_length=128)
     function_call: LegacyChoice = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    modalities: list[str] = Field(default_factory=lambda: ["text"])
-    audio: dict[str, Any] | None = None
+    modalities: list[Modality] = Field(default_factory=list[Modality])
+    audio: AudioParam | None = None
     include_reasoning: bool = True
 
     refused: ClassVar[Mapping[str, tuple[tuple[Any, ...], str]]] = {
@@ -43,8 +44,8 @@ class ChatRequest(SamplingRequest, RenderingRequest):
         """Whether the answer must speak `function_call` rather than `tool_calls`."""
         return bool(self.functions)
 
-    def job(self) -> ChatJob:
-        """Raises InvalidRequest for what single fields can't tell."""
+    def job(self, recall: Recall = lambda _: None) -> ChatJob:
+        """recall: what earlier spoken answers said. Raises InvalidRequest for what single fields can't tell."""
         self._check()
         if self.tools and self.functions:
             raise InvalidRequest("Send either tools or functions, not both.", param="functions")
@@ -61,12 +62,13 @@ class ChatRequest(SamplingRequest, RenderingRequest):
             **sampling,
             **self.rendering(),
             max_tokens=self.max_completion_tokens or self.max_tokens,
-            messages=tuple(engine_messages(self.messages)),
+            messages=tuple(engine_messages(self.messages, recall)),
             top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             tools=tools,
             tool_choice=choice,
             parallel_tool_calls=self.parallel_tool_calls,
             reasoning_effort=self.reasoning_effort,
+            aloud=aloud_of(self.modalities, self.audio, n=self.n, logprobs=self.logprobs),
         )
 
     def _check(self) -> None:
@@ -81,10 +83,3 @@ class ChatRequest(SamplingRequest, RenderingRequest):
             raise InvalidRequest("prompt_logprobs is only allowed when stream is false.", param="prompt_logprobs")
         if self.top_logprobs is not None and not self.logprobs:
             raise InvalidRequest("top_logprobs needs logprobs to be true.", param="top_logprobs")
-        # Settings of the voice are no wish for one: clients send them beside `modalities: ["text"]`.
-        if "audio" in self.modalities:
-            raise InvalidRequest(
-                "Spoken answers are not supported here; use /v1/audio/speech.",
-                param="modalities",
-                code="unsupported_value",
-            )

@@ -16,14 +16,17 @@ import orjson
 
 from server import __version__
 from server.api.openai.chat_request import ChatRequest
+from server.api.openai.chat_spoken import SpokenAnswer
 from server.api.openai.dialect import DONE
 from server.api.openai.extras import extras_of
 from server.api.openai.token_response import logprobs_of, prompt_read
 from server.core import (
+    AudioChunk,
     Event,
     Finish,
     PromptTokens,
     ReasoningDelta,
+    SpokenDelta,
     TextDelta,
     TokenLogprob,
     ToolCallDelta,
@@ -46,13 +49,20 @@ class Answer:
     legacy: bool = False
     as_ids: bool = False
     reasoning: bool = True
+    spoken: SpokenAnswer | None = None
     id: str = field(default_factory=lambda: f"chatcmpl-{os.urandom(16).hex()}")
     created: int = field(default_factory=lambda: int(time.time()))
 
 
-def answer_for(run: Run, body: ChatRequest) -> Answer:
+def answer_for(run: Run, body: ChatRequest, spoken: SpokenAnswer | None = None) -> Answer:
+    """spoken: what gathers the answer's voice, where one was asked for."""
     return Answer(
-        body.model, fingerprint(run.plan.spec), body.legacy, body.return_tokens_as_token_ids, body.include_reasoning
+        body.model,
+        fingerprint(run.plan.spec),
+        body.legacy,
+        body.return_tokens_as_token_ids,
+        body.include_reasoning,
+        spoken,
     )
 
 
@@ -111,6 +121,8 @@ class _Choice:
         }
         if self.reasoning and answer.reasoning:
             message["reasoning"] = message["reasoning_content"] = "".join(self.reasoning)
+        if answer.spoken is not None:
+            message |= answer.spoken.message()
         if self.calls and answer.legacy:
             message["function_call"] = self.calls[0]["function"]
         elif self.calls:
@@ -135,6 +147,8 @@ async def completion(run: Run, answer: Answer, n: int) -> bytes:
                 choices[event.index].add(event)
             case Finish():
                 choices[event.index].finish_reason = event.reason
+            case SpokenDelta() | AudioChunk() if answer.spoken is not None:
+                answer.spoken.add(event)
             case Usage():
                 usage = event
             case PromptTokens():
@@ -237,7 +251,12 @@ async def chunks(
             case ToolCallDelta():
                 if (delta := _call_delta(event, answer)) is not None:
                     yield out.delta(event.index, delta)
+            case SpokenDelta() | AudioChunk() if answer.spoken is not None:
+                if (piece := answer.spoken.delta(event)) is not None:
+                    yield out.delta(0, piece)
             case Finish():
+                if answer.spoken is not None and (last := answer.spoken.last()) is not None:
+                    yield out.delta(event.index, last)
                 yield out.delta(event.index, {}, _reason(event.reason, answer))
             case Usage() if include_usage:
                 yield out.usage({**usage_object(event), **extras_of(run)})
@@ -271,7 +290,11 @@ def usage_object(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "audio_tokens": usage.audio_tokens,
+            **({"image_tokens": usage.image_tokens} if usage.image_tokens else {}),
+        },
         "completion_tokens_details": {
             "reasoning_tokens": usage.reasoning_tokens,
             "audio_tokens": 0,

@@ -1,7 +1,6 @@
 """Pictures in chat messages: data URIs are checked, URLs refused or fetched, so that engines see data URIs only."""
 
 import base64
-import binascii
 import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -10,7 +9,8 @@ from typing import Any
 from anyio import to_thread
 from PIL import Image, UnidentifiedImageError
 
-from server.api.openai.image_fetch import ImageClient
+from server.api.openai.data_uri import decoded, is_data
+from server.api.openai.media_fetch import MediaClient
 from server.errors import InvalidRequest
 from server.settings import Settings
 
@@ -29,7 +29,7 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 async def resolve_images(
-    messages: Sequence[Mapping[str, Any]], settings: Settings, client: ImageClient | None = None
+    messages: Sequence[Mapping[str, Any]], settings: Settings, client: MediaClient | None = None
 ) -> tuple[Mapping[str, Any], ...]:
     """The messages with every `image_url` part as `{"url": "data:…"}`, checked; the rest is passed on as it is.
 
@@ -37,7 +37,7 @@ async def resolve_images(
     are none by default, and then nothing is looked up. Raises InvalidRequest whose param names the part, such as
     `messages[0].content[1].image_url.url`.
     """
-    images = _Images(settings, client or ImageClient(settings.image_input_hosts, limit=settings.max_image_input))
+    images = _Images(settings, client or MediaClient(settings.image_input_hosts, limit=settings.max_image_input))
     resolved: list[Mapping[str, Any]] = []
     for number, message in enumerate(messages):
         content = message.get("content")
@@ -56,18 +56,22 @@ async def resolve_images(
 class _Images:
     """The pictures of one request."""
 
-    def __init__(self, settings: Settings, client: ImageClient) -> None:
+    def __init__(self, settings: Settings, client: MediaClient) -> None:
         self._settings = settings
         self._client = client
+        self._number = 0
         self._fetched = 0
         self._pixels = 0
 
     async def resolve(self, part: Mapping[str, Any], param: str) -> Mapping[str, Any]:
         """The part with a checked data URI."""
         image_url, param = _asked(part, param)
+        self._number += 1
+        if self._number > (most := self._settings.max_image_inputs):
+            raise InvalidRequest(f"The messages have more than {most} images, which is the limit.", param=param)
         url = image_url["url"]
-        if _is_data(url):
-            data = await to_thread.run_sync(_decoded, url, self._settings.max_image_input, param)
+        if is_data(url):
+            data = await to_thread.run_sync(decoded, url, "image", self._settings.max_image_input, param)
         else:
             self._fetched += 1
             if self._fetched > MAX_FETCHED:
@@ -80,10 +84,6 @@ class _Images:
         return {**part, "image_url": {**image_url, "url": f"data:{kind};base64,{base64.b64encode(data).decode()}"}}
 
 
-def _is_data(url: str) -> bool:
-    return url[:5].lower() == "data:"
-
-
 def _asked(part: Mapping[str, Any], param: str) -> tuple[Mapping[str, Any], str]:
     """The part's image_url as an object, and the name of its URL. Some clients send the bare string."""
     asked = part.get("image_url")
@@ -94,24 +94,6 @@ def _asked(part: Mapping[str, Any], param: str) -> tuple[Mapping[str, Any], str]
     raise InvalidRequest(
         f"Invalid type for '{param}': expected an object with a url.", param=param, code="invalid_type"
     )
-
-
-def _decoded(url: str, limit: int, param: str) -> bytes:
-    """The bytes of a base64 data URI (RFC 2397), read strictly."""
-    head, comma, body = url.partition(",")
-    kind, *parameters = head[5:].lower().split(";")
-    if not comma or not kind.startswith("image/") or parameters[-1:] != ["base64"]:
-        raise InvalidRequest("A data URI must look like data:image/png;base64,….", param=param)
-    if len(body) // 4 * 3 > limit + 2:
-        raise _too_large(limit, param)
-    try:
-        data = base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError):
-        # ValueError: characters beyond ASCII
-        raise InvalidRequest("The image's data is not valid base64.", param=param) from None
-    if len(data) > limit:
-        raise _too_large(limit, param)
-    return data
 
 
 def checked(data: bytes, most_pixels: int, param: str) -> tuple[str, int]:
@@ -132,10 +114,6 @@ def checked(data: bytes, most_pixels: int, param: str) -> tuple[str, int]:
     if pixels > most_pixels:
         raise _too_many(most_pixels, param)
     return kind, pixels
-
-
-def _too_large(limit: int, param: str) -> InvalidRequest:
-    return InvalidRequest(f"The image has more than {limit} bytes, which is the limit.", param=param)
 
 
 def _too_many(most: int, param: str) -> InvalidRequest:

@@ -114,6 +114,8 @@ class FakeEngine(Engine):
             raise InvalidRequest("The file is empty.", param="file")
         if isinstance(job, SpeechJob) and self.options.voices and job.voice not in self.options.voices:
             raise InvalidRequest(f"Unknown voice. Voices: {', '.join(self.options.voices)}.", param="voice")
+        if isinstance(job, ChatJob) and not isinstance((job.output_schema or {}).get("properties", {}), dict):
+            raise InvalidRequest("The schema's 'properties' must be an object.", param="response_format")
 
     def break_at(self, events: int) -> None:
         """Fail as the options say. events: how many the job has had."""

@@ -1,7 +1,10 @@
 """What a fake engine answers: deterministic, and true to the job (limits, stops, forced calls, sizes)."""
 
+import array
+import hashlib
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +16,8 @@ from server.core import (
     CompletionJob,
     Detokenized,
     DetokenizeJob,
+    EmbeddingJob,
+    Embeddings,
     Event,
     Facts,
     Finish,
@@ -23,6 +28,8 @@ from server.core import (
     PromptTokens,
     ReasoningDelta,
     Sampling,
+    ScoreJob,
+    Scores,
     Segment,
     SpeechJob,
     TextDelta,
@@ -35,6 +42,7 @@ from server.core import (
     Usage,
     Word,
 )
+from server.core.events import ScoreMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +60,7 @@ class FakeOptions:
     context: the context length in tokens; longer prompts are refused.
     language, duration: of transcribed audio; duration in seconds.
     scores: of pictures whose job asks for it, one after the other, again and again; empty for none.
+    dimensions: of the vectors of embedded texts. method: of scores.
     voices: voice names that exist; empty for all.
     fail_start: `start` raises ModelUnavailable with this text.
     refuse: jobs are refused with this text before they are read, as a bad request.
@@ -73,6 +82,8 @@ class FakeOptions:
     language: str = "en"
     duration: float = 2.0
     scores: tuple[float, ...] = ()
+    dimensions: int = 8
+    method: ScoreMethod = "embedding"
     voices: tuple[str, ...] = ()
     fail_start: str | None = None
     refuse: str | None = None
@@ -104,6 +115,12 @@ def facts_of(job: Job, options: FakeOptions) -> Facts:
             return Facts()
         case ImageJob():
             return Facts(prompt_tokens=len(job.prompt.split()))
+        case EmbeddingJob():
+            return Facts(
+                prompt_tokens=sum(len(one.split()) if isinstance(one, str) else len(one) for one in job.inputs)
+            )
+        case ScoreJob():
+            return Facts(prompt_tokens=sum(len(text.split()) for text in job.queries + job.documents))
 
 
 def events_of(job: Job, options: FakeOptions) -> Iterator[Event]:
@@ -121,6 +138,10 @@ def events_of(job: Job, options: FakeOptions) -> Iterator[Event]:
             return _speech(job)
         case ImageJob():
             return _images(job, options)
+        case EmbeddingJob():
+            return _embeddings(job, options)
+        case ScoreJob():
+            return _scores(job, options)
 
 
 def _tokens(text: str) -> list[str]:
@@ -346,6 +367,26 @@ def _images(job: ImageJob, options: FakeOptions) -> Iterator[Event]:
         data = _picture(job, width, height, seed, index)
         yield Picture(index, data, width, height, seed=seed + index, score=score)
     yield Usage(prompt_tokens=len(job.prompt.split()), images=job.n)
+
+
+def _embeddings(job: EmbeddingJob, options: FakeOptions) -> Iterator[Event]:
+    """Of length 1, in a direction that the text's hash gives."""
+    size = job.dimensions or options.dimensions
+    vectors = array.array("f")
+    for one in job.inputs:
+        numbers = [byte - 127.5 for byte in hashlib.shake_128(repr(one).encode()).digest(size)]
+        length = math.hypot(*numbers)
+        vectors.extend(number / length for number in numbers)
+    yield Embeddings(vectors.tobytes(), size)
+    yield Usage(prompt_tokens=facts_of(job, options).prompt_tokens)
+
+
+def _scores(job: ScoreJob, options: FakeOptions) -> Iterator[Event]:
+    """The share of a query's words that its document has."""
+    queries = job.queries * len(job.documents) if len(job.queries) == 1 else job.queries
+    pairs = [(set(query.split()), set(text.split())) for query, text in zip(queries, job.documents, strict=True)]
+    yield Scores(tuple(len(query & text) / len(query) for query, text in pairs), options.method)
+    yield Usage(prompt_tokens=facts_of(job, options).prompt_tokens)
 
 
 def _picture(job: ImageJob, width: int, height: int, seed: int, index: int) -> bytes:

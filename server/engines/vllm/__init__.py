@@ -13,12 +13,13 @@ grammar.py    the form that its answer must have
 text_form.py  patterns, choices, grammars and tags
 schema_form.py  a JSON Schema as llguidance is given it: schema_document.py (references), schema_keywords.py,
               schema_joined.py and schema_overlap.py (what several schemas say of one value), schema_ends.py and
-              schema_depth.py (what recursion comes to)
+              schema_depth.py (what recursion comes to), schema_readers.py (llguidance, and the check)
 answer_check.py  whether a finished answer has its form
 refusals.py   what vLLM finds wrong with a request, in words for its client
 schema_limits.py  how big a JSON Schema may be that an answer must obey
 output.py     vLLM's outputs in ours: text, reasoning, tool calls, log-probabilities
 forkserver.py processes that inherit vLLM's imports instead of repeating them
+seeds.py      requests' seeds on a processor
 processes.py  what such a process inherits, and whose end is its own
 caches.py     what vLLM's caches keep of a model that has stopped
 heap.py       imports without the garbage collector

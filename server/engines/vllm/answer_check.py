@@ -81,7 +81,13 @@ def check(job: Sampling, text: str) -> None:
     held = schema_form.form_of(schema, param).check
     if held is None:
         return
-    for error in _validator()(held).iter_errors(answer):
+    try:
+        error = next(_validator()(held).iter_errors(answer), None)
+    except RecursionError:
+        raise InvalidRequest(
+            "The answer is nested too deeply to be held against the JSON Schema.", param=param
+        ) from None
+    if error is not None:
         keywords = ", ".join(sorted(_keywords(error)))
         where = "".join(f"/{step}" for step in error.absolute_path)
         message = f"The answer breaks the JSON Schema ({keywords}){f' at {where[:200]}' if where else ''}."

@@ -1,5 +1,6 @@
 """What can be found wrong with a chat model's config before anything is loaded, by `config check` and at each start."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,18 @@ def of_words(said: Mapping[str, Any]) -> Iterator[Complaint]:
     return vocabulary.complaints(said)
 
 
-def of_machine(said: Mapping[str, Any]) -> Iterator[Complaint]:
-    """What this installation on this machine can't honour. said: FIELDS by name."""
-    return honoured.complaints(said, cuda=hardware.cuda())
+def of_machine(said: Mapping[str, Any], path: Path) -> Iterator[Complaint]:
+    """What this installation on this machine can't honour. said: FIELDS by name; path: the model's own."""
+    return honoured.complaints(said, cuda=hardware.cuda(), architectures=_architectures(path))
+
+
+def _architectures(path: Path) -> list[str]:
+    """By the model's config.json; none where that can't be read, which vLLM tells of."""
+    try:
+        found = json.loads((path / "config.json").read_text(encoding="utf-8")).get("architectures")
+    except (OSError, ValueError, AttributeError):
+        return []
+    return [str(one) for one in found] if isinstance(found, list) else []
 
 
 def of_files(path: Path, chat_template: Path | None, folders: Mapping[str, Path]) -> Iterator[Complaint]:
@@ -41,6 +51,10 @@ def of_files(path: Path, chat_template: Path | None, folders: Mapping[str, Path]
 def before_loading(options: VllmOptions) -> None:
     """Raises ModelUnavailable with the lines of `config check`: in seconds, and with the fields' names."""
     said = {name: getattr(options, name) for name in FIELDS}
-    found = [*of_files(options.path, options.chat_template, options.adapters), *of_machine(said), *of_words(said)]
+    found = [
+        *of_files(options.path, options.chat_template, options.adapters),
+        *of_machine(said, options.path),
+        *of_words(said),
+    ]
     if found:
         raise ModelUnavailable(f"The model could not be loaded: {'; '.join(map(str, found))}")

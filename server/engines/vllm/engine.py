@@ -113,8 +113,11 @@ class VllmEngine(Engine):
             from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            # The first request needs them.
-            from server.engines.vllm import answer_check, completion, output, plain_text, prompt, reading, releases  # noqa: F401
+            # Requests need them.
+            from server.engines.vllm import (
+                plain_text,
+                releases,
+            )
             from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
@@ -262,11 +265,12 @@ class VllmEngine(Engine):
         sampling.check(parameters, job, self._llm.input_processor)
 
     async def _read_chat(self, job: ChatJob) -> "VllmReading":
-        from server.engines.vllm import grammar
+        from server.engines.vllm import grammar, sounds
         from server.engines.vllm import prompt as prompts
         from server.engines.vllm.reading import VllmReading
 
         llm = self._llm
+        job = await sounds.prepared(job, self._options)
         prompt = await prompts.render(job, self._renderer, self._defaults, pictures=self._options.images)
         choices, reasoning = self._choices(job, prompt)
         param = grammar.field_of(job) if grammar.binds(job) else "tools" if job.tools else None

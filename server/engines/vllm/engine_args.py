@@ -27,8 +27,12 @@ def arguments(options: VllmOptions) -> dict[str, Any]:
         # llguidance knows most of JSON Schema and needs no compilation; without free whitespace a small model
         # can't wander off into blank lines.
         "structured_outputs_config": StructuredOutputsConfig(backend="guidance", disable_any_whitespace=True),
-        # Videos and sound come in no request here; the number of pictures is bounded by the front end.
-        "limit_mm_per_prompt": {"video": 0, "audio": 0} | ({} if options.images else {"image": 0}),
+        # Videos come in no request here; how many pictures and sounds there may be, the front end says.
+        "limit_mm_per_prompt": {"video": 0}
+        | ({} if options.audio else {"audio": 0})
+        | ({} if options.images else {"image": 0}),
+        # It would try two packages first that are not installed, and log an error for each sound.
+        "media_io_kwargs": {"audio": {"audio_backend": "pyav"}},
     }
     if cuda:
         arguments |= environment.ARGUMENTS

@@ -4,7 +4,7 @@ No vLLM in it: the packages are looked for, not imported.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -34,15 +34,25 @@ PROCESSOR_KV = ("auto", "fp8", "fp8_e4m3", "fp8_e5m2")
 """Types of KV cache that vLLM has on processors (vllm/v1/attention/backends/cpu_attn.py, supported_kv_cache_dtypes)."""
 
 
-def complaints(said: Mapping[str, Any], *, cuda: bool) -> Iterator[Complaint]:
-    """What can't be kept here. said: the fields of `VllmOptions`, by name; cuda: whether vLLM works on a GPU."""
+WITHOUT_TORCHVISION = ("Idefics3ForConditionalGeneration",)
+"""Models whose pictures are prepared by Pillow where there is no torchvision, as a test shows. vLLM's code for most
+others imports it."""
+
+
+def complaints(said: Mapping[str, Any], *, cuda: bool, architectures: Sequence[str] = ()) -> Iterator[Complaint]:
+    """What can't be kept here.
+
+    said: the fields of `VllmOptions`, by name; cuda: whether vLLM works on a GPU; architectures: the model's own, by
+    its config.json.
+    """
     form = said["load_format"]
     loader = LOADERS.get(form or "")
     if not cuda and form in GPU_LOADERS:
         yield Complaint(("load_format",), f"can't be kept on a processor: {form} loads onto a GPU")
     elif loader is not None and not installed(loader):
         yield Complaint(("load_format",), f"{form} needs the package {loader}, which is not installed")
-    if said["images"] and (reason := no_pictures()):
+    pillow = any(one in WITHOUT_TORCHVISION for one in architectures)
+    if said["images"] and (reason := no_pictures(pillow=pillow)):
         yield Complaint(("images",), reason)
     if not cuda:
         for field, reason in GPU_ONLY.items():
@@ -53,10 +63,15 @@ def complaints(said: Mapping[str, Any], *, cuda: bool) -> Iterator[Complaint]:
             yield Complaint(("kv_cache_dtype",), reason)
 
 
-def no_pictures() -> str | None:
-    """Why models can't see pictures here: vLLM's image processors need a torchvision that matches torch."""
+def no_pictures(*, pillow: bool = False) -> str | None:
+    """Why models can't see pictures here: vLLM's image processors need a torchvision that matches torch.
+
+    pillow: whether this model's can do without any.
+    """
     version = _version("torchvision")
     if version is None:
+        if pillow:
+            return None
         return "pictures need the package torchvision, which is not installed (the processor's lock leaves it out)"
     torch = _version("torch") or ""
     wanted = _torch_of(metadata.requires("torchvision") or ())

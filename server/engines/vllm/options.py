@@ -39,6 +39,8 @@ class VllmOptions:
     chat_template: Path | None = None
     images: bool = False
     fim: tuple[str, str, str] | None = None
+    audio: bool = False
+    max_audio_seconds: float = 600.0
     adapters: Mapping[str, Path] = field(default_factory=dict)
     speculative_config: Mapping[str, Any] | None = None
     hf_overrides: Mapping[str, Any] = field(default_factory=dict)

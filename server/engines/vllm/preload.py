@@ -23,4 +23,10 @@ with heap.permanent():
     import vllm.v1.engine.core
     import vllm.v1.executor.multiproc_executor  # noqa: F401
 
-    import_module(os.environ.pop(processes.WORKER))
+    worker = os.environ.pop(processes.WORKER)
+    import_module(worker)
+
+if "cpu" in worker:
+    from server.engines.vllm import seeds
+
+    seeds.rewindable()

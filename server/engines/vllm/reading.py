@@ -77,6 +77,8 @@ class VllmReading:
                 completion_tokens=generated * alike,
                 cached_tokens=cached or 0,
                 reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
+                audio_tokens=_standing_for("audio", prompt.input),
+                image_tokens=_standing_for("image", prompt.input),
             )
         except (EngineDeadError, EngineGenerateError):
             raise EngineFailed from None
@@ -92,3 +94,9 @@ class VllmReading:
 
     async def aclose(self) -> None:
         """Nothing is left open: the end of `run` takes the request out of vLLM's core."""
+
+
+def _standing_for(modality: str, prompt: Mapping[str, Any]) -> int:
+    """Tokens of the prompt that are embeddings of pictures or sounds, without those that mark their ends."""
+    places = (prompt.get("mm_placeholders") or {}).get(modality) or ()
+    return sum(place.length if place.is_embed is None else int(place.is_embed.sum()) for place in places)

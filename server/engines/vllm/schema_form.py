@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from server.engines.vllm.schema_depth import DEEPEST, depth
 from server.engines.vllm.schema_document import Document
-from server.engines.vllm.schema_ends import Ends, rebuilt
+from server.engines.vllm.schema_ends import Ends
 from server.engines.vllm.schema_joined import array, below, declared_by, joined
 from server.engines.vllm.schema_keywords import CHECKED, KNOWN, values_of
 from server.engines.vllm.schema_overlap import no_overlap
+from server.engines.vllm.schema_readers import for_check, for_grammar
 from server.errors import InvalidRequest
 
 MOST = 20_000
@@ -24,7 +25,6 @@ MOST = 20_000
 TEXTS, CHARACTERS = {"enum", "const", "pattern", "required"}, 16
 """Of these keywords, so many characters count as an entry."""
 CONTAINERS = {"properties", "patternProperties", "additionalProperties", "items", "prefixItems", "anyOf", "oneOf"}
-REGEXES = ("pattern", "format", "patternProperties")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,13 @@ def form_of(schema: Mapping[str, Any], param: str) -> Form:
 
 class _Closing(NamedTuple):
     """What may stand in an object: the properties and patterns that schemas around this one declare for the same
-    object, and a schema for all that is not declared."""
+    object, and a schema for all that is not declared. meant: whether the client asked for it in so many words, so that
+    it holds where nothing is declared at all."""
 
     names: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
     rest: Any = False
+    meant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class _Writer:
         self._written = 0
         self._names: dict[tuple[Any, ...], str] = {}
         self._waiting: list[tuple[str, Mapping[str, Any], _Closing | None, bool]] = []
-        self._checked = False
+        self._checked = self._patterns = False
 
     def form(self) -> Form:
         root = self._document.root
@@ -89,9 +91,10 @@ class _Writer:
         if schema is False:
             raise self._document.refusal(root, "Nothing satisfies it, or nothing that comes to an end.")
         defs = {name: kept for name, inner in defs.items() if (kept := ends.pruned(inner)) is not False}
-        whole = {"schema": schema, "$defs": defs}
-        grammar = _document(whole, _for_grammar)
-        return Form(grammar, _document(whole, _for_check) if self._checked else None)
+        if self._checked and self._patterns:
+            message = "uniqueItems, dependentRequired and counts of properties can't be kept beside patternProperties."
+            raise self._document.refusal(root, message)
+        return Form(for_grammar(schema, defs), for_check(schema, defs) if self._checked else None)
 
     # ------------------------------------------------------------ where a value stands
 
@@ -109,13 +112,15 @@ class _Writer:
                 raise self._document.refusal(schema, "$ref refers to itself in a circle.")
             followed.add(id(schema))
             schema = self._document.target(schema)
+        if schema is True and closing is not None and (closing.names or closing.patterns or closing.meant):
+            return self._here({}, closing, apart=False)
         if isinstance(schema, bool):
             return schema
         if not isinstance(schema, Mapping):
             raise self._document.refusal(schema, "A schema is an object or a boolean.")
         if not (followed or "$ref" in schema or "allOf" in schema or (apart and schema.keys() & CONTAINERS)):
             return self._here(schema, closing, apart=branch)
-        key = (id(schema), None if closing is None else (closing.names, closing.patterns, json.dumps(closing.rest)))
+        key = (id(schema), None if closing is None else (*closing[:2], json.dumps(closing.rest), closing.meant))
         if key not in self._names:
             self._names[key] = f"s{len(self._names)}"
             self._waiting.append((self._names[key], schema, closing, branch))
@@ -129,11 +134,13 @@ class _Writer:
         members = [member for member in all_of if isinstance(member, Mapping)]
         closing = self._closing(schema, members, closing)
         alternatives = [(member, word) for member in members for word in ("anyOf", "oneOf") if word in member]
-        names, patterns, declared = declared_by(members, *(closing[:2] if closing else ()))
+        names, patterns, declared = declared_by(
+            members, *(closing[:2] if closing else ()), needed=not (closing and closing.meant)
+        )
         within = None
         if closing is not None and len(alternatives) == 1:
             # Each alternative is closed with what is declared around it, and not with what the others declare.
-            within, closing = _Closing(names, patterns, closing.rest), None
+            within, closing = closing._replace(names=names, patterns=patterns), None
         elif closing is not None and alternatives:
             # Which alternatives meet is not known: an object may have what any of them declares.
             seen: set[int] = set()
@@ -148,7 +155,7 @@ class _Writer:
             apart=apart or len(members) > 1 or bool(alternatives),
         )
         written = [self._own(member, place) for member in members] or [{}]
-        if closing is not None and (declared or "unevaluatedProperties" in schema):
+        if closing is not None and (declared or closing.meant):
             self._close(
                 schema, written, _Closing(tuple(dict.fromkeys(names)), tuple(dict.fromkeys(patterns)), closing.rest)
             )
@@ -165,7 +172,8 @@ class _Writer:
             return None
         if "unevaluatedProperties" in schema:
             rest = self._at(schema["unevaluatedProperties"], _Closing())
-            return None if rest is True else (closing or _Closing())._replace(rest=rest)
+            # It sees nothing that is declared around it.
+            return None if rest is True else _Closing(rest=rest, meant=True)
         return closing
 
     def _close(self, schema: Mapping[str, Any], written: list[dict[str, Any]], closing: _Closing) -> None:
@@ -201,6 +209,7 @@ class _Writer:
             written["additionalProperties"] = self._value(schema["additionalProperties"], place)
         self._write_items(schema, written, place)
         self._write_names(schema, written)
+        self._patterns = self._patterns or "patternProperties" in written
         for word in ("anyOf", "oneOf"):
             if word in schema:
                 branches = array(self._document, schema, word)
@@ -232,6 +241,9 @@ class _Writer:
         """What `propertyNames` comes to: names, a pattern, or None where it asks for nothing."""
         if "propertyNames" not in schema:
             return None
+        if "patternProperties" in schema or "unevaluatedProperties" in schema:
+            message = "propertyNames can't be kept beside patternProperties or unevaluatedProperties."
+            raise self._document.refusal(schema, message)
         names: list[str] | None = None
         for part in joined(self._document, schema["propertyNames"]):
             asks = {} if part is False else {word: part[word] for word in part.keys() & KNOWN}
@@ -244,7 +256,7 @@ class _Writer:
             elif set(asks) <= {"type", "const"} and names is None:
                 names = [asks["const"]] if isinstance(asks.get("const"), str) else []
             elif set(asks) <= {"type", "pattern"} and isinstance(asks.get("pattern"), str) and names is None:
-                if "properties" not in schema and "patternProperties" not in schema:
+                if "properties" not in schema:
                     return asks["pattern"]
                 raise self._document.refusal(schema, "propertyNames beside properties takes an enum only.")
             else:
@@ -269,27 +281,3 @@ class _Writer:
         self._written += entries
         if self._written > MOST:
             raise self._document.refusal(schema, "Its alternatives and references make too large a grammar.")
-
-
-def _document(whole: Mapping[str, Any], change: Any) -> dict[str, Any]:
-    defs = {name: change(inner) for name, inner in whole["$defs"].items()}
-    schema = change(whole["schema"])
-    schema = {} if schema is True else schema
-    return {**schema, "$defs": defs} if defs else schema
-
-
-def _for_grammar(schema: Any) -> Any:
-    copy = rebuilt(schema, _for_grammar)
-    if isinstance(copy, dict):
-        return {keyword: value for keyword, value in copy.items() if not keyword.startswith(CHECKED)}
-    return copy
-
-
-def _for_check(schema: Any) -> Any:
-    """Without what the grammar has held: Python's regular expressions can take time without end."""
-    copy = rebuilt(schema, _for_check)
-    if not isinstance(copy, dict):
-        return copy
-    if "patternProperties" in copy:
-        copy.pop("additionalProperties", None)
-    return {keyword.removeprefix(CHECKED): value for keyword, value in copy.items() if keyword not in REGEXES}

@@ -48,9 +48,13 @@ def joined(document: Document, schema: Any) -> list[Any]:
 
 
 def declared_by(
-    members: Sequence[Mapping[str, Any]], names: Sequence[str] = (), patterns: Sequence[str] = ()
+    members: Sequence[Mapping[str, Any]],
+    names: Sequence[str] = (),
+    patterns: Sequence[str] = (),
+    *,
+    needed: bool = True,
 ) -> Declared:
-    """By schemas of the same object, with what is declared around them."""
+    """By schemas of the same object, with what is declared around them. needed: whether `required` declares a name."""
     every = {"properties": dict.fromkeys(names), "patternProperties": dict.fromkeys(patterns)}
     declared = bool(names or patterns)
     for member in members:
@@ -58,7 +62,8 @@ def declared_by(
             if isinstance(found := member.get(keyword), Mapping):
                 declared = True
                 known.update(dict.fromkeys(found))
-        every["properties"] |= dict.fromkeys(texts(member.get("required")))
+        if needed:
+            every["properties"] |= dict.fromkeys(texts(member.get("required")))
     return tuple(every["properties"]), tuple(every["patternProperties"]), declared
 
 

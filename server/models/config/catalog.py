@@ -34,9 +34,14 @@ PRICED_BY: Mapping[Task, tuple[str, ...]] = MappingProxyType(
         Task.TRANSCRIPTION: ("audio_second",),
         Task.SPEECH: ("character",),
         Task.IMAGE: ("image", "image_step"),
+        Task.EMBEDDING: ("prompt_token",),
+        Task.SCORE: ("prompt_token",),
     }
 )
 """The units in which a task is paid: what a bundle's price takes from each of its models."""
+
+SENSES: Mapping[str, Task] = MappingProxyType({"transcriber": Task.TRANSCRIPTION, "voice": Task.SPEECH})
+"""The fields of a chat model's config that name another model, and what that one must do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ def check_configs(configs_dir: Path) -> Configs:
 def checked_configs(folders: Sequence[Path]) -> Configs:
     """Read the configs and hold them against each other: names, bundles' models, templates. Raises CatalogError."""
     configs = read_configs(folders)
-    problems = [*_duplicates(configs), *_lost_models(configs)]
+    problems = [*_duplicates(configs), *_lost_models(configs), *_lost_senses(configs)]
     models = [Configured(_beside(one, problems), one.source) for one in configs.models]
     if problems:
         raise CatalogError(problems)
@@ -200,6 +205,20 @@ def _lost_models(configs: Configs) -> list[Problem]:
     return problems
 
 
+def _lost_senses(configs: Configs) -> list[Problem]:
+    """What hears and speaks for a chat model must be configured, and do that."""
+    specs = {one.spec.name: one.spec for one in configs.models}
+    problems = []
+    for one in configs.models:
+        for field, task in SENSES.items():
+            name = getattr(one.spec, field, None)
+            if name is not None and (name not in specs or task not in specs[name].tasks):
+                able = ", ".join(other for other, spec in specs.items() if task in spec.tasks)
+                message = f"there is no {task} model {name!r}; models for {task}: {able or 'none'}"
+                problems.append(one.source.problem(message, field))
+    return problems
+
+
 # ---------------------------------------------------------------- public names
 
 
@@ -243,7 +262,8 @@ class _Draft:
     def public_model(self, specs: Mapping[str, ModelSpec], created: int) -> PublicModel:
         tasks = {task: self._as_said(specs[name]) for task, name in self.tasks.items()}
         prices = {task: self._price(spec.price) for task, spec in tasks.items()}
-        merged = {unit: getattr(prices[task], unit) for task in tasks for unit in PRICED_BY[task]}
+        # Chat and embeddings both cost by the prompt token: of the tasks that have a unit, the first says what it is.
+        merged = {unit: getattr(prices[task], unit) for task in reversed(tasks) for unit in PRICED_BY[task]}
         return PublicModel(
             id=self.id,
             tasks=MappingProxyType(tasks),

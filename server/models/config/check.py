@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from server.engines import shards
+from server.engines import cl100k, shards
+from server.errors import ModelUnavailable
 from server.models.config import weights
 from server.models.config.files import EXAMPLES, Configs, Configured, Document, Problem
-from server.models.config.spec import DiffusersModel, VllmModel
+from server.models.config.spec import DiffusersModel, EmbedModel, VllmModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ def look_closer(configs: Configs, models_dir: Path) -> Findings:
                 unchecked.append(one.source)
             case DiffusersModel() if not _example(one.source):
                 problems += _pipeline(Configured(one.spec, one.source), models_dir)
+            case EmbedModel() if not _example(one.source) and not weights.missing(one.spec, models_dir):
+                encoder = Configured(one.spec, one.source)
+                problems += _encoder(encoder, models_dir)
+                warnings += _without_ids(encoder, models_dir)
     if unchecked:
         message = "vLLM is not installed, so chat models were not held against what it knows"
         warnings.append(unchecked[0].problem(message))
@@ -59,7 +64,7 @@ def _chat(one: Configured[VllmModel], models_dir: Path) -> Iterator[Problem]:
         template = Path(spec.chat_template) if spec.chat_template else None
         complaints += [
             *check.of_files(weights.location(spec, models_dir), template, folders),
-            *check.of_machine(said),
+            *check.of_machine(said, weights.location(spec, models_dir)),
         ]
     for complaint in complaints:
         yield source.problem(complaint.message, *complaint.field)
@@ -94,6 +99,22 @@ def _pipeline(one: Configured[DiffusersModel], models_dir: Path) -> Iterator[Pro
             yield source.problem(f"model_index.json names the part {name}, which has no folder", "path")
         elif reason := shards.problem(folder / name):
             yield source.problem(f"{name}/{reason}", "path")
+
+
+def _encoder(one: Configured[EmbedModel], models_dir: Path) -> Iterator[Problem]:
+    """What of an installed encoder's files the engine can't do."""
+    from server.engines.embed.recipe import read_recipe
+
+    try:
+        read_recipe(weights.location(one.spec, models_dir))
+    except ModelUnavailable as error:
+        yield one.source.problem(error.message, "path")
+
+
+def _without_ids(one: Configured[EmbedModel], models_dir: Path) -> Iterator[Problem]:
+    if not one.spec.cross_encoder and not (models_dir / cl100k.TABLE).is_file():
+        message = f"there is no {cl100k.TABLE}, so clients that send token ids are refused; bring it by: scripts/models"
+        yield one.source.problem(message, "name")
 
 
 def _example(source: Document) -> bool:

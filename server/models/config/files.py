@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from server.models.config.spec import (
     Bundle,
     DiffusersModel,
+    EmbedModel,
     FakeModel,
     ModelBase,
     ModelSpec,
@@ -29,8 +30,17 @@ from server.models.config.strict import Strict
 EXAMPLES = "examples"
 """The folder beside the configs whose files are checked, but not served."""
 
-ENGINES: Mapping[str, type[VllmModel | WhisperModel | PiperModel | DiffusersModel | FakeModel]] = MappingProxyType(
-    {"vllm": VllmModel, "whisper": WhisperModel, "piper": PiperModel, "diffusers": DiffusersModel, "fake": FakeModel}
+ENGINES: Mapping[str, type[VllmModel | WhisperModel | PiperModel | DiffusersModel | EmbedModel | FakeModel]] = (
+    MappingProxyType(
+        {
+            "vllm": VllmModel,
+            "whisper": WhisperModel,
+            "piper": PiperModel,
+            "diffusers": DiffusersModel,
+            "embed": EmbedModel,
+            "fake": FakeModel,
+        }
+    )
 )
 
 Loc = tuple[str | int, ...]

@@ -32,13 +32,15 @@ class Probe(Strict):
     """
 
     prompt: str = Field(
-        description="chat: the user message; speech: the text to say; image: the prompt; transcription: an audio file"
+        description="chat: the user message; speech: the text to say; image: the prompt; transcription: an audio "
+        "file; embedding and score: a question"
     )
     expect: str = Field(
         default="",
         description="chat: what the greedy answer must contain, case ignored; speech: unused, the audio's length and "
         "loudness are checked; image: unused, the picture must not be flat; transcription: words that must be read "
-        "from the audio file named by `prompt`, beside the config or in the model's folder",
+        "from the audio file named by `prompt`, beside the config or in the model's folder; embedding and score: a "
+        "passage that answers the question, and must score clearly above one about a fox and a dog",
     )
     max_tokens: int = Field(default=32, ge=1, le=512, description="chat: the answer's limit")
     timeout: float = Field(default=120.0, gt=0, description="seconds after which the probe counts as failed")

@@ -17,6 +17,7 @@ from server.models.config.quality import (
     SpeechQuality,
     TranscriptionQuality,
 )
+from server.models.config.senses import Senses
 from server.models.config.strict import Strict
 from server.models.config.vllm_spec import AdaptedModel, Adapter, ChatDefaults, VllmModel
 
@@ -27,6 +28,7 @@ __all__ = [
     "BundleName",
     "ChatDefaults",
     "DiffusersModel",
+    "EmbedModel",
     "FakeModel",
     "GpuModel",
     "ModelBase",
@@ -167,7 +169,58 @@ class DiffusersModel(GpuModel):
         return sizes
 
 
-class FakeModel(ModelBase):
+class EmbedModel(ModelBase):
+    """A small encoder, an ONNX graph with its tokenizer.json, run by onnxruntime on the processor in a worker process.
+
+    How tokens become a vector is read from the folder, in the form of sentence-transformers: modules.json, 1_Pooling.
+    """
+
+    engine: Literal["embed"]
+    cross_encoder: bool = Field(
+        default=False,
+        description="the model reads a query and a document at once and scores the pair; it embeds nothing",
+    )
+    file: str | None = Field(
+        default=None, description="the graph, relative to the model's path; null: model.onnx or onnx/model.onnx"
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=8, description="tokens read at once; null: as many as the model's own files say"
+    )
+    windows: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="a longer text is read in up to so many parts, whose vectors are averaged by their lengths; 1: a "
+        "longer text is a 400",
+    )
+    normalize: bool | None = Field(default=None, description="vectors of length 1; null: as the model's own files say")
+    dimensions: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(),
+        description="lengths that vectors may be cut to, for a model that was trained for it (Matryoshka); empty: "
+        "those that its config.json names, which is none for most",
+    )
+    tokens_at_once: int = Field(
+        default=1024, ge=1, description="of all texts that are read in one run, padding included; a long one has more"
+    )
+    threads: int = Field(default=0, ge=0, description="processor threads; 0: all cores")
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return (Task.SCORE,) if self.cross_encoder else (Task.EMBEDDING, Task.SCORE)
+
+    @property
+    def parallel(self) -> int:
+        # Their texts are read together.
+        return 32
+
+    @model_validator(mode="after")
+    def _pairs_have_one_window(self) -> Self:
+        if self.cross_encoder and (self.windows > 1 or self.dimensions):
+            raise ValueError("a cross-encoder has no vectors: windows and dimensions are for models that embed")
+        return self
+
+
+class FakeModel(ModelBase, Senses):
     """Canned answers without a model: for tests of the whole API and for `scripts/bench` of the front end."""
 
     engine: Literal["fake"]
@@ -215,7 +268,9 @@ class FakeModel(ModelBase):
         return 256
 
 
-ModelSpec = Annotated[VllmModel | WhisperModel | PiperModel | DiffusersModel | FakeModel, Field(discriminator="engine")]
+ModelSpec = Annotated[
+    VllmModel | WhisperModel | PiperModel | DiffusersModel | EmbedModel | FakeModel, Field(discriminator="engine")
+]
 
 
 class BundleName(Strict):

@@ -7,6 +7,7 @@ from pydantic import ByteSize, Field, field_validator, model_validator
 from server.core import Task
 from server.models.config.model_base import GpuModel, Name, Price
 from server.models.config.quality import ChatQuality
+from server.models.config.senses import Senses
 from server.models.config.strict import Strict
 from server.models.config.vllm_extra import refusal
 
@@ -43,7 +44,7 @@ class FillInTheMiddle(Strict):
     middle: str = Field(default="", description="stands at the end, where the model goes on, such as <|fim_middle|>")
 
 
-class VllmModel(GpuModel):
+class VllmModel(GpuModel, Senses):
     """A chat model served by vLLM, in this process tree."""
 
     engine: Literal["vllm"]

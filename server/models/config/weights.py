@@ -6,9 +6,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.models.config.spec import DiffusersModel, FakeModel, ModelSpec, PiperModel, VllmModel, WhisperModel
+from server.models.config.spec import (
+    DiffusersModel,
+    EmbedModel,
+    FakeModel,
+    ModelSpec,
+    PiperModel,
+    VllmModel,
+    WhisperModel,
+)
 
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".onnx", ".pt", ".pth")
+GRAPHS = ("model.onnx", "onnx/model.onnx")
+"""Where an encoder's graph lies, if its config does not say."""
 SHARD_INDEX = "model.safetensors.index.json"
 MAX_HEADER = 100 * 2**20
 """Longest JSON header of a safetensors file, by the format's own limit."""
@@ -73,6 +83,13 @@ def _needed(spec: ModelSpec, path: Path) -> Iterator[Path]:
                 yield path / f"{voice.file}.json"
         case DiffusersModel():
             yield path / "model_index.json"
+        case EmbedModel():
+            yield path / "tokenizer.json"
+            yield path / "config.json"
+            if spec.file is not None:
+                yield path / spec.file
+            elif not any((path / name).is_file() for name in GRAPHS):
+                yield path / GRAPHS[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from server.core import Task
 from server.pipeline.tasks.base import TaskRules
 from server.pipeline.tasks.chat import ChatRules
 from server.pipeline.tasks.completion import CompletionRules
+from server.pipeline.tasks.embedding import EmbeddingRules
 from server.pipeline.tasks.image import ImageRules
+from server.pipeline.tasks.score import ScoreRules
 from server.pipeline.tasks.speech import SpeechRules
 from server.pipeline.tasks.tokenize import TokenizeRules
 from server.pipeline.tasks.transcription import TranscriptionRules
@@ -19,4 +21,6 @@ TASKS: Mapping[Task, TaskRules[Any]] = {
     Task.TRANSCRIPTION: TranscriptionRules(),
     Task.SPEECH: SpeechRules(),
     Task.IMAGE: ImageRules(),
+    Task.EMBEDDING: EmbeddingRules(),
+    Task.SCORE: ScoreRules(),
 }

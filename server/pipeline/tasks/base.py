@@ -14,6 +14,9 @@ from server.pipeline.plan import Plan, PlannedPass, Strategy
 
 J = TypeVar("J", bound=Job)
 
+CHARACTERS_A_TOKEN = 4
+"""Of ordinary text, roughly: for estimates before the text has been read."""
+
 
 class Resolver(Protocol):
     """The part of the catalog that planning needs."""

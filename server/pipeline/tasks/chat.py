@@ -5,21 +5,25 @@ from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from server.core import ChatJob, Facts, Quality, Usage
+from server.core import ChatJob, Facts, Quality, Usage, sounds_of
 from server.core.money import ZERO
 from server.models.config.quality import Auto, ChatMode, ChatQuality, CheckedMode, RefinedMode
 from server.models.config.spec import AdaptedModel, ChatDefaults, FakeModel, VllmModel
-from server.pipeline.plan import Plan, PlannedPass
+from server.pipeline.plan import Plan, PlannedPass, Strategy
 from server.pipeline.questions import arithmetic, code, question
 from server.pipeline.strategies.chat.best_of_drafts import Drafts, Refined
 from server.pipeline.strategies.chat.draft_and_check import Checked
+from server.pipeline.strategies.chat.heard import Heard
+from server.pipeline.strategies.chat.spoken import Spoken
 from server.pipeline.strategies.single import Single
-from server.pipeline.tasks.base import Bound, Choice, Resolver, TaskRules, first
+from server.pipeline.tasks.base import CHARACTERS_A_TOKEN, Bound, Choice, Resolver, TaskRules, first
+from server.pipeline.tasks.chat_senses import hearer, most_seconds, speaker
 
 UNLIMITED = 256
 """Tokens that an answer without a limit counts for, where work is estimated before it begins: a usual answer."""
-CHARACTERS_A_TOKEN = 4
-"""Of ordinary text, roughly: for estimates before the prompt has been read."""
+
+SPOKEN_A_TOKEN = 6
+"""Characters of an answer's token, generously: what a spoken answer is held for. It costs what it has."""
 
 
 class ChatRules(TaskRules[ChatJob]):
@@ -32,6 +36,8 @@ class ChatRules(TaskRules[ChatJob]):
         text, pictures = question(job)
         if pictures:
             return Quality.MEDIUM, "images in the prompt"
+        if sounds_of(job.messages):
+            return Quality.MEDIUM, "sound in the prompt"
         if streamed:
             return Quality.MEDIUM, "streamed: the first word should come soon"
         if code(text):
@@ -44,11 +50,25 @@ class ChatRules(TaskRules[ChatJob]):
 
     # ------------------------------------------------------------ the plan
 
-    def plan(self, choice: Choice, job: ChatJob, catalog: Resolver) -> Plan:  # noqa: ARG002 - chat needs no other model
+    def plan(self, choice: Choice, job: ChatJob, catalog: Resolver) -> Plan:
         limited = job.max_tokens is not None
         job, changed = self._filled(choice, job)
         if changed:
             choice = replace(choice, notes=(changed,))
+        plan = self._answering(choice, job, limited)
+        sounds = sounds_of(job.messages)
+        if sounds and (ears := hearer(choice, sounds, catalog)):
+
+            def answering(job: ChatJob) -> Strategy:
+                return self._answering(choice, job, limited).strategy
+
+            plan = replace(plan, strategy=Heard(job, answering, ears, most_seconds(choice)))
+        if mouth := speaker(choice, job, catalog):
+            plan = replace(plan, strategy=Spoken(job, plan.strategy, mouth))
+        return plan
+
+    def _answering(self, choice: Choice, job: ChatJob, limited: bool) -> Plan:
+        """In text, and by the model itself."""
         mode = choice.settings
         several = isinstance(mode, RefinedMode) or (isinstance(mode, CheckedMode) and mode.check)
         if several and (open_end := _open_end(job)):
@@ -126,6 +146,7 @@ class ChatRules(TaskRules[ChatJob]):
             planned.prompts * (prompt + planned.extra)
             + planned.answers * (answer if planned.writes is None else planned.writes)
             for planned in plan.passes
+            if planned.by is None
         )
 
     def bound(self, plan: Plan, facts: Facts) -> Bound:
@@ -149,7 +170,10 @@ class ChatRules(TaskRules[ChatJob]):
         fixed, token = self._price(plan, facts)
         return int(((held - fixed) / token).to_integral_value(ROUND_DOWN)) if token else None
 
-    def cost(self, plan: Plan, planned: PlannedPass, usage: Usage) -> Decimal:  # noqa: ARG002 - all passes cost alike
+    def cost(self, plan: Plan, planned: PlannedPass, usage: Usage) -> Decimal:
+        if planned.by is not None:
+            price = planned.by[1]
+            return Decimal(str(usage.audio_seconds)) * price.audio_second + usage.characters * price.character
         price = plan.price
         return usage.prompt_tokens * price.prompt_token + usage.completion_tokens * price.completion_token
 
@@ -159,6 +183,10 @@ class ChatRules(TaskRules[ChatJob]):
         price = plan.price
         fixed = token = ZERO
         for planned in plan.passes:
+            if planned.by is not None:  # it hears the prompt's sounds, or speaks the answer
+                fixed += Decimal(str(facts.audio_seconds)) * planned.by[1].audio_second
+                token += SPOKEN_A_TOKEN * planned.by[1].character
+                continue
             fixed += planned.prompts * (facts.prompt_tokens + planned.extra) * price.prompt_token
             token += planned.prompts * planned.reads * price.prompt_token
             if planned.writes is None:

@@ -9,10 +9,7 @@ from server.models.config.spec import AdaptedModel, FakeModel, VllmModel
 from server.pipeline.plan import Plan, PlannedPass
 from server.pipeline.strategies.completion.best_of import BestOf
 from server.pipeline.strategies.single import Single
-from server.pipeline.tasks.base import Bound, Choice, Resolver, TaskRules, exactly, first
-
-CHARACTERS_A_TOKEN = 4
-"""Of ordinary text, roughly: for estimates before the prompts have been read."""
+from server.pipeline.tasks.base import CHARACTERS_A_TOKEN, Bound, Choice, Resolver, TaskRules, exactly, first
 
 
 class CompletionRules(TaskRules[CompletionJob]):

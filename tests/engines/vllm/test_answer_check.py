@@ -87,6 +87,13 @@ def test_what_no_grammar_can_count_is_an_error_and_no_silence(
     assert refused.value.param == "response_format"
 
 
+def test_an_answer_too_deep_to_check_is_an_error_and_no_bug() -> None:
+    deep = {"type": "array", "items": {"$ref": "#"}, "uniqueItems": True}
+    check(job(output_schema=deep), "[" * 20 + "]" * 20)
+    with pytest.raises(InvalidRequest, match="too deeply"):
+        check(job(output_schema=deep), "[" * 900 + "]" * 900)
+
+
 def test_many_items_are_compared_in_time() -> None:
     """Each with each, as jsonschema does it, takes minutes."""
     items = ",".join(f'{{"a":{n}}}' for n in range(20_000))

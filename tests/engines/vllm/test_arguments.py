@@ -84,13 +84,14 @@ def test_vllm_takes_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert made.enable_prefix_caching is False
 
 
-@pytest.mark.parametrize(("images", "pictures"), [(True, 999), (False, 0)])
-def test_a_model_sees_pictures_or_nothing(images: bool, pictures: int) -> None:
-    """Video and sound come in no request. Limits for what a model can't take anyway are no error."""
-    limits = MultiModalConfig(limit_per_prompt=arguments(images=images)["limit_mm_per_prompt"])
-    assert limits.get_limit_per_prompt("image") == pictures
+@pytest.mark.parametrize("images", [True, False])
+@pytest.mark.parametrize("audio", [True, False])
+def test_a_model_sees_and_hears_or_does_not(images: bool, audio: bool) -> None:
+    """Video comes in no request. Limits for what a model can't take anyway are no error."""
+    limits = MultiModalConfig(limit_per_prompt=arguments(images=images, audio=audio)["limit_mm_per_prompt"])
+    assert limits.get_limit_per_prompt("image") == (999 if images else 0)
+    assert limits.get_limit_per_prompt("audio") == (999 if audio else 0)
     assert limits.get_limit_per_prompt("video") == 0
-    assert limits.get_limit_per_prompt("audio") == 0
 
 
 @pytest.mark.usefixtures("processor")

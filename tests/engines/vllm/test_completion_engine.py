@@ -90,7 +90,7 @@ async def test_prompts_are_scored_to_the_models_own_figures(engine: VllmEngine, 
 
 async def test_a_long_prompt_is_scored_whole_and_once_for_all_its_choices(engine: VllmEngine, scores: Any) -> None:
     text = " ".join(f"{number} bottles of beer on the wall." for number in range(40))
-    found = await events(engine, prompts=(text,), echo=True, top_logprobs=0, max_tokens=4, n=3, seed=1, ignore_eos=True)
+    found = await events(engine, prompts=(text,), echo=True, top_logprobs=0, max_tokens=4, n=3, ignore_eos=True)
     (told,) = (event for event in found if isinstance(event, PromptTokens))
     ids, expected = scores(text)
     assert len(ids) > 300
@@ -101,6 +101,19 @@ async def test_a_long_prompt_is_scored_whole_and_once_for_all_its_choices(engine
     assert found[-1].prompt_tokens == len(ids)
     assert found[-1].completion_tokens == 12
     assert {event.index for event in found if isinstance(event, TextDelta)} == {0, 1, 2}
+
+
+async def test_a_seed_beside_a_prompt_of_several_steps_is_kept(engine: VllmEngine) -> None:
+    """It ended vLLM's core; see server/engines/vllm/seeds.py."""
+    text = " ".join(f"{number} bottles of beer on the wall." for number in range(40))
+    fields: dict[str, Any] = {"prompts": (text,), "max_tokens": 12, "temperature": 1.5, "token_ids": True}
+    drawn = [
+        [event.ids for event in await events(engine, seed=seed, **fields) if isinstance(event, TextDelta)]
+        for seed in (1, 1, 2)
+    ]
+    assert engine.alive
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != drawn[2]
 
 
 async def test_greedy_choices_are_equal_and_paid_each(engine: VllmEngine) -> None:

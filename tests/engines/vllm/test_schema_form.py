@@ -108,6 +108,12 @@ def test_what_a_schema_admits_may_be_written(schema: Any, text: str) -> None:
         ({"type": "object", "propertyNames": {"enum": ["a", "b"]}, "additionalProperties": INTEGER}, '{"z', '{"'),
         ({"type": "object", "propertyNames": {"$ref": "#/$defs/e"}, "$defs": {"e": {"enum": ["a"]}}}, '{"z', '{"'),
         ({**A, "unevaluatedProperties": False, "allOf": [B]}, '{"z', '{"'),
+        # `true` is an alternative like others
+        ({**A, "anyOf": [True, B]}, '{"z', '{"'),
+        ({**A, "anyOf": [{}, B]}, '{"z', '{"'),
+        ({"type": "object", "unevaluatedProperties": False, "anyOf": [True, B]}, '{"z', '{"'),
+        # The client's own word is taken as JSON Schema has it: it sees nothing that is declared around it.
+        ({**A, "anyOf": [{**B, "unevaluatedProperties": False}]}, '{"a', '{"'),
         # nor what can't end
         (HALF, '{"a', '{"'),
         ({"type": "object", "properties": {"a": False, "b": STRING}}, '{"a', '{"'),
@@ -137,6 +143,7 @@ def test_what_a_schema_does_not_admit_cannot_be_begun(schema: Any, text: str, ta
         ({"allOf": [False]}, "Nothing satisfies it"),
         ({"type": "object", "properties": {"a": False}, "required": ["a"]}, "Nothing satisfies it"),
         ({**A, "required": ["z"], "additionalProperties": False}, "Nothing satisfies it"),
+        ({**A, "required": ["z"], "unevaluatedProperties": False}, "Nothing satisfies it"),
         # what no grammar knows, by its name and place
         ({"not": STRING}, "^The JSON Schema: `not`"),
         ({"properties": {"a/b": {"if": {}, "then": {}}}}, "at /properties/a~1b: `if`"),
@@ -146,6 +153,12 @@ def test_what_a_schema_does_not_admit_cannot_be_begun(schema: Any, text: str, ta
         ({"$dynamicRef": "#x"}, r"`\$dynamicRef`"),
         ({"dependencies": {"a": B}}, "dependencies"),
         ({"propertyNames": {"maxLength": 3}}, "propertyNames"),
+        ({"patternProperties": {"^z": {"uniqueItems": True}}}, "uniqueItems"),
+        (
+            {"unevaluatedProperties": False, "type": "object", "anyOf": [{**A, "required": ["z"]}]},
+            "Nothing satisfies it",
+        ),
+        ({"propertyNames": {"enum": ["a"]}, "patternProperties": {"^z": {}}}, "propertyNames can't"),
         ({"allOf": [{**A, "unevaluatedProperties": False}, B]}, "unevaluatedProperties"),
         # references that lead nowhere
         ({"$ref": "https://example.com/x.json"}, "none is fetched"),

@@ -121,6 +121,18 @@ def test_pictures_need_a_torchvision_that_matches(
         assert reason in complaint.message
 
 
+def test_pillow_prepares_some_models_pictures(packages: dict[str, str]) -> None:
+    """Without torchvision; one that does not match breaks them all."""
+    packages["torch"] = "2.13.0+cpu"
+    sees = said(images=True)
+    idefics = ["Idefics3ForConditionalGeneration"]
+    assert list(honoured.complaints(sees, cuda=False, architectures=idefics)) == []
+    assert len(list(honoured.complaints(sees, cuda=False, architectures=["Qwen2VLForConditionalGeneration"]))) == 1
+    packages["torchvision"] = "0.28.0"
+    (complaint,) = honoured.complaints(sees, cuda=False, architectures=idefics)
+    assert "builds for different hardware" in complaint.message
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -108,6 +108,38 @@ def test_a_bundle_price_overrides_field_by_field(place: Place) -> None:
     assert (combined.prompt_token, combined.audio_second) == (Decimal("0.01"), Decimal("0.001"))
 
 
+ENCODER = "name: enc\nengine: embed\npath: enc\nprice: {prompt_token: 0.00001}\n"
+
+
+def test_of_two_tasks_with_one_unit_the_first_says_what_a_name_costs(place: Place) -> None:
+    bundle = "bundle: b\ntasks: {chat: tiny-chat, embedding: enc, score: enc}\nnames: [{id: both}]\n"
+    place.config(chat=CHAT, enc=ENCODER, bundle=bundle).install("chat", "enc")
+    for file in ("tokenizer.json", "config.json", "model.onnx"):
+        (place.models / "enc" / file).touch()
+    catalog = place.load()
+    entry = next(one for one in catalog.public_models() if one.id == "both")
+    assert entry.price.prompt_token == Decimal("0.0004")
+    assert entry.prices[Task.EMBEDDING].prompt_token == Decimal("0.00001")
+    assert catalog.resolve("both", Task.SCORE)[1].prompt_token == Decimal("0.00001")
+
+
+def test_an_encoder_without_its_graph_is_missing(place: Place) -> None:
+    place.config(enc=ENCODER).install("enc")
+    for file in ("tokenizer.json", "config.json"):
+        (place.models / "enc" / file).touch()
+    (missing,) = place.load().missing
+    assert [file.name for file in missing.files] == ["model.onnx"]
+    (place.models / "enc" / "onnx").mkdir()
+    (place.models / "enc" / "onnx" / "model.onnx").touch()
+    assert [spec.name for spec in place.load().models] == ["enc"]
+
+
+def test_a_cross_encoder_only_scores(place: Place) -> None:
+    place.config(enc=f"{ENCODER}cross_encoder: true\nwindows: 2\n")
+    (problem,) = place.problems()
+    assert "windows and dimensions are for models that embed" in problem
+
+
 def test_prices_are_exact(place: Place) -> None:
     catalog = place.config(chat=CHAT).install("chat").load()
     assert catalog.resolve("tiny-chat", Task.CHAT)[1].prompt_token * 35 == Decimal("0.014")
@@ -304,7 +336,7 @@ def test_allowed_values_are_told(place: Place) -> None:
     problems = place.config(ears=f"{EARS}device: gpu\nbeam_size: 99\n", chat=CHAT.replace("vllm", "llama")).problems()
     assert problems == [
         (
-            "chat.yaml:2: engine: is 'llama'; allowed: vllm, whisper, piper, diffusers, fake; "
+            "chat.yaml:2: engine: is 'llama'; allowed: vllm, whisper, piper, diffusers, embed, fake; "
             "or use `bundle` for a bundle of names"
         ),
         "ears.yaml:5: device: Input should be 'auto', 'cpu' or 'cuda', not 'gpu'",
@@ -372,6 +404,17 @@ def test_bundles_must_name_models_that_do_the_task(place: Place) -> None:
     assert place.config(chat=CHAT, ears=EARS, bundle=text).problems() == [
         "bundle.yaml:4: tasks.speech: 'ears' is a model for transcription; models for speech: none",
         "bundle.yaml:5: tasks.image: there is no model 'starter-image'; models for image: none",
+    ]
+
+
+def test_what_hears_and_speaks_for_a_model_must_be_there(place: Place) -> None:
+    right = CHAT + "transcriber: ears\nvoice: voice\n"
+    place.config(chat=right, ears=EARS, voice=VOICE)
+    assert len(check_configs(place.configs).models) == 3
+    wrong = CHAT + "transcriber: voice\nvoice: vioce\n"
+    assert place.config(chat=wrong).problems() == [
+        "chat.yaml:6: transcriber: there is no transcription model 'voice'; models for transcription: ears",
+        "chat.yaml:7: voice: there is no speech model 'vioce'; models for speech: voice",
     ]
 
 

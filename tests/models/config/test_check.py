@@ -148,3 +148,20 @@ def test_the_command_ends_with_2_and_warns(place: Path, monkeypatch: pytest.Monk
 
 def test_every_shipped_config_and_example_is_known_to_this_vllm() -> None:
     assert look_closer(check_configs(ROOT / "model_configs"), ROOT / "none").problems == ()
+
+
+def test_an_encoders_files_are_read(place: Path) -> None:
+    folder = place / "models" / "enc"
+    folder.mkdir()
+    for file in ("config.json", "tokenizer.json", "model.onnx"):
+        (folder / file).write_text("{}")
+    (folder / "modules.json").write_text(json.dumps([{"type": "sentence_transformers.models.Dense", "path": "0"}]))
+    config = "name: enc\nengine: embed\npath: enc\n"
+    assert problems(place, config) == ["a.yaml:3: path: The model has a module Dense, which this engine does not know."]
+    (folder / "modules.json").unlink()
+    found = look(place, config)
+    assert found.problems == ()
+    assert ["token ids are refused" in one.message for one in found.warnings] == [True]
+    (place / "models" / "cl100k-base").mkdir()
+    (place / "models" / "cl100k-base" / "cl100k_base.tiktoken").touch()
+    assert look(place, config) == Findings((), ())

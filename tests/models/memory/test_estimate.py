@@ -9,9 +9,19 @@ from typing import Any
 import pytest
 
 from server.models.config import weights
-from server.models.config.spec import DiffusersModel, FakeModel, PiperModel, PiperVoice, VllmModel, WhisperModel
+from server.models.config.spec import (
+    DiffusersModel,
+    EmbedModel,
+    FakeModel,
+    PiperModel,
+    PiperVoice,
+    VllmModel,
+    WhisperModel,
+)
 from server.models.memory.estimate import (
     CUDA_CONTEXT,
+    EMBED_HOST,
+    EMBED_WORK,
     GIB,
     LINKS,
     MIB,
@@ -288,3 +298,13 @@ def test_a_folder_that_is_missing_weighs_nothing(tmp_path: Path) -> None:
     gone: dict[str, Any] = {"adapters": [{"name": "x", "path": "nowhere"}]}
     assert weights.in_folder(tmp_path / "nowhere") == weights.Stored()
     assert estimate(chat(**gone), tmp_path, GPU) == estimate(chat(), tmp_path, GPU)
+
+
+def test_an_encoder_works_on_the_processor(tmp_path: Path) -> None:
+    (tmp_path / "e" / "onnx").mkdir(parents=True)
+    (tmp_path / "e" / "onnx" / "model.onnx").write_bytes(bytes(5000))
+    (tmp_path / "e" / "config.json").write_text(json.dumps({"hidden_size": 64}))
+    spec = EmbedModel.model_validate({"name": "e", "engine": "embed", "path": "e", "tokens_at_once": 100})
+    work = 100 * 64 * EMBED_WORK
+    expected = Need(host=EMBED_HOST + 5000 + work, at_work=work, loading=5000)
+    assert estimate(spec, tmp_path, CPU) == estimate(spec, tmp_path, GPU) == expected
