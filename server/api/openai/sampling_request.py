@@ -21,6 +21,10 @@ MOST_STOP_TOKENS = 64
 LONGEST_WORD = 256
 """Characters of a bad word."""
 
+MOST_SALT = 128
+SALT = r"^[^@/\\\x00]*$"
+"""As vLLM takes salts: they become parts of keys and of paths (vllm/entrypoints/generate/base/protocol.py)."""
+
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 
 REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
@@ -91,7 +95,7 @@ class SamplingRequest(FormRequest):
     )
     allowed_token_ids: list[TokenId] | None = Field(None, min_length=1, max_length=MOST_BIASES)
     prompt_logprobs: int | None = Field(None, ge=0, le=20)
-    cache_salt: str | None = Field(None, min_length=1, max_length=1024)
+    cache_salt: str | None = Field(None, min_length=1, max_length=MOST_SALT, pattern=SALT)
     return_token_ids: bool = False
     return_tokens_as_token_ids: bool = False
     priority: int = Field(0, ge=0, lt=2**63)

@@ -90,7 +90,7 @@ async def test_greedy_choices_are_made_once(
 ) -> None:
     (one,) = await render("a", n=n, temperature=temperature, max_tokens=limit, defaults=defaults)
     used = defaults.get("temperature", 1.0) if temperature is None else temperature
-    alike = used < 1e-5 or limit == 0
+    alike = used == 0 or limit == 0  # of a temperature above 0, vLLM makes one of 0.01 at least
     assert (one.sampling.n, one.copies) == ((1, n) if alike else (n, 1))
 
 

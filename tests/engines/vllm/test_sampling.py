@@ -86,7 +86,7 @@ FIELDS = st.fixed_dictionaries(
         "bad_words": st.lists(st.text(min_size=1, max_size=256), max_size=64).map(tuple),
         "allowed_token_ids": some(st.lists(st.integers(0, VOCABULARY), min_size=1, max_size=9).map(tuple)),
         "prompt_logprobs": some(st.integers(0, 20)),
-        "cache_salt": some(st.text(min_size=1, max_size=1024)),
+        "cache_salt": some(st.text(st.characters(exclude_characters="@/\\\0"), min_size=1, max_size=128)),
     },
 )
 """What the API lets through, with ids just beyond the vocabulary too."""
