@@ -14,6 +14,7 @@ from server.api.openai.chat_response import Answer, fingerprint, usage_object
 from server.api.openai.completion_request import CompletionRequest
 from server.api.openai.dialect import DONE
 from server.api.openai.extras import extras_of
+from server.api.openai.token_response import prompt_logprob
 from server.core import Finish, PromptTokens, TextDelta, TokenLogprob, Usage
 from server.pipeline.run import Run
 
@@ -79,20 +80,11 @@ def _of_prompt(prompt: PromptTokens, request: CompletionRequest) -> dict[str, An
     """The added fields of a choice that tell of its prompt."""
     added: dict[str, Any] = {}
     if request.prompt_logprobs is not None:
-        added["prompt_logprobs"] = [
-            None if entry is None else _by_id(entry, request.prompt_logprobs) for entry in prompt.logprobs or ()
-        ]
+        top = request.prompt_logprobs
+        added["prompt_logprobs"] = [prompt_logprob(entry, top) for entry in prompt.logprobs or ()]
     if request.return_token_ids:
         added["prompt_token_ids"] = prompt.ids
     return added
-
-
-def _by_id(entry: TokenLogprob, top: int) -> dict[str, Any]:
-    """vLLM's shape: by the tokens' ids, the prompt's own first."""
-    return {
-        str(one.id): {"logprob": one.logprob, "rank": one.rank, "decoded_token": one.token}
-        for one in (entry, *entry.top[:top])
-    }
 
 
 # ---------------------------------------------------------------- one object

@@ -28,11 +28,14 @@ def prompt_read(event: PromptTokens, job: Job) -> dict[str, Any]:
     return said
 
 
-def prompt_logprob(entry: TokenLogprob | None) -> dict[str, Any] | None:
-    """By the ids of the tokens, the prompt's own first; null for the first token, which nothing stands before."""
+def prompt_logprob(entry: TokenLogprob | None, top: int | None = None) -> dict[str, Any] | None:
+    """By the ids of the tokens, the prompt's own first; null for the first token, which nothing stands before.
+
+    top: how many alternatives, where fewer were asked for than are known.
+    """
     if entry is None:
         return None
     return {
         str(one.id): {"logprob": one.logprob, "rank": one.rank, "decoded_token": one.token}
-        for one in (entry, *entry.top)
+        for one in (entry, *entry.top[:top])
     }
