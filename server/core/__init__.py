@@ -1,7 +1,7 @@
 """The vocabulary that every layer shares. Dataclasses only, no third-party import."""
 
-from server.core.ask import Ask, Claim, Priority, new_request_id
-from server.core.caller import Caller, Limits
+from server.core.ask import Ask, Claim, new_request_id
+from server.core.caller import Caller, Limits, Priority
 from server.core.events import (
     AudioChunk,
     Detokenized,

@@ -1,18 +1,10 @@
 """What a client says beside the work itself."""
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 from uuid import uuid4
 
-from server.core.caller import Caller
+from server.core.caller import Caller, Priority
 from server.core.quality import Quality
-
-
-class Priority(IntEnum):
-    """Who goes first where requests wait for a model; the lowest gives way to all others."""
-
-    BACKGROUND = 0
-    NORMAL = 1
 
 
 def new_request_id() -> str:
@@ -46,9 +38,10 @@ class Claim:
 
     size: about how much work it is, in a unit of the model's task (tokens, characters, bytes of audio, pictures times
     steps), as far as that is known before the engine has read the job. A chat of 100 prompt tokens and a limit of 400
-    is 500.
+    is 500. weight: of the caller, see there.
     """
 
     account_id: str
     priority: Priority = Priority.NORMAL
     size: float = 0.0
+    weight: int = 1

@@ -1,6 +1,15 @@
 """Who is calling, and how fast they may go."""
 
 from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Priority(IntEnum):
+    """Who goes first where requests wait for a model; the lowest gives way to all others."""
+
+    BACKGROUND = 0
+    NORMAL = 1
+    HIGH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +26,9 @@ class Caller:
     """Who is calling, as authenticated: an API key and the account it draws on.
 
     models: public names that the key may use, None for all. metered: whether the account pays with credits.
-    limits, account_limits: both apply, the account's to all of its keys together.
+    limits, account_limits: both apply, the account's to all of its keys together. priority: the highest class that the
+    key's requests may have. weight: its account's share where accounts of one class wait for the same model; 2 gets
+    twice as much done as 1.
     """
 
     key_id: str
@@ -27,3 +38,5 @@ class Caller:
     metered: bool = False
     limits: Limits = Limits()
     account_limits: Limits = Limits()
+    priority: Priority = Priority.NORMAL
+    weight: int = 1

@@ -71,7 +71,8 @@ class Pipeline:
             return Run(work, ticket, charge, held)
 
     def _lease(self, ask: Ask, plan: Plan, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
-        claim = Claim(ask.caller.account_id, ask.priority, TASKS[plan.job.task].size(plan))
+        caller = ask.caller
+        claim = Claim(caller.account_id, ask.priority, TASKS[plan.job.task].size(plan), caller.weight)
         return self._registry.lease(spec, claim)
 
     async def drained(self, within: float) -> None:

@@ -36,7 +36,8 @@ test("a stream says the same in pieces, and tells usage", async () => {
     usage = chunk.usage ?? usage;
   }
   assert.equal(pieces.join(""), "The capital of Japan is Tokyo.");
-  assert.ok(pieces.length > 3);
+  // Tokens that are ready together come in one piece, as vLLM hands them over on a busy machine: how many is its own.
+  assert.ok(pieces.length > 1);
   assert.equal(usage.completion_tokens, 8);
 });
 
