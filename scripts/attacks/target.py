@@ -19,7 +19,7 @@ engine: fake
 serves: {task}
 price: {{prompt_token: 0.1, completion_token: 1, audio_second: 1, character: 1, image: 1}}
 """
-TASKS = ("chat", "speech", "transcription", "image", "embedding")
+TASKS = ("chat", "completion", "speech", "transcription", "image", "embedding")
 START = 180.0
 """Seconds that a start may take."""
 

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from server.observability.process import Tasks
 from server.observability.record import RequestRecord
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -87,6 +88,8 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every counter for no one
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._registry.register(Tasks())
         self._requests = self._counter("requests", "Requests answered", "route", "status", "model")
         self._seconds = self._histogram("request_seconds", "Time from arrival to the answer's end", "route", "model")
         self._first = self._histogram("first_token_seconds", "Time from arrival to the engine's first event", "model")

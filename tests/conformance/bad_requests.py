@@ -31,7 +31,7 @@ class BadRequest:
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=12)
 """Half surrogate pairs, zeros and control characters among it."""
-ODDITIES = (
+ODDITIES: tuple[Any, ...] = (
     *(0, -1, 1, 2, 1.5, -0.0, 1e308, -1e-320, 2**31, -(2**31) - 1, 2**63, -(2**63) - 1, 2**64, 10**30, 10**400),
     *(float("nan"), float("inf"), -float("inf")),
     *("", " ", "\0", "null", "auto", "none", "0", "1e3", "true", "a" * 5000, "../../etc/passwd", "${7*7}", "%s%n"),

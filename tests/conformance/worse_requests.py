@@ -109,7 +109,9 @@ HEADERS = st.sampled_from(
         {"transfer-encoding": "gzip"},
     ]
 )
-BODIES = st.sampled_from([CHATTING, COMPLETING, SPEAKING, CHATTING | {"stream": True}])
+BODIES: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [CHATTING, COMPLETING, SPEAKING, CHATTING | {"stream": True}]
+)
 
 
 @st.composite
@@ -343,7 +345,9 @@ def accounts(draw: st.DrawFn) -> BadRequest:
 
 # ---------------------------------------------------------------- ids and combinations
 
-PLACE = st.sampled_from([0, 1, -1, 2**31 - 1, 2**31, 2**63, 10**30, 1.0, 1.5, True, None, "1", [], {}, float("nan")])
+PLACE: st.SearchStrategy[Any] = st.sampled_from(
+    [0, 1, -1, 2**31 - 1, 2**31, 2**63, 10**30, 1.0, 1.5, True, None, "1", [], {}, float("nan")]
+)
 prompts = posted(
     "/v1/completions",
     st.builds(
