@@ -12,6 +12,7 @@ from server.core import Caller, Task
 from server.models.config.spec import ModelSpec, Price
 from server.observability import Metrics
 from server.pipeline.run import Pipeline
+from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Services:
     registry: States
     pipeline: Pipeline
     metrics: Metrics = field(default_factory=Metrics)
+    shutdown: Shutdown = field(default_factory=Shutdown)
     images: "ImageStore"
     ledger: "Ledger | None" = None
     reports: "Reports | None" = None

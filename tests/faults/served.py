@@ -40,9 +40,7 @@ BEGIN = """
 import sys
 from datetime import timedelta
 from server.accounts.ledger import instances
-from server.cli import serve
 from server.__main__ import main
-serve.GRACE = float(sys.argv.pop(1))
 instances.SILENCE = timedelta(seconds=float(sys.argv.pop(1)))
 main()
 """
@@ -73,7 +71,6 @@ def begun(
         sys.executable,
         "-c",
         BEGIN,
-        str(grace),
         str(silence),
         "serve",
         "--port",
@@ -85,7 +82,7 @@ def begun(
         process = subprocess.Popen(
             [*command, "--data-dir", str(folder / "data"), "--auth", auth],
             cwd=REPOSITORY,
-            env=environment(database_url),
+            env={**environment(database_url), "SAGEHOLD_SHUTDOWN_GRACE": str(grace)},
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
