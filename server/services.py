@@ -112,7 +112,6 @@ async def build_services(
             registry=registry,
             pipeline=pipeline,
             metrics=metrics,
-            shutdown=shutdown,
             images=images,
             ledger=ledger,
             reports=Reports(accounts.database),

@@ -119,7 +119,6 @@ class Services:
     registry: States
     pipeline: Pipeline
     metrics: Metrics = field(default_factory=Metrics)
-    shutdown: Shutdown = field(default_factory=Shutdown)
     images: "ImageStore"
     ledger: "Ledger | None" = None
     reports: "Reports | None" = None
@@ -127,6 +126,10 @@ class Services:
     spoken: SpokenAnswers = field(default_factory=SpokenAnswers)
     first_key: str | None = None
     """The key that the first start made, to be shown once."""
+
+    @property
+    def shutdown(self) -> Shutdown:
+        return self.pipeline.shutdown
 
 
 def services_of(connection: HTTPConnection) -> Services:

@@ -61,13 +61,13 @@ class HttpServer(uvicorn.Server):
         await asyncio.sleep(LINGER)
         for connection in self._connections:
             connection.shutdown()
-        log.info("%d requests are still at work; they have %g s", len(self.server_state.tasks), self._grace)
+        log.info("ending: running answers have %g s; there are %d", self._grace, len(self.server_state.tasks))
         if not await self._ended(self._grace, unless=self._forced):
             await self._cut()
 
     async def _cut(self) -> None:
         cut = self.server_state.tasks
-        log.warning("cutting %d requests short", len(cut))
+        log.warning("requests cut short: %d", len(cut))
         # A task of uvicorn's is that of one request.
         self._end.cut(cast("set[asyncio.Task[object]]", cut))
         if await self._ended(AT_ONCE if self._forced.is_set() else TELLING):
@@ -75,7 +75,7 @@ class HttpServer(uvicorn.Server):
         for connection in self._connections:
             connection.transport.abort()
         if not await self._ended(AT_ONCE if self._forced.is_set() else UNREAD):
-            log.warning("%d requests have not ended", len(self.server_state.tasks))
+            log.warning("requests that have not ended: %d", len(self.server_state.tasks))
 
     @property
     def _connections(self) -> list[Http1Protocol]:

@@ -53,14 +53,14 @@ class Pipeline:
         self._catalog = catalog
         self._admission = admission
         self._registry = registry
-        self._shutdown = shutdown or Shutdown()
+        self.shutdown = shutdown or Shutdown()
         self._open = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def open(self, ask: Ask, job: Job) -> "Run":
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
-        if self._shutdown.begun:  # while the request's body was read
+        if self.shutdown.begun:  # while the request's body was read
             raise ServerStopping
         async with AsyncExitStack() as held:
             self._count(held)
@@ -68,11 +68,11 @@ class Pipeline:
             ticket = await held.enter_async_context(self._admission.admit(ask, plan))  # 403, 429, 402 by the balance
             async with self._admission.affording(ask.caller, plan):
                 lease = partial(self._lease, ask, plan)
-                waiting = self._shutdown.waits()
+                waiting = self.shutdown.waits()
                 try:
                     engine = await held.enter_async_context(lease(plan.spec))  # 503
                 finally:
-                    self._shutdown.waited(waiting)
+                    self.shutdown.waited(waiting)
                 work = await Work.read(engine, plan, lease)  # 400
                 held.push_async_callback(work.aclose)
                 charge = await self._admission.charge(ask, plan, work.facts)  # 402
