@@ -131,8 +131,10 @@ class Guard:
             if started or scope["type"] != "http":
                 raise ServerStopping from None
             await dialect_of(scope).refusal(ServerStopping())(scope, receive, send)
-        except Exception as error:
+        except Exception as raised:
+            # Starlette wraps what it would have a handler for, had the answer not started.
+            error = raised.__cause__ if started and isinstance(raised.__cause__, SageholdError) else raised
             shown = as_sagehold_error(error)
             if started or scope["type"] != "http":
-                raise  # the server breaks the connection: a torn answer must not look whole
+                raise error from None  # the server breaks the connection: a torn answer must not look whole
             await dialect_of(scope).refusal(shown)(scope, receive, send)
