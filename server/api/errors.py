@@ -131,7 +131,7 @@ class Guard:
             if started or scope["type"] != "http":
                 raise ServerStopping from None
             await dialect_of(scope).refusal(ServerStopping())(scope, receive, send)
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 - raised again, or shown
             # Starlette wraps what it would have a handler for, had the answer not started.
             error = raised.__cause__ if started and isinstance(raised.__cause__, SageholdError) else raised
             shown = as_sagehold_error(error)
