@@ -181,7 +181,7 @@ http_server.HttpServer._cut = hang
 async def test_what_hangs_at_the_end_is_left_behind(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'data' / 'sagehold.db'}"
     with serving(tmp_path, url, grace=0, auth="off", changed=HANGING) as served:
-        async with Client(served, "") as client, client.streaming():
+        async with Client(served, "any") as client, client.streaming():
             served.process.send_signal(signal.SIGTERM)
             assert served.process.wait(10) == 1
     assert "the end takes too long" in (tmp_path / "log").read_text()
