@@ -200,7 +200,7 @@ def test_signals_end_it_in_order(tmp_path: Path, signals: list[signal.Signals]) 
 
 @pytest.mark.parametrize("moment", ["imports", "fork server", "core"])
 def test_ctrl_c_breaks_off_a_load(tmp_path: Path, moment: str) -> None:
-    """It comes to the whole group, in the midst of the front end's imports, of the fork server's, of the core's load."""
+    """It comes to the whole group, during the front end's imports, the fork server's, and the load of the core."""
     with serving(tmp_path, models=CHAT) as live:
         if moment != "imports":
             server = until(live.fork_server, "the fork server begins", within=START)
