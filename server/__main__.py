@@ -1,11 +1,14 @@
 """The command `sagehold`. Its commands live in `server/cli`, each imported only when it is called."""
 
+from __future__ import annotations
+
+import signal
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-import typer
-
-from server.offline import go_offline
+if TYPE_CHECKING:
+    import typer
 
 COMMANDS = {
     "serve": ("server.cli.serve", "Serve the installed models over HTTP."),
@@ -30,6 +33,8 @@ variables, or from the YAML file named by SAGEHOLD_CONFIG; [bold]sagehold config
 
 def build(called: str | None) -> typer.Typer:
     """The command line with `called` ready to run and the other commands by name only: `--help` must be quick."""
+    import typer
+
     app = typer.Typer(
         help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
     )
@@ -50,8 +55,16 @@ def _not_imported() -> None:
 
 
 def main() -> None:
+    called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    # Ctrl-C ends what has only begun, without a trace of where in the imports it was.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from server.offline import go_offline
+
     go_offline()
-    build(next((word for word in sys.argv[1:] if not word.startswith("-")), None))(prog_name="sagehold")
+    app = build(called)
+    if called != "serve":  # which heeds signals by itself as soon as it has something to put in order
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    app(prog_name="sagehold")
 
 
 if __name__ == "__main__":  # the engines' processes are spawned, and import this file

@@ -30,6 +30,7 @@ from server.api.openai.dialect import OPENAI
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
 from server.observability import Metrics
+from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
 
 KEYED: tuple[APIRouter, ...] = (
@@ -77,6 +78,7 @@ EXPOSED = (
 def create_app(settings: Settings, services: Services | None = None, dialects: Dialects = DIALECTS) -> FastAPI:
     """The application over `services`; without them it builds its own, and closes them when it ends."""
     metrics = Metrics() if services is None else services.metrics
+    shutdown = Shutdown() if services is None else services.shutdown
     app = FastAPI(
         title="sagehold",
         version=__version__,
@@ -85,8 +87,8 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(settings, services, metrics),
-        middleware=_layers(settings, metrics),
+        lifespan=_lifespan(settings, services, metrics, shutdown),
+        middleware=_layers(settings, metrics, shutdown),
     )
     if services is not None:
         app.state.services = services
@@ -103,7 +105,7 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
     return app
 
 
-def _layers(settings: Settings, metrics: Metrics) -> Sequence[Middleware]:
+def _layers(settings: Settings, metrics: Metrics, shutdown: Shutdown) -> Sequence[Middleware]:
     """Outermost first. What the guard answers still passes CORS and gets its request id."""
     layers = [Middleware(RequestContext, metrics=metrics)]
     if settings.cors_origins:
@@ -117,11 +119,11 @@ def _layers(settings: Settings, metrics: Metrics) -> Sequence[Middleware]:
                 max_age=3600,
             )
         )
-    return [*layers, Middleware(Guard), Middleware(SlowBodies, timeout=settings.body_timeout)]
+    return [*layers, Middleware(Guard, shutdown=shutdown), Middleware(SlowBodies, timeout=settings.body_timeout)]
 
 
 def _lifespan(
-    settings: Settings, services: Services | None, metrics: Metrics
+    settings: Settings, services: Services | None, metrics: Metrics, shutdown: Shutdown
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -130,7 +132,7 @@ def _lifespan(
             return
         from server.services import build_services
 
-        async with build_services(settings, metrics=metrics) as built:
+        async with build_services(settings, metrics=metrics, shutdown=shutdown) as built:
             app.state.services = built
             yield
 

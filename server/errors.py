@@ -18,6 +18,7 @@
     └── Unavailable                  503     service_unavailable_error
         ├── ModelUnavailable         503                             model_unavailable
         ├── Overloaded               503                             server_is_overloaded
+        ├── ServerStopping           503                             server_shutting_down
         └── StorageFull              503                             storage_full
 
 Each instance has what its client gets: `status`, `type`, `code`, `param`, `message`. A message is
@@ -199,6 +200,17 @@ class ModelUnavailable(Unavailable):
 class Overloaded(Unavailable):
     code = "server_is_overloaded"
     default_message = "The server is busy. Please try again shortly."
+
+
+class ServerStopping(Unavailable):
+    """The server has been told to end: it takes no more requests, or this one has outlived the grace."""
+
+    code = "server_shutting_down"
+    default_message = "The server is shutting down. Please try again shortly."
+
+    def __init__(self, message: str | None = None, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.headers.setdefault("Connection", "close")
 
 
 class StorageFull(Unavailable):

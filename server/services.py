@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -28,21 +28,33 @@ from server.models.registry import Registry
 from server.observability import Metrics
 from server.pipeline.admission import Admission, Free
 from server.pipeline.run import Pipeline
+from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
-DRAIN = 3.0
+DRAIN = 2.0
 """Seconds that requests get to close and to be billed from when they must end."""
+LEAVE = 0.5
+"""Seconds that engines wait for requests that did not close in that time."""
+ENGINES = 6.0
+"""Seconds that engines get to stop."""
 
 
 @asynccontextmanager
-async def build_services(settings: Settings, *, metrics: Metrics | None = None) -> AsyncGenerator[Services, None]:
+async def build_services(
+    settings: Settings,
+    *,
+    metrics: Metrics | None = None,
+    shutdown: Shutdown | None = None,
+    forced: Callable[[], bool] = lambda: False,
+) -> AsyncGenerator[Services, None]:
     """Everything, for the length of the block. Models go on loading in the background after it has begun.
 
+    forced: whether, at the end, nobody waits for the engines any more; they end with the process then.
     Raises CatalogError, DatabaseError or SecretError, each worded for the operator.
     """
-    metrics = metrics or Metrics()
+    metrics, shutdown = metrics or Metrics(), shutdown or Shutdown()
     catalog = await anyio.to_thread.run_sync(
         partial(Catalog.load, settings.model_configs, settings.models_dir, settings.data_dir, only=settings.models)
     )
@@ -82,11 +94,17 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
         metrics.add(registry.changes)
         # Without keys there is nobody to bill.
         admission = Admission(ledger if settings.auth == "keys" else Free(), limiter)
-        pipeline = Pipeline(catalog, admission, registry)
-        # At the end, requests that were cancelled close first; the engines' end then fails whatever still runs.
-        stack.push_async_callback(pipeline.drained, DRAIN)
-        await stack.enter_async_context(registry)
-        stack.push_async_callback(pipeline.drained, DRAIN)
+        pipeline = Pipeline(catalog, admission, registry, shutdown)
+
+        async def end() -> None:
+            # Requests that were cut short close first; the engines' end then fails whatever still runs.
+            await pipeline.drained(0 if forced() else DRAIN)
+            if not forced():
+                await registry.stop(LEAVE, ENGINES)
+                await pipeline.drained(DRAIN)
+
+        stack.push_async_callback(end)
+        await registry.start()
         yield Services(
             settings=settings,
             accounts=accounts,

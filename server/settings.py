@@ -103,6 +103,13 @@ class Settings(BaseSettings):
     image_url_ttl: float = Field(3600.0, gt=0, description="seconds that a generated image's URL lives")
     image_store_max: int = Field(2 * 2**30, gt=0, description="most bytes of generated images kept; oldest go first")
 
+    # -- the end
+    shutdown_grace: float = Field(
+        45.0,
+        ge=0,
+        description="seconds that running answers have to end after SIGTERM; 15 s later the process is gone",
+    )
+
     # -- logs
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error: the least of what is logged"

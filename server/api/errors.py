@@ -1,5 +1,6 @@
 """Where an error becomes an answer: each in the words of the request's dialect (server/api/dialect.py)."""
 
+import asyncio
 import logging
 from http import HTTPStatus
 
@@ -13,12 +14,15 @@ from starlette.websockets import WebSocket, WebSocketState
 
 from server.api.context import record_of
 from server.api.dialect import Dialects, dialect_of
-from server.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, SageholdError
+from server.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, SageholdError, ServerStopping
+from server.pipeline.shutdown import Shutdown, taken_back
 
 log = logging.getLogger(__name__)
 
 POLICY_VIOLATION, SERVER_ERROR, TRY_AGAIN_LATER = 1008, 1011, 1013
 """Codes of RFC 6455 with which a websocket is closed."""
+PROBES = ("/health", "/ready", "/version", "/metrics")
+"""Canonical paths that are answered to the very end: whoever watches the server wants to see how it ends."""
 MOST_REASON = 123
 """Bytes of a websocket's closing reason."""
 
@@ -97,12 +101,19 @@ def _of_router(connection: HTTPConnection, error: HTTPException) -> SageholdErro
 
 
 class Guard:
-    """The last net, round the whole app: what no handler knows is logged in full and shown as a bare 500."""
+    """Round the whole app: refuses what comes once the server's end has begun, and is the last net for errors.
 
-    def __init__(self, app: ASGIApp) -> None:
+    What no handler knows is logged in full and shown as a bare 500.
+    """
+
+    def __init__(self, app: ASGIApp, shutdown: Shutdown | None = None) -> None:
         self._app = app
+        self._shutdown = shutdown or Shutdown()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._shutdown.begun and scope["type"] == "http" and scope["path"] not in PROBES:
+            await dialect_of(scope).refusal(ServerStopping())(scope, receive, send)
+            return
         started = False
 
         async def noting_send(message: Message) -> None:
@@ -114,8 +125,16 @@ class Guard:
             await self._app(scope, receive, noting_send)
         except ClientDisconnect:
             raise
-        except Exception as error:
+        except asyncio.CancelledError:
+            if not taken_back():
+                raise
+            if started or scope["type"] != "http":
+                raise ServerStopping from None
+            await dialect_of(scope).refusal(ServerStopping())(scope, receive, send)
+        except Exception as raised:  # noqa: BLE001 - raised again, or shown
+            # Starlette wraps what it would have a handler for, had the answer not started.
+            error = raised.__cause__ if started and isinstance(raised.__cause__, SageholdError) else raised
             shown = as_sagehold_error(error)
             if started or scope["type"] != "http":
-                raise  # the server breaks the connection: a torn answer must not look whole
+                raise error from None  # the server breaks the connection: a torn answer must not look whole
             await dialect_of(scope).refusal(shown)(scope, receive, send)

@@ -9,6 +9,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.api.context import new_id
+from server.api.errors import PROBES
 from server.api.openai.dialect import OPENAI
 from server.errors import InvalidRequest
 
@@ -17,6 +18,19 @@ OFFER = (b"upgrade", b"http2-settings")
 
 
 class Http1Protocol(HttpToolsProtocol):
+    @property
+    def at_rest(self) -> bool:
+        """Whether no answer is owed on this connection, and none is on its way."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing()
+
+    def shutdown(self) -> None:
+        """The server's end has begun: close the connection, now or with the answer under way.
+
+        Whoever probes the server by a connection that is kept open may go on to, and sees it end.
+        """
+        if self.cycle is None or not self.at_rest or self.cycle.scope["path"] not in PROBES:
+            super().shutdown()
+
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         try:

@@ -8,7 +8,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from server.api.steps import Begun
+from server.errors import ServerStopping
 from server.pipeline.run import ClientGone
+from server.pipeline.shutdown import taken_back
 
 T = TypeVar("T")
 
@@ -27,7 +29,8 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, which is cancelled if the client hangs up first.
 
     For answers that are not streamed. The request's body must have been read before.
-    Raises whatever `work` raises, and HungUp once the cancelled work has ended.
+    Raises whatever `work` raises, and HungUp, or ServerStopping where the server's end cuts it short, once the
+    cancelled work has ended.
     """
     return await while_receiving(request.receive, work)
 
@@ -60,6 +63,8 @@ async def while_receiving(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     except asyncio.CancelledError:
         if hung_up and task.cancelling() <= cancelling + 1:
             raise HungUp from None
+        if taken_back():
+            raise ServerStopping from None
         raise
     finally:
         ended = True
@@ -85,7 +90,10 @@ async def apart_while_receiving(receive: Receive, work: Coroutine[Any, Any, None
                 raise HungUp
     except asyncio.CancelledError:
         await _cancelled(stream)
-        raise
+        if not taken_back():
+            raise
+        if stream.cancelled():
+            raise ServerStopping from None
     finally:
         watcher.cancel()
     stream.result()

@@ -11,12 +11,14 @@ from server.api.openapi import documented
 
 router = APIRouter()
 
+OK, STOPPING = b'{"status":"ok"}', b'{"status":"stopping"}'
+
 
 @router.api_route("/health", methods=["GET", "HEAD"])
 @documented(answer=Health)
-async def health() -> Response:
-    """200 as long as the process answers at all."""
-    return Response(b'{"status":"ok"}', media_type="application/json")
+async def health(services: ServicesDep) -> Response:
+    """200 as long as the process answers at all; `status` is `stopping` once its end has begun."""
+    return Response(STOPPING if services.shutdown.begun else OK, media_type="application/json")
 
 
 @router.api_route("/version", methods=["GET", "HEAD"])
@@ -29,10 +31,14 @@ async def version() -> Response:
 @router.api_route("/ready", methods=["GET", "HEAD"])
 @documented(answer=Ready)
 async def ready(services: ServicesDep) -> Response:
-    """200 when every model that is loaded at start is ready; before, and after one failed, 503 and the states."""
-    is_ready = services.registry.ready
+    """200 when every model that is loaded at start is ready; before, and after one failed, 503 and the states.
+
+    503 with the status `stopping` from the moment at which the server is told to end.
+    """
+    stopping = services.shutdown.begun
+    is_ready = services.registry.ready and not stopping
     body = {
-        "status": "ready" if is_ready else "not ready",
+        "status": "stopping" if stopping else "ready" if is_ready else "not ready",
         "models": {name: model.state for name, model in services.registry.states().items()},
     }
     headers = None if is_ready else {"Retry-After": "5"}

@@ -12,6 +12,7 @@ from server.core import Caller, Task
 from server.models.config.spec import ModelSpec, Price
 from server.observability import Metrics
 from server.pipeline.run import Pipeline
+from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -125,6 +126,10 @@ class Services:
     spoken: SpokenAnswers = field(default_factory=SpokenAnswers)
     first_key: str | None = None
     """The key that the first start made, to be shown once."""
+
+    @property
+    def shutdown(self) -> Shutdown:
+        return self.pipeline.shutdown
 
 
 def services_of(connection: HTTPConnection) -> Services:

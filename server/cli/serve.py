@@ -8,17 +8,16 @@ import ipaddress
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from server.cli.config import ConfigFile, read_settings
+from server.cli.ending import AFTER_GRACE, Ending
 from server.cli.fail import fail
 from server.settings import PREFIX, Settings
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GRACE = 10
-"""Seconds that answers under way get to end after SIGTERM or SIGINT. A second signal cuts them short."""
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than clients' pools keep theirs, so that the client closes first."""
 BACKLOG = 2048
@@ -84,8 +81,6 @@ def command(
 
     with contextlib.closing(listener):
         uvloop.run(_serve(settings, listener))
-    # Or the interpreter could not take it apart, and Triton's bindings would tell of 500 leaks at each end.
-    gc.unfreeze()
 
 
 def begin_imports(settings: Settings) -> None:
@@ -115,47 +110,42 @@ def begin_imports(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    """Build the services, serve until a signal, then end every engine."""
-    import uvicorn
+    """Serve until a signal, and end the process then. Returns only by an error."""
+    task = asyncio.current_task()
+    assert task is not None
+    ending = Ending(on_begin=task.cancel)
+    ending.listen()
+    try:
+        await _serve_until_told(settings, listener, ending)
+    except asyncio.CancelledError:
+        log.info("the start was broken off")
+    ending.leave()
 
+
+async def _serve_until_told(settings: Settings, listener: socket.socket, ending: Ending) -> None:
+    """Build the services, serve until a signal, then end every engine."""
     from server.accounts.keys.secret import SecretError
-    from server.api.http1 import Http1Protocol
     from server.app import create_app
+    from server.cli.http_server import http_server
     from server.models.config.files import CatalogError
     from server.observability import Metrics
+    from server.pipeline.shutdown import Shutdown
     from server.services import build_services
     from server.storage.database import DatabaseError
 
-    class Server(uvicorn.Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            # Below: uvicorn would raise the signal again once it is done, in the midst of ending the engines.
-            yield
-
     begun = time.monotonic()
+    shutdown = Shutdown()
     async with contextlib.AsyncExitStack() as stack:
         try:
-            services = await stack.enter_async_context(build_services(settings, metrics=Metrics()))
+            services = await stack.enter_async_context(
+                build_services(settings, metrics=Metrics(), shutdown=shutdown, forced=lambda: ending.forced)
+            )
         except (CatalogError, DatabaseError, SecretError) as error:
             fail(error)
-        server = Server(
-            uvicorn.Config(
-                create_app(settings, services),
-                http=Http1Protocol,
-                ws="none",
-                loop="none",
-                lifespan="off",  # the services begin and end here
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=GRACE,
-            )
-        )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.handle_exit, number, None)
+        app, grace = create_app(settings, services), settings.shutdown_grace
+        server = http_server(app, shutdown, grace, keep_alive=KEEP_ALIVE, backlog=BACKLOG)
+        ending.on_begin, ending.on_force = server.begin_end, server.force_end
+        ending.within = grace + AFTER_GRACE
         _announce(services, _url(listener))
         telling = asyncio.create_task(_tell_when_ready(services, begun))
         try:
@@ -194,8 +184,7 @@ def _announce(services: "Services", url: str) -> None:
     if services.first_key is not None:
         lines += ["", f"Your API key, shown only this once: {services.first_key}"]
     lines += ["", "Try it:", f"  {_curl(services, url)}", ""]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    _say("\n".join(lines))
 
 
 def _curl(services: "Services", url: str) -> str:
@@ -219,5 +208,11 @@ async def _tell_when_ready(services: "Services", begun: float) -> None:
     gc.freeze()
     while not services.registry.ready:  # noqa: ASYNC110 - for people: a tenth of a second is soon enough
         await asyncio.sleep(0.1)
-    sys.stdout.write(f"ready after {time.monotonic() - begun:.1f} s\n")
-    sys.stdout.flush()
+    _say(f"ready after {time.monotonic() - begun:.1f} s")
+
+
+def _say(text: str) -> None:
+    """To standard output, which may have been closed meanwhile, as by `sagehold serve | head -1`."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()

@@ -180,13 +180,24 @@ class Registry:
         self._spawn(self._load_all(chat, others), "load models")
         self._spawn(self._watch(), "watch models")
 
-    async def stop(self, grace: float = 5.0) -> None:
-        """Give requests in flight `grace` seconds, then stop all engines and wait until they are gone."""
+    async def stop(self, grace: float = 5.0, within: float | None = None) -> None:
+        """Give requests in flight `grace` seconds, then stop all engines and wait until they are gone.
+
+        within: seconds after which an engine that does not stop is left; it ends with this process.
+        """
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.gather(*(slot.aclose(grace) for slot in self._slots.values()))
+        if not self._slots:
+            return
+        closing = {asyncio.create_task(slot.aclose(grace)): name for name, slot in self._slots.items()}
+        closed, left = await asyncio.wait(closing, timeout=within)
+        for task in closed:
+            if error := task.exception():
+                log.error("model %s: stopping it broke", closing[task], exc_info=error)
+        for task in left:
+            log.warning("model %s does not stop; it ends with the server", closing[task])
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from server.core import Claim
 from server.engines.base import Engine
-from server.errors import ModelUnavailable, Overloaded, SageholdError
+from server.errors import ModelUnavailable, Overloaded, SageholdError, ServerStopping
 from server.models.backoff import Backoff
 from server.models.config.spec import ModelSpec
 from server.models.leases import Leases, Loaded
@@ -33,7 +33,11 @@ HEALTHY = 60.0
 
 DIED = "The model's engine stopped unexpectedly."
 INTERNAL = "The model could not be loaded; the server's log has the details."
-CLOSING = "The server is shutting down."
+
+
+GIVEN_UP = 1.5
+"""Seconds that a load gets to break off at the end. A thread that imports can't be stopped, and ends with the process.
+"""
 
 
 class State(StrEnum):
@@ -170,7 +174,7 @@ class Slot:
         """
         while True:
             if self._closed:
-                raise ModelUnavailable(CLOSING)
+                raise ServerStopping()
             if (loaded := self.at_hand) is not None:
                 return loaded
             if self._work is None:
@@ -221,7 +225,7 @@ class Slot:
                 await self._bury(loaded)
                 loaded = None
                 if self._closed:  # `aclose` cuts no burial short, and waits for what comes after it
-                    return ModelUnavailable(CLOSING)
+                    return ServerStopping()
             self._state, self._reason = State.LOADING, None
             if loaded is None:
                 log.info("model %s: loading", name)
@@ -325,9 +329,13 @@ class Slot:
         """Take no more requests, give those in flight `grace` seconds, then stop the engine. Safe to call twice."""
         self._closed = True
         if self._work is not None:
-            if self._state is State.LOADING:
+            loading = self._state is State.LOADING
+            if loading:
                 self._work.cancel()
-            await asyncio.wait([self._work])
+            _, left = await asyncio.wait([self._work], timeout=GIVEN_UP if loading else None)
+            if left:
+                log.info("model %s: left in the midst of its load", self.spec.name)
+                return
             self._work = None  # a task that is cancelled before it began has not done so itself
         loaded = self._loaded
         if loaded is None:

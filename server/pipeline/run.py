@@ -14,12 +14,13 @@ import anyio
 
 from server.core import Ask, Claim, Event, Facts, Job, Usage
 from server.engines.base import Engine
-from server.errors import SageholdError
+from server.errors import SageholdError, ServerStopping
 from server.models.config.spec import ModelSpec
 from server.pipeline.admission import Admission, Charge, Ticket
 from server.pipeline.modes import plan_for
 from server.pipeline.passes import Work
 from server.pipeline.plan import Plan
+from server.pipeline.shutdown import Shutdown
 from server.pipeline.tasks import TASKS
 from server.pipeline.tasks.base import Resolver
 
@@ -46,23 +47,32 @@ class ClientGone(Exception):
 class Pipeline:
     """The serving path. Built once by services.py."""
 
-    def __init__(self, catalog: Resolver, admission: Admission, registry: Lessor) -> None:
+    def __init__(
+        self, catalog: Resolver, admission: Admission, registry: Lessor, shutdown: Shutdown | None = None
+    ) -> None:
         self._catalog = catalog
         self._admission = admission
         self._registry = registry
+        self.shutdown = shutdown or Shutdown()
         self._open = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def open(self, ask: Ask, job: Job) -> "Run":
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
+        if self.shutdown.begun:  # while the request's body was read
+            raise ServerStopping
         async with AsyncExitStack() as held:
             self._count(held)
             plan = plan_for(ask, job, self._catalog, self._registry.busy)  # 404, 400
             ticket = await held.enter_async_context(self._admission.admit(ask, plan))  # 403, 429, 402 by the balance
             async with self._admission.affording(ask.caller, plan):
                 lease = partial(self._lease, ask, plan)
-                engine = await held.enter_async_context(lease(plan.spec))  # 503
+                waiting = self.shutdown.waits()
+                try:
+                    engine = await held.enter_async_context(lease(plan.spec))  # 503
+                finally:
+                    self.shutdown.waited(waiting)
                 work = await Work.read(engine, plan, lease)  # 400
                 held.push_async_callback(work.aclose)
                 charge = await self._admission.charge(ask, plan, work.facts)  # 402
@@ -78,8 +88,8 @@ class Pipeline:
     async def drained(self, within: float) -> None:
         """Return when every run is closed and billed, but after `within` seconds at the latest.
 
-        Whoever takes the server down waits here before the ledger is closed: uvicorn cancels the requests that
-        outlive its grace, but does not wait for them.
+        Whoever takes the server down waits here before the ledger is closed: a request that was cut short may still be
+        giving back what it held.
         """
         try:
             async with asyncio.timeout(within):

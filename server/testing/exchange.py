@@ -32,6 +32,10 @@ class Exchange:
         self._body = body
         self._sent = False
         self._gone = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._arrived.set()
+        self.asked = asyncio.Event()
+        """Set once the application has asked for the body."""
         self._answer: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self.status = 0
@@ -54,6 +58,8 @@ class Exchange:
             self._gone.set()
 
     async def _receive(self) -> dict[str, Any]:
+        self.asked.set()
+        await self._arrived.wait()
         if not self._sent:
             self._sent = True
             return {"type": "http.request", "body": self._body, "more_body": False}
@@ -62,6 +68,19 @@ class Exchange:
 
     async def _send(self, message: Any) -> None:
         self._answer.put_nowait(message)
+
+    @property
+    def task(self) -> asyncio.Task[None]:
+        """The request's task, as the HTTP server has it."""
+        assert self._task is not None
+        return self._task
+
+    def hold_body(self) -> None:
+        """Keep the body back until `let_body`. To be called before the application runs."""
+        self._arrived.clear()
+
+    def let_body(self) -> None:
+        self._arrived.set()
 
     def hang_up(self) -> None:
         self._gone.set()

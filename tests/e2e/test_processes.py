@@ -192,7 +192,24 @@ def test_signals_end_it_in_order(tmp_path: Path, signals: list[signal.Signals]) 
                         one.send_signal(number)
             else:
                 live.process.send_signal(number)
-        assert live.process.wait(30) == 0
+        assert live.process.wait(30) == (0 if len(signals) == 1 else 128 + signal.SIGINT)
         assert_gone(tree)
         assert "Traceback" not in live.log
+        assert "leak" not in live.log
+
+
+@pytest.mark.parametrize("moment", ["imports", "fork server", "core"])
+def test_ctrl_c_breaks_off_a_load(tmp_path: Path, moment: str) -> None:
+    """It comes to the whole group, during the front end's imports, the fork server's, and the load of the core."""
+    with serving(tmp_path, models=CHAT) as live:
+        if moment != "imports":
+            server = until(live.fork_server, "the fork server begins", within=START)
+            if moment == "core":
+                until(server.children, "the core begins", within=START)
+        tree = live.processes()
+        os.killpg(live.pid, signal.SIGINT)
+        assert live.process.wait(10) == 0  # 3 are what is promised; the machine may be busy
+        assert_gone(tree)
+        assert "Traceback" not in live.log
+        assert "KeyboardInterrupt" not in live.log
         assert "leak" not in live.log

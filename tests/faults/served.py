@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -40,9 +40,7 @@ BEGIN = """
 import sys
 from datetime import timedelta
 from server.accounts.ledger import instances
-from server.cli import serve
 from server.__main__ import main
-serve.GRACE = float(sys.argv.pop(1))
 instances.SILENCE = timedelta(seconds=float(sys.argv.pop(1)))
 main()
 """
@@ -50,6 +48,7 @@ main()
 ASK: dict[str, Any] = {"model": "chat", "messages": [{"role": "user", "content": "hello there"}], "max_tokens": 5}
 COST = Decimal("5.2")
 """Of `ASK`: 2 tokens, answered by 5."""
+NO_MORE: Mapping[str, str] = {}
 
 
 def settings_in(folder: Path, database_url: str) -> Settings:
@@ -58,22 +57,30 @@ def settings_in(folder: Path, database_url: str) -> Settings:
 
 @contextmanager
 def begun(
-    folder: Path, database_url: str, *, grace: float = 10, silence: float = 90, auth: str = "keys"
+    folder: Path,
+    database_url: str,
+    *,
+    grace: float = 10,
+    silence: float = 90,
+    auth: str = "keys",
+    models: Mapping[str, str] = NO_MORE,
+    changed: str = "",
 ) -> Iterator[subprocess.Popen[str]]:
     """A server that was just started. Its log is `folder`/log.
 
     grace: seconds that answers get after SIGTERM. silence: seconds after which a server that does not beat is dead.
+    models: further configs by name, in YAML. changed: Python that is run before the server.
     """
     configs = folder / "configs"
     configs.mkdir(exist_ok=True)
     for task in ("chat", "speech", "transcription", "image"):
         (configs / f"{task}.yaml").write_text(MODELS.format(task=task))
-    (configs / "stuck.yaml").write_text(STUCK)
+    for name, text in {"stuck": STUCK, **models}.items():
+        (configs / f"{name}.yaml").write_text(text)
     command = [
         sys.executable,
         "-c",
-        BEGIN,
-        str(grace),
+        changed + BEGIN,
         str(silence),
         "serve",
         "--port",
@@ -85,7 +92,7 @@ def begun(
         process = subprocess.Popen(
             [*command, "--data-dir", str(folder / "data"), "--auth", auth],
             cwd=REPOSITORY,
-            env=environment(database_url),
+            env={**environment(database_url), "SAGEHOLD_SHUTDOWN_GRACE": str(grace)},
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -6,13 +6,13 @@ from server.api.answers.base import Answer
 
 
 class Health(Answer):
-    status: Literal["ok"]
+    status: Literal["ok", "stopping"]
 
 
 class Ready(Answer):
     """models: the state of each."""
 
-    status: Literal["ready", "not ready"]
+    status: Literal["ready", "not ready", "stopping"]
     models: dict[str, str]
 
 

@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import os
 import platform
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -41,9 +42,14 @@ def start() -> None:
     if not cuda:
         # For computing. vLLM's CPU platform gives the same libraries to the processes it spawns.
         variables |= keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}
-    with _environment(variables):
-        forkserver.set_forkserver_preload([PRELOAD])
-        forkserver.ensure_running()
+    # Ctrl-C in a terminal comes to the new process too, until it leaves its group (preload.py): it must not tell of it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _environment(variables):
+            forkserver.set_forkserver_preload([PRELOAD])
+            forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def use() -> None:

@@ -5,6 +5,7 @@ are imported (docs/decisions/001-fork-server.md); `forkserver.use` makes sure.
 """
 
 import os
+import signal
 from importlib import import_module
 
 from server.engines.parent import die_with_parent
@@ -15,6 +16,10 @@ from server.offline import go_offline
 die_with_parent(int(os.environ.pop(processes.FRONT_END)))
 # Ctrl-C in a terminal is for the front end, which lets answers end and then ends its engines in order.
 os.setsid()
+# One that came before is dropped (see forkserver.start): it was meant for the front end, which has had it too.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+signal.signal(signal.SIGINT, signal.default_int_handler)
 processes.ForkServer.pid = os.getpid()
 go_offline()
 
