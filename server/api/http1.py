@@ -5,18 +5,25 @@ is ignored, as RFC 9110, section 7.8, allows: the request is answered as if it h
 the offer for the end of the request and drops its body. What is no HTTP at all gets the OpenAI API's envelope.
 """
 
+from typing import Self
+
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.api.context import new_id
 from server.api.openai.dialect import OPENAI
+from server.api.slow_readers import SlowReaders
 from server.errors import InvalidRequest
 
 OFFER = (b"upgrade", b"http2-settings")
 """Headers of the offer itself; `connection` names both (RFC 7540, section 3.2)."""
 
 
-class Http1Protocol(HttpToolsProtocol):
+class Http1Protocol(SlowReaders):
+    @classmethod
+    def hurrying(cls, reader_timeout: float) -> type[Self]:
+        """The protocol with that much patience, in seconds."""
+        return type(cls.__name__, (cls,), {"reader_timeout": reader_timeout})
+
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         try:

@@ -141,7 +141,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         server = Server(
             uvicorn.Config(
                 create_app(settings, services),
-                http=Http1Protocol,
+                http=Http1Protocol.hurrying(settings.reader_timeout),
                 ws="none",
                 loop="none",
                 lifespan="off",  # the services begin and end here
