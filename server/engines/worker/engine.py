@@ -4,10 +4,12 @@ The end of a process is the only way to be sure that its memory came back, and a
 front end along.
 
     parent to child  ("load", factory, options, concurrency)  ("read", id, job)  ("run", id, limit)  ("cancel", id)
+                     ("took", id, bytes)
     child to parent  ("ready",)  ("failed", error)  ("facts", id, facts)  ("event", id, event)  ("end", id)
                      ("error", id, error)
 
-Every job ends by one `end` or `error`, cancelled ones too. When either end closes the socket, the other is done: the
+Every job ends by one `end` or `error`, cancelled ones too. `took` says that the job's reader has taken events of that
+`frames.weight`: at frames.WINDOW of what was not taken, the child waits. When either end closes the socket, the other is done: the
 child exits, the parent fails the jobs in flight.
 """
 
@@ -210,6 +212,7 @@ class WorkerReading:
         self._number = number
         self._messages = messages
         self._ended = False
+        self._took = 0
 
     async def read(self) -> None:
         """Wait until the child has read the job. Raises InvalidRequest, EngineFailed."""
@@ -222,6 +225,10 @@ class WorkerReading:
         while (event := await self._next()) is not None:
             assert not isinstance(event, Facts)
             yield event
+            self._took += frames.weight(event)
+            if self._took >= frames.WINDOW // 4:
+                self._engine.send(("took", self._number, self._took))
+                self._took = 0
 
     async def aclose(self) -> None:
         if not self._ended:
