@@ -132,6 +132,8 @@ class FakeEngine(Engine):
 class FakeReading:
     """script: the facts and the events, in place of those made up."""
 
+    unread = 0
+
     def __init__(self, engine: FakeEngine, job: Job, script: Iterator[Facts | Event] | None) -> None:
         self._engine = engine
         self._job = job

@@ -9,8 +9,8 @@ front end along.
                      ("error", id, error)
 
 Every job ends by one `end` or `error`, cancelled ones too. `took` says that the job's reader has taken events of that
-`frames.weight`: at frames.WINDOW of what was not taken, the child waits. When either end closes the socket, the other is done: the
-child exits, the parent fails the jobs in flight.
+`frames.weight`: at frames.WINDOW of what was not taken, the child waits. When either end closes the socket, the other
+is done: the child exits, the parent fails the jobs in flight.
 """
 
 import asyncio
@@ -206,6 +206,7 @@ class WorkerReading:
     """A job that the child has read. What it has opened for the job stays open there until this is run or closed."""
 
     facts: Facts
+    unread = 0
 
     def __init__(self, engine: WorkerEngine, number: int, messages: "asyncio.Queue[Message]") -> None:
         self._engine = engine

@@ -14,8 +14,8 @@ _HEADER = struct.Struct("!Q")
 WINDOW = 4 * 2**20
 """Bytes of a job's events that its reader may leave untaken before the child makes no more, by `weight`.
 
-Most answers fit: four minutes of mp3, a picture. So their place in the child is free again whether they are read or not;
-it is a long file and a client that does not read it which hold one, until that client is cut off.
+Most answers fit, so that their place in the child is free again whether they are read or not. Only a long file which
+nobody reads keeps its place, until its client is cut off.
 """
 
 
