@@ -158,7 +158,8 @@ class BlockingReading(Protocol):
     def run(self, limit: int | None) -> Iterator[Event | None]:
         """The task's events, then exactly one Usage; None where there is nothing to say yet.
 
-        On cancellation the generator is closed between two of them, so a long step should yield often.
+        On cancellation the generator is closed between two of them, so a long step should yield often, or ask
+        `cancellation.given_up`.
         """
         ...
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from server.core import Job
-from server.engines import cause
+from server.engines import cancellation, cause
 from server.engines.base import BlockingReading, Handler
 from server.engines.parent import die_with_parent
 from server.engines.worker import frames
@@ -196,7 +196,10 @@ class _Child:
     def _caught(self, place: _Place, work: Callable[..., Any], *arguments: Any) -> tuple[Any, ...] | None:
         """Do it; the message that says how it failed, or None."""
         try:
-            work(place, *arguments)
+            with cancellation.asking(lambda: place.cancelled):
+                work(place, *arguments)
+        except cancellation.GivenUp:
+            return None
         except SageholdError as error:
             return ("error", place.number, error)
         except Exception:

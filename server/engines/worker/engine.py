@@ -23,7 +23,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from server.core import Event, Facts, Job
+from server.core import Event, Facts, Job, Usage
 from server.engines.base import Engine, Footprint
 from server.engines.devices import footprint
 from server.engines.openmp import patience
@@ -223,13 +223,17 @@ class WorkerReading:
 
     async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         self._engine.send(("run", self._number, limit))
+        whole = False
         while (event := await self._next()) is not None:
             assert not isinstance(event, Facts)
+            whole = isinstance(event, Usage)
             yield event
             self._took += frames.weight(event)
             if self._took >= frames.WINDOW // 4:
                 self._engine.send(("took", self._number, self._took))
                 self._took = 0
+        if not whole:  # or the answer would be cut without an error
+            raise EngineFailed
 
     async def aclose(self) -> None:
         if not self._ended:
