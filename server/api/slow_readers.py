@@ -40,11 +40,11 @@ class Cycle(RequestResponseCycle):
     """One request and its answer. To send to a client that has gone raises HungUp.
 
     uvicorn's own returns, so that an answer which never waits was made to its end, and paid, for nobody: 60,000 tokens,
-    while everybody else stood still.
+    while everybody else stood still. The transport knows before the protocol is told, for which the loop must turn.
     """
 
     def send(self, message: Any) -> Any:
-        if self.disconnected:
+        if self.disconnected or self.transport.is_closing():
             raise HungUp
         return super().send(message)
 

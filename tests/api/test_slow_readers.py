@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from server.accounts.administration import Administration
 from server.api import slow_readers
 from server.api.http1 import Http1Protocol
-from server.api.slow_readers import BUFFER, UNSENT
+from server.api.lifetime import HungUp
+from server.api.slow_readers import BUFFER, UNSENT, Cycle
 from server.core import Task
 from server.models.config.spec import Price
 from server.settings import Settings
@@ -228,3 +230,12 @@ async def test_a_slow_reader_pays_what_was_made_until_it_was_cut_off(settings: S
         balance = await administration.ledger.balance(account.id)
         assert Decimal(100_000) - balance.available == Decimal(int(generated(fake)))
         assert 0 < generated(fake) <= MOST_UNREAD
+
+
+async def test_nothing_is_sent_to_a_connection_that_a_write_has_found_broken() -> None:
+    """Its protocol is told when the loop turns, which an answer that never waits does not let it."""
+    cycle = Cycle.__new__(Cycle)
+    cycle.disconnected = False
+    cycle.transport = cast(Any, SimpleNamespace(is_closing=lambda: True))
+    with pytest.raises(HungUp):
+        cycle.send({"type": "http.response.body"})
