@@ -9,6 +9,7 @@ from typing import Self
 
 import httptools
 
+from server.api.connections import Connections
 from server.api.context import new_id
 from server.api.openai.dialect import OPENAI
 from server.api.slow_readers import SlowReaders
@@ -18,11 +19,11 @@ OFFER = (b"upgrade", b"http2-settings")
 """Headers of the offer itself; `connection` names both (RFC 7540, section 3.2)."""
 
 
-class Http1Protocol(SlowReaders):
+class Http1Protocol(SlowReaders, Connections):
     @classmethod
-    def hurrying(cls, reader_timeout: float) -> type[Self]:
-        """The protocol with that much patience, in seconds."""
-        return type(cls.__name__, (cls,), {"reader_timeout": reader_timeout})
+    def bounded(cls, *, reader_timeout: float = 60.0, connections: int = 4096) -> type[Self]:
+        """The protocol with these bounds, which are the settings of those names."""
+        return type(cls.__name__, (cls,), {"reader_timeout": reader_timeout, "most_connections": connections})
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()

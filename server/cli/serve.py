@@ -119,6 +119,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from server.accounts.keys.secret import SecretError
+    from server.api.connections import make_room
     from server.api.http1 import Http1Protocol
     from server.app import create_app
     from server.models.config.files import CatalogError
@@ -133,6 +134,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             yield
 
     begun = time.monotonic()
+    make_room(settings.max_connections)
     async with contextlib.AsyncExitStack() as stack:
         try:
             services = await stack.enter_async_context(build_services(settings, metrics=Metrics()))
@@ -141,7 +143,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         server = Server(
             uvicorn.Config(
                 create_app(settings, services),
-                http=Http1Protocol.hurrying(settings.reader_timeout),
+                http=Http1Protocol.bounded(
+                    reader_timeout=settings.reader_timeout, connections=settings.max_connections
+                ),
                 ws="none",
                 loop="none",
                 lifespan="off",  # the services begin and end here

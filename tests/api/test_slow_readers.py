@@ -53,7 +53,7 @@ class Watch:
                 super().connection_lost(exc)
                 watch.lost.set()
 
-        return Watched.hurrying(reader_timeout)
+        return Watched.bounded(reader_timeout=reader_timeout)
 
 
 class Client:
