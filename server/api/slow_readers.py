@@ -46,7 +46,7 @@ class Cycle(RequestResponseCycle):
     def send(self, message: Any) -> Any:
         if self.disconnected or self.transport.is_closing():
             raise HungUp
-        return super().send(message)
+        return RequestResponseCycle.send(self, message)  # not by super(): it runs for each chunk
 
 
 class SlowReaders(HttpToolsProtocol):
