@@ -10,6 +10,7 @@
     │   └── ModelNotFound            404     invalid_request_error   model_not_found
     ├── MethodNotAllowed             405     invalid_request_error   method_not_supported
     ├── RequestTimeout               408     invalid_request_error   request_timeout
+    ├── SlowReader                   408     invalid_request_error   slow_reader
     ├── PayloadTooLarge              413     invalid_request_error   null
     ├── UnsupportedMediaType         415     invalid_request_error   unsupported_media_type
     ├── RateLimited                  429     rate_limit_error        rate_limit_exceeded
@@ -146,6 +147,15 @@ class RequestTimeout(SageholdError):
     type = "invalid_request_error"
     code = "request_timeout"
     default_message = "The request's body did not arrive in time."
+
+
+class SlowReader(SageholdError):
+    """The client takes its answer so much slower than it is made that no more was made. What was made is paid."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "slow_reader"
+    default_message = "The answer was ended early: too much of it was generated that your client had not read."
 
 
 class PayloadTooLarge(SageholdError):

@@ -82,6 +82,12 @@ class Settings(BaseSettings):
     body_timeout: float = Field(
         60.0, gt=0, description="seconds a body may take to arrive, and one more for each 16 KiB; then 408"
     )
+    reader_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="seconds a client may leave its answer untaken, and one more for each 16 KiB; then it is cut off",
+    )
+    max_connections: int = Field(4096, gt=0, description="most open connections; one more is answered 503 and closed")
     max_image_input: int = Field(
         10 * 2**20, gt=0, description="largest image input in bytes, uploaded or decoded from its data URI"
     )

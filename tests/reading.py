@@ -26,6 +26,8 @@ def handled(handler: Handler, job: Job) -> Iterator[Facts | Event | None]:
 class Script:
     """A Reading made of one stream: its facts, then its events."""
 
+    unread = 0
+
     def __init__(self, facts: Facts, stream: AsyncGenerator[Facts | Event, None]) -> None:
         self.facts = facts
         self._stream = stream

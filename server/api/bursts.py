@@ -65,6 +65,7 @@ async def send_bursts(chunks: AsyncGenerator[bytes, None], write: Write) -> None
             if size >= MOST_BYTES:
                 await write(b"".join(burst), True)
                 burst, size = [], 0
+                await asyncio.sleep(0)  # others must come to their turn beside an answer that never waits
         await _ended(writing)
         await write(b"".join(burst), False)
     finally:

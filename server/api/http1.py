@@ -5,19 +5,27 @@ is ignored, as RFC 9110, section 7.8, allows: the request is answered as if it h
 the offer for the end of the request and drops its body. What is no HTTP at all gets the OpenAI API's envelope.
 """
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from typing import Self
 
+import httptools
+
+from server.api.connections import Connections
 from server.api.context import new_id
 from server.api.errors import PROBES
 from server.api.openai.dialect import OPENAI
+from server.api.slow_readers import SlowReaders
 from server.errors import InvalidRequest
 
 OFFER = (b"upgrade", b"http2-settings")
 """Headers of the offer itself; `connection` names both (RFC 7540, section 3.2)."""
 
 
-class Http1Protocol(HttpToolsProtocol):
+class Http1Protocol(SlowReaders, Connections):
+    @classmethod
+    def bounded(cls, *, reader_timeout: float = 60.0, connections: int = 4096) -> type[Self]:
+        """The protocol with these bounds, which are the settings of those names."""
+        return type(cls.__name__, (cls,), {"reader_timeout": reader_timeout, "most_connections": connections})
+
     @property
     def at_rest(self) -> bool:
         """Whether no answer is owed on this connection, and none is on its way."""

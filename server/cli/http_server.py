@@ -92,11 +92,13 @@ class HttpServer(uvicorn.Server):
         return True
 
 
-def http_server(app: Any, shutdown: Shutdown, grace: float, *, keep_alive: int, backlog: int) -> HttpServer:
+def http_server(
+    app: Any, protocol: type[Http1Protocol], shutdown: Shutdown, grace: float, *, keep_alive: int, backlog: int
+) -> HttpServer:
     """The server of an application, not begun."""
     config = uvicorn.Config(
         app,
-        http=Http1Protocol,
+        http=protocol,
         ws="none",
         loop="none",
         lifespan="off",  # the services begin and end outside

@@ -125,6 +125,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 async def _serve_until_told(settings: Settings, listener: socket.socket, ending: Ending) -> None:
     """Build the services, serve until a signal, then end every engine."""
     from server.accounts.keys.secret import SecretError
+    from server.api.connections import make_room
+    from server.api.http1 import Http1Protocol
     from server.app import create_app
     from server.cli.http_server import http_server
     from server.models.config.files import CatalogError
@@ -135,6 +137,7 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
 
     begun = time.monotonic()
     shutdown = Shutdown()
+    make_room(settings.max_connections)
     async with contextlib.AsyncExitStack() as stack:
         try:
             services = await stack.enter_async_context(
@@ -143,7 +146,8 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
         except (CatalogError, DatabaseError, SecretError) as error:
             fail(error)
         app, grace = create_app(settings, services), settings.shutdown_grace
-        server = http_server(app, shutdown, grace, keep_alive=KEEP_ALIVE, backlog=BACKLOG)
+        protocol = Http1Protocol.bounded(reader_timeout=settings.reader_timeout, connections=settings.max_connections)
+        server = http_server(app, protocol, shutdown, grace, keep_alive=KEEP_ALIVE, backlog=BACKLOG)
         ending.on_begin, ending.on_force = server.begin_end, server.force_end
         ending.within = grace + AFTER_GRACE
         _announce(services, _url(listener))

@@ -51,11 +51,17 @@ class Reading(Protocol):
     @property
     def facts(self) -> Facts: ...
 
+    @property
+    def unread(self) -> int:
+        """Tokens that were generated and that no event has told yet; 0 where an engine waits for its reader."""
+        ...
+
     def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         """The work: the task's events, then exactly one Usage. Once at most.
 
         limit: tokens that each answer may have, where that is less than `facts.room`.
-        Raises EngineFailed when the engine dies on the way.
+        Raises EngineFailed when the engine dies on the way, SlowReader when it would be too far ahead of who takes the
+        events and can't wait for them.
         """
         ...
 
@@ -152,7 +158,8 @@ class BlockingReading(Protocol):
     def run(self, limit: int | None) -> Iterator[Event | None]:
         """The task's events, then exactly one Usage; None where there is nothing to say yet.
 
-        On cancellation the generator is closed between two of them, so a long step should yield often.
+        On cancellation the generator is closed between two of them, so a long step should yield often, or ask
+        `cancellation.given_up`.
         """
         ...
 

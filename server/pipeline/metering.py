@@ -24,6 +24,7 @@ class Meter:
         self._prompt_tokens = facts.prompt_tokens
         self._most_seconds = facts.audio_seconds or float("inf")
         self._tokens = 0
+        self._unread = 0
         self._seconds = 0.0
         self._characters = 0
         self._images = 0
@@ -48,6 +49,10 @@ class Meter:
         elif isinstance(event, Usage):
             self._exact = event
 
+    def count_unread(self, tokens: int) -> None:
+        """Work ends early: these were generated too, by `Reading.unread`."""
+        self._unread = tokens
+
     @property
     def complete(self) -> bool:
         """Whether the engine has said its own figures: the pass ended well."""
@@ -57,7 +62,7 @@ class Meter:
     def usage(self) -> Usage:
         return self._exact or Usage(
             prompt_tokens=self._prompt_tokens if self._read is None else min(self._read, self._prompt_tokens),
-            completion_tokens=self._tokens,
+            completion_tokens=self._tokens + self._unread,
             # A segment's end counts from the recording's start, of which a job may hear stretches only.
             audio_seconds=min(self._seconds, self._most_seconds),
             characters=self._characters,

@@ -56,7 +56,7 @@ class Work:
         self._lease = lease
         self._clock = clock
         self._deadline = None if plan.budget is None else clock() + plan.budget
-        self._meters: list[tuple[int, Meter]] = []
+        self._meters: list[tuple[int, Meter, Reading]] = []
         self._final: list[Used] | None = None
 
     @classmethod
@@ -88,7 +88,7 @@ class Work:
 
     async def answer(self) -> AsyncGenerator[Event, None]:
         """The first pass, where it is the whole answer: its events, and Usage."""
-        meter = self._metered(self._opening, self.facts)
+        meter = self._metered(self._opening, self.facts, self._reading)
         self.place = max(self.place, self._opening)
         async with aclosing(self._reading.run(self.limit)) as events:
             async for event in events:
@@ -102,7 +102,7 @@ class Work:
         # With the reading: in a worker the job goes on, and keeps its place, until that is closed.
         async with (
             aclosing(self._reading) as reading,
-            aclosing(_counted(reading.run(self.limit), self._metered(self._opening, self.facts))) as events,
+            aclosing(_counted(reading.run(self.limit), self._metered(self._opening, self.facts, reading))) as events,
         ):
             yield events
 
@@ -115,7 +115,7 @@ class Work:
         self.place = max(self.place, place)
         async with (
             aclosing(await (engine or self._engine).read(job)) as reading,
-            aclosing(_counted(reading.run(self.limit), self._metered(place, reading.facts))) as events,
+            aclosing(_counted(reading.run(self.limit), self._metered(place, reading.facts, reading))) as events,
         ):
             yield events
 
@@ -123,10 +123,16 @@ class Work:
         """Another model's engine, for the length of the block. Raises Overloaded, ModelUnavailable."""
         return self._lease(spec)
 
-    def _metered(self, place: int, facts: Facts) -> Meter:
+    def _metered(self, place: int, facts: Facts, reading: Reading) -> Meter:
         meter = Meter(facts)
-        self._meters.append((place, meter))
+        self._meters.append((place, meter, reading))
         return meter
+
+    def count_unread(self) -> None:
+        """The work ends here. What the engine has generated and nobody has taken is generated all the same."""
+        for _, meter, reading in self._meters:
+            if not meter.complete:
+                meter.count_unread(reading.unread)
 
     # ------------------------------------------------------------ time
 
@@ -158,7 +164,7 @@ class Work:
     @property
     def begun(self) -> bool:
         """Whether an engine has worked, so that there is something to pay."""
-        return any(meter.begun for _, meter in self._meters)
+        return any(meter.begun for _, meter, _ in self._meters)
 
     @property
     def used(self) -> list[Used]:
@@ -167,7 +173,7 @@ class Work:
             return self._final
         found = []
         for place, planned in enumerate(self.plan.passes):
-            if meters := [meter.usage for at, meter in self._meters if at == place and meter.begun]:
+            if meters := [meter.usage for at, meter, _ in self._meters if at == place and meter.begun]:
                 found.append(Used(planned.name, place, reduce(add, meters)))
         return found
 

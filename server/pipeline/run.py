@@ -14,7 +14,7 @@ import anyio
 
 from server.core import Ask, Claim, Event, Facts, Job, Usage
 from server.engines.base import Engine
-from server.errors import SageholdError, ServerStopping
+from server.errors import SageholdError, ServerStopping, SlowReader
 from server.models.config.spec import ModelSpec
 from server.pipeline.admission import Admission, Charge, Ticket
 from server.pipeline.modes import plan_for
@@ -41,7 +41,8 @@ class Lessor(Protocol):
 
 
 class ClientGone(Exception):
-    """The client hung up. It is the only way to end a run early that is not a failure: what was made is paid."""
+    """The client hung up. That, and a client that reads too slowly (`SlowReader`), are the only ways to end a run early
+    that are no failures: what was made is paid."""
 
 
 class Pipeline:
@@ -112,9 +113,9 @@ class Pipeline:
 class Run:
     """A job at work. Holds a lease on the model and a charge until closed; closing stops the work and settles.
 
-    A client that hangs up pays for what was made until then. An answer that could not be given is free, whatever the
-    reason: the engine, its rendering, the server's end. An exception that leaves the `async with` block is such a
-    reason, but for ClientGone; whoever calls `aclose` itself calls `fail` before it.
+    A client that hangs up, or reads too slowly, pays for what was made until then. An answer that could not be given is
+    free, whatever the reason: the engine, its rendering, the server's end. An exception that leaves the `async with`
+    block is such a reason, but for ClientGone and SlowReader; whoever calls `aclose` itself calls `fail` before it.
     """
 
     def __init__(self, work: Work, ticket: Ticket, charge: Charge, held: AsyncExitStack) -> None:
@@ -140,6 +141,8 @@ class Run:
                     self._work.finish()
                     await self._settle()
                 yield event
+        except SlowReader:
+            raise
         except Exception:
             self._failed = True
             raise
@@ -196,6 +199,8 @@ class Run:
     async def aclose(self) -> None:
         """Stop the work, settle, give the lease back. A client that has gone must not cancel this."""
         with anyio.CancelScope(shield=True):
+            if not self._whole:
+                self._work.count_unread()
             self._ticket.used(self.usage.total_tokens)
             try:
                 # Who hangs up pays for what was made until then; who got an error, or nothing yet, pays nothing.
@@ -217,6 +222,6 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, ClientGone):
+        if error is not None and not isinstance(error, ClientGone | SlowReader):
             self.fail()
         await self.aclose()

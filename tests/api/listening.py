@@ -13,8 +13,8 @@ from server.testing import KEY, FakeServer
 
 
 @asynccontextmanager
-async def listening(fake: FakeServer) -> AsyncIterator[httpx.AsyncClient]:
-    config = uvicorn.Config(fake.app, http=Http1Protocol, ws="none", log_config=None, access_log=False)
+async def listening(fake: FakeServer, http: type[Http1Protocol] = Http1Protocol) -> AsyncIterator[httpx.AsyncClient]:
+    config = uvicorn.Config(fake.app, http=http, ws="none", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

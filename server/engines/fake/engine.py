@@ -17,9 +17,13 @@ from server.engines.fake.options import FakeOptions
 from server.engines.fake.script import events_of, facts_of
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
 
+KEPT = 100
+"""Jobs that a fake engine remembers at least; twice as many at most. All of them were a leak."""
+
 
 class FakeEngine(Engine):
-    """An Engine (server/engines/base.py) for any tasks. `started`, `finished` and `cut_short` count its jobs.
+    """An Engine (server/engines/base.py) for any tasks. `started`, `finished` and `cut_short` count its jobs, of which
+    `jobs` are the last.
 
     script: what to answer the next jobs with, in place of what would be made up: Facts, then the events.
     """
@@ -74,6 +78,8 @@ class FakeEngine(Engine):
             raise EngineFailed
         self._check(job)
         self.jobs.append(job)
+        if len(self.jobs) > 2 * KEPT:
+            del self.jobs[:-KEPT]
         self.started += 1
         self._running += 1
         self._idle.clear()
@@ -131,6 +137,8 @@ class FakeEngine(Engine):
 
 class FakeReading:
     """script: the facts and the events, in place of those made up."""
+
+    unread = 0
 
     def __init__(self, engine: FakeEngine, job: Job, script: Iterator[Facts | Event] | None) -> None:
         self._engine = engine

@@ -16,6 +16,7 @@ from server.core import CompletionJob, Event, Facts, Finish, PromptTokens, TextD
 from server.engines.vllm import grammar, sampling
 from server.engines.vllm.answer_check import UNSATISFIED, Whole
 from server.engines.vllm.completion_prompt import CompletionPrompt, prompt_logprobs
+from server.engines.vllm.leash import Leash
 from server.engines.vllm.output import FINISH_REASONS, Choice
 from server.errors import EngineFailed, InvalidRequest
 
@@ -43,6 +44,12 @@ class CompletionReading:
         self._job = job
         self._prompts = prompts
         self._extras = extras
+        self._leash: Leash | None = None
+
+    @property
+    def unread(self) -> int:
+        # Of prompts whose answers are alike, each token is for one answer here at least.
+        return 0 if self._leash is None or self._job.max_tokens == 0 else self._leash.unread
 
     async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         llm, job = self._llm, self._job
@@ -52,6 +59,7 @@ class CompletionReading:
         begun = [False] * len(self._prompts)
         finished = [False] * len(self._prompts)
         queues: list[RequestOutputCollector] = []
+        leash = self._leash = Leash(llm, queues)
         cached = generated = 0
         try:
             for number, prompt in enumerate(self._prompts):
@@ -62,6 +70,8 @@ class CompletionReading:
             async with aclosing(_merged(queues)) as outputs:
                 async for number, output in outputs:
                     prompt = self._prompts[number]
+                    if leash.cut:
+                        leash.without_abort(output)
                     finished[number] = output.finished
                     if not begun[number]:
                         begun[number] = True
@@ -76,6 +86,7 @@ class CompletionReading:
                                 yield event
                         if job.max_tokens != 0:
                             generated += len(piece.token_ids) * prompt.copies
+            leash.check()
             yield Usage(prompt_tokens=self.facts.prompt_tokens, completion_tokens=generated, cached_tokens=cached)
         except (EngineDeadError, EngineGenerateError):
             raise EngineFailed from None
@@ -84,8 +95,7 @@ class CompletionReading:
             if left and not llm.errored:
                 with anyio.CancelScope(shield=True):
                     await llm.abort(left, internal=True)
-            for queue in queues:
-                queue.close()
+            leash.close()
 
     def _demand_form(self, piece: CompletionOutput) -> None:
         if piece.finish_reason == "error" and self._prompts[0].sampling.structured_outputs is not None:

@@ -6,10 +6,12 @@ from typing import Any
 import anyio
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.engine.output_processor import RequestOutputCollector
 
 from server.core import Event, Facts, Usage
 from server.engines.vllm import refusals, releases
 from server.engines.vllm.answer_check import UNSATISFIED
+from server.engines.vllm.leash import Leash
 from server.engines.vllm.output import Alike, Choice, prompt_tokens
 from server.engines.vllm.prompt import Prompt
 from server.engines.vllm.sampling import lower
@@ -42,21 +44,34 @@ class VllmReading:
         self._extras = extras
         self._form = form
         self._read_out = read_out
+        self._leash: Leash | None = None
+
+    @property
+    def _alike(self) -> int:
+        """Answers that each of the tokens is for."""
+        return self._choices[0].answers if isinstance(self._choices[0], Alike) else 1
+
+    @property
+    def unread(self) -> int:
+        return 0 if self._leash is None else self._leash.unread * self._alike
 
     async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         llm, prompt, sampling, choices = self._llm, self._prompt, self._prompt.sampling, self._choices
         if limit is not None:
             lower(sampling, limit)
-        alike = choices[0].answers if isinstance(choices[0], Alike) else 1
         generated = 0
         cached: int | None = None
         finished = False
-        queue = None
+        queues: list[RequestOutputCollector] = []
+        leash = self._leash = Leash(llm, queues)
         try:
             queue = await llm.add_request(self._name, prompt.input, sampling, **self._extras)
+            queues.append(queue)
             while not finished:
                 # Without an await where something is ready: under load this spares a task switch a token.
                 output = queue.get_nowait() or await queue.get()
+                if leash.cut:
+                    leash.without_abort(output)
                 finished = output.finished
                 if cached is None:
                     # The first answer's. The others find what it has just read; the prompt is counted once, with it.
@@ -72,9 +87,10 @@ class VllmReading:
                     generated += len(piece.token_ids)
                     for event in choices[piece.index].feed(piece):
                         yield event
+            leash.check()
             yield Usage(
                 prompt_tokens=prompt.tokens,
-                completion_tokens=generated * alike,
+                completion_tokens=generated * self._alike,
                 cached_tokens=cached or 0,
                 reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
                 audio_tokens=_standing_for("audio", prompt.input),
@@ -86,11 +102,10 @@ class VllmReading:
             # All that is known to be wrong with requests is refused when they are read; this is the net below.
             raise refusals.of_request(error) from None
         finally:
-            if queue is not None:
-                if not finished and not llm.errored:
-                    with anyio.CancelScope(shield=True):
-                        await llm.abort(queue.request_id, internal=True)
-                queue.close()
+            if queues and not finished and not llm.errored:
+                with anyio.CancelScope(shield=True):
+                    await llm.abort(queues[0].request_id, internal=True)
+            leash.close()
 
     async def aclose(self) -> None:
         """Nothing is left open: the end of `run` takes the request out of vLLM's core."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from server.core import Job, TranscriptionJob
 from server.engines.whisper.cuda_libraries import load_cublas
+from server.engines.whisper.interruptible import Interruptible
 from server.engines.whisper.reading import Recording, Stretches, Wave
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from server.media.audio_decode import RATE, AudioFile
@@ -67,6 +68,7 @@ def create(options: Mapping[str, Any]) -> "WhisperHandler":
     if model.feature_extractor.mel_filters.shape[0] != model.model.n_mels:
         # Models with 128 mel bands say so there, and decode noise without it.
         raise ModelUnavailable("The model's file preprocessor_config.json is missing or belongs to another model.")
+    model.model = Interruptible(model.model)
     return WhisperHandler(model, chosen, has_speech)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from server.core import Job
-from server.engines import cause
+from server.engines import cancellation, cause
 from server.engines.base import BlockingReading, Handler
 from server.engines.parent import die_with_parent
 from server.engines.worker import frames
@@ -30,13 +30,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Place:
-    """A job in the child. busy: a thread reads or runs it now. It is not busy before its turn, nor between the two."""
+    """A job in the child. busy: a thread reads or runs it now. It is not busy before its turn, nor between the two.
+
+    untaken: what its reader has not taken of its events, in bytes of `frames.weight`.
+    """
 
     number: int
     job: Job
     reading: BlockingReading | None = None
     busy: bool = False
     cancelled: bool = False
+    untaken: int = 0
 
 
 class _Child:
@@ -52,6 +56,7 @@ class _Child:
         self._name = name
         self._sending = threading.Lock()
         self._changing = threading.Lock()
+        self._taken = threading.Condition(self._changing)
         self._places: dict[int, _Place] = {}
         self._queue: deque[_Place] = deque()
 
@@ -78,6 +83,8 @@ class _Child:
                     self._enter(_Place(number, job))
                 case ("run", number, limit):
                     self._begin(self._run, number, limit)
+                case ("took", number, weight):
+                    self._took(number, weight)
                 case ("cancel", number):
                     self._cancel(number)
 
@@ -115,6 +122,7 @@ class _Child:
             if place is None:
                 return
             place.cancelled = True
+            self._taken.notify_all()
             waiting = place in self._queue
             if waiting:
                 self._queue.remove(place)
@@ -123,6 +131,12 @@ class _Child:
             self._send(("end", number))
         else:
             self._begin(self._forget, number)
+
+    def _took(self, number: int, weight: int) -> None:
+        with self._changing:
+            if (place := self._places.get(number)) is not None:
+                place.untaken -= weight
+                self._taken.notify_all()
 
     def _end(self, place: _Place, ending: tuple[Any, ...]) -> None:
         with self._changing:
@@ -164,6 +178,14 @@ class _Child:
                 return
             if event is not None:
                 self._send(("event", place.number, event))
+                self._wait_for_reader(place, frames.weight(event))
+
+    def _wait_for_reader(self, place: _Place, weight: int) -> None:
+        """Go on when less than a window is untaken, or when the job is cancelled."""
+        with self._changing:
+            place.untaken += weight
+            while place.untaken >= frames.WINDOW and not place.cancelled:
+                self._taken.wait()
 
     def _forget(self, place: _Place) -> None:
         self._end(place, self._closed(place) or ("end", place.number))
@@ -174,7 +196,10 @@ class _Child:
     def _caught(self, place: _Place, work: Callable[..., Any], *arguments: Any) -> tuple[Any, ...] | None:
         """Do it; the message that says how it failed, or None."""
         try:
-            work(place, *arguments)
+            with cancellation.asking(lambda: place.cancelled):
+                work(place, *arguments)
+        except cancellation.GivenUp:
+            return None
         except SageholdError as error:
             return ("error", place.number, error)
         except Exception:

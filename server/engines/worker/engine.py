@@ -4,11 +4,13 @@ The end of a process is the only way to be sure that its memory came back, and a
 front end along.
 
     parent to child  ("load", factory, options, concurrency)  ("read", id, job)  ("run", id, limit)  ("cancel", id)
+                     ("took", id, bytes)
     child to parent  ("ready",)  ("failed", error)  ("facts", id, facts)  ("event", id, event)  ("end", id)
                      ("error", id, error)
 
-Every job ends by one `end` or `error`, cancelled ones too. When either end closes the socket, the other is done: the
-child exits, the parent fails the jobs in flight.
+Every job ends by one `end` or `error`, cancelled ones too. `took` says that the job's reader has taken events of that
+`frames.weight`: at frames.WINDOW of what was not taken, the child waits. When either end closes the socket, the other
+is done: the child exits, the parent fails the jobs in flight.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from server.core import Event, Facts, Job
+from server.core import Event, Facts, Job, Usage
 from server.engines.base import Engine, Footprint
 from server.engines.devices import footprint
 from server.engines.openmp import patience
@@ -204,12 +206,14 @@ class WorkerReading:
     """A job that the child has read. What it has opened for the job stays open there until this is run or closed."""
 
     facts: Facts
+    unread = 0
 
     def __init__(self, engine: WorkerEngine, number: int, messages: "asyncio.Queue[Message]") -> None:
         self._engine = engine
         self._number = number
         self._messages = messages
         self._ended = False
+        self._took = 0
 
     async def read(self) -> None:
         """Wait until the child has read the job. Raises InvalidRequest, EngineFailed."""
@@ -219,9 +223,17 @@ class WorkerReading:
 
     async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         self._engine.send(("run", self._number, limit))
+        whole = False
         while (event := await self._next()) is not None:
             assert not isinstance(event, Facts)
+            whole = isinstance(event, Usage)
             yield event
+            self._took += frames.weight(event)
+            if self._took >= frames.WINDOW // 4:
+                self._engine.send(("took", self._number, self._took))
+                self._took = 0
+        if not whole:  # or the answer would be cut without an error
+            raise EngineFailed
 
     async def aclose(self) -> None:
         if not self._ended:

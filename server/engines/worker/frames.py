@@ -11,6 +11,18 @@ from typing import Any
 
 _HEADER = struct.Struct("!Q")
 
+WINDOW = 4 * 2**20
+"""Bytes of a job's events that its reader may leave untaken before the child makes no more, by `weight`.
+
+Most answers fit, so that their place in the child is free again whether they are read or not. Only a long file which
+nobody reads keeps its place, until its client is cut off.
+"""
+
+
+def weight(event: Any) -> int:
+    """What an event counts in a WINDOW: its data, and something for all else."""
+    return 512 + len(getattr(event, "data", b""))
+
 
 def encode(message: Any) -> bytes:
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)

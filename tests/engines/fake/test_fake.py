@@ -28,7 +28,7 @@ from server.core import (
     TranscriptionJob,
     Usage,
 )
-from server.engines.fake.engine import FakeEngine
+from server.engines.fake.engine import KEPT, FakeEngine
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
 from tests.reading import ran
 
@@ -210,3 +210,14 @@ async def test_closing_a_job_counts_it_as_cut_short() -> None:
     await stream.aclose()
     await engine.until_idle()
     assert (engine.finished, engine.cut_short, engine.running) == (0, 1, 0)
+
+
+async def test_only_the_last_jobs_are_remembered() -> None:
+    engine = FakeEngine(Task.CHAT)
+    await engine.start()
+    for number in range(5 * KEPT):
+        reading = await engine.read(chat(seed=number))
+        await reading.aclose()
+    assert KEPT <= len(engine.jobs) <= 2 * KEPT
+    assert engine.jobs[-1] == chat(seed=5 * KEPT - 1)
+    assert engine.started == 5 * KEPT

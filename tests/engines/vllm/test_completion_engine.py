@@ -1,5 +1,6 @@
 """Completions by vLLM's own processes, in float32: prompts are scored to the model's own figures, and end together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from server.core import CompletionJob, Finish, PromptTokens, TextDelta, Usage
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
+from server.errors import SlowReader
 from server.settings import load_settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.models, pytest.mark.timeout(300)]
@@ -128,6 +130,28 @@ async def test_greedy_choices_are_equal_and_paid_each(engine: VllmEngine) -> Non
     assert texts == [texts[0]] * 3 + [texts[3]] * 3
     assert found[-1].completion_tokens == 36
     assert sum(getattr(event, "tokens", 0) for event in found if not isinstance(event, PromptTokens)) == 36
+
+
+async def test_what_is_too_far_ahead_of_its_reader_is_taken_out_of_the_core(engine: VllmEngine) -> None:
+    job = CompletionJob(prompts=(TEXTS[0],), max_tokens=400, ignore_eos=True)
+    told = 0
+
+    async def take(running: AsyncIterator[Any]) -> None:
+        nonlocal told
+        async for event in running:
+            told += event.tokens
+
+    async with aclosing(await engine.read(job)) as reading, aclosing(reading.run()) as running:
+        told += (await anext(running)).tokens  # type: ignore[union-attr]
+        leash = reading._leash  # type: ignore[attr-defined]
+        leash._most = 4
+        while not leash.cut:
+            await asyncio.sleep(0.05)
+        with pytest.raises(SlowReader):
+            await take(running)
+    assert 4 < told < 400
+    assert engine.running == 0
+    assert (await events(engine, prompts=("The capital of Japan is",), max_tokens=3))[-1].completion_tokens == 3
 
 
 async def test_the_middle_is_asked_for_in_the_models_tokens(engine: VllmEngine) -> None:

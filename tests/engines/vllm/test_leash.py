@@ -1,0 +1,129 @@
+"""Answers whose reader takes nothing, over a core of straw and vLLM's own collectors."""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from vllm.outputs import CompletionOutput, RequestOutput
+from vllm.sampling_params import RequestOutputKind, SamplingParams
+from vllm.v1.engine.output_processor import RequestOutputCollector
+
+from server.core import CompletionJob, TextDelta, Usage
+from server.engines.vllm.completion import CompletionReading
+from server.engines.vllm.leash import AHEAD
+from server.engines.vllm.output import Alike, Choice, Text
+from server.engines.vllm.reading import VllmReading
+from server.errors import SlowReader
+
+pytestmark = pytest.mark.anyio
+
+
+class Core:
+    """Generates what it is told to, and counts who was taken out of it."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, RequestOutputCollector] = {}
+        self.aborted: list[str] = []
+        self.errored = False
+        self.tokenizer = None
+
+    async def add_request(self, name: str, *_: Any, **__: Any) -> RequestOutputCollector:
+        self.queues[name] = RequestOutputCollector(RequestOutputKind.DELTA, name)
+        self.make(name, 1)
+        return self.queues[name]
+
+    async def abort(self, names: str | Sequence[str], internal: bool) -> None:
+        assert internal
+        for name in [names] if isinstance(names, str) else names:
+            self.aborted.append(name)
+            self.make(name, 0, reason="abort")
+
+    def make(self, name: str, tokens: int, reason: str | None = None) -> None:
+        made = CompletionOutput(0, "x" * tokens, list(range(tokens)), None, None, finish_reason=reason)
+        self.queues[name].put(RequestOutput(name, None, None, None, [made], reason is not None))
+
+
+def chat(core: Core, choices: Sequence[Choice] = (Text(0, None),)) -> VllmReading:
+    prompt: Any = SimpleNamespace(tokens=3, input={}, sampling=SamplingParams(max_tokens=60_000))
+    return VllmReading(cast(Any, core), "chat", prompt, choices, {}, form=None)
+
+
+def completion(core: Core, prompts: int) -> CompletionReading:
+    read: Any = [
+        SimpleNamespace(ids=(1, 2), input={}, copies=1, sampling=SamplingParams(max_tokens=60_000))
+        for _ in range(prompts)
+    ]
+    job = CompletionJob(prompts=("a b",) * prompts)
+    return CompletionReading(cast(Any, core), "cmpl", job, read, {})
+
+
+def look(reading: VllmReading | CompletionReading) -> None:
+    assert reading._leash is not None
+    reading._leash.look()
+
+
+async def test_a_chat_that_is_too_far_ahead_is_taken_out_of_the_core_and_still_told() -> None:
+    core = Core()
+    reading = chat(core)
+    async with aclosing(reading.run()) as events:
+        assert await anext(events) == TextDelta(0, "x", None, 1)
+        core.make("chat", AHEAD)
+        look(reading)
+        assert core.aborted == []
+        assert reading.unread == AHEAD
+        core.make("chat", 1)
+        look(reading)
+        assert await anext(events) == TextDelta(0, "x" * (AHEAD + 1), None, AHEAD + 1)
+        assert reading.unread == 0
+        with pytest.raises(SlowReader):
+            await anext(events)
+    assert core.aborted == ["chat"]
+
+
+async def test_what_nobody_took_is_counted_for_every_answer_when_a_chat_is_given_up() -> None:
+    core = Core()
+    reading = chat(core, [Alike([Text(0, None), Text(1, None)])])
+    async with aclosing(reading.run()) as events:
+        await anext(events)
+        await anext(events)
+        core.make("chat", 20)
+        assert reading.unread == 40
+    assert core.aborted == ["chat"]
+    assert reading.unread == 40
+
+
+async def test_a_chat_that_is_taken_is_not_cut() -> None:
+    core = Core()
+    reading = chat(core)
+    async with aclosing(reading.run()) as events:
+        await anext(events)
+        for _ in range(3):
+            core.make("chat", AHEAD)
+            look(reading)
+            await anext(events)
+        core.make("chat", 1, reason="stop")
+        rest = [event async for event in events]
+    assert isinstance(rest[-1], Usage)
+    assert rest[-1].completion_tokens == 3 * AHEAD + 2
+    assert core.aborted == []
+
+
+@pytest.mark.parametrize("prompts", [1, 3])
+async def test_completions_are_cut_together(prompts: int) -> None:
+    core = Core()
+    reading = completion(core, prompts)
+    async with aclosing(reading.run()) as events:
+        told = sum([event.tokens for event in [await anext(events)] if isinstance(event, TextDelta)])
+        for name in core.queues:
+            core.make(name, AHEAD + 1)
+        look(reading)
+        while told < prompts * (AHEAD + 2):
+            event = await anext(events)
+            assert isinstance(event, TextDelta)
+            told += event.tokens
+        with pytest.raises(SlowReader):
+            await anext(events)
+    assert told == prompts * (AHEAD + 2)
+    assert sorted(core.aborted) == sorted(core.queues)
