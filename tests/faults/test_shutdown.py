@@ -59,7 +59,7 @@ async def until_refused(url: str) -> None:
         while True:
             try:
                 _, writer = await asyncio.open_connection(address.host, address.port)
-            except ConnectionRefusedError:
+            except ConnectionError:  # reset, where the listener closed in between
                 return
             writer.close()
 
