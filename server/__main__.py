@@ -9,8 +9,8 @@ from server.offline import go_offline
 
 COMMANDS = {
     "serve": ("server.cli.serve", "Serve the installed models over HTTP."),
-    "keys": ("server.cli.keys", "Create, list and revoke API keys."),
-    "accounts": ("server.cli.accounts", "Create and list accounts, and grant them credits."),
+    "keys": ("server.cli.keys", "Create, list, change and revoke API keys."),
+    "accounts": ("server.cli.accounts", "Create, change and list accounts, and grant them credits."),
     "usage": ("server.cli.usage", "Sum up what was used, by key, model, day."),
     "ledger": ("server.cli.ledger", "Export the ledger of credits, and check it."),
     "audit": ("server.cli.audit", "See who administered what."),

@@ -24,7 +24,7 @@ class Authenticator(Protocol):
     """The part of accounts that a request needs."""
 
     async def authenticate(self, key: str) -> Caller | None:
-        """Whose key this is; None if it is unknown, expired or revoked."""
+        """Whose key this is; None if it is unknown, expired or revoked. Raises AccountClosed."""
         ...
 
 

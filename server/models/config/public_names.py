@@ -1,7 +1,7 @@
 """From configs to public names: what each stands for, task by task, and what it costs by that name."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -140,6 +140,16 @@ def drafts_of(configs: Configs) -> list[Draft]:
         ]
     behind = models_behind(configs)
     return models + [_of_bundle(one.spec, name, behind) for one in configs.bundles for name in one.spec.names]
+
+
+def unserved(names: Iterable[str], served: Collection[str]) -> list[str]:
+    """What to warn of where names are kept for later, in a key's list say: a line for each that is not served now."""
+    lines = []
+    for name in sorted(set(names) - set(served)):
+        close = difflib.get_close_matches(name, served, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        lines.append(f"no model is served by the name {name} now{hint}")
+    return lines
 
 
 WITH_CHAT = (Task.COMPLETION, Task.TOKENIZE)
