@@ -146,11 +146,15 @@ class ModelNotInstalled(ModelNotFound):
     code = "model_not_installed"
 
     @classmethod
-    def called(cls, name: str) -> "ModelNotInstalled":
-        """The standard wording; how the files come may hold paths, and is for the operator's eyes."""
+    def called(cls, name: str, task: str | None = None, having: tuple[str, ...] = ()) -> "ModelNotInstalled":
+        """The standard wording, as `named` has it. How the files come may hold paths, and is the operator's to see."""
+        how = "`sagehold models list` tells whoever runs this server how to bring them."
+        if task is None:
+            return cls(f"The model `{name[:128]}` is configured here, but its files are not installed. {how}")
+        others = f" Models that do: {', '.join(having)}." if having else ""
         return cls(
-            f"The model `{name[:128]}` is configured here, but its files are not installed. "
-            "`sagehold models list` tells whoever runs this server how to bring them."
+            f"The model `{name[:128]}` has no model for {task} now: the files of the one configured are not "
+            f"installed. {how}{others}"
         )
 
 

@@ -49,7 +49,10 @@ async def retrieve_model(model_id: str, caller: CallerDep, services: ServicesDep
         found = public.get(bare) if colon else None
         mode = Quality.of(word)
         if found is None:
-            raise ModelNotFound.named(model_id if mode is None else bare)
+            name = model_id if mode is None else bare
+            # A name that the key may not use is as good as none.
+            shown = caller.models is None or name in caller.models
+            raise services.catalog.unserved(name) if shown else ModelNotFound.named(name)
         if mode is None:
             raise no_mode(word)
     return _json(_described(found, services.registry.states()) | {"id": model_id})

@@ -187,8 +187,8 @@ def wanted(drafts: list[Draft], only: Sequence[str], folder: Path) -> list[Draft
         if name not in configured:
             close = difflib.get_close_matches(name, configured, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
-            message = f"there is no model {name!r}; {hint}configured: {', '.join(configured)}"
-            problems.append(Problem(folder, 1, "SAGEHOLD_MODELS", message))
+            message = f"there is no model {name!r}; {hint}configured in {folder.absolute()}: {', '.join(configured)}"
+            problems.append(Problem(folder, 0, "SAGEHOLD_MODELS", message))
     if problems:
         raise CatalogError(problems)
     others = {name for draft in drafts for name in draft.tasks.values() if name not in only}
