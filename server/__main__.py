@@ -2,9 +2,11 @@
 
 import sys
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
+from server import __version__
 from server.offline import go_offline
 
 COMMANDS = {
@@ -33,6 +35,7 @@ def build(called: str | None) -> typer.Typer:
     app = typer.Typer(
         help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
     )
+    app.callback()(_sagehold)
     for name, (module, line) in COMMANDS.items():
         if name != called:
             app.command(name, help=line)(_not_imported)
@@ -43,6 +46,20 @@ def build(called: str | None) -> typer.Typer:
         else:
             app.command(name, help=line)(imported.command)
     return app
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sagehold {__version__}")
+        raise typer.Exit
+
+
+def _sagehold(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version, and end.")
+    ] = False,
+) -> None:
+    """What comes before the command's name."""
 
 
 def _not_imported() -> None:
