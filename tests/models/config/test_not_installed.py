@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 EARS = "name: ears\nengine: whisper\npath: ears\nfetch: bring ears\n"
 VOICE = "name: voice\nengine: piper\npath: voice\nvoices: {joe: {file: joe.onnx}}\n"
 BUNDLE = "bundle: all\ntasks: {transcription: ears, speech: voice}\nnames: [{id: both}]\n"
+HELLO = {"messages": [{"role": "user", "content": "hi"}]}
 ONLY_EARS = "bundle: some\ntasks: {transcription: ears}\nnames: [{id: whisper-1}]\n"
 
 
@@ -73,17 +74,24 @@ def test_what_was_not_asked_for_does_not_exist(place: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_its_page_tells_it_to_keys_that_may_use_it(
+async def test_only_keys_that_may_use_it_are_told(
     fake: FakeServer, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fake.catalog, "unserved", ModelNotInstalled.called)
     for name in ("later", "later:ultra"):
         answer = await client.get(f"/v1/models/{name}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_installed")
+        answer = await client.post("/v1/chat/completions", json={"model": name, **HELLO})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_installed")
     fake.accounts.keys["sk-sage-few"] = Caller("key_f", "acct_f", models=frozenset({"fake-chat"}))  # type: ignore[attr-defined]
     async with fake.client(key="sk-sage-few") as few:
-        answer = await few.get("/v1/models/later")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+        # Nor are they told what another name of another task can't do.
+        names = ("later", "later:ultra", "fake-speech")
+        answers = [await few.post("/v1/chat/completions", json={"model": name, **HELLO}) for name in names]
+        answers.append(await few.get("/v1/models/later"))
+    for answer in answers:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+        assert "does not exist or you do not have access to it" in answer.json()["error"]["message"]
 
 
 # ---------------------------------------------------------------- the start
