@@ -193,8 +193,8 @@ async def _all(target: Target, *, quick: bool) -> Row:
     return Row(
         "every route by every spelling, without a key, with a wrong, revoked, expired or scopeless one, and one of a "
         "closed account",
-        f"{sum(answers.values()):,} requests, {len(let_in)} let in ({told}); accounts and keys {'as before' if same else 'changed'}"
-        f"{found}",
+        f"{answers.total():,} requests, {len(let_in)} let in ({told}); "
+        f"accounts and keys {'as before' if same else 'changed'}{found}",
         "none let in, nothing changed",
         not let_in and same,
     )
