@@ -40,6 +40,8 @@ async def test_every_get_has_its_head(office: "Office") -> None:
             same = [{k: v for k, v in one.headers.items() if k not in DIFFERENT} for one in (got, head)]
             if path == "/metrics":  # it grows by what the test asks
                 same = [{**one, "content-length": ""} for one in same]
+            if path.endswith(picture):  # it ages
+                same = [{**one, "cache-control": one["cache-control"].partition("=")[0]} for one in same]
             assert same[0] == same[1], path
             # The connection is in order: a body that was sent all the same would be read as the next answer.
             assert (await client.get("/health")).json() == {"status": "ok"}

@@ -1,6 +1,7 @@
 """Accounts and keys are changed, closed and opened again, on SQLite and on PostgreSQL, and the audit tells of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +165,9 @@ async def test_a_key_changes_at_once_and_keeps_its_text(accounts: Accounts, cloc
         priority=Priority.BACKGROUND,
         actor="key_admin",
     )
-    assert await accounts.list_keys() == [changed]
+    [kept] = await accounts.list_keys()
+    # The note of its first use may be written before, between or after.
+    assert replace(kept, last_used_at=None) == replace(changed, last_used_at=None)
     assert changed.prefix == new.record.prefix
     caller = await caller_of(accounts, new.key)
     assert (caller.scopes, caller.models) == ({"inference", "usage"}, None)
