@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "serve": ("server.cli.serve", "Serve the installed models over HTTP."),
-    "keys": ("server.cli.keys", "Create, list and revoke API keys."),
-    "accounts": ("server.cli.accounts", "Create and list accounts, and grant them credits."),
+    "keys": ("server.cli.keys", "Create, list, change and revoke API keys."),
+    "accounts": ("server.cli.accounts", "Create, change and list accounts, and grant them credits."),
     "usage": ("server.cli.usage", "Sum up what was used, by key, model, day."),
     "ledger": ("server.cli.ledger", "Export the ledger of credits, and check it."),
     "audit": ("server.cli.audit", "See who administered what."),
@@ -35,9 +35,12 @@ def build(called: str | None) -> typer.Typer:
     """The command line with `called` ready to run and the other commands by name only: `--help` must be quick."""
     import typer
 
+    from server.cli.root import root
+
     app = typer.Typer(
         help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
     )
+    app.callback()(root)
     for name, (module, line) in COMMANDS.items():
         if name != called:
             app.command(name, help=line)(_not_imported)

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -102,7 +103,15 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
     for router in OWN:
         app.include_router(router, prefix="/v1", dependencies=[Depends(require("inference", "usage"))])
     app.include_router(admin.router, prefix="/admin/v1", dependencies=[Depends(require("admin"))])
+    _answer_heads(app)
     return app
+
+
+def _answer_heads(app: FastAPI) -> None:
+    """HEAD wherever GET is, with GET's headers; the HTTP server leaves the body out."""
+    for route in app.routes:
+        if isinstance(route, APIRoute) and "GET" in route.methods:
+            route.methods.add("HEAD")
 
 
 def _layers(settings: Settings, metrics: Metrics, shutdown: Shutdown) -> Sequence[Middleware]:

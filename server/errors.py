@@ -4,10 +4,12 @@
     ├── InvalidRequest               400     invalid_request_error   invalid_value (or as given)
     │   └── ContextLengthExceeded    400     invalid_request_error   context_length_exceeded
     ├── NotAuthenticated             401     invalid_request_error   invalid_api_key, or null without a key
+    │   └── AccountClosed            401     invalid_request_error   account_deactivated
     ├── InsufficientCredits          402     insufficient_quota      insufficient_credits
     ├── PermissionDenied             403     request_forbidden       permission_denied
     ├── NotFound                     404     invalid_request_error   null
     │   └── ModelNotFound            404     invalid_request_error   model_not_found
+    │       └── ModelNotInstalled    404     invalid_request_error   model_not_installed
     ├── MethodNotAllowed             405     invalid_request_error   method_not_supported
     ├── RequestTimeout               408     invalid_request_error   request_timeout
     ├── SlowReader                   408     invalid_request_error   slow_reader
@@ -93,6 +95,13 @@ class NotAuthenticated(SageholdError):
     )
 
 
+class AccountClosed(NotAuthenticated):
+    """The key is right, and its account is closed: told to whoever has the key, and to nobody else."""
+
+    code = "account_deactivated"
+    default_message = "This API key belongs to an account that is closed. Whoever runs this server can open it again."
+
+
 class InsufficientCredits(SageholdError):
     status = 402
     type = "insufficient_quota"
@@ -131,6 +140,24 @@ class ModelNotFound(NotFound):
         elif task is not None:
             message = f"The model `{name}` has no model for {task}, and no other model here does."
         return cls(message)
+
+
+class ModelNotInstalled(ModelNotFound):
+    """The name is configured, and the files of the model behind it are not on this machine."""
+
+    code = "model_not_installed"
+
+    @classmethod
+    def called(cls, name: str, task: str | None = None, having: tuple[str, ...] = ()) -> "ModelNotInstalled":
+        """The standard wording, as `named` has it. How the files come may hold paths, and is the operator's to see."""
+        how = "`sagehold models list` tells whoever runs this server how to bring them."
+        if task is None:
+            return cls(f"The model `{name[:128]}` is configured here, but its files are not installed. {how}")
+        others = f" Models that do: {', '.join(having)}." if having else ""
+        return cls(
+            f"The model `{name[:128]}` has no model for {task} now: the files of the one configured are not "
+            f"installed. {how}{others}"
+        )
 
 
 class MethodNotAllowed(SageholdError):

@@ -19,6 +19,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from server.sizes import Size
+
 PREFIX = "SAGEHOLD_"
 
 
@@ -27,7 +29,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """Frozen; built once by `load_settings` and passed in. Sizes are bytes, times are seconds."""
+    """Frozen; built once by `load_settings` and passed in. Sizes are bytes, or written as 1GiB; times are seconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
@@ -59,10 +61,10 @@ class Settings(BaseSettings):
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="serve only these, models or public names, comma-separated; default: all that are installed"
     )
-    host_memory: int | None = Field(
+    host_memory: Size | None = Field(
         None, gt=0, description="bytes of host memory that models and front end may take; default: 85% of the machine's"
     )
-    gpu_memory: int | None = Field(
+    gpu_memory: Size | None = Field(
         None, ge=0, description="bytes of memory that the models may take of each GPU; default: 90% of it"
     )
     load_timeout: float = Field(900.0, gt=0, description="longest time a model may take to load")
@@ -73,8 +75,8 @@ class Settings(BaseSettings):
     )
 
     # -- limits on requests
-    max_body: int = Field(20 * 2**20, gt=0, description="largest JSON body in bytes; more is answered 413")
-    max_upload: int = Field(
+    max_body: Size = Field(20 * 2**20, gt=0, description="largest JSON body in bytes; more is answered 413")
+    max_upload: Size = Field(
         25 * 2**20,
         gt=0,
         description="largest upload in bytes, of audio or of a request's pictures; more is answered 413",
@@ -88,12 +90,12 @@ class Settings(BaseSettings):
         description="seconds a client may leave its answer untaken, and one more for each 16 KiB; then it is cut off",
     )
     max_connections: int = Field(4096, gt=0, description="most open connections; one more is answered 503 and closed")
-    max_image_input: int = Field(
+    max_image_input: Size = Field(
         10 * 2**20, gt=0, description="largest image input in bytes, uploaded or decoded from its data URI"
     )
     max_image_pixels: int = Field(25_000_000, gt=0, description="most pixels of an image input")
     max_image_inputs: int = Field(32, gt=0, description="most image inputs in a request's messages")
-    max_audio_input: int = Field(
+    max_audio_input: Size = Field(
         10 * 2**20, gt=0, description="largest audio input of a chat in bytes, decoded from its base64"
     )
     max_audio_inputs: int = Field(8, gt=0, description="most audio inputs in a request's messages")
@@ -107,7 +109,7 @@ class Settings(BaseSettings):
         "url", description="form of generated images where the client asked for none"
     )
     image_url_ttl: float = Field(3600.0, gt=0, description="seconds that a generated image's URL lives")
-    image_store_max: int = Field(2 * 2**30, gt=0, description="most bytes of generated images kept; oldest go first")
+    image_store_max: Size = Field(2 * 2**30, gt=0, description="most bytes of generated images kept; oldest go first")
 
     # -- the end
     shutdown_grace: float = Field(
@@ -169,13 +171,13 @@ def load_settings(**flags: Any) -> Settings:
 def _unreadable(file: Path) -> list[str]:
     """What is wrong with the settings file as a file."""
     if not file.is_file():
-        return [f"{PREFIX}CONFIG: there is no file {file}"]
+        return [f"{PREFIX}CONFIG: there is no file {file.absolute()}"]
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return [f"{PREFIX}CONFIG: {file} is not YAML: {' '.join(str(error).split())}"]
+        return [f"{PREFIX}CONFIG: {file.absolute()} is not YAML: {' '.join(str(error).split())}"]
     if not isinstance(values, dict | None):
-        return [f"{PREFIX}CONFIG: {file} must hold settings as `name: value`, one a line"]
+        return [f"{PREFIX}CONFIG: {file.absolute()} must hold settings as `name: value`, one a line"]
     return []
 
 
@@ -196,4 +198,5 @@ def _describe(detail: Any) -> str:
         close = difflib.get_close_matches(field, Settings.model_fields, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         return f"{field}: there is no such setting{hint}"
-    return f"{PREFIX}{field.upper()}: {detail['msg']}, not {detail['input']!r}"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{PREFIX}{field.upper()}: {message}, not {detail['input']!r}"

@@ -44,6 +44,7 @@ class Administration:
         credits: Decimal | None = None,  # noqa: A002 - the product's own word
         metered: bool = True,
         limits: Limits = NO_LIMITS,
+        weight: int = 1,
         actor: str = LOCAL,
     ) -> tuple[Account, Balance]:
         """A new account with its first credits. Raises InvalidRequest, and then there is no account."""
@@ -52,7 +53,7 @@ class Administration:
             check_grant(first)
             if first < 0:
                 raise InvalidRequest("An account begins with 0 credits or more.", param="credits")
-        account = await self.accounts.create_account(name, metered=metered, limits=limits, actor=actor)
+        account = await self.accounts.create_account(name, metered=metered, limits=limits, weight=weight, actor=actor)
         if first is not None:
             await self.ledger.grant(account.id, first, "first credits", actor=actor)
         return account, await self.ledger.balance(account.id)

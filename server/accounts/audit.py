@@ -1,7 +1,7 @@
 """The audit log: every act of administration, written in the same transaction as the act."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -42,3 +42,20 @@ class AuditLog:
             Act(row.id, row.at, row.actor, row.action, row.target, json.loads(row.details))
             for row in await self._session.scalars(query)
         ]
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The details of a change: what differs, as it was and as it is.
+
+    Example: {"before": {"weight": 1}, "after": {"weight": 2}}. Of the limits, too, only those that differ.
+    """
+    was, is_now = _apart(before, after), _apart(after, before)
+    return {"before": was, "after": is_now}
+
+
+def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    apart = {}
+    for name, value in one.items():
+        if value != other[name]:
+            apart[name] = _apart(value, other[name]) if isinstance(value, Mapping) else value
+    return apart

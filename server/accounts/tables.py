@@ -29,7 +29,11 @@ class Limited:
 
 
 class AccountRow(Limited, Base):
-    """Who pays. Keys belong to an account; `metered` accounts pay with credits, others don't."""
+    """Who pays. Keys belong to an account; `metered` accounts pay with credits, others don't.
+
+    closed_at: since when no key of the account works; money and history stay. weight: 1 to 100, its share where
+    accounts wait for the same model.
+    """
 
     __tablename__ = "accounts"
 
@@ -37,10 +41,15 @@ class AccountRow(Limited, Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     metered: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    weight: Mapped[int] = mapped_column(server_default="1")
 
 
 class KeyRow(Limited, Base):
-    """An API key without the key: `prefix` finds the row, `fingerprint` (32 bytes) proves the rest."""
+    """An API key without the key: `prefix` finds the row, `fingerprint` (32 bytes) proves the rest.
+
+    priority: background, normal or high, the highest class that its requests may have.
+    """
 
     __tablename__ = "api_keys"
 
@@ -55,6 +64,7 @@ class KeyRow(Limited, Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    priority: Mapped[str] = mapped_column(String(10), server_default="normal")
 
 
 class BalanceRow(Base):

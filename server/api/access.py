@@ -9,7 +9,7 @@ from server.api.context import record_of
 from server.api.dialect import dialect_of
 from server.api.services import services_of
 from server.core import Caller
-from server.errors import NotAuthenticated, PermissionDenied
+from server.errors import AccountClosed, NotAuthenticated, PermissionDenied
 
 KEY = "sagehold.caller"
 """Where a connection's scope keeps its caller, so that a key is looked up once."""
@@ -30,7 +30,12 @@ async def keyed(connection: HTTPConnection) -> Caller:
     key = dialect.credentials(connection)
     if key is None:
         raise NotAuthenticated(headers=dict(dialect.challenge))
-    caller = await services.accounts.authenticate(key)
+    try:
+        caller = await services.accounts.authenticate(key)
+    except AccountClosed as closed:
+        await services.failed_keys.failed(connection.client.host if connection.client else None)
+        closed.headers |= dialect.challenge
+        raise
     if caller is None:
         await services.failed_keys.failed(connection.client.host if connection.client else None)
         message = "Incorrect API key provided."

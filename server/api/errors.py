@@ -6,9 +6,11 @@ from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketState
 
@@ -96,8 +98,17 @@ def _of_router(connection: HTTPConnection, error: HTTPException) -> SageholdErro
             f"{message}: this server does not have it. {instead}" if instead else message, code="unknown_url"
         )
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return MethodNotAllowed(f"Not allowed to {method} on {path}.", headers=dict(error.headers or {}))
+        headers = {**(error.headers or {}), "Allow": ", ".join(_allowed(connection))}
+        return MethodNotAllowed(f"Not allowed to {method} on {path}.", headers=headers)
     return RouterError(error)
+
+
+def _allowed(connection: HTTPConnection) -> list[str]:
+    """The methods of a path, over all of its routes: Starlette tells those of the first alone (RFC 9110, 10.2.1)."""
+    app: FastAPI = connection.scope["app"]
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
+    found = [route.methods for route in routes if route.matches(connection.scope)[0] is Match.PARTIAL]
+    return sorted(set().union(*found))
 
 
 class Guard:

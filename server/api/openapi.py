@@ -35,7 +35,7 @@ SERIALIZED: JsonSchemaMode = "serialization"
 
 ERRORS: Mapping[int, str] = {
     400: "The request is wrong: `param` names the field.",
-    401: "There is no key, or a wrong one.",
+    401: "There is no key, a wrong one, or one whose account is closed.",
     402: "The account can't pay for it.",
     403: "The key may not do that, or may not use this model.",
     404: "There is no such URL, model or object.",

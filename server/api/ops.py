@@ -14,21 +14,21 @@ router = APIRouter()
 OK, STOPPING = b'{"status":"ok"}', b'{"status":"stopping"}'
 
 
-@router.api_route("/health", methods=["GET", "HEAD"])
+@router.get("/health")
 @documented(answer=Health)
 async def health(services: ServicesDep) -> Response:
     """200 as long as the process answers at all; `status` is `stopping` once its end has begun."""
     return Response(STOPPING if services.shutdown.begun else OK, media_type="application/json")
 
 
-@router.api_route("/version", methods=["GET", "HEAD"])
+@router.get("/version")
 @documented(answer=Version)
 async def version() -> Response:
     """This server's own, where vLLM's shows its own: proxies and load generators ask for it."""
     return Response(orjson.dumps({"version": __version__}), media_type="application/json")
 
 
-@router.api_route("/ready", methods=["GET", "HEAD"])
+@router.get("/ready")
 @documented(answer=Ready)
 async def ready(services: ServicesDep) -> Response:
     """200 when every model that is loaded at start is ready; before, and after one failed, 503 and the states.

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from server.api.failed_keys import FailedKeys
 from server.api.spoken_answers import SpokenAnswers
 from server.core import Caller, Task
+from server.errors import ModelNotFound
 from server.models.config.spec import ModelSpec, Price
 from server.observability import Metrics
 from server.pipeline.run import Pipeline
@@ -25,7 +26,7 @@ class Authenticator(Protocol):
     """The part of accounts that a request needs."""
 
     async def authenticate(self, key: str) -> Caller | None:
-        """Whose key this is; None if it is unknown, expired or revoked."""
+        """Whose key this is; None if it is unknown, expired or revoked. Raises AccountClosed."""
         ...
 
 
@@ -54,6 +55,10 @@ class Listing(Protocol):
     """The part of the catalog that routes read."""
 
     def public_models(self) -> Sequence[PublicModel]: ...
+
+    def unserved(self, name: str) -> ModelNotFound:
+        """What is said of a name that is none of them."""
+        ...
 
 
 class Amount(Protocol):

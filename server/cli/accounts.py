@@ -1,17 +1,28 @@
 """`sagehold accounts`: who pays, and with what. Works beside a running server and before its first start."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import typer
 from rich.table import Table
 
-from server.cli.administration import Concurrent, PerMinute, TokensPerMinute, administer, amount_of, limits_of
+from server.cli.administration import (
+    Concurrent,
+    NoLimits,
+    PerMinute,
+    TokensPerMinute,
+    Weight,
+    administer,
+    amount_of,
+    limits_changed,
+    limits_of,
+)
 from server.cli.output import AsJson, print_json, print_table, shown
 
 if TYPE_CHECKING:
     from server.accounts.administration import Administration
+    from server.accounts.keys.account_acts import AccountChanges
 
-app = typer.Typer(help="Create and list accounts, and grant them credits.", no_args_is_help=True)
+app = typer.Typer(help="Create, change and list accounts, and grant them credits.", no_args_is_help=True)
 
 Named = Annotated[str, typer.Argument(metavar="ID_OR_NAME", help="The account's id or name.")]
 
@@ -26,6 +37,7 @@ def create(
     requests_per_minute: PerMinute = None,
     tokens_per_minute: TokensPerMinute = None,
     concurrent: Concurrent = None,
+    weight: Weight = None,
     as_json: AsJson = False,
 ) -> None:
     """Create an account. Its keys come by `sagehold keys create --account`."""
@@ -34,7 +46,9 @@ def create(
     limits = limits_of(requests_per_minute, tokens_per_minute, concurrent)
     amount = None if credits is None else amount_of(credits) or None
     account, balance = administer(
-        lambda administration: administration.create_account(name, credits=amount, metered=not unmetered, limits=limits)
+        lambda administration: administration.create_account(
+            name, credits=amount, metered=not unmetered, limits=limits, weight=weight or 1
+        )
     )
     if as_json:
         print_json(account_row(account, balance))
@@ -49,10 +63,11 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("id", "name", "metered", "balance", "held", "created")
+    table = Table("id", "name", "metered", "balance", "held", "weight", "created", "closed")
     for row in rows:
         cells = (row["id"], row["name"], "yes" if row["metered"] else "no")
-        table.add_row(*cells, *(shown(row[column]) for column in ("balance", "held", "created_at")))
+        shown_as = (shown(row[column]) for column in ("balance", "held", "weight", "created_at", "closed_at"))
+        table.add_row(*cells, *shown_as)
     print_table(table, 0)
 
 
@@ -86,14 +101,18 @@ def grant(
 
     async def act(administration: "Administration") -> dict[str, Any]:
         found = await administration.accounts.find_account(account)
-        await administration.ledger.grant(found.id, amount, note, reference=reference)
-        return await _row(administration, found.id)
+        granted = await administration.ledger.grant(found.id, amount, note, reference=reference)
+        return {**await _row(administration, found.id), "already_granted": granted.already}
 
     row = administer(act)
     if as_json:
         print_json(row)
+        return
+    has = f"{row['name']} ({row['id']}) has {shown(row['balance'])} credits"
+    if row["already_granted"]:
+        typer.echo(f"The reference {reference} was already granted: nothing changed. {has}.")
     else:
-        typer.echo(f"{row['name']} ({row['id']}) has {shown(row['balance'])} credits now.")
+        typer.echo(f"{has} now.")
 
 
 @app.command()
@@ -105,24 +124,49 @@ def change(
     requests_per_minute: PerMinute = None,
     tokens_per_minute: TokensPerMinute = None,
     concurrent: Concurrent = None,
-    no_limits: Annotated[bool, typer.Option("--no-limits", help="Lift the limits that are not given here.")] = False,
+    no_limits: NoLimits = False,
+    weight: Weight = None,
     as_json: AsJson = False,
 ) -> None:
     """Change what is given; a running server follows within seconds."""
-    from dataclasses import asdict
+    limits = limits_changed(limits_of(requests_per_minute, tokens_per_minute, concurrent), no_limits)
+    _change(account, "Changed", as_json, metered=metered, limits=limits, weight=weight)
 
-    given = asdict(limits_of(requests_per_minute, tokens_per_minute, concurrent))
-    limits = {name: limit for name, limit in given.items() if no_limits or limit is not None}
+
+@app.command()
+def rename(
+    account: Named,
+    name: Annotated[str, typer.Argument(help="The new name; there is only one of each.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give an account another name; its id stays."""
+    _change(account, "Renamed", as_json, name=name)
+
+
+@app.command()
+def close(account: Named, as_json: AsJson = False) -> None:
+    """Close an account: its keys stop working, its money and history stay. A running server follows within seconds."""
+    _change(account, "Closed", as_json, closed=True)
+
+
+@app.command()
+def reopen(account: Named, as_json: AsJson = False) -> None:
+    """Open a closed account again, with the keys that it had."""
+    _change(account, "Reopened", as_json, closed=False)
+
+
+def _change(account: str, done: str, as_json: bool, **changes: "Unpack[AccountChanges]") -> None:
+    """done: what is said of it."""
 
     async def act(administration: "Administration") -> dict[str, Any]:
-        changed = await administration.accounts.change_account(account, metered=metered, limits=limits)
+        changed = await administration.accounts.change_account(account, **changes)
         return await _row(administration, changed.id)
 
     row = administer(act)
     if as_json:
         print_json(row)
     else:
-        typer.echo(f"Changed {row['name']} ({row['id']}).")
+        typer.echo(f"{done} {row['name']} ({row['id']}).")
 
 
 async def _rows(administration: "Administration") -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What the commands about accounts share: opening the database, saying in a line what is wrong, reading flags."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -23,9 +24,18 @@ PerMinute = Annotated[
 TokensPerMinute = Annotated[
     int | None, typer.Option("--tokens-per-minute", min=0, help="Most tokens a minute.", show_default="no limit")
 ]
+Weight = Annotated[
+    int | None,
+    typer.Option(
+        "--weight", min=1, max=100, help="Its share where accounts wait for the same model.", show_default="1"
+    ),
+]
 Concurrent = Annotated[
     int | None, typer.Option("--concurrent", min=0, help="Most requests at the same time.", show_default="no limit")
 ]
+
+
+NoLimits = Annotated[bool, typer.Option("--no-limits", help="Lift the limits that are not given here.")]
 
 
 def administer(act: "Callable[[Administration], Awaitable[Result]]") -> Result:
@@ -53,6 +63,11 @@ def administer(act: "Callable[[Administration], Awaitable[Result]]") -> Result:
 
 def limits_of(per_minute: int | None, tokens: int | None, concurrent: int | None) -> Limits:
     return Limits(requests_per_minute=per_minute, tokens_per_minute=tokens, concurrent_requests=concurrent)
+
+
+def limits_changed(given: Limits, lift_others: bool) -> dict[str, int | None]:
+    """The limits that a change names: those given, and all others too where they are to be lifted."""
+    return {name: limit for name, limit in asdict(given).items() if lift_others or limit is not None}
 
 
 def amount_of(text: str) -> Decimal:

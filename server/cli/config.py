@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.table import Table
 
 from server.cli.fail import fail
 from server.settings import PREFIX, Settings, SettingsError, load_settings
+from server.sizes import is_size, show_size
 
 app = typer.Typer(help="Check the settings and the model configs.", no_args_is_help=True)
 
@@ -25,9 +27,11 @@ def check(
 ) -> None:
     """Check every setting and every model config, the examples included. Exit code 2 if something is wrong.
 
+    A configured model without its files is a warning, and wrong where SAGEHOLD_MODELS asks for it.
+
     Chat models are held against what the installed vLLM knows, which takes seconds. No model is loaded.
     """
-    from server.models.config.catalog import check_configs
+    from server.models.config.catalog import Catalog, check_configs
     from server.models.config.check import look_closer
     from server.models.config.files import CatalogError
 
@@ -35,15 +39,21 @@ def check(
     try:
         configs = check_configs(settings.model_configs)
         findings = look_closer(configs, settings.models_dir)
-        if findings.problems:
-            raise CatalogError(findings.problems)
+        problems = list(findings.problems)
+        try:
+            Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models)
+        except CatalogError as error:
+            problems += error.problems
+        if problems:
+            raise CatalogError(problems)
     except CatalogError as error:
         fail(error)
     for warning in findings.warnings:
         typer.echo(f"warning: {warning}", err=True)
     models, bundles = len(configs.models), len(configs.bundles)
     typer.echo(
-        f"The settings are right, and so are {models} models and {bundles} bundles in {settings.model_configs}/."
+        f"The settings are right, and so are {models} models and {bundles} bundles in "
+        f"{settings.model_configs.absolute()}."
     )
 
 
@@ -57,9 +67,15 @@ def show(config: ConfigFile = None) -> None:
     table.add_column("meaning")
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
-        table.add_row(f"{PREFIX}{name.upper()}", shown, field.description or "")
+        table.add_row(f"{PREFIX}{name.upper()}", _shown(field, value), field.description or "")
     Console().print(table)
+
+
+def _shown(field: FieldInfo, value: object) -> str:
+    """As it would be written in the environment."""
+    if isinstance(value, int) and is_size(field):
+        return show_size(value)
+    return ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
 
 
 def read_settings(config: Path | None = None, **flags: object) -> Settings:

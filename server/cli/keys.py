@@ -1,4 +1,4 @@
-"""`sagehold keys`: create, list and revoke API keys. Works beside a running server and before its first start."""
+"""`sagehold keys`: create, list, change and revoke API keys, beside a running server or before its first start."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,11 +7,34 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from server.cli.administration import Concurrent, PerMinute, TokensPerMinute, administer, limits_of
+from server.cli.administration import (
+    Concurrent,
+    NoLimits,
+    PerMinute,
+    TokensPerMinute,
+    administer,
+    limits_changed,
+    limits_of,
+)
 from server.cli.output import AsJson, print_json, print_table
+from server.core import Priority
+from server.settings import load_settings
 
-app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, change and revoke API keys.", no_args_is_help=True)
 
+Key = Annotated[str, typer.Argument(metavar="ID_OR_PREFIX", help="The key's id, or how its text begins.")]
+PriorityFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--priority",
+        metavar="CLASS",
+        help="background, normal or high: who goes first where requests wait for a model.",
+        show_default="normal",
+    ),
+]
+SCOPES_HELP = "Comma-separated: inference (use models), usage (read the account's usage), admin (manage everything)."
+MODELS_HELP = "Comma-separated public names that the key may use."
+EXPIRES_HELP = "When the key ends: a span (30m, 12h, 90d, 4w) or a date (2027-01-31)"
 UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -23,19 +46,11 @@ def create(
     ] = None,
     scopes: Annotated[
         str,
-        typer.Option(
-            help="Comma-separated: inference (use models), usage (read the account's usage), admin (manage everything)."
-        ),
+        typer.Option(help=SCOPES_HELP),
     ] = "inference",
-    models: Annotated[
-        str | None, typer.Option(help="Comma-separated models that the key may use.", show_default="all")
-    ] = None,
-    expires: Annotated[
-        str | None,
-        typer.Option(
-            help="When the key ends: a span (30m, 12h, 90d, 4w) or a date (2027-01-31).", show_default="never"
-        ),
-    ] = None,
+    models: Annotated[str | None, typer.Option(help=MODELS_HELP, show_default="all")] = None,
+    expires: Annotated[str | None, typer.Option(help=f"{EXPIRES_HELP}.", show_default="never")] = None,
+    priority: PriorityFlag = None,
     requests_per_minute: PerMinute = None,
     tokens_per_minute: TokensPerMinute = None,
     concurrent: Concurrent = None,
@@ -53,10 +68,12 @@ def create(
             models=None if models is None else _split(models),
             expires_at=expires_at,
             limits=limits_of(requests_per_minute, tokens_per_minute, concurrent),
+            priority=_class(priority or "normal"),
         )
     )
+    warnings = _warn_of(new.record.models)
     if as_json:
-        print_json({**key_row(new.record, datetime.now(UTC)), "key": new.key})
+        print_json({**key_row(new.record, datetime.now(UTC)), "warnings": warnings, "key": new.key})
     else:
         typer.echo(f"Created {new.record.id}. This is the only time that the key is shown:", err=True)
         typer.echo(new.key)
@@ -75,7 +92,7 @@ def list_(
     if as_json:
         print_json(rows)
         return
-    table = Table("id", "key", "name", "account", "scopes", "state", "last used")
+    table = Table("id", "key", "name", "account", "scopes", "priority", "state", "last used")
     for row in rows:
         used = row["last_used_at"]
         table.add_row(
@@ -84,6 +101,7 @@ def list_(
             row["name"],
             row["account"],
             " ".join(row["scopes"]),
+            row["priority"],
             row["state"],
             "never" if used is None else f"{used:%Y-%m-%d %H:%M}Z",
         )
@@ -91,10 +109,52 @@ def list_(
 
 
 @app.command()
-def revoke(
-    key: Annotated[str, typer.Argument(metavar="ID_OR_PREFIX", help="The key's id, or how its text begins.")],
+def change(
+    key: Key,
+    name: Annotated[str | None, typer.Option(help="What the key is for.", show_default="unchanged")] = None,
+    scopes: Annotated[str | None, typer.Option(help=SCOPES_HELP, show_default="unchanged")] = None,
+    models: Annotated[str | None, typer.Option(help=MODELS_HELP, show_default="unchanged")] = None,
+    all_models: Annotated[bool, typer.Option("--all-models", help="It may use every model.")] = False,
+    expires: Annotated[str | None, typer.Option(help=f"{EXPIRES_HELP}, or never.", show_default="unchanged")] = None,
+    priority: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS", help="background, normal or high.", show_default="unchanged"),
+    ] = None,
+    requests_per_minute: PerMinute = None,
+    tokens_per_minute: TokensPerMinute = None,
+    concurrent: Concurrent = None,
+    no_limits: NoLimits = False,
     as_json: AsJson = False,
 ) -> None:
+    """Change what is given; the key's text stays, and a running server follows within seconds."""
+    from server.accounts.keys.key_acts import KeyChanges
+    from server.accounts.reports.rows import key_row
+
+    changes = KeyChanges(
+        limits=limits_changed(limits_of(requests_per_minute, tokens_per_minute, concurrent), no_limits)
+    )
+    if name is not None:
+        changes["name"] = name
+    if scopes is not None:
+        changes["scopes"] = _split(scopes)
+    if models is not None and all_models:
+        raise typer.BadParameter("choose one of --models and --all-models")
+    if models is not None or all_models:
+        changes["models"] = None if models is None else _split(models)
+    if expires is not None:
+        changes["expires_at"] = None if expires == "never" else _instant(expires)
+    if priority is not None:
+        changes["priority"] = _class(priority)
+    changed = administer(lambda administration: administration.accounts.change_key(key, **changes))
+    warnings = _warn_of(changed.models if models is not None else None)
+    if as_json:
+        print_json({**key_row(changed, datetime.now(UTC)), "warnings": warnings})
+    else:
+        typer.echo(f"Changed {changed.id} ({changed.prefix}…).")
+
+
+@app.command()
+def revoke(key: Key, as_json: AsJson = False) -> None:
     """End a key for good. A running server refuses it within seconds."""
     from server.accounts.reports.rows import key_row
 
@@ -103,6 +163,33 @@ def revoke(
         print_json(key_row(revoked, datetime.now(UTC)))
     else:
         typer.echo(f"Revoked {revoked.id} ({revoked.prefix}…).")
+
+
+def _warn_of(models: frozenset[str] | None) -> list[str]:
+    """Tell on standard error which of these names no model is served by now. They stand: models may come later."""
+    if not models:
+        return []
+    from server.models.config.catalog import Catalog, CatalogError
+    from server.models.config.public_names import unserved
+
+    settings = load_settings()
+    try:
+        catalog = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models)
+        warnings = unserved(models, [public.id for public in catalog.public_models()])
+    except CatalogError:
+        warnings = ["the model configs are not right, so the key's models were not looked up: sagehold config check"]
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    return warnings
+
+
+def _class(word: str) -> Priority:
+    """Raises typer.BadParameter."""
+    from server.accounts.keys.identity import PRIORITIES
+
+    if word not in PRIORITIES:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(PRIORITIES)}")
+    return PRIORITIES[word]
 
 
 def _split(text: str) -> frozenset[str]:

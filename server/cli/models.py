@@ -126,7 +126,9 @@ def _check_files(row: Row, settings: Settings) -> tuple[list[str], str]:
     from server.models.manifest import Manifest
 
     if row.missing:
-        return [f"{name}: missing; bring it by: {row.spec.fetch or 'no `fetch` is given'}" for name in row.missing], ""
+        how = f"bring it by: {row.spec.fetch or 'no `fetch` is given'}"
+        root = settings.models_dir.resolve()
+        return [f"{root / name}: missing; {how}" for name in row.missing], ""
     files = weights.files(row.spec, settings.models_dir)
     empty = [f"{file.name}: empty" for file in files if file.suffix in weights.WEIGHTS and not file.stat().st_size]
     folder = weights.location(row.spec, settings.models_dir)

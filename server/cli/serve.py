@@ -60,7 +60,7 @@ def command(
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        fail(f"{PREFIX}DATA_DIR: can't make {settings.data_dir}: {error.strerror}")
+        fail(f"{PREFIX}DATA_DIR: can't make {settings.data_dir.absolute()}: {error.strerror}")
     listener = _listen(settings.host, settings.port)
 
     from server.observability import configure_logging

@@ -20,7 +20,14 @@ def plan_for(ask: Ask, job: Job, catalog: Resolver, load: Callable[[ModelSpec], 
 
     load: how much of a model is taken, from 0 to 1; it matters to `auto` only.
     """
-    model, suffix, (spec, price) = named(ask.model, job.task, catalog)
+    try:
+        model, suffix, (spec, price) = named(ask.model, job.task, catalog)
+    except ModelNotFound:
+        allowed = ask.caller.models
+        if allowed is None or not allowed.isdisjoint((ask.model, ask.model.rpartition(":")[0])):
+            raise
+        # What there is to say of a name that the key may not use is not the key's to know.
+        raise ModelNotFound.named(ask.model) from None
     asked = ask.quality or suffix or Quality.AUTO
     modes = spec.quality_for(job.task)
     if modes is None:

@@ -62,10 +62,13 @@ class FakeCatalog:
     def public_models(self) -> Sequence[FakePublicModel]:
         return self.listed
 
+    def unserved(self, name: str) -> ModelNotFound:
+        return ModelNotFound.named(name)
+
     def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
         entry = next((entry for entry in self.listed if entry.id == name), None)
         if entry is None:
-            raise ModelNotFound.named(name)
+            raise self.unserved(name)
         if task not in entry.tasks:
             having = tuple(entry.id for entry in self.listed if task in entry.tasks)
             raise ModelNotFound.named(name, task, having)

@@ -56,7 +56,7 @@ async def test_a_reference_belongs_to_one_grant(administration: Administration) 
     one, _ = await administration.create_account("one")
     two, _ = await administration.create_account("two")
     for _ in range(2):
-        assert (await administration.ledger.grant(one.id, Decimal(5), reference="invoice-7")).balance == 5
+        assert (await administration.ledger.grant(one.id, Decimal(5), reference="invoice-7")).balance.balance == 5
     for account, amount in ((two, Decimal(5)), (one, Decimal(6))):
         with pytest.raises(InvalidRequest) as refused:
             await administration.ledger.grant(account.id, amount, reference="invoice-7")

@@ -154,3 +154,11 @@ def test_a_plan_that_cannot_be_made_says_why(
     refused = call("plan", *words)
     assert refused.exit_code == 2
     assert message in refused.output
+
+
+def test_version_is_a_flag_too() -> None:
+    told = CliRunner().invoke(build(None), ["--version"])
+    assert (told.exit_code, told.output) == (0, f"sagehold {__version__}\n")
+    for words in (["version", "--version"], ["--versio"]):
+        assert CliRunner().invoke(build(words[0]), words).exit_code == 2
+    assert "--version" in CliRunner().invoke(build(None), ["--help"]).output

@@ -47,7 +47,7 @@ async def test_an_older_database_is_upgraded_and_its_keys_go_on_working(tmp_path
         answer = httpx.get(f"{served.url}/v1/credits", headers=headers, trust_env=False, timeout=60)
         assert answer.json() == {"account": "acct_1", "balance": 0, "available": 0, "held": 0, "metered": True}
         served.stop()
-    assert "upgraded the database from schema 0001 to schema 0002" in (tmp_path / "log").read_text()
+    assert "upgraded the database from schema 0001 to schema 0003" in (tmp_path / "log").read_text()
 
 
 async def test_a_newer_database_is_refused_in_words_and_left_alone(tmp_path: Path, database_url: str) -> None:
@@ -57,7 +57,7 @@ async def test_a_newer_database_is_refused_in_words_and_left_alone(tmp_path: Pat
     with begun(tmp_path, database_url) as process:
         assert process.wait(60) == 2
     log = (tmp_path / "log").read_text()
-    assert "sagehold: The database was written by a newer sagehold (schema 9999; this one knows up to 0002)." in log
+    assert "sagehold: The database was written by a newer sagehold (schema 9999; this one knows up to 0003)." in log
     assert "restore the backup" in log
     assert "Traceback" not in log
     async with database.read() as session:

@@ -1,1 +1,1 @@
-"""Accounts and their keys: made, listed, revoked, and recognized."""
+"""Accounts and their keys: made, listed, changed, closed, revoked, and recognized."""

@@ -9,6 +9,7 @@ from server.accounts.keys import credentials
 from server.accounts.keys.repository import KeyRepository
 from server.accounts.keys.verified import Verified, VerifiedKeys
 from server.core import Caller
+from server.errors import AccountClosed
 from server.storage.database import Database
 
 logger = logging.getLogger(__name__)
@@ -31,11 +32,14 @@ class Authentication:
         self._secret = secret
         self._now = now
         self._verified = VerifiedKeys(VERIFIED_LIFETIME)
-        self._lookups: dict[tuple[int, bytes], asyncio.Task[Caller | None]] = {}
+        self._lookups: dict[tuple[int, bytes], asyncio.Task[Caller | AccountClosed | None]] = {}
         self._touches: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, key: str) -> Caller | None:
-        """The caller that a key stands for, or None for a key that is unknown, revoked or expired."""
+        """The caller that a key stands for, or None for a key that is unknown, revoked or expired.
+
+        Raises AccountClosed for a key that would be good if its account were open.
+        """
         if not credentials.plausible(key):
             return None
         fingerprint = credentials.fingerprint(key, self._secret)
@@ -50,7 +54,10 @@ class Authentication:
             lookup = asyncio.create_task(self._look_up(credentials.lookup_prefix(key), fingerprint))
             self._lookups[sharing] = lookup
             lookup.add_done_callback(lambda _: self._lookups.pop(sharing, None))
-        return await asyncio.shield(lookup)
+        found = await asyncio.shield(lookup)
+        if isinstance(found, AccountClosed):
+            raise AccountClosed
+        return found
 
     def forget(self) -> None:
         """To be called after every change of accounts or keys: the next request reads them anew."""
@@ -63,13 +70,15 @@ class Authentication:
             if isinstance(outcome, BaseException):
                 logger.warning("the accounts database failed while closing: %s", outcome)
 
-    async def _look_up(self, prefix: str, fingerprint: bytes) -> Caller | None:
+    async def _look_up(self, prefix: str, fingerprint: bytes) -> Caller | AccountClosed | None:
         generation = self._verified.generation
         now = self._now()
         async with self._database.read() as session:
             candidates = await KeyRepository(session).with_prefix(prefix)
         for record, known, account in candidates:
-            if credentials.matches(known, fingerprint) and record.usable(now):
+            if credentials.matches(known, fingerprint) and record.valid(now):
+                if record.account_closed:
+                    return AccountClosed()  # each waiter raises one of its own
                 caller = Caller(
                     key_id=record.id,
                     account_id=account.id,
@@ -78,6 +87,8 @@ class Authentication:
                     metered=account.metered,
                     limits=record.limits,
                     account_limits=account.limits,
+                    priority=record.priority,
+                    weight=account.weight,
                 )
                 self._verified.add(fingerprint, Verified(caller, now, record.expires_at), generation)
                 if record.last_used_at is None or now - record.last_used_at >= TOUCH_INTERVAL:

@@ -7,10 +7,17 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from server.accounts.keys.identity import Account, ApiKey
+from server.accounts.keys.identity import PRIORITIES, Account, ApiKey
 from server.accounts.tables import AccountRow, BalanceRow, KeyRow, Limited
 from server.core import Limits
 from server.core.money import ZERO
+
+# What is read after a change in the same unit of work must be what was written, not what the session remembers.
+KEYS = (
+    select(KeyRow, AccountRow)
+    .join(AccountRow, AccountRow.id == KeyRow.account_id)
+    .execution_options(populate_existing=True)
+)
 
 
 class AccountRepository:
@@ -24,6 +31,8 @@ class AccountRepository:
                 name=account.name,
                 metered=account.metered,
                 created_at=account.created_at,
+                closed_at=account.closed_at,
+                weight=account.weight,
                 **asdict(account.limits),
             )
         )
@@ -32,11 +41,17 @@ class AccountRepository:
         await self._session.flush()
 
     async def change(self, account: Account) -> None:
-        """Write what of an account may change: whether it is metered, and its limits."""
+        """Write what of an account may change: all but its id, and when it was made."""
         await self._session.execute(
             update(AccountRow)
             .where(AccountRow.id == account.id)
-            .values(metered=account.metered, **asdict(account.limits))
+            .values(
+                name=account.name,
+                metered=account.metered,
+                closed_at=account.closed_at,
+                weight=account.weight,
+                **asdict(account.limits),
+            )
         )
 
     async def find(self, id_or_name: str) -> Account | None:
@@ -68,35 +83,45 @@ class KeyRepository:
                 models=record.models,
                 created_at=record.created_at,
                 expires_at=record.expires_at,
+                priority=record.priority.name.lower(),
                 **asdict(record.limits),
             )
         )
         await self._session.flush()
 
+    async def change(self, record: ApiKey) -> None:
+        """Write what of a key may change: its name, what it may do, and until when."""
+        await self._session.execute(
+            update(KeyRow)
+            .where(KeyRow.id == record.id)
+            .values(
+                name=record.name,
+                scopes=record.scopes,
+                models=record.models,
+                expires_at=record.expires_at,
+                priority=record.priority.name.lower(),
+                **asdict(record.limits),
+            )
+        )
+
     async def with_prefix(self, prefix: str) -> Sequence[tuple[ApiKey, bytes, Account]]:
         """The keys with exactly this look-up prefix (one, but for a rare coincidence): record, fingerprint, account."""
-        rows = await self._session.execute(
-            select(KeyRow, AccountRow)
-            .join(AccountRow, AccountRow.id == KeyRow.account_id)
-            .where(KeyRow.prefix == prefix)
-        )
-        return [(_key(key), key.fingerprint, _account(account)) for key, account in rows]
+        rows = await self._session.execute(KEYS.where(KeyRow.prefix == prefix))
+        return [(_key(key, account), key.fingerprint, _account(account)) for key, account in rows]
 
     async def beginning_with(self, beginning: str) -> Sequence[ApiKey]:
-        rows = await self._session.scalars(
-            select(KeyRow).where(KeyRow.prefix.startswith(beginning, autoescape=True)).order_by(KeyRow.created_at)
-        )
-        return [_key(row) for row in rows]
+        query = KEYS.where(KeyRow.prefix.startswith(beginning, autoescape=True)).order_by(KeyRow.created_at)
+        return [_key(key, account) for key, account in await self._session.execute(query)]
 
     async def get(self, key_id: str) -> ApiKey | None:
-        row = await self._session.get(KeyRow, key_id)
-        return None if row is None else _key(row)
+        row = (await self._session.execute(KEYS.where(KeyRow.id == key_id))).first()
+        return None if row is None else _key(row[0], row[1])
 
     async def all(self, account_id: str | None = None) -> Sequence[ApiKey]:
-        query = select(KeyRow).order_by(KeyRow.created_at, KeyRow.id)
+        query = KEYS.order_by(KeyRow.created_at, KeyRow.id)
         if account_id is not None:
             query = query.where(KeyRow.account_id == account_id)
-        return [_key(row) for row in await self._session.scalars(query)]
+        return [_key(key, account) for key, account in await self._session.execute(query)]
 
     async def count(self) -> int:
         """How many keys there ever were: revoked and expired ones count."""
@@ -113,10 +138,18 @@ class KeyRepository:
 
 
 def _account(row: AccountRow) -> Account:
-    return Account(id=row.id, name=row.name, metered=row.metered, created_at=row.created_at, limits=_limits(row))
+    return Account(
+        id=row.id,
+        name=row.name,
+        metered=row.metered,
+        created_at=row.created_at,
+        limits=_limits(row),
+        closed_at=row.closed_at,
+        weight=row.weight,
+    )
 
 
-def _key(row: KeyRow) -> ApiKey:
+def _key(row: KeyRow, account: AccountRow) -> ApiKey:
     return ApiKey(
         id=row.id,
         account_id=row.account_id,
@@ -129,6 +162,8 @@ def _key(row: KeyRow) -> ApiKey:
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
         limits=_limits(row),
+        priority=PRIORITIES[row.priority],
+        account_closed=account.closed_at is not None,
     )
 
 

@@ -20,6 +20,8 @@ from server.accounts.ledger.terms import (
     Balance,
     CloseStep,
     Entry,
+    Granted,
+    GrantOutcome,
     GrantStep,
     Hold,
     HoldStep,
@@ -162,18 +164,17 @@ class Ledger:
 
     async def grant(
         self, account_id: str, amount: Decimal, note: str = "", *, actor: str = "local", reference: str | None = None
-    ) -> Balance:
-        """Give an account credits, or take them back with a negative number. With a reference it counts once.
+    ) -> Granted:
+        """Give an account credits, or take them back with a negative number. With a reference it counts once, and the
+        second time the answer says so.
 
         Raises NotFound; InvalidRequest for more than nine places, a balance outside its bounds, or a reference that
         another grant has.
         """
         check_grant(amount)
         step = GrantStep(reference or f"grant_{secrets.token_hex(12)}", account_id, amount, note, actor)
-        outcome = await _posted(self._steps.submit(step))
-        if isinstance(outcome, SageholdError):
-            raise outcome
-        return await self.balance(account_id)
+        outcome = _expect(GrantOutcome, await _posted(self._steps.submit(step)))
+        return Granted(await self.balance(account_id), outcome.already)
 
     async def balance(self, account_id: str) -> Balance:
         """Raises NotFound; Unavailable where the database does not answer."""

@@ -7,7 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 from server.accounts.ledger.journal import Journal, Kind, Known, OpenHold
-from server.accounts.ledger.terms import CloseStep, GrantStep, Hold, HoldStep, Outcome, Settlement, Step, insufficient
+from server.accounts.ledger.terms import (
+    CloseStep,
+    GrantOutcome,
+    GrantStep,
+    Hold,
+    HoldStep,
+    Outcome,
+    Settlement,
+    Step,
+    insufficient,
+)
 from server.core.money import MOST, ZERO, show
 from server.errors import InternalError, InvalidRequest, NotFound, SageholdError
 
@@ -100,7 +110,7 @@ class Posting:
         self._note_use(step, cost)
         return Settlement(cost, open_hold.amount - left)
 
-    def _grant(self, step: GrantStep) -> SageholdError | None:
+    def _grant(self, step: GrantStep) -> GrantOutcome | SageholdError:
         available = self._available.get(step.account_id)
         if available is None:
             return NotFound(f"There is no account {step.account_id}.")
@@ -124,7 +134,7 @@ class Posting:
             )
         elif known[0] != Known("grant", step.amount, step.account_id):
             return InvalidRequest(f"The reference {step.reference!r} belongs to another entry.", param="reference")
-        return None
+        return GrantOutcome(already=bool(known))
 
     def _enter(
         self, account_id: str, key_id: str | None, reference: str, kind: str, line: int, amount: Decimal, note: str

@@ -61,6 +61,14 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """balance: after the grant. already: whether its reference was counted before, so that nothing changed now."""
+
+    balance: Balance
+    already: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A line of the ledger; see `tables.EntryRow`."""
 
@@ -114,6 +122,12 @@ class GrantStep:
     actor: str
 
 
+@dataclass(frozen=True, slots=True)
+class GrantOutcome:
+    """already: whether it was counted before."""
+
+    already: bool
+
+
 Step = HoldStep | CloseStep | GrantStep
-# None: a grant is done.
-Outcome = Hold | Settlement | None
+Outcome = Hold | Settlement | GrantOutcome

@@ -35,7 +35,9 @@ def account_row(account: Account, balance: Balance) -> dict[str, Any]:
         "metered": account.metered,
         **balance_row(balance),
         "limits": asdict(account.limits),
+        "weight": account.weight,
         "created_at": account.created_at,
+        "closed_at": account.closed_at,
     }
 
 
@@ -49,8 +51,10 @@ def balance_row(balance: Balance) -> dict[str, Any]:
 
 
 def key_row(key: ApiKey, now: datetime) -> dict[str, Any]:
-    """state: active, expired or revoked."""
-    state = "revoked" if key.revoked_at is not None else "active" if key.usable(now) else "expired"
+    """state: active, expired, revoked, or closed where its account is."""
+    state = "revoked" if key.revoked_at is not None else "active" if key.valid(now) else "expired"
+    if state == "active" and key.account_closed:
+        state = "closed"
     return {
         "id": key.id,
         "prefix": key.prefix,
@@ -59,6 +63,7 @@ def key_row(key: ApiKey, now: datetime) -> dict[str, Any]:
         "scopes": sorted(key.scopes),
         "models": None if key.models is None else sorted(key.models),
         "limits": asdict(key.limits),
+        "priority": key.priority.name.lower(),
         "state": state,
         "created_at": key.created_at,
         "expires_at": key.expires_at,

@@ -1,12 +1,14 @@
 """/admin/v1/accounts: who pays, how fast they may go, and the credits they are given."""
 
 from decimal import Decimal
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.accounts.keys.checks import MOST_WEIGHT
 from server.accounts.reports.rows import account_row, balance_row
 from server.api.admin.limits import LimitsBody
 from server.api.answers import administration as answers
@@ -18,6 +20,7 @@ from server.api.validation import Body
 
 router = APIRouter()
 MOST_BODY = 64 * 1024
+Weight = Annotated[int, Field(ge=1, le=MOST_WEIGHT)]
 
 
 class NewAccount(Body):
@@ -28,13 +31,19 @@ class NewAccount(Body):
     name: str
     credits: Decimal | None = None
     metered: bool = True
+    weight: Weight = 1
     limits: LimitsBody = LimitsBody()
 
 
 class AccountChange(Body):
+    """closed: true ends the use of all its keys, false opens it again; its money and history stay."""
+
     model_config = ConfigDict(extra="forbid")
 
+    name: str | None = None
     metered: bool | None = None
+    weight: Weight | None = None
+    closed: bool | None = None
     limits: LimitsBody | None = None
 
 
@@ -62,6 +71,7 @@ async def create_account(request: Request, caller: KeyedDep, administration: Adm
         credits=body.credits or None,
         metered=body.metered,
         limits=body.limits.all(),
+        weight=body.weight,
         actor=caller.key_id,
     )
     return answer(account_row(account, balance))
@@ -88,16 +98,27 @@ async def retrieve_account(account: str, administration: AdministrationDep) -> R
 @documented(
     body=AccountChange,
     answer=answers.Account,
-    examples={"another limit": {"limits": {"concurrent_requests": 4}}},
+    examples={
+        "another limit": {"limits": {"concurrent_requests": 4}},
+        "twice the share of others": {"weight": 2},
+        "no use of its keys until it is opened again": {"closed": True},
+        "open again": {"closed": False},
+    },
 )
 async def change_account(
     account: str, request: Request, caller: KeyedDep, administration: AdministrationDep
 ) -> Response:
-    """Change what is named, and nothing else."""
+    """Change, rename, close or reopen an account: what is named, and nothing else."""
     body = await read_json(request, AccountChange, limit=MOST_BODY)
     limits = None if body.limits is None else body.limits.named()
     changed = await administration.accounts.change_account(
-        account, metered=body.metered, limits=limits, actor=caller.key_id
+        account,
+        name=body.name,
+        metered=body.metered,
+        weight=body.weight,
+        closed=body.closed,
+        limits=limits,
+        actor=caller.key_id,
     )
     return answer(account_row(changed, await administration.ledger.balance(changed.id)))
 
@@ -105,16 +126,17 @@ async def change_account(
 @router.post("/accounts/{account}/credits")
 @documented(
     body=Grant,
-    answer=answers.Balance,
+    answer=answers.Granted,
     examples={"a grant that counts once": {"credits": 50, "note": "May", "reference": "invoice-17"}},
 )
 async def grant_credits(
     account: str, request: Request, caller: KeyedDep, administration: AdministrationDep
 ) -> Response:
-    """Give or take credits; the answer is the balance after it."""
+    """Give or take credits; the answer is the balance after it, and whether the reference was counted before."""
     body = await read_json(request, Grant, limit=MOST_BODY, exact=True)
     found = await administration.accounts.find_account(account)
-    balance = await administration.ledger.grant(
+    granted = await administration.ledger.grant(
         found.id, body.credits, body.note, actor=caller.key_id, reference=body.reference
     )
-    return answer({"account": found.id, **balance_row(balance)})
+    balance = balance_row(granted.balance)
+    return answer({"account": found.id, **balance, "already_granted": granted.already})

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
 from server.accounts.reports.rows import LEDGER_COLUMNS
@@ -16,6 +17,7 @@ router = APIRouter()
 @router.get("/ledger")
 @documented(answer=answers.Entries, media=("text/csv",), missing=True)
 async def entries(
+    request: Request,
     administration: AdministrationDep,
     account: str | None = None,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
@@ -23,4 +25,4 @@ async def entries(
 ) -> Response:
     """In the order they were made. account: id or name; after: the id of the last entry that is known already."""
     account_id = None if account is None else (await administration.accounts.find_account(account)).id
-    return export("ledger", LEDGER_COLUMNS, administration.entries(account_id, after), format)
+    return export(request, "ledger", LEDGER_COLUMNS, administration.entries(account_id, after), format)

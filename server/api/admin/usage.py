@@ -3,6 +3,7 @@
 from datetime import date
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from server.accounts.reports.export import each
@@ -17,6 +18,7 @@ router = APIRouter()
 @router.get("/usage")
 @documented(answer=answers.Usage, media=("text/csv",), missing=True)
 async def usage(
+    request: Request,
     administration: AdministrationDep,
     by: str = "",
     account: str | None = None,
@@ -29,4 +31,4 @@ async def usage(
     """Days are UTC, both included. account: id or name; key: id; model: the public name that was asked for."""
     groups = grouping(by)
     rows = await administration.usage(groups, account=account, key=key, model=model, since=since, until=until)
-    return export("usage", usage_columns(groups), each(rows), format)
+    return export(request, "usage", usage_columns(groups), each(rows), format)

@@ -24,7 +24,15 @@ class Balance(Answer):
     metered: bool
 
 
+class Granted(Balance):
+    """already_granted: whether the reference was counted before, so that nothing changed now."""
+
+    already_granted: bool
+
+
 class Account(Answer):
+    """weight: 1 to 100, its share where accounts wait for the same model. closed_at: since when no key of it works."""
+
     id: str
     name: str
     metered: bool
@@ -32,11 +40,15 @@ class Account(Answer):
     held: float
     available: float
     limits: Limits
+    weight: int
     created_at: datetime
+    closed_at: datetime | None
 
 
 class Key(Answer):
-    """models: public names that it may use; null for all. prefix: how its text begins."""
+    """models: public names that it may use; null for all. prefix: how its text begins. priority: the highest class that
+    its requests may have where requests wait for a model. state: `closed` where its account is.
+    """
 
     id: str
     prefix: str
@@ -45,14 +57,21 @@ class Key(Answer):
     scopes: list[str]
     models: list[str] | None
     limits: Limits
-    state: Literal["active", "expired", "revoked"]
+    priority: Literal["background", "normal", "high"]
+    state: Literal["active", "expired", "revoked", "closed"]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
 
 
-class NewKey(Key):
+class ChangedKey(Key):
+    """warnings: what may be a slip, such as names in `models` that are not served now."""
+
+    warnings: list[str]
+
+
+class NewKey(ChangedKey):
     """key: its text, which is shown only this once."""
 
     key: str

@@ -3,6 +3,7 @@
 from datetime import date
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from server.accounts.ledger.terms import Balance
@@ -34,6 +35,7 @@ async def credits_left(caller: CallerDep, administration: AdministrationDep) -> 
 @router.get("/usage")
 @documented(answer=answers.Usage, media=("text/csv",))
 async def usage(
+    request: Request,
     caller: CallerDep,
     administration: AdministrationDep,
     by: str = "",
@@ -55,4 +57,4 @@ async def usage(
         rows = await administration.usage(
             groups, account=caller.account_id, key=key, model=model, since=since, until=until
         )
-    return export("usage", usage_columns(groups), each(rows), format)
+    return export(request, "usage", usage_columns(groups), each(rows), format)

@@ -24,7 +24,7 @@ router = APIRouter(route_class=PlainRoute)
 _FURTHEST_BEHIND_FIRST = ("failed", "unloaded", "loading", "draining", "asleep", "ready")
 
 
-@router.api_route("/models", methods=["GET", "HEAD"])
+@router.get("/models")
 @documented(answer=Models)
 async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
     """The public names that the key may use; those that chat come first."""
@@ -37,7 +37,7 @@ async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
     return _json({"object": "list", "data": data, "memory": {"budget": budget}})
 
 
-@router.api_route("/models/{model_id:path}", methods=["GET", "HEAD"])
+@router.get("/models/{model_id:path}")
 @documented(answer=Model)
 async def retrieve_model(model_id: str, caller: CallerDep, services: ServicesDep) -> Response:
     """One public name; a suffix may name a quality mode."""
@@ -49,7 +49,10 @@ async def retrieve_model(model_id: str, caller: CallerDep, services: ServicesDep
         found = public.get(bare) if colon else None
         mode = Quality.of(word)
         if found is None:
-            raise ModelNotFound.named(model_id if mode is None else bare)
+            name = model_id if mode is None else bare
+            # A name that the key may not use is as good as none.
+            shown = caller.models is None or name in caller.models
+            raise services.catalog.unserved(name) if shown else ModelNotFound.named(name)
         if mode is None:
             raise no_mode(word)
     return _json(_described(found, services.registry.states()) | {"id": model_id})

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from server.core import Task
-from server.errors import ModelNotFound
+from server.errors import ModelNotFound, ModelNotInstalled
 from server.models.config import weights
-from server.models.config.files import EXAMPLES, CatalogError, Configs, Configured, Problem, read_configs
+from server.models.config.files import EXAMPLES, CatalogError, Configs, Configured, Problem, collect_configs
 from server.models.config.first_seen import first_seen
-from server.models.config.public_names import PublicModel, adapters_of, drafts_of, models_behind, names_of, wanted
+from server.models.config.public_names import Draft, PublicModel, adapters_of, drafts_of, models_behind, wanted
 from server.models.config.spec import (
     Bundle,
     ModelSpec,
@@ -37,8 +37,16 @@ class Missing:
 class Catalog:
     """Immutable. Build it by `load`."""
 
-    def __init__(self, public: Sequence[PublicModel], models: Sequence[ModelSpec], missing: Sequence[Missing]) -> None:
+    def __init__(
+        self,
+        public: Sequence[PublicModel],
+        models: Sequence[ModelSpec],
+        missing: Sequence[Missing],
+        lacking: Mapping[str, frozenset[Task]],
+    ) -> None:
+        """lacking: the public names that are configured, with the tasks whose models are not installed."""
         self._public = {one.id: one for one in public}
+        self._lacking = lacking
         self.models = tuple(models)
         """The models that are served, by their own name or by a bundle's; the registry loads these."""
         self.missing = tuple(missing)
@@ -57,13 +65,22 @@ class Catalog:
         """Read the configs and see what is installed.
 
         data_dir: where the names' first appearance is remembered; None only looks, and creates nothing.
-        only: models and public names to serve, all when empty. Raises CatalogError with all that is wrong.
+        only: models and public names to serve, all when empty; none of them may be without its files. Raises
+        CatalogError with all that is wrong.
         """
         configs = checked_configs([configs_dir])
         specs = {one.spec.name: one.spec for one in configs.models}
         behind = models_behind(configs)
         gone = {name: files for name, spec in behind.items() if (files := weights.missing(spec, models_dir))}
-        drafts = [draft.narrowed(gone) for draft in wanted(drafts_of(configs), only, configs_dir)]
+        asked = wanted(drafts_of(configs), only, configs_dir)
+        drafts = [draft.narrowed(gone) for draft in asked]
+        lacking = {
+            draft.id: frozenset(draft.tasks.keys() - left.tasks.keys())
+            for draft, left in zip(asked, drafts, strict=True)
+            if len(left.tasks) < len(draft.tasks)
+        }
+        if lost := _without_files(only, [draft for draft in asked if not draft.narrowed(gone).tasks], behind, gone):
+            raise CatalogError(lost)
         drafts = [draft for draft in drafts if draft.tasks]
         names = [draft.id for draft in drafts]
         created = dict.fromkeys(names, int(now())) if data_dir is None else first_seen(names, data_dir, now)
@@ -73,39 +90,87 @@ class Catalog:
             public,
             [spec for name, spec in specs.items() if name in used],
             [Missing(specs[name], files) for name, files in gone.items() if name in specs],
+            lacking,
         )
 
     def public_models(self) -> tuple[PublicModel, ...]:
         """Every public name that is served: models first, then bundles, each in the order of the configs."""
         return tuple(self._public.values())
 
+    def unserved(self, name: str) -> ModelNotFound:
+        """What is said of a name that is none of the public ones."""
+        return ModelNotInstalled.called(name) if name in self._lacking else ModelNotFound.named(name)
+
     def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
         """The model that `name` means for `task`, and what it costs by that name. Raises ModelNotFound."""
         public = self._public.get(name)
         if public is None:
-            if any(name in names_of(one.spec) for one in self.missing):
-                raise ModelNotFound(f"The model `{name}` is configured, but its files are not installed.")
-            raise ModelNotFound.named(name)
+            raise self.unserved(name)
         if task not in public.tasks:
             having = tuple(other.id for other in self.public_models() if task in other.tasks)
-            raise ModelNotFound.named(name, task, having)
+            error = ModelNotInstalled.called if task in self._lacking.get(name, ()) else ModelNotFound.named
+            raise error(name, task, having)
         return public.tasks[task], public.prices[task]
 
 
 def check_configs(configs_dir: Path) -> Configs:
-    """Check every config, the examples included, without asking for weights. Raises CatalogError."""
+    """Check every config, the examples included, without asking for weights. Raises CatalogError.
+
+    Configs are held against each other as a start does it. Examples are held against each other, and then against the
+    configs: one that was copied to be served has the name of its copy.
+    """
+    problems: list[Problem] = []
+    served = collect_configs([configs_dir], problems)
+    checked = _checked(served, served, problems)
     examples = configs_dir / EXAMPLES
-    return checked_configs([configs_dir, examples] if examples.is_dir() else [configs_dir])
+    if examples.is_dir():
+        read = collect_configs([examples], problems)
+        more = _checked(read, Configs(served.models + read.models, read.bundles), problems)
+        checked = Configs(checked.models + more.models, checked.bundles + more.bundles)
+    if problems:
+        raise CatalogError(problems)
+    return checked
 
 
 def checked_configs(folders: Sequence[Path]) -> Configs:
     """Read the configs and hold them against each other: names, bundles' models, templates. Raises CatalogError."""
-    configs = read_configs(folders)
-    problems = [*_duplicates(configs), *_lost_models(configs), *_lost_senses(configs)]
-    models = [Configured(_beside(one, problems), one.source) for one in configs.models]
+    problems: list[Problem] = []
+    configs = collect_configs(folders, problems)
+    checked = _checked(configs, configs, problems)
     if problems:
         raise CatalogError(problems)
-    return Configs(tuple(models), configs.bundles)
+    return checked
+
+
+def _checked(configs: Configs, known: Configs, problems: list[Problem]) -> Configs:
+    """known: the configs, and others whose models they may name; of two of one name, the later is meant.
+
+    Where a document could not be read, what is missing may be in it: then nothing is said of that.
+    """
+    problems += _duplicates(configs)
+    if not problems:
+        problems += [*_lost_models(configs, known), *_lost_senses(configs, known)]
+    return Configs(tuple(Configured(_beside(one, problems), one.source) for one in configs.models), configs.bundles)
+
+
+def _without_files(
+    only: Sequence[str], drafts: Sequence[Draft], behind: Mapping[str, ModelSpec], gone: Mapping[str, tuple[Path, ...]]
+) -> list[Problem]:
+    """What to say of names that were asked for, and of which nothing can be served."""
+    problems = []
+    for draft in drafts:
+        if draft.id in only:
+            names = dict.fromkeys(draft.tasks.values())
+            told = " and ".join(f"{name}, which {not_installed(behind[name], gone[name])}" for name in names)
+            files = gone[next(iter(names))]
+            problems.append(Problem(files[0], 0, "SAGEHOLD_MODELS", f"{draft.id!r} is served by {told}"))
+    return problems
+
+
+def not_installed(spec: ModelSpec, files: Sequence[Path]) -> str:
+    """What to say of a model without its files."""
+    how = f"bring it by: {spec.fetch}" if spec.fetch else "its config names no command (`fetch`) that brings it"
+    return f"is not installed: there is no {', no '.join(map(str, files))}; {how}"
 
 
 def _beside(one: Configured[ModelSpec], problems: list[Problem]) -> ModelSpec:
@@ -150,9 +215,9 @@ def _claim(
         taken[name] = f"{by.source.file}:{by.source.line(*loc)}"
 
 
-def _lost_models(configs: Configs) -> list[Problem]:
+def _lost_models(configs: Configs, known: Configs) -> list[Problem]:
     """A bundle's tasks must name models that are configured and do that task."""
-    specs = models_behind(configs)
+    specs = models_behind(known)
     problems = []
     for bundle in configs.bundles:
         for task, name in bundle.spec.tasks.items():
@@ -167,9 +232,9 @@ def _lost_models(configs: Configs) -> list[Problem]:
     return problems
 
 
-def _lost_senses(configs: Configs) -> list[Problem]:
+def _lost_senses(configs: Configs, known: Configs) -> list[Problem]:
     """What hears and speaks for a chat model must be configured, and do that."""
-    specs = {one.spec.name: one.spec for one in configs.models}
+    specs = {one.spec.name: one.spec for one in known.models}
     problems = []
     for one in configs.models:
         for field, task in SENSES.items():

@@ -14,6 +14,7 @@ from server.core import Task
 from server.engines import cl100k, shards
 from server.errors import ModelUnavailable
 from server.models.config import weights
+from server.models.config.catalog import not_installed
 from server.models.config.files import EXAMPLES, Configs, Configured, Document, Problem
 from server.models.config.spec import DiffusersModel, EmbedModel, VllmModel
 
@@ -33,6 +34,8 @@ def look_closer(configs: Configs, models_dir: Path) -> Findings:
     known = find_spec("vllm") is not None
     unchecked: list[Document] = []
     for one in configs.models:
+        if not _example(one.source) and (gone := weights.missing(one.spec, models_dir)):
+            warnings.append(one.source.problem(f"{one.spec.name} {not_installed(one.spec, gone)}", "path"))
         match one.spec:
             case VllmModel() if known:
                 chat = Configured(one.spec, one.source)

@@ -3,7 +3,6 @@
 One YAML document describes one model, or one bundle when it has the key `bundle`; a file may hold several documents.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from server.models.config.hints import Loc, of_unknown
 from server.models.config.spec import (
     Bundle,
     DiffusersModel,
@@ -43,12 +43,13 @@ ENGINES: Mapping[str, type[VllmModel | WhisperModel | PiperModel | DiffusersMode
     )
 )
 
-Loc = tuple[str | int, ...]
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing that is wrong in the configs. `field` is dotted, empty when the whole document is meant."""
+    """One thing that is wrong in the configs. `field` is dotted, empty when the whole document is meant.
+
+    line: 0 where no file is meant, and `field` names a setting.
+    """
 
     file: Path
     line: int
@@ -57,7 +58,7 @@ class Problem:
 
     def __str__(self) -> str:
         field = f"{self.field}: " if self.field else ""
-        return f"{self.file}:{self.line}: {field}{self.message}"
+        return f"{self.file}:{self.line}: {field}{self.message}" if self.line else f"{field}{self.message}"
 
 
 class CatalogError(Exception):
@@ -108,9 +109,17 @@ class Configs:
 def read_configs(folders: Sequence[Path]) -> Configs:
     """Read every `*.yaml` of the folders, in the order of their names. Raises CatalogError."""
     problems: list[Problem] = []
+    configs = collect_configs(folders, problems)
+    if problems:
+        raise CatalogError(problems)
+    return configs
+
+
+def collect_configs(folders: Sequence[Path], problems: list[Problem]) -> Configs:
+    """As `read_configs`, but what is wrong is added to `problems`, and the rest is what could be read."""
     models: list[Configured[ModelSpec]] = []
     bundles: list[Configured[Bundle]] = []
-    for folder in folders:
+    for folder in map(Path.absolute, folders):  # what is wrong is told to whoever stands in another folder, too
         if not folder.is_dir():
             problems.append(Problem(folder, 1, "", "there is no such folder of model configs"))
         for file in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
@@ -125,8 +134,6 @@ def read_configs(folders: Sequence[Path]) -> Configs:
                         bundles.append(Configured(bundle, document))
                     case ModelBase() as model:
                         models.append(Configured(model, document))
-    if problems:
-        raise CatalogError(problems)
     return Configs(tuple(models), tuple(bundles))
 
 
@@ -205,7 +212,7 @@ def _parse(document: Document, problems: list[Problem]) -> ModelSpec | Bundle | 
 def _complaint(document: Document, detail: ErrorDetails, schema: type[Strict]) -> Problem:
     loc = detail["loc"]
     if detail["type"] == "extra_forbidden":
-        message = _unknown_field(str(loc[-1]), _fields_at(schema, loc[:-1]))
+        message = of_unknown(loc, schema, ENGINES)
     elif detail["type"] == "missing":
         message = "is missing"
     else:
@@ -213,33 +220,3 @@ def _complaint(document: Document, detail: ErrorDetails, schema: type[Strict]) -
         shown = f", not {value!r}" if isinstance(value, str | int | float) else ""
         message = detail["msg"].removeprefix("Value error, ") + shown
     return document.problem(message, *loc)
-
-
-def _unknown_field(name: str, allowed: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, allowed, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"there is no such field; {hint}allowed: {', '.join(allowed)}"
-
-
-def _fields_at(schema: type[Strict], loc: Loc) -> list[str]:
-    """The fields that a mapping at `loc` may have, found through the annotations."""
-    kinds: list[Any] = [schema]
-    for part in loc:
-        inner: list[Any] = []
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, Strict):
-                if (field := kind.model_fields.get(str(part))) is not None:
-                    inner.extend(_models_in(field.annotation))
-            else:
-                inner.append(kind)
-        # A key of a mapping or a number in a list has no field of its own: what it holds is already in `kinds`.
-        kinds = inner or kinds
-    return [name for kind in kinds if isinstance(kind, type) and issubclass(kind, Strict) for name in kind.model_fields]
-
-
-def _models_in(annotation: Any) -> Iterator[type[Strict]]:
-    """The schema classes inside an annotation such as `dict[Name, PiperVoice]` or `Probe | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, Strict):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _models_in(argument)

@@ -3,11 +3,12 @@
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import ByteSize, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from server.core import Task
 from server.models.config.quality import QUALITY_OF, AnyQuality
 from server.models.config.strict import Strict
+from server.sizes import Size
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=128)]
 
@@ -65,12 +66,12 @@ class ModelBase(Strict):
     load: Literal["eager", "lazy"] = Field(
         default="eager", description="eager: loaded at start, /ready waits for it; lazy: loaded by its first request"
     )
-    host_memory: ByteSize | None = Field(
+    host_memory: Size | None = Field(
         default=None,
         gt=0,
         description="host memory it takes once loaded, such as 3GiB; estimated from its files when absent",
     )
-    gpu_memory: ByteSize | None = Field(
+    gpu_memory: Size | None = Field(
         default=None, ge=0, description="memory it takes on each GPU it uses, such as 20GiB; estimated when absent"
     )
     max_queue: int = Field(default=64, ge=1, description="requests that may wait for this model before 503 is answered")

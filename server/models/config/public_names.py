@@ -1,7 +1,7 @@
 """From configs to public names: what each stands for, task by task, and what it costs by that name."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -142,6 +142,16 @@ def drafts_of(configs: Configs) -> list[Draft]:
     return models + [_of_bundle(one.spec, name, behind) for one in configs.bundles for name in one.spec.names]
 
 
+def unserved(names: Iterable[str], served: Collection[str]) -> list[str]:
+    """What to warn of where names are kept for later, in a key's list say: a line for each that is not served now."""
+    lines = []
+    for name in sorted(set(names) - set(served)):
+        close = difflib.get_close_matches(name, served, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        lines.append(f"no model is served by the name {name} now{hint}")
+    return lines
+
+
 WITH_CHAT = (Task.COMPLETION, Task.TOKENIZE)
 """What a bundle's chat model does by the bundle's names without being named for it."""
 
@@ -177,8 +187,8 @@ def wanted(drafts: list[Draft], only: Sequence[str], folder: Path) -> list[Draft
         if name not in configured:
             close = difflib.get_close_matches(name, configured, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
-            message = f"there is no model {name!r}; {hint}configured: {', '.join(configured)}"
-            problems.append(Problem(folder, 1, "SAGEHOLD_MODELS", message))
+            message = f"there is no model {name!r}; {hint}configured in {folder.absolute()}: {', '.join(configured)}"
+            problems.append(Problem(folder, 0, "SAGEHOLD_MODELS", message))
     if problems:
         raise CatalogError(problems)
     others = {name for draft in drafts for name in draft.tasks.values() if name not in only}

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import ByteSize, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from server.core import Task
 from server.models.config.model_base import GpuModel, Name, Price
@@ -10,6 +10,7 @@ from server.models.config.quality import ChatQuality
 from server.models.config.senses import Senses
 from server.models.config.strict import Strict
 from server.models.config.vllm_extra import refusal
+from server.sizes import Size
 
 
 class ChatDefaults(Strict):
@@ -63,8 +64,8 @@ class VllmModel(GpuModel, Senses):
     max_num_seqs: int | None = Field(
         default=None, ge=1, description="sequences in one continuous batch; null: vLLM's default"
     )
-    kv_cache: ByteSize = Field(
-        default=ByteSize(1 << 30),
+    kv_cache: Size = Field(
+        default=1 << 30,
         ge=1 << 26,
         description="memory for the KV cache: on a processor exactly this, on a GPU at least this",
     )
@@ -77,9 +78,7 @@ class VllmModel(GpuModel, Senses):
     tensor_parallel_size: int = Field(default=1, ge=1, description="GPUs that share each layer")
     pipeline_parallel_size: int = Field(default=1, ge=1, description="groups of GPUs that share the layers out")
     data_parallel_size: int = Field(default=1, ge=1, description="copies of the model, each on GPUs of its own")
-    cpu_offload: ByteSize = Field(
-        default=ByteSize(0), ge=0, description="bytes of weights kept in host memory, for each GPU"
-    )
+    cpu_offload: Size = Field(default=0, ge=0, description="bytes of weights kept in host memory, for each GPU")
     gpu_memory_utilization: float | None = Field(
         default=None,
         gt=0,

@@ -70,8 +70,7 @@ def _needed(spec: ModelSpec, path: Path) -> Iterator[Path]:
             yield path / "config.json"
             index = path / SHARD_INDEX
             if index.is_file():
-                shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-                yield from (path / shard for shard in sorted(set(shards)))
+                yield from (path / shard for shard in _shards(index))
             elif not any(file.suffix in WEIGHTS for file in path.iterdir()):
                 yield path / "model.safetensors"
         case WhisperModel():
@@ -90,6 +89,14 @@ def _needed(spec: ModelSpec, path: Path) -> Iterator[Path]:
                 yield path / spec.file
             elif not any((path / name).is_file() for name in GRAPHS):
                 yield path / GRAPHS[0]
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index names; none where it can't be read, which loading the model will tell."""
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,7 @@ async def test_who_is_not_metered_is_never_asked_but_counted(
 
 async def test_credits_can_be_taken_back_but_not_below_zero(ledger: Ledger, customer: Customer) -> None:
     caller = await customer("5")
-    assert (await ledger.grant(caller.account_id, D(-3), "correction")).available == 2
+    assert (await ledger.grant(caller.account_id, D(-3), "correction")).balance.available == 2
     with pytest.raises(InvalidRequest, match="balance would be -1"):
         await ledger.grant(caller.account_id, D(-3))
     for wrong in ("0", "NaN", "Infinity", "10000000000"):

@@ -70,6 +70,14 @@ async def test_every_act_of_administration_is_in_the_audit_log(accounts: Account
     ]
     assert acts[1].details["credits"] == "2.5"
     assert acts[1].details["note"] == "welcome"
-    assert acts[2].details == {"account": account.id, "name": "laptop", "scopes": ["inference", "usage"]}
+    assert acts[2].details == {
+        "account": account.id,
+        "name": "laptop",
+        "scopes": ["inference", "usage"],
+        "models": None,
+        "expires_at": None,
+        "priority": "normal",
+        "limits": {"requests_per_minute": None, "tokens_per_minute": None, "concurrent_requests": None},
+    }
     assert [act.action for act in await reports.acts(limit=1, before=acts[0].id)] == ["credits.grant"]
     assert new.key not in str(acts)

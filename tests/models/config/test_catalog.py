@@ -163,7 +163,7 @@ def test_missing_weights_are_known_but_not_served(place: Place) -> None:
     assert [(one.spec.name, one.spec.fetch, one.files) for one in catalog.missing] == [
         ("tiny-chat", "scripts/models", (place.models / "chat",))
     ]
-    with pytest.raises(ModelNotFound, match="`tiny-chat` is configured, but its files are not installed"):
+    with pytest.raises(ModelNotFound, match="`tiny-chat` is configured here, but its files are not installed"):
         catalog.resolve("tiny-chat", Task.CHAT)
     with pytest.raises(ModelNotFound, match="has no model for chat"):
         catalog.resolve("gpt-4o", Task.CHAT)
@@ -293,7 +293,7 @@ def test_adapters_of_a_model_that_is_not_installed(place: Path) -> None:
     catalog = place.config(chat=ADAPTED).load()
     assert catalog.public_models() == ()
     assert [one.spec.name for one in catalog.missing] == ["tiny-chat"]
-    with pytest.raises(ModelNotFound, match="`pirate` is configured, but its files are not installed"):
+    with pytest.raises(ModelNotFound, match="`pirate` is configured here, but its files are not installed"):
         catalog.resolve("pirate", Task.CHAT)
 
 

@@ -112,7 +112,7 @@ def test_without_vllm_that_is_told(place: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_without_chat_models_vllm_is_not_imported(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "server.engines.vllm.check", None)
-    assert look(place, "name: ears\nengine: whisper\npath: ears\n") == Findings((), ())
+    assert look(place, "name: ears\nengine: whisper\npath: ears\n").problems == ()
 
 
 def test_an_image_models_parts_are_looked_for(place: Path) -> None:
