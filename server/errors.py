@@ -18,6 +18,7 @@
     └── Unavailable                  503     service_unavailable_error
         ├── ModelUnavailable         503                             model_unavailable
         ├── Overloaded               503                             server_is_overloaded
+        ├── DatabaseUnavailable      503                             database_unavailable
         └── StorageFull              503                             storage_full
 
 Each instance has what its client gets: `status`, `type`, `code`, `param`, `message`. A message is
@@ -199,6 +200,13 @@ class ModelUnavailable(Unavailable):
 class Overloaded(Unavailable):
     code = "server_is_overloaded"
     default_message = "The server is busy. Please try again shortly."
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database is gone, locked or full: who is calling, or what they have, can't be known."""
+
+    code = "database_unavailable"
+    default_message = "The server's accounts can't be reached right now. Please try again shortly."
 
 
 class StorageFull(Unavailable):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -40,7 +40,7 @@ DRAIN = 3.0
 async def build_services(settings: Settings, *, metrics: Metrics | None = None) -> AsyncGenerator[Services, None]:
     """Everything, for the length of the block. Models go on loading in the background after it has begun.
 
-    Raises CatalogError, DatabaseError or SecretError, each worded for the operator.
+    Raises CatalogError, DatabaseError, SecretError or LimitsError, each worded for the operator.
     """
     metrics = metrics or Metrics()
     catalog = await anyio.to_thread.run_sync(
@@ -57,12 +57,15 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
         return make_engine(spec, models_dir=settings.models_dir, allotment=allotment)
 
     async with AsyncExitStack() as stack:
-        accounts = await stack.enter_async_context(await Accounts.open(settings))
+        accounts = await stack.enter_async_context(await Accounts.open(settings, check=True))
+        await stack.enter_async_context(_background(accounts.database.watch.keep(), "database watch"))
         ledger = Ledger(accounts.database)
         await ledger.start()
         stack.push_async_callback(ledger.aclose)
         limiter = RateLimiter(settings.limits_url)
         stack.push_async_callback(limiter.aclose)
+        await limiter.check()
+        await stack.enter_async_context(_background(limiter.keep_watch(), "limits watch"))
         images = ImageStore(
             settings.data_dir / "images", ttl=settings.image_url_ttl, max_bytes=settings.image_store_max
         )
@@ -97,8 +100,19 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
             images=images,
             ledger=ledger,
             reports=Reports(accounts.database),
+            outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )
+
+
+def _outages(accounts: Accounts | None, limiter: RateLimiter) -> Mapping[str, str]:
+    """For /ready, which needs no key: no paths and no hosts. accounts: None where nobody needs a key."""
+    found = {}
+    if accounts is not None and accounts.database.watch.trouble is not None:
+        found["database"] = "not available: see the server's log"
+    if limiter.trouble is not None:
+        found["limits"] = "Redis does not answer: see the server's log"
+    return found
 
 
 @asynccontextmanager

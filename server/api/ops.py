@@ -29,12 +29,18 @@ async def version() -> Response:
 @router.api_route("/ready", methods=["GET", "HEAD"])
 @documented(answer=Ready)
 async def ready(services: ServicesDep) -> Response:
-    """200 when every model that is loaded at start is ready; before, and after one failed, 503 and the states."""
-    is_ready = services.registry.ready
-    body = {
+    """200 when every model that is loaded at start is ready; before, and after one failed, 503 and the states.
+
+    503 too while the database or Redis does not answer; `outages` then names it.
+    """
+    outages = services.outages()
+    is_ready = services.registry.ready and not outages
+    body: dict[str, object] = {
         "status": "ready" if is_ready else "not ready",
         "models": {name: model.state for name, model in services.registry.states().items()},
     }
+    if outages:
+        body["outages"] = outages
     headers = None if is_ready else {"Retry-After": "5"}
     return Response(orjson.dumps(body), 200 if is_ready else 503, headers, "application/json")
 

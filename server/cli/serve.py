@@ -21,6 +21,8 @@ import typer
 from server.cli.config import ConfigFile, read_settings
 from server.cli.fail import fail
 from server.settings import PREFIX, Settings
+from server.storage.folder import prepare
+from server.storage.opening import DatabaseError
 
 if TYPE_CHECKING:
     from server.api.services import Services
@@ -61,9 +63,9 @@ def command(
     flags = {name: value for name, value in locals().items() if name != "config"}
     settings = read_settings(config, **flags)
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"{PREFIX}DATA_DIR: can't make {settings.data_dir}: {error.strerror}")
+        prepare(settings.data_dir)
+    except DatabaseError as error:
+        fail(error)
     listener = _listen(settings.host, settings.port)
 
     from server.observability import configure_logging
@@ -119,12 +121,12 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from server.accounts.keys.secret import SecretError
+    from server.accounts.limits.limiter import LimitsError
     from server.api.http1 import Http1Protocol
     from server.app import create_app
     from server.models.config.files import CatalogError
     from server.observability import Metrics
     from server.services import build_services
-    from server.storage.database import DatabaseError
 
     class Server(uvicorn.Server):
         @contextlib.contextmanager
@@ -136,7 +138,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with contextlib.AsyncExitStack() as stack:
         try:
             services = await stack.enter_async_context(build_services(settings, metrics=Metrics()))
-        except (CatalogError, DatabaseError, SecretError) as error:
+        except (CatalogError, DatabaseError, SecretError, LimitsError) as error:
             fail(error)
         server = Server(
             uvicorn.Config(
