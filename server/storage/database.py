@@ -199,11 +199,13 @@ class Database:
                         await session.execute(text(f"SET LOCAL lock_timeout = '{int(START_TIMEOUT)}s'"))
                     await self.lock(session, MIGRATION_LOCK)
                     connection = await session.connection()
-                    await connection.run_sync(partial(_upgrade, revision=revision, create=create))
+                    change = await connection.run_sync(partial(_upgrade, revision=revision, create=create))
         except OperationalError as error:
             if is_busy(error.orig):
                 return False
             raise
+        if change:
+            logger.info("upgraded the database %s", change)
         return True
 
     async def aclose(self) -> None:
@@ -263,7 +265,8 @@ def _config() -> Config:
     return config
 
 
-def _upgrade(connection: Connection, revision: str, create: bool) -> None:
+def _upgrade(connection: Connection, revision: str, create: bool) -> str:
+    """From what to what; empty where there was nothing to do."""
     url = connection.engine.url
     tables = set(inspect(connection).get_table_names())
     what = str(Path(url.database).resolve()) if url.get_backend_name() == "sqlite" and url.database else url.database
@@ -281,8 +284,7 @@ def _upgrade(connection: Connection, revision: str, create: bool) -> None:
         )
     command.upgrade(config, revision)
     reached = set(MigrationContext.configure(connection).get_current_heads())
-    if reached != present:
-        logger.info("upgraded the database from %s to %s", _described(present), _described(reached))
+    return "" if reached == present else f"from {_described(present)} to {_described(reached)}"
 
 
 def _described(revisions: set[str]) -> str:

@@ -31,7 +31,7 @@ class DatabaseError(Exception):
 
 
 def look_at(path: Path, *, create: bool, used_before: bool) -> None:
-    """Look whether `path` may be a database of ours, without opening it. Raises DatabaseError, and changes nothing.
+    """Look whether `path` may be a database of ours. Raises DatabaseError, sqlite3.Error, and changes nothing.
 
     create: whether a missing file is to be made. used_before: whether the folder shows that a database was here.
     """
@@ -45,6 +45,9 @@ def look_at(path: Path, *, create: bool, used_before: bool) -> None:
                     f"{path} is not an SQLite database: it is damaged, or another program's. {RESTORE}, "
                     "or move the file away."
                 )
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        check_ours({name for (name,) in tables}, str(path))
         return
     if not create:
         raise DatabaseError(no_server(f"database {path}"))
