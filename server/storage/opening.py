@@ -59,10 +59,10 @@ def look_at(path: Path, *, create: bool, used_before: bool) -> None:
 
 
 def no_server(what: str) -> str:
-    """For a command that is given a place where no server is set up. what: the thing that is not there, by its path."""
+    """For a command that is given a place where no server is set up. what: that which is not there, by its path."""
     return (
-        f"There is no {what}, and nothing was made. Name the server's own folder by SAGEHOLD_DATA_DIR, or its database "
-        "by SAGEHOLD_DATABASE_URL; a new server makes them at its first start (`sagehold serve`)."
+        f"There is no {what}, and nothing was made. Name the server's own; a new server makes it at its first start "
+        "(`sagehold serve`)."
     )
 
 

@@ -1,6 +1,7 @@
 """A database that goes away under a real server: told within seconds, refused in bounded time, and back by itself."""
 
 import asyncio
+import resource
 import sqlite3
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ async def chats(served: Served, key: str, count: int = 1) -> list[int]:
     return [status for status, _, _ in answers]
 
 
-async def test_sqlite_locked_deleted_and_put_back(tmp_path: Path) -> None:
+async def test_sqlite_locked_full_deleted_and_put_back(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'data' / 'sagehold.db'}"
     settings = settings_in(tmp_path, url)
     one = await payer(settings, "one", 100)
@@ -59,6 +60,12 @@ async def test_sqlite_locked_deleted_and_put_back(tmp_path: Path) -> None:
             other.execute("COMMIT")
         await until(up, served)
         assert await chats(served, one.key) == [200]
+        unlimited = resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE)
+        log_of_writes = path.with_name("sagehold.db-wal").stat().st_size
+        resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, (log_of_writes, unlimited[1]))
+        assert await chats(served, one.key, 5) == 5 * [503]  # to the server, the disk is full
+        resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        await until(up, served)
         path.rename(tmp_path / "away")
         told = await until(down, served)
         assert str(tmp_path) not in told.text
@@ -98,7 +105,8 @@ async def test_postgresql_gone_and_back(tmp_path: Path) -> None:
         where = f"--pgdata={server.folder / 'data'}"
         with serving(tmp_path, url) as served:
             assert await chats(served, one.key) == [200]
-            server.run("pg_ctl", "stop", "--wait", "--mode=immediate", where)
+            # Not at once: these servers lose their last commits then, to be fast.
+            server.run("pg_ctl", "stop", "--wait", "--mode=fast", where)
             assert await chats(served, one.key, 5) == 5 * [503]
             await until(down, served)
             server.run("pg_ctl", "start", "--wait", "--timeout=100", f"--log={server.folder / 'log'}", where)

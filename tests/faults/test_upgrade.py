@@ -59,9 +59,7 @@ async def test_a_newer_database_is_refused_in_words_and_left_alone(tmp_path: Pat
     with begun(tmp_path, database_url) as process:
         assert process.wait(60) == 2
     log = (tmp_path / "log").read_text()
-    assert (
-        f"sagehold: The database was written by a newer sagehold (schema 9999; this one knows up to {NEWEST})." in log
-    )
+    assert f": The database was written by a newer sagehold (schema 9999; this one knows up to {NEWEST})." in log
     assert "restore the backup" in log
     assert "Traceback" not in log
     async with database.read() as session:

@@ -54,13 +54,13 @@ def _checked(secret: bytes | None, kept: str | None, keys: int, data_dir: Path) 
     path = data_dir.resolve() / FILE_NAME
     if secret is None:
         raise SecretError(
-            f"{path} is gone, and {keys} API keys were made under it: all of them would be refused. Restore it from "
-            f"a backup (`sagehold restore`). If it is lost for good, {NEW}"
+            f"SAGEHOLD_DATA_DIR: {path} is gone, and {keys} API keys were made under it: all of them would be refused. "
+            f"Restore it from a backup (`sagehold restore`). If it is lost for good, {NEW}"
         )
     if kept is not None and not hmac.compare_digest(kept, check_value(secret)):
         raise SecretError(
-            f"{path} does not belong to this database: all of its {keys} API keys would be refused. Put the right "
-            f"one there, from a backup (`sagehold restore`). If it is lost for good, {NEW}"
+            f"SAGEHOLD_DATA_DIR: {path} does not belong to this database: all of its {keys} API keys would be refused. "
+            f"Put the right one there, from a backup (`sagehold restore`). If it is lost for good, {NEW}"
         )
     return secret
 

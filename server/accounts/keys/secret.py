@@ -52,8 +52,8 @@ def read_secret(data_dir: Path) -> bytes | None:
         secret = b""
     if len(secret) != LENGTH:
         raise SecretError(
-            f"{path} is damaged: it must hold {LENGTH * 2} hexadecimal digits. Restore it from a backup; "
-            "a new one would make every API key invalid."
+            f"SAGEHOLD_DATA_DIR: {path} is damaged: it must hold {LENGTH * 2} hexadecimal digits. Restore it from a "
+            "backup; a new one would make every API key invalid."
         )
     return secret
 

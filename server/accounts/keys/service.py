@@ -20,7 +20,7 @@ from server.accounts.keys.repository import AccountRepository, KeyRepository
 from server.accounts.keys.secret import FILE_NAME
 from server.core import Caller, Limits
 from server.errors import InvalidRequest, NotFound
-from server.settings import Settings
+from server.settings import PREFIX, Settings
 from server.storage.clock import utc_now
 from server.storage.database import Database
 from server.storage.folder import FolderLock
@@ -301,7 +301,7 @@ class Accounts:
 async def open_database(settings: Settings, *, create: bool = True, check: bool = False) -> tuple[Database, FolderLock]:
     """The database, migrated, and a share of the lock on its folder. Raises DatabaseError; see `Accounts.open`."""
     if not create and not settings.data_dir.is_dir():
-        raise DatabaseError(no_server(f"folder {settings.data_dir.resolve()}"))
+        raise DatabaseError(f"{PREFIX}DATA_DIR: {no_server(f'folder {settings.data_dir.resolve()}')}")
     database = Database(settings.database)
     # Looked at first: a server that starts beside this one makes the secret after the database.
     used_before = (settings.data_dir / FILE_NAME).exists()
@@ -309,9 +309,12 @@ async def open_database(settings: Settings, *, create: bool = True, check: bool 
     try:
         await database.migrate(create=create, check=check, used_before=used_before)
         lock.share()
-    except BaseException:
+    except BaseException as error:
         await database.aclose()
         lock.release()
+        if isinstance(error, DatabaseError) and not str(error).startswith(PREFIX):
+            setting = "DATA_DIR" if settings.database_url is None else "DATABASE_URL"
+            raise DatabaseError(f"{PREFIX}{setting}: {error}") from error
         raise
     return database, lock
 

@@ -69,9 +69,10 @@ class RateLimiter:
         try:
             await self._windows.ping()
         except Unavailable as error:
+            reason = str(error.__cause__).rstrip(".")
             raise LimitsError(
-                f"SAGEHOLD_LIMITS_URL: {self._windows.where} does not answer: {error.__cause__}. Start it, or correct "
-                "the URL; memory:// counts without Redis."
+                f"SAGEHOLD_LIMITS_URL: {self._windows.where} does not answer: {reason}. Start it, or correct the URL; "
+                "memory:// counts without Redis."
             ) from error
 
     async def keep_watch(self, every: float = LOOK) -> None:

@@ -37,6 +37,7 @@ async def refusal(settings: Settings) -> str:
     with pytest.raises((DatabaseError, SecretError)) as raised:
         await Accounts.open(settings, check=True)
     assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith(("SAGEHOLD_DATA_DIR: ", "SAGEHOLD_DATABASE_URL: "))
     return str(raised.value)
 
 
