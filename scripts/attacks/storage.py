@@ -5,6 +5,7 @@ python -m scripts.attacks.storage [--quick]
 
 import asyncio
 import os
+import resource
 import shutil
 import sqlite3
 import subprocess
