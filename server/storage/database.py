@@ -57,6 +57,7 @@ class Database:
         else:
             options = {
                 "connect_args": {
+                    "async_creator_fn": _connect,
                     "timeout": SERVER_WAIT,
                     "server_settings": {"lock_timeout": str(int(SERVER_WAIT * 1000))},
                 },
@@ -224,6 +225,19 @@ class Database:
         into_wal(path)
         if check and not check_whole(path):
             logger.warning("the database is too big to be checked for damage as a whole at a start")
+
+
+async def _connect(*arguments: Any, **options: Any) -> Any:
+    """asyncpg's, whose errors SQLAlchemy passes on as they are: here each is one of NO_ANSWER.
+
+    A server that is just starting refuses connections by one of its own.
+    """
+    import asyncpg
+
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ConnectionError(str(error)) from error
 
 
 def _write_something(connection: sqlite3.Connection) -> None:

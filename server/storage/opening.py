@@ -102,11 +102,6 @@ def in_words(url: URL) -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error, OSError) as error:
         raise DatabaseError(words(error, url)) from error
-    except Exception as error:
-        # asyncpg's own errors come bare from the making of a connection.
-        if type(error).__module__.startswith("asyncpg"):
-            raise DatabaseError(_of_server(error, url)) from error
-        raise
 
 
 def words(error: BaseException, url: URL) -> str:

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import anyio
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -157,6 +158,29 @@ async def test_a_process_that_does_not_watch_refuses_nothing(tmp_path: Path) -> 
     await database.migrate()
     database.watch.failed(OSError("gone"))
     await write(database)
+    await database.aclose()
+
+
+async def test_a_database_server_that_refuses_connections_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that is just starting; the driver's own error came through as a 500."""
+
+    async def connect(*_: object, **__: object) -> None:
+        raise asyncpg.CannotConnectNowError("the database system is starting up")
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    database = Database("postgresql+asyncpg://a@h/x")
+    watching = asyncio.create_task(database.watch.keep())
+    await asyncio.sleep(0)
+    with pytest.raises(DatabaseUnavailable):
+        await count(database)
+    with pytest.raises(DatabaseUnavailable):
+        async with database.write():
+            pytest.fail("it is not there")
+    await database.watch.look()
+    assert "starting up" in (database.watch.trouble or "")
+    assert not watching.done()
+    watching.cancel()
+    await asyncio.wait([watching])
     await database.aclose()
 
 
