@@ -17,6 +17,8 @@ COMMANDS = {
     "usage": ("server.cli.usage", "Sum up what was used, by key, model, day."),
     "ledger": ("server.cli.ledger", "Export the ledger of credits, and check it."),
     "audit": ("server.cli.audit", "See who administered what."),
+    "backup": ("server.cli.backup", "Back up accounts, keys and credits, while the server runs."),
+    "restore": ("server.cli.restore", "Put a backup into the data folder."),
     "models": ("server.cli.models", "See which models are installed, and check them."),
     "plan": ("server.cli.plan", "See what a quality mode would do with a request."),
     "config": ("server.cli.config", "Check the settings and the model configs."),

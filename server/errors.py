@@ -22,6 +22,7 @@
         ├── ModelUnavailable         503                             model_unavailable
         ├── Overloaded               503                             server_is_overloaded
         ├── ServerStopping           503                             server_shutting_down
+        ├── DatabaseUnavailable      503                             database_unavailable
         └── StorageFull              503                             storage_full
 
 Each instance has what its client gets: `status`, `type`, `code`, `param`, `message`. A message is
@@ -248,6 +249,13 @@ class ServerStopping(Unavailable):
     def __init__(self, message: str | None = None, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.headers.setdefault("Connection", "close")
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database is gone, locked or full: who is calling, or what they have, can't be known."""
+
+    code = "database_unavailable"
+    default_message = "The server's accounts can't be reached right now. Please try again shortly."
 
 
 class StorageFull(Unavailable):

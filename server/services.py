@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -52,7 +52,7 @@ async def build_services(
     """Everything, for the length of the block. Models go on loading in the background after it has begun.
 
     forced: whether, at the end, nobody waits for the engines any more; they end with the process then.
-    Raises CatalogError, DatabaseError or SecretError, each worded for the operator.
+    Raises CatalogError, DatabaseError, SecretError or LimitsError, each worded for the operator.
     """
     metrics, shutdown = metrics or Metrics(), shutdown or Shutdown()
     catalog = await anyio.to_thread.run_sync(
@@ -69,12 +69,15 @@ async def build_services(
         return make_engine(spec, models_dir=settings.models_dir, allotment=allotment)
 
     async with AsyncExitStack() as stack:
-        accounts = await stack.enter_async_context(await Accounts.open(settings))
+        accounts = await stack.enter_async_context(await Accounts.open(settings, check=True))
+        await stack.enter_async_context(_background(accounts.database.watch.keep(), "database watch"))
         ledger = Ledger(accounts.database)
         await ledger.start()
         stack.push_async_callback(ledger.aclose)
         limiter = RateLimiter(settings.limits_url)
         stack.push_async_callback(limiter.aclose)
+        await limiter.check()
+        await stack.enter_async_context(_background(limiter.keep_watch(), "limits watch"))
         images = ImageStore(
             settings.data_dir / "images", ttl=settings.image_url_ttl, max_bytes=settings.image_store_max
         )
@@ -115,8 +118,19 @@ async def build_services(
             images=images,
             ledger=ledger,
             reports=Reports(accounts.database),
+            outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )
+
+
+def _outages(accounts: Accounts | None, limiter: RateLimiter) -> Mapping[str, str]:
+    """For /ready, which needs no key: no paths and no hosts. accounts: None where nobody needs a key."""
+    found = {}
+    if accounts is not None and accounts.database.watch.trouble is not None:
+        found["database"] = "not available: see the server's log"
+    if limiter.trouble is not None:
+        found["limits"] = "Redis does not answer: see the server's log"
+    return found
 
 
 @asynccontextmanager

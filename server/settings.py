@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AnyHttpUrl, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -22,6 +23,8 @@ from pydantic_settings import (
 from server.sizes import Size
 
 PREFIX = "SAGEHOLD_"
+DATABASES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://")
+LIMITS = ("memory://", "redis://", "rediss://", "redis+unix://", "unix://")
 
 
 class SettingsError(Exception):
@@ -43,7 +46,8 @@ class Settings(BaseSettings):
     model_configs: Path = Field(Path("model_configs"), description="folder of the models' YAML files")
     data_dir: Path = Field(Path("data"), description="folder for the database, generated images and state")
     database_url: str | None = Field(
-        None, description="SQLAlchemy URL with an async driver; default: SQLite in data_dir"
+        None,
+        description="sqlite+aiosqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST/NAME; default: in data_dir",
     )
 
     # -- who
@@ -124,6 +128,26 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field("text", description="text: for people; json: an object a line")
 
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        if value is None or value.startswith(DATABASES):
+            return value
+        scheme = value.partition(":")[0]
+        kind = next((known for known in DATABASES if known.startswith(scheme.partition("+")[0][:6])), None)
+        hint = f"begin it with {kind}" if kind else f"it begins with {' or '.join(DATABASES)}"
+        raise PydanticCustomError("url", "{hint}, not with {scheme}:", {"hint": hint, "scheme": scheme[:40]})
+
+    @field_validator("limits_url")
+    @classmethod
+    def _known_limits(cls, value: str) -> str:
+        if value.startswith(LIMITS):
+            return value
+        scheme = value.partition(":")[0][:40]
+        raise PydanticCustomError(
+            "url", "it begins with one of {known}, not with {scheme}:", {"known": ", ".join(LIMITS), "scheme": scheme}
+        )
+
     @field_validator("cors_origins", "models", "image_input_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
@@ -199,4 +223,6 @@ def _describe(detail: Any) -> str:
         hint = f"; did you mean {close[0]}?" if close else ""
         return f"{field}: there is no such setting{hint}"
     message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "url":
+        return f"{PREFIX}{field.upper()}: {message}"  # the value may hold a password
     return f"{PREFIX}{field.upper()}: {message}, not {detail['input']!r}"

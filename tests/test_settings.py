@@ -104,3 +104,27 @@ def test_settings_are_frozen_and_every_one_is_documented() -> None:
         settings.port = 1  # type: ignore[misc]
     undocumented = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undocumented == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("DATABASE_URL", "postgresql://a:secret-word@h/n", "begin it with postgresql+asyncpg://, not with postgresql:"),
+        ("DATABASE_URL", "postgres://a:secret-word@h/n", "begin it with postgresql+asyncpg://, not with postgres:"),
+        ("DATABASE_URL", "sqlite:///a.db", "begin it with sqlite+aiosqlite:///, not with sqlite:"),
+        ("DATABASE_URL", "postgresql+psycopg2://a:secret-word@h/n", "begin it with postgresql+asyncpg://"),
+        ("DATABASE_URL", "mysql://a:secret-word@h/n", "it begins with sqlite+aiosqlite:/// or postgresql+asyncpg://"),
+        ("LIMITS_URL", "memcached://:secret-word@h", "it begins with one of memory://, redis://"),
+        ("LIMITS_URL", "localhost:6379", "not with localhost:"),
+    ],
+)
+def test_urls_of_stores_are_checked_and_passwords_not_shown(
+    setting: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SAGEHOLD_{setting}", value)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    [line] = str(raised.value).splitlines()
+    assert line.startswith(f"SAGEHOLD_{setting}: ")
+    assert message in line
+    assert "secret-word" not in line

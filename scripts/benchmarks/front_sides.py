@@ -96,12 +96,27 @@ def _check(tree: Tree, python: str, environment: Mapping[str, str]) -> None:
         raise StartError(f"{tree.name}: its code would be taken from elsewhere")
 
 
+SET_UP = """
+import anyio
+from server.accounts.keys.service import Accounts
+from server.settings import load_settings
+
+async def set_up():
+    async with await Accounts.open(load_settings()):
+        pass
+
+anyio.run(set_up)
+"""
+"""What a first start does with the data folder: the command line makes none."""
+
+
 def payer(side: Side) -> str:
     """A key of a metered account: limits that refuse none are counted, and there are more credits than a load spends.
 
     Made before the server starts, by the command line of its own revision, which may keep its database in another way.
     Raises StartError.
     """
+    _run(side, "making the database", "-c", SET_UP)
     limits = [f"--{name}={NEVER}" for name in ("requests-per-minute", "tokens-per-minute", "concurrent")]
     _sagehold(side, "accounts", "create", "payer", f"--credits={CREDITS}", *limits)
     return _sagehold(side, "keys", "create", "--account=payer", *limits)
@@ -109,10 +124,15 @@ def payer(side: Side) -> str:
 
 def _sagehold(side: Side, *words: str) -> str:
     """What the side's own `sagehold` prints. Raises StartError."""
-    command = [side.command[0], "-P", "-m", "server", *words]
+    return _run(side, f"sagehold {' '.join(words[:2])}", "-m", "server", *words)
+
+
+def _run(side: Side, what: str, *words: str) -> str:
+    """What Python prints, with the side's own code. what: for the error. Raises StartError."""
+    command = [side.command[0], "-P", *words]
     done = subprocess.run(command, env=dict(side.environment), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise StartError(f"{side.name}: sagehold {' '.join(words[:2])} failed:\n{done.stderr[-1000:]}")
+        raise StartError(f"{side.name}: {what} failed:\n{done.stderr[-1000:]}")
     return done.stdout.strip()
 
 

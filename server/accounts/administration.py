@@ -28,9 +28,12 @@ class Administration:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> "AsyncGenerator[Administration, None]":
-        """For a process that serves nobody. Raises DatabaseError or SecretError, worded for the operator."""
-        async with await Accounts.open(settings) as accounts:
+    async def open(cls, settings: Settings, *, create: bool = True) -> "AsyncGenerator[Administration, None]":
+        """For a process that serves nobody. Raises DatabaseError or SecretError, worded for the operator.
+
+        create: whether a server is set up where none is.
+        """
+        async with await Accounts.open(settings, create=create) as accounts:
             ledger = Ledger(accounts.database)
             try:
                 yield cls(accounts, ledger, Reports(accounts.database))

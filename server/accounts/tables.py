@@ -170,3 +170,16 @@ class InstanceRow(Base):
     pid: Mapped[int] = mapped_column(BigInteger)
     started: Mapped[float] = mapped_column(Double)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class InstallationRow(Base):
+    """What belongs to the installation as a whole, by name.
+
+    secret_check: the check value of keys.secret (see `keys/secret.py`). tried: when a write was last tried after an
+    outage.
+    """
+
+    __tablename__ = "installation"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)

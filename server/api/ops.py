@@ -33,14 +33,17 @@ async def version() -> Response:
 async def ready(services: ServicesDep) -> Response:
     """200 when every model that is loaded at start is ready; before, and after one failed, 503 and the states.
 
-    503 with the status `stopping` from the moment at which the server is told to end.
+    503 too while the database or Redis does not answer, which `outages` then names, and with the status `stopping` from
+    the moment at which the server is told to end.
     """
-    stopping = services.shutdown.begun
-    is_ready = services.registry.ready and not stopping
-    body = {
+    outages, stopping = services.outages(), services.shutdown.begun
+    is_ready = services.registry.ready and not outages and not stopping
+    body: dict[str, object] = {
         "status": "stopping" if stopping else "ready" if is_ready else "not ready",
         "models": {name: model.state for name, model in services.registry.states().items()},
     }
+    if outages:
+        body["outages"] = outages
     headers = None if is_ready else {"Retry-After": "5"}
     return Response(orjson.dumps(body), 200 if is_ready else 503, headers, "application/json")
 

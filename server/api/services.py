@@ -1,6 +1,6 @@
 """What routes work with: the parts of the server that they are given, each by what it must be able to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -129,6 +129,8 @@ class Services:
     reports: "Reports | None" = None
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
     spoken: SpokenAnswers = field(default_factory=SpokenAnswers)
+    outages: Callable[[], Mapping[str, str]] = dict
+    """What is down that requests need, by its name, in words for everyone."""
     first_key: str | None = None
     """The key that the first start made, to be shown once."""
 

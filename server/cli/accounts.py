@@ -1,4 +1,4 @@
-"""`sagehold accounts`: who pays, and with what. Works beside a running server and before its first start."""
+"""`sagehold accounts`: who pays, and with what. Works beside a running server or without one."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import anyio
 import typer
 
+from server.cli.fail import fail
 from server.core import Limits
-from server.errors import SageholdError
-from server.settings import SettingsError, load_settings
+from server.errors import SageholdError, Unavailable
+from server.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from server.accounts.administration import Administration
@@ -39,24 +40,36 @@ NoLimits = Annotated[bool, typer.Option("--no-limits", help="Lift the limits tha
 
 
 def administer(act: "Callable[[Administration], Awaitable[Result]]") -> Result:
-    """Do one thing with the accounts database, beside a running server or without one.
+    """Do one thing with the accounts database, beside a running server or without one; nothing is made where none is.
 
-    An error becomes one line on standard error; the exit status is 1, or 2 for a wrong setting.
+    An error becomes one line on standard error. The exit status is 1 for a wrong request, and 2 for a wrong setting or
+    a database, secret or disk that can't be used.
     """
     from server.accounts.administration import Administration
-    from server.accounts.keys.secret import SecretError
-    from server.storage.database import DatabaseError
 
-    async def run() -> Result:
-        async with Administration.open(load_settings()) as administration:
+    async def run(settings: Settings) -> Result:
+        async with Administration.open(settings, create=False) as administration:
             return await act(administration)
 
+    return told(run)
+
+
+def told(run: "Callable[[Settings], Awaitable[Result]]") -> Result:
+    """What `run` returns; or the end of the command, in one line."""
+    from server.accounts.keys.secret import SecretError
+    from server.storage.opening import DRIVER_ERRORS, DatabaseError, explained
+
     try:
-        return anyio.run(run)
+        settings = load_settings()
     except SettingsError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    except (DatabaseError, SecretError, SageholdError) as error:
+        fail(error)
+    try:
+        return anyio.run(run, settings)
+    except (DatabaseError, SecretError) as error:
+        fail(error)
+    except (Unavailable, *DRIVER_ERRORS) as error:
+        fail(explained(error, settings.database))
+    except SageholdError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 

@@ -1,4 +1,4 @@
-"""`sagehold keys`: create, list, change and revoke API keys, beside a running server or before its first start."""
+"""`sagehold keys`: create, list, change and revoke API keys. Works beside a running server or without one."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -206,3 +206,27 @@ def _instant(text: str) -> datetime:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither a span such as 90d nor a date such as 2027-01-31") from None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+@app.command("renew-secret")
+def renew_secret(
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Make a new keys.secret where the old one is lost for good. Every key is revoked; accounts and credits stay."""
+    from server.accounts.keys.installation import renew_secret as renew
+    from server.accounts.keys.service import open_database
+    from server.cli.administration import told
+    from server.settings import Settings
+
+    if not yes:
+        typer.confirm("Every API key ends. Go on?", abort=True)
+
+    async def act(settings: Settings) -> int:
+        database, lock = await open_database(settings, create=False)
+        try:
+            return await renew(database, settings.data_dir, datetime.now(UTC), "local")
+        finally:
+            await database.aclose()
+            lock.release()
+
+    typer.echo(f"Made a new secret, and revoked {told(act)} keys. Restart the server, and create new keys.")

@@ -20,6 +20,8 @@ from server.cli.config import ConfigFile, read_settings
 from server.cli.ending import AFTER_GRACE, Ending
 from server.cli.fail import fail
 from server.settings import PREFIX, Settings
+from server.storage.folder import prepare
+from server.storage.opening import DatabaseError
 
 if TYPE_CHECKING:
     from server.api.services import Services
@@ -58,9 +60,9 @@ def command(
     flags = {name: value for name, value in locals().items() if name != "config"}
     settings = read_settings(config, **flags)
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"{PREFIX}DATA_DIR: can't make {settings.data_dir.absolute()}: {error.strerror}")
+        prepare(settings.data_dir)
+    except DatabaseError as error:
+        fail(error)
     listener = _listen(settings.host, settings.port)
 
     from server.observability import configure_logging
@@ -125,6 +127,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 async def _serve_until_told(settings: Settings, listener: socket.socket, ending: Ending) -> None:
     """Build the services, serve until a signal, then end every engine."""
     from server.accounts.keys.secret import SecretError
+    from server.accounts.limits.limiter import LimitsError
     from server.api.connections import make_room
     from server.api.http1 import Http1Protocol
     from server.app import create_app
@@ -133,7 +136,6 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
     from server.observability import Metrics
     from server.pipeline.shutdown import Shutdown
     from server.services import build_services
-    from server.storage.database import DatabaseError
 
     begun = time.monotonic()
     shutdown = Shutdown()
@@ -143,7 +145,7 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
             services = await stack.enter_async_context(
                 build_services(settings, metrics=Metrics(), shutdown=shutdown, forced=lambda: ending.forced)
             )
-        except (CatalogError, DatabaseError, SecretError) as error:
+        except (CatalogError, DatabaseError, SecretError, LimitsError) as error:
             fail(error)
         app, grace = create_app(settings, services), settings.shutdown_grace
         protocol = Http1Protocol.bounded(reader_timeout=settings.reader_timeout, connections=settings.max_connections)

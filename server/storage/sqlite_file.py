@@ -18,8 +18,10 @@ import anyio
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-BUSY_TIMEOUT = 30.0
-"""Seconds to wait while another process writes."""
+BUSY_TIMEOUT = 3.0
+"""Seconds to wait while another process writes. Whoever waits longer is answered 503, and all who wait with it."""
+START_TIMEOUT = 30.0
+"""The same at a start, where another server may be upgrading the database."""
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # In WAL mode a commit survives the death of the process; a power cut may cost the last moments, never more.
@@ -41,9 +43,9 @@ def into_wal(path: Path, pause: Callable[[float], None] = time.sleep) -> None:
 
     Two connections that change a new file at once may each hold what the other waits for. SQLite then refuses one of
     them as locked, without waiting (sqlite3_busy_handler: "could result in a deadlock"): of two servers that
-    start together one would end. Raises sqlite3.OperationalError when it is locked for longer than BUSY_TIMEOUT.
+    start together one would end. Raises sqlite3.OperationalError when it is locked for longer than START_TIMEOUT.
     """
-    until = time.monotonic() + BUSY_TIMEOUT
+    until = time.monotonic() + START_TIMEOUT
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
         while not _in_wal(connection):
             if time.monotonic() > until:
@@ -56,11 +58,16 @@ def _in_wal(connection: sqlite3.Connection) -> bool:
     try:
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     except sqlite3.OperationalError as error:
-        # Of the kinds of being busy, each has the basic code in its low byte (sqlite.org/rescode.html).
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+        if not is_busy(error):
             raise
         return False
     return bool(mode == "wal")
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether SQLite raised it because another connection has the file."""
+    # Of the kinds of being busy, each has the basic code in its low byte (sqlite.org/rescode.html).
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 class SqliteFile:
@@ -118,7 +125,7 @@ class SqliteFile:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            if is_busy(error):
                 return False
             raise
         return True

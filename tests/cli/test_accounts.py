@@ -18,13 +18,14 @@ from server.accounts.administration import Administration
 from server.accounts.ledger.terms import Line, Use
 from server.core import Usage
 from server.settings import Settings
+from tests.cli.installed import install
 
 Call = Callable[..., Result]
 
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    monkeypatch.setenv("SAGEHOLD_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SAGEHOLD_DATA_DIR", str(install(tmp_path / "data")))
     return lambda *words: CliRunner().invoke(build(words[0]), list(words))
 
 

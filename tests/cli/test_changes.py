@@ -15,13 +15,14 @@ from server.accounts.keys.service import Accounts
 from server.core import Caller, Priority
 from server.errors import AccountClosed
 from server.settings import Settings
+from tests.cli.installed import install
 
 Call = Callable[..., Result]
 
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    monkeypatch.setenv("SAGEHOLD_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SAGEHOLD_DATA_DIR", str(install(tmp_path / "data")))
     configs = tmp_path / "configs"
     configs.mkdir()
     (configs / "a.yaml").write_text("name: fake-chat\nengine: fake\nserves: chat\n")

@@ -12,13 +12,14 @@ from server.accounts.keys.service import Accounts
 from server.cli.keys import app
 from server.core import Caller
 from server.settings import Settings
+from tests.cli.installed import install
 
 Keys = Callable[..., Result]
 
 
 @pytest.fixture
 def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    monkeypatch.setenv("SAGEHOLD_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SAGEHOLD_DATA_DIR", str(install(tmp_path / "data")))
     return lambda *words: CliRunner().invoke(app, list(words))
 
 

@@ -67,7 +67,7 @@ async def test_sqlite_is_set_up_for_many_readers_and_one_writer(tmp_path: Path) 
     await database.migrate()
     assert await scalar(database, "PRAGMA journal_mode") == "wal"
     assert await scalar(database, "PRAGMA foreign_keys") == 1
-    assert await scalar(database, "PRAGMA busy_timeout") == 30000
+    assert await scalar(database, "PRAGMA busy_timeout") == 3000
     assert stat.S_IMODE((tmp_path / "new" / "sage.db").stat().st_mode) == 0o600
     await database.aclose()
 

@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
+from typing import Any
 
 from server.accounts.keys import credentials
+from server.accounts.keys.installation import keep_check
 from server.accounts.keys.repository import KeyRepository
 from server.accounts.keys.verified import Verified, VerifiedKeys
 from server.core import Caller
 from server.errors import AccountClosed
-from server.storage.database import Database
+from server.storage.database import OUTAGE, SERVER_WAIT, Database
 
 logger = logging.getLogger(__name__)
 
@@ -26,19 +28,22 @@ class Authentication:
     Invariant: once `forget` has returned, no answer is remembered that was read from the database before it.
     """
 
-    def __init__(self, database: Database, secret: bytes, now: Callable[[], datetime]) -> None:
-        """secret: 32 bytes, under which keys are fingerprinted."""
+    def __init__(self, database: Database, secret: bytes, now: Callable[[], datetime], proven: bool = True) -> None:
+        """secret: 32 bytes, under which keys are fingerprinted; proven: whether it is known to be these keys' own."""
         self._database = database
         self._secret = secret
         self._now = now
         self._verified = VerifiedKeys(VERIFIED_LIFETIME)
         self._lookups: dict[tuple[int, bytes], asyncio.Task[Caller | AccountClosed | None]] = {}
         self._touches: set[asyncio.Task[None]] = set()
+        self._proven = proven
+        self._opened = now()
 
     async def authenticate(self, key: str) -> Caller | None:
         """The caller that a key stands for, or None for a key that is unknown, revoked or expired.
 
-        Raises AccountClosed for a key that would be good if its account were open.
+        Raises AccountClosed for a key that would be good if its account were open, and DatabaseUnavailable where that
+        can't be known right now.
         """
         if not credentials.plausible(key):
             return None
@@ -73,7 +78,7 @@ class Authentication:
     async def _look_up(self, prefix: str, fingerprint: bytes) -> Caller | AccountClosed | None:
         generation = self._verified.generation
         now = self._now()
-        async with self._database.read() as session:
+        async with self._database.read(within=SERVER_WAIT) as session:
             candidates = await KeyRepository(session).with_prefix(prefix)
         for record, known, account in candidates:
             if credentials.matches(known, fingerprint) and record.valid(now):
@@ -92,11 +97,30 @@ class Authentication:
                 )
                 self._verified.add(fingerprint, Verified(caller, now, record.expires_at), generation)
                 if record.last_used_at is None or now - record.last_used_at >= TOUCH_INTERVAL:
-                    touch = asyncio.create_task(self._touch(record.id, now))
-                    self._touches.add(touch)
-                    touch.add_done_callback(self._touches.discard)
+                    self._beside(self._touch(record.id, now))
+                if not self._proven and record.created_at < self._opened:
+                    self._proven = True
+                    self._beside(keep_check(self._database, self._secret))
                 return caller
+            if not self._proven and record.valid(now):
+                # 8 random characters of the prefix are no accident.
+                logger.warning(
+                    "a key that begins like %s was refused: it is wrong, or keys.secret is another installation's",
+                    record.id,
+                )
         return None
+
+    def _beside(self, write: Coroutine[Any, Any, None]) -> None:
+        """Write what no answer waits for."""
+        task = asyncio.create_task(self._forgiving(write))
+        self._touches.add(task)
+        task.add_done_callback(self._touches.discard)
+
+    async def _forgiving(self, write: Coroutine[Any, Any, None]) -> None:
+        try:
+            await write
+        except OUTAGE as error:
+            logger.debug("it could not be written when a key was used last: %s", error)
 
     async def _touch(self, key_id: str, at: datetime) -> None:
         async with self._database.write() as session:

@@ -12,13 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from server.accounts.keys.account_acts import AccountActs, AccountChanges
 from server.accounts.keys.authentication import Authentication
 from server.accounts.keys.identity import NO_LIMITS, Account, ApiKey, NewKey
+from server.accounts.keys.installation import secret_for
 from server.accounts.keys.key_acts import KeyActs, KeyChanges, KeyTerms
 from server.accounts.keys.repository import AccountRepository, KeyRepository
-from server.accounts.keys.secret import load_secret
+from server.accounts.keys.secret import FILE_NAME
 from server.core import Caller, Limits
-from server.settings import Settings
+from server.settings import PREFIX, Settings
 from server.storage.clock import utc_now
 from server.storage.database import Database
+from server.storage.folder import FolderLock
+from server.storage.opening import DatabaseError, no_server
 
 CHANGE_LOCK = 0x5A6E_0002
 # Who acts, where nobody called: a person at the command line of this machine.
@@ -31,23 +34,43 @@ class Accounts:
     Changes are made one at a time over all processes that share the database.
     """
 
-    def __init__(self, database: Database, secret: bytes, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        secret: bytes,
+        now: Callable[[], datetime] = utc_now,
+        *,
+        proven: bool = True,
+        lock: FolderLock | None = None,
+    ) -> None:
+        """proven: whether the secret is known to be these keys' own. lock: held until `aclose`."""
         self._database = database
         self._secret = secret
         self._now = now
-        self._authentication = Authentication(database, secret, now)
+        self._lock = lock
+        self._authentication = Authentication(database, secret, now, proven)
 
     @classmethod
-    async def open(cls, settings: Settings, now: Callable[[], datetime] = utc_now) -> Self:
-        """Connect, migrate, load the secret. Raises DatabaseError or SecretError, worded for the operator."""
-        secret = await anyio.to_thread.run_sync(load_secret, settings.data_dir)
-        database = Database(settings.database)
+    async def open(
+        cls,
+        settings: Settings,
+        now: Callable[[], datetime] = utc_now,
+        *,
+        create: bool = True,
+        check: bool = False,
+    ) -> Self:
+        """Connect, migrate, load the secret. Raises DatabaseError or SecretError, worded for the operator.
+
+        create: whether a server is set up where none is. check: whether the database's file is checked for damage.
+        """
+        database, lock = await open_database(settings, create=create, check=check)
         try:
-            await database.migrate()
+            secret, proven = await secret_for(database, settings.data_dir)
         except BaseException:
             await database.aclose()
+            lock.release()
             raise
-        return cls(database, secret, now)
+        return cls(database, secret, now, proven=proven, lock=lock)
 
     def authenticate(self, key: str) -> Coroutine[Any, Any, Caller | None]:
         """The caller that a key stands for, or None; see `Authentication`. A change made here counts at once.
@@ -155,6 +178,8 @@ class Accounts:
         with anyio.CancelScope(shield=True):
             await self._authentication.aclose()
             await self._database.aclose()
+            if self._lock is not None:
+                self._lock.release()
 
     async def __aenter__(self) -> Self:
         return self
@@ -163,3 +188,24 @@ class Accounts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def open_database(settings: Settings, *, create: bool = True, check: bool = False) -> tuple[Database, FolderLock]:
+    """The database, migrated, and a share of the lock on its folder. Raises DatabaseError; see `Accounts.open`."""
+    if not create and not settings.data_dir.is_dir():
+        raise DatabaseError(f"{PREFIX}DATA_DIR: {no_server(f'folder {settings.data_dir.resolve()}')}")
+    database = Database(settings.database)
+    # Looked at first: a server that starts beside this one makes the secret after the database.
+    used_before = (settings.data_dir / FILE_NAME).exists()
+    lock = FolderLock(settings.data_dir)
+    try:
+        await database.migrate(create=create, check=check, used_before=used_before)
+        lock.share()
+    except BaseException as error:
+        await database.aclose()
+        lock.release()
+        if isinstance(error, DatabaseError) and not str(error).startswith(PREFIX):
+            setting = "DATA_DIR" if settings.database_url is None else "DATABASE_URL"
+            raise DatabaseError(f"{PREFIX}{setting}: {error}") from error
+        raise
+    return database, lock

@@ -35,9 +35,9 @@ from server.accounts.ledger.terms import (
 from server.accounts.tables import AccountRow, BalanceRow, EntryRow, HoldRow, InstanceRow
 from server.core import Caller
 from server.core.money import MOST, ZERO, bound_of, cost_of
-from server.errors import InvalidRequest, NotFound, SageholdError, Unavailable
+from server.errors import DatabaseUnavailable, InvalidRequest, NotFound, SageholdError, Unavailable
 from server.storage.clock import utc_now
-from server.storage.database import NO_ANSWER, OUTAGE, Database
+from server.storage.database import NO_ANSWER, OUTAGE, SERVER_WAIT, Database
 from server.storage.group_commit import GroupCommit
 
 logger = logging.getLogger(__name__)
@@ -179,10 +179,10 @@ class Ledger:
     async def balance(self, account_id: str) -> Balance:
         """Raises NotFound; Unavailable where the database does not answer."""
         try:
-            async with self._database.read() as session:
+            async with self._database.read(within=SERVER_WAIT) as session:
                 row = (await session.execute(BALANCES.where(BalanceRow.account_id == account_id))).first()
         except OUTAGE as error:
-            logger.error("the accounts database could not be read: %s", error)
+            _tell("the accounts database could not be read: %s", error)
             raise Unavailable("The accounts can't be read right now.") from None
         if row is None:
             raise NotFound(f"There is no account {account_id}.")
@@ -270,9 +270,15 @@ class Ledger:
                 await asyncio.gather(self._heart, return_exceptions=True)
             await self._steps.aclose()
             await self._post_unwritten()
+            if self._unwritten:
+                logger.error("%d bills could not be written and are lost", len(self._unwritten))
             if self._heart is not None:
-                async with self._database.write() as session:
-                    await self._instance.leave(session)
+                try:
+                    async with self._database.write() as session:
+                        await self._instance.leave(session)
+                except OUTAGE as error:
+                    # Once it is silent for SILENCE it is taken for dead.
+                    logger.warning("the accounts database does not answer at the end: %s", error)
 
     async def _post(self, steps: Sequence[Step]) -> Sequence[Outcome | SageholdError]:
         def post(connection: Connection | sqlite3.Connection) -> tuple[list[Outcome | SageholdError], Posting]:
@@ -297,8 +303,13 @@ async def _posted(future: "asyncio.Future[Outcome | SageholdError]") -> Outcome 
     try:
         return await asyncio.shield(future)
     except OUTAGE as error:
-        logger.error("the accounts database could not write: %s", error)
+        _tell("the accounts database could not write: %s", error)
         raise Unavailable("The accounts can't be written right now.") from None
+
+
+def _tell(line: str, error: BaseException) -> None:
+    if not isinstance(error, DatabaseUnavailable):  # of which the database's watch tells, once
+        logger.error(line, error)
 
 
 def _expect(kind: type[Answer], outcome: Outcome | SageholdError) -> Answer:

@@ -1,5 +1,7 @@
 """Requests and tokens a minute and requests at once, for a key and for its account: in memory, or in Redis."""
 
+import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -10,7 +12,16 @@ from server.accounts.limits.headers import duration, rate_headers, retry_after
 from server.accounts.limits.memory_windows import MemoryWindows
 from server.accounts.limits.windows import Limit, Whose, Window, Windows
 from server.core import Caller, Limits
-from server.errors import RateLimited
+from server.errors import RateLimited, Unavailable
+
+log = logging.getLogger(__name__)
+
+LOOK = 2.0
+"""Seconds between two looks at Redis."""
+
+
+class LimitsError(Exception):
+    """The counts can't be reached. The message is for the operator."""
 
 
 class Ticket:
@@ -49,6 +60,39 @@ class RateLimiter:
 
             self._windows = RedisWindows(url)
         self._running: Counter[tuple[Whose, str]] = Counter()
+        self._watched = not isinstance(self._windows, MemoryWindows)
+        self.trouble: str | None = None
+        """Why the counts can't be read, for the operator, as `keep_watch` last found it."""
+
+    async def check(self) -> None:
+        """Raises LimitsError, worded for the operator, where the counts can't be reached."""
+        try:
+            await self._windows.ping()
+        except Unavailable as error:
+            reason = str(error.__cause__).rstrip(".")
+            raise LimitsError(
+                f"SAGEHOLD_LIMITS_URL: {self._windows.where} does not answer: {reason}. Start it, or correct the URL; "
+                "memory:// counts without Redis."
+            ) from error
+
+    async def keep_watch(self, every: float = LOOK) -> None:
+        """Ask Redis every so many seconds whether it answers, for /ready; requests find out by themselves."""
+        while self._watched:
+            await asyncio.sleep(every)
+            await self.look()
+
+    async def look(self) -> None:
+        """One look. Raises nothing."""
+        try:
+            await self.check()
+        except LimitsError as error:
+            if self.trouble is None:
+                log.error("requests of callers with limits are refused: %s", error)
+            self.trouble = str(error)
+        else:
+            if self.trouble is not None:
+                log.warning("Redis answers again")
+            self.trouble = None
 
     def admit(self, caller: Caller) -> AbstractAsyncContextManager[Ticket]:
         """Let a request in for the length of the block.

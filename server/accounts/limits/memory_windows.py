@@ -48,6 +48,13 @@ class MemoryWindows:
         for limit in limits:
             self._add(limit, amount, now)
 
+    async def ping(self) -> None:
+        pass
+
+    @property
+    def where(self) -> str:
+        return "this process"
+
     async def aclose(self) -> None:
         pass
 

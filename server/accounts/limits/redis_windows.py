@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import anyio
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from server.accounts.limits.windows import MINUTE, Limit, Window, window_of
@@ -34,6 +36,8 @@ end
 return answer
 """
 NEVER_FULL = -1
+WAIT = 2.0
+"""Seconds that Redis may take for an answer: a request that needs it waits no longer."""
 MARGIN = 0.5
 """Redis gives the end of a window to the nearest second."""
 
@@ -41,7 +45,13 @@ MARGIN = 0.5
 class RedisWindows:
     def __init__(self, url: str) -> None:
         """url: redis://[user:password@]host:port/db (rediss:// with TLS, redis+unix:// for a socket)."""
-        self._redis = Redis.from_url(url.removeprefix("redis+") if "+unix" in url else url)
+        self._redis = Redis.from_url(
+            url.removeprefix("redis+") if "+unix" in url else url,
+            socket_connect_timeout=WAIT,
+            socket_timeout=WAIT,
+            # The library's own three tries, with pauses, make a request wait for seconds where nobody listens.
+            retry=Retry(NoBackoff(), 1),
+        )
         self._count = self._redis.register_script(COUNT)
 
     async def take(self, limits: Sequence[Limit]) -> tuple[bool, Sequence[Window]]:
@@ -58,6 +68,15 @@ class RedisWindows:
                 await self._ask(limits, [(NEVER_FULL, amount)] * len(limits))
         except RedisError as error:
             logger.warning("%d tokens could not be counted: %s", amount, error)
+
+    async def ping(self) -> None:
+        with _reading():
+            await self._redis.ping()
+
+    @property
+    def where(self) -> str:
+        options = self._redis.connection_pool.connection_kwargs
+        return f"Redis at {options.get('path') or '{}:{}'.format(options.get('host'), options.get('port', 6379))}"
 
     async def aclose(self) -> None:
         await self._redis.aclose()

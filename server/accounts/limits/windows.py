@@ -49,6 +49,15 @@ class Windows(Protocol):
         """Count what was used already, even beyond a limit. It is done even if the caller is cancelled meanwhile."""
         ...
 
+    async def ping(self) -> None:
+        """Raises Unavailable, from what the library said."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """The place, for messages: without a password."""
+        ...
+
     async def aclose(self) -> None: ...
 
 

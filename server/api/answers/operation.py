@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from server.api.answers.base import Answer
 
 
@@ -10,10 +12,11 @@ class Health(Answer):
 
 
 class Ready(Answer):
-    """models: the state of each."""
+    """models: the state of each. outages: what else is down, `database` or `limits`; absent while nothing is."""
 
     status: Literal["ready", "not ready", "stopping"]
     models: dict[str, str]
+    outages: dict[str, str] = Field(default_factory=dict)
 
 
 class Version(Answer):

@@ -262,7 +262,7 @@ async def test_a_balance_that_can_not_be_read_is_an_outage(
 ) -> None:
     caller = await customer("10")
 
-    def gone() -> AbstractAsyncContextManager[AsyncSession]:
+    def gone(within: float | None = None) -> AbstractAsyncContextManager[AsyncSession]:
         raise OperationalError("select", None, Exception("server closed the connection"))
 
     with monkeypatch.context() as broken:

@@ -1,0 +1,80 @@
+"""The data folder: can the server work in it, and does one?"""
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+
+from server.storage.opening import DatabaseError
+
+LOCK = "in-use.lock"
+
+
+class FolderLock:
+    """Who works in a data folder shares its lock; who replaces what lies there must have it alone.
+
+    The system lets go of it when a process ends, however it ends.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir.resolve() / LOCK
+        self._file: int | None = None
+
+    def share(self) -> None:
+        """Raises DatabaseError while the folder is being restored."""
+        if not self._take(fcntl.LOCK_SH):
+            raise DatabaseError(f"{self._path.parent} is being restored right now. Try again when that is done.")
+
+    def claim(self) -> None:
+        """Raises DatabaseError while a server or a command works in the folder."""
+        if not self._take(fcntl.LOCK_EX):
+            raise DatabaseError(f"{self._path.parent} is in use: stop the server that works there first.")
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _take(self, kind: int) -> bool:
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            return False
+        except OSError as error:
+            self.release()
+            raise DatabaseError(unusable(self._path.parent, error)) from error
+        return True
+
+
+def prepare(data_dir: Path) -> None:
+    """Make the data folder if it is not there, and try whether files can be written in it.
+
+    Raises DatabaseError for one that can't be made, is read-only, or lies on a full disk.
+    """
+    folder = data_dir.resolve()
+    trial = folder / f".trial-{secrets.token_hex(8)}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if folder.is_file() else error.strerror
+        raise DatabaseError(f"SAGEHOLD_DATA_DIR: can't make {folder}: {reason}. Name another folder.") from error
+    try:
+        descriptor = os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, bytes(4096))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+            trial.unlink()
+    except OSError as error:
+        raise DatabaseError(unusable(folder, error)) from error
+
+
+def unusable(folder: Path, error: OSError) -> str:
+    return (
+        f"SAGEHOLD_DATA_DIR: can't write in {folder}: {error.strerror}. Make it writable for the server's user, free "
+        "some space, or name another folder."
+    )
