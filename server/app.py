@@ -13,6 +13,7 @@ from server.api.access import require
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
 from server.api.errors import Guard
+from server.api.forwarded import TrustedProxies
 from server.api.openai import (
     account,
     chat,
@@ -105,7 +106,8 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
 
 def _layers(settings: Settings, metrics: Metrics) -> Sequence[Middleware]:
     """Outermost first. What the guard answers still passes CORS and gets its request id."""
-    layers = [Middleware(RequestContext, metrics=metrics)]
+    proxies = TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None
+    layers = [Middleware(RequestContext, metrics=metrics, proxies=proxies)]
     if settings.cors_origins:
         layers.append(
             Middleware(

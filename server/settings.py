@@ -5,12 +5,14 @@ file named by `SAGEHOLD_CONFIG` (the same names in lower case, without the prefi
 """
 
 import difflib
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AnyHttpUrl, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -42,6 +44,12 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="folder for the database, generated images and state")
     database_url: str | None = Field(
         None, description="SQLAlchemy URL with an async driver; default: SQLite in data_dir"
+    )
+
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="addresses and networks of proxies whose X-Forwarded-For is believed, comma-separated; "
+        "none by default",
     )
 
     # -- who
@@ -109,11 +117,21 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field("text", description="text: for people; json: an object a line")
 
-    @field_validator("cors_origins", "models", "image_input_hosts", mode="before")
+    @field_validator("cors_origins", "models", "image_input_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError as error:
+                raise PydanticCustomError("network", "no address or network: {why}", {"why": str(error)}) from None
         return value
 
     @classmethod

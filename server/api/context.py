@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.dialect import dialect_of
+from server.api.forwarded import TrustedProxies
 from server.api.paths import canonical
 from server.observability import Metrics, RequestRecord, log_request, request_id
 
@@ -45,9 +46,11 @@ class RequestContext:
     From here on the path is the canonical one, by which routes and dialects are found; the record keeps the client's.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, proxies: TrustedProxies | None = None) -> None:
+        """proxies: whose word for the client's address is taken; None asks for no one's."""
         self._app = app
         self._metrics = metrics
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -57,7 +60,11 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._proxies is not None:
+            self._proxies.resolve(scope)
         record = scope[KEY] = RequestRecord(id=new_id(), method=scope["method"], path=path)
+        if (client := scope.get("client")) is not None:
+            record.client = client[0]
         scope[SEND] = send
         token = request_id.set(record.id)
 

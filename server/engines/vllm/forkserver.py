@@ -22,6 +22,7 @@ from pathlib import Path
 from server.engines.openmp import patience
 from server.engines.vllm import hardware, processes
 from server.engines.vllm.malloc import keeping
+from server.observability.raw_output import offered
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def start() -> None:
     if not cuda:
         # For computing. vLLM's CPU platform gives the same libraries to the processes it spawns.
         variables |= keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}
-    with _environment(variables):
+    with _environment(variables), offered("vllm"):
         forkserver.set_forkserver_preload([PRELOAD])
         forkserver.ensure_running()
 

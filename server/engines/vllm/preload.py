@@ -9,6 +9,7 @@ from importlib import import_module
 
 from server.engines.parent import die_with_parent
 from server.engines.vllm import heap, processes
+from server.observability import logs, raw_output
 from server.offline import go_offline
 
 # A front end that is killed leaves nothing behind, not even in the seconds of the imports.
@@ -16,6 +17,8 @@ die_with_parent(int(os.environ.pop(processes.FRONT_END)))
 # Ctrl-C in a terminal is for the front end, which lets answers end and then ends its engines in order.
 os.setsid()
 processes.ForkServer.pid = os.getpid()
+raw_output.take()
+logs.configure_child(None)
 go_offline()
 
 with heap.permanent():
