@@ -31,6 +31,7 @@ from server.api.openai.dialect import OPENAI
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
 from server.observability import Metrics
+from server.observability.tracing import Tracing, tracing_to
 from server.settings import Settings
 
 KEYED: tuple[APIRouter, ...] = (
@@ -78,6 +79,7 @@ EXPOSED = (
 def create_app(settings: Settings, services: Services | None = None, dialects: Dialects = DIALECTS) -> FastAPI:
     """The application over `services`; without them it builds its own, and closes them when it ends."""
     metrics = Metrics() if services is None else services.metrics
+    tracing = tracing_to(settings.otlp_endpoint) if services is None else services.tracing
     app = FastAPI(
         title="sagehold",
         version=__version__,
@@ -86,8 +88,8 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(settings, services, metrics),
-        middleware=_layers(settings, metrics),
+        lifespan=_lifespan(settings, services, metrics, tracing),
+        middleware=_layers(settings, metrics, tracing),
     )
     if services is not None:
         app.state.services = services
@@ -104,10 +106,10 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
     return app
 
 
-def _layers(settings: Settings, metrics: Metrics) -> Sequence[Middleware]:
+def _layers(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Sequence[Middleware]:
     """Outermost first. What the guard answers still passes CORS and gets its request id."""
     proxies = TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None
-    layers = [Middleware(RequestContext, metrics=metrics, proxies=proxies)]
+    layers = [Middleware(RequestContext, metrics=metrics, proxies=proxies, tracing=tracing)]
     if settings.cors_origins:
         layers.append(
             Middleware(
@@ -123,7 +125,7 @@ def _layers(settings: Settings, metrics: Metrics) -> Sequence[Middleware]:
 
 
 def _lifespan(
-    settings: Settings, services: Services | None, metrics: Metrics
+    settings: Settings, services: Services | None, metrics: Metrics, tracing: Tracing | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -132,7 +134,7 @@ def _lifespan(
             return
         from server.services import build_services
 
-        async with build_services(settings, metrics=metrics) as built:
+        async with build_services(settings, metrics=metrics, tracing=tracing) as built:
             app.state.services = built
             yield
 

@@ -26,6 +26,7 @@ from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
 from server.models.registry import Registry
 from server.observability import Metrics
+from server.observability.tracing import Tracing, tracing_to
 from server.pipeline.admission import Admission, Free
 from server.pipeline.run import Pipeline
 from server.settings import Settings
@@ -37,7 +38,9 @@ DRAIN = 3.0
 
 
 @asynccontextmanager
-async def build_services(settings: Settings, *, metrics: Metrics | None = None) -> AsyncGenerator[Services, None]:
+async def build_services(
+    settings: Settings, *, metrics: Metrics | None = None, tracing: Tracing | None = None
+) -> AsyncGenerator[Services, None]:
     """Everything, for the length of the block. Models go on loading in the background after it has begun.
 
     Raises CatalogError, DatabaseError or SecretError, each worded for the operator.
@@ -57,6 +60,9 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
         return make_engine(spec, models_dir=settings.models_dir, allotment=allotment)
 
     async with AsyncExitStack() as stack:
+        tracing = tracing or tracing_to(settings.otlp_endpoint)
+        if tracing is not None:
+            stack.push_async_callback(tracing.aclose)
         accounts = await stack.enter_async_context(await Accounts.open(settings))
         ledger = Ledger(accounts.database)
         await ledger.start()
@@ -94,6 +100,7 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
             registry=registry,
             pipeline=pipeline,
             metrics=metrics,
+            tracing=tracing,
             images=images,
             ledger=ledger,
             reports=Reports(accounts.database),

@@ -116,6 +116,9 @@ class Settings(BaseSettings):
         "info", description="debug, info, warning or error: the least of what is logged"
     )
     log_format: Literal["text", "json"] = Field("text", description="text: for people; json: an object a line")
+    otlp_endpoint: AnyHttpUrl | None = Field(
+        None, description="base URL of the OpenTelemetry collector that gets traces by HTTP; none are made by default"
+    )
 
     @field_validator("cors_origins", "models", "image_input_hosts", "trusted_proxies", mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from server.api.spoken_answers import SpokenAnswers
 from server.core import Caller, Task
 from server.models.config.spec import ModelSpec, Price
 from server.observability import Metrics
+from server.observability.tracing import Tracing
 from server.pipeline.run import Pipeline
 from server.settings import Settings
 
@@ -118,6 +119,7 @@ class Services:
     registry: States
     pipeline: Pipeline
     metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing | None = None
     images: "ImageStore"
     ledger: "Ledger | None" = None
     reports: "Reports | None" = None

@@ -24,8 +24,10 @@ get another into its midst."""
 PART = 120
 """Characters below which a text is not taken apart."""
 BUFFER = 1 << 16
+MOST_LINES = 1000
+"""Of what a process prints, in one line of the log."""
 IDLE = 0.5
-"""Seconds after which the begun trace of a process that prints no more is written down."""
+"""Seconds after which what a process has printed last is written down: more may belong to it."""
 
 PASS = b"pipe "
 """Before the name of a new pipe, whose end comes with the message."""
@@ -41,7 +43,13 @@ VLLM = re.compile(
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 TRACE = "Traceback (most recent call last):"
 WORDS = (
-    ("error", re.compile(r"^sagehold: |\b(\w*error|fatal|exception|aborted|terminate called)\b", re.IGNORECASE)),
+    (
+        "error",
+        re.compile(
+            r"^sagehold: |\b(\w*error|fatal|exception|traceback|aborted|terminate called|segfault|segmentation)\b",
+            re.IGNORECASE,
+        ),
+    ),
     ("warning", re.compile(r"\b\w*warn(ing)?\b", re.IGNORECASE)),
 )
 """What a line's level is guessed by, which nobody has said. The first is how our own commands end (cli/fail.py)."""
@@ -80,13 +88,14 @@ def _divided(fields: dict[str, Any], room: int) -> Iterator[dict[str, Any]]:
 class Output:
     """What one process prints, or several that share a pipe, as JSON lines.
 
-    A line that is a log line already stays as it is. Python's traces, and vLLM's records of several lines, become one.
+    A line that is a log line already stays as it is. Lines that belong together become one: those that are indented and
+    the one above them, as of a stack; Python's traces, with the line that ends them; vLLM's records of several lines.
     """
 
     def __init__(self, process: str) -> None:
         self._process = process
         self._rest = b""
-        self._trace: list[str] = []
+        self._text: list[str] = []
         self._record: dict[str, Any] | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -99,8 +108,13 @@ class Output:
 
     def pause(self) -> Iterator[bytes]:
         """Nothing has come for a while: what has begun is taken for complete, but for half a line."""
-        yield from self._ended_trace()
-        yield from self._ended_record()
+        text, self._text = self._text, []
+        if text:
+            stamp = _stamp(_level(text[0]), "output", self._process)
+            yield from parts({**stamp, "message": "\n".join(text)})
+        record, self._record = self._record, None
+        if record is not None:
+            yield from parts(record)
 
     def end(self) -> Iterator[bytes]:
         if self._rest:
@@ -116,28 +130,24 @@ class Output:
         goes_on = line.endswith(b"\r")  # vLLM ends the lines of one record so, but for the last
         # What a progress bar has written over is gone, as it would be on a screen.
         text = COLORS.sub("", line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace"))
-        if self._trace:
-            self._trace.append(text)
-            if text and not text.startswith(" "):
-                yield from self._ended_trace()
-            return
-        if text.startswith(TRACE):
-            yield from self._ended_record()
-            self._trace.append(text)
-            return
-        if (of_vllm := VLLM.fullmatch(text)) is not None:
+        if self._text and (not text or text.startswith((" ", "\t"))) and len(self._text) < MOST_LINES:
+            self._text.append(text)
+        elif self._text and self._text[0].startswith(TRACE):
+            self._text.append(text)
+            yield from self.pause()
+        elif (of_vllm := VLLM.fullmatch(text)) is not None:
             yield from self._of_vllm(of_vllm, goes_on=goes_on)
-            return
-        yield from self._ended_record()
-        if text.strip():
-            yield from self._said(text, _level(text))
+        else:
+            yield from self.pause()
+            if text.strip():
+                self._text.append(text)
 
     def _of_vllm(self, found: "re.Match[str]", *, goes_on: bool) -> Iterator[bytes]:
         record = self._record
         if record is not None and record["pid"] == int(found["pid"]):
             record["message"] += "\n" + found["text"]
         else:
-            yield from self._ended_record()
+            yield from self.pause()
             self._record = {
                 **_stamp(found["level"].lower(), "vllm", found["process"]),
                 "pid": int(found["pid"]),
@@ -145,20 +155,7 @@ class Output:
                 "message": found["text"],
             }
         if not goes_on:
-            yield from self._ended_record()
-
-    def _ended_record(self) -> Iterator[bytes]:
-        record, self._record = self._record, None
-        if record is not None:
-            yield from parts(record)
-
-    def _ended_trace(self) -> Iterator[bytes]:
-        trace, self._trace = self._trace, []
-        if trace:
-            yield from self._said("\n".join(trace), "error")
-
-    def _said(self, text: str, level: str) -> Iterator[bytes]:
-        yield from parts({**_stamp(level, "output", self._process), "message": text})
+            yield from self.pause()
 
 
 def _stamp(level: str, logger: str, process: str) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from typing import Any, Protocol, Self
 
 import anyio
 
-from server.core import Ask, Claim, Event, Facts, Job, Usage
+from server.core import Ask, Claim, Event, Facts, Job, Sampling, Usage
 from server.engines.base import Engine
 from server.errors import SageholdError
 from server.models.config.spec import ModelSpec
+from server.observability.tracing import answered, stage
 from server.pipeline.admission import Admission, Charge, Ticket
 from server.pipeline.modes import plan_for
 from server.pipeline.passes import Work
@@ -58,14 +59,19 @@ class Pipeline:
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
         async with AsyncExitStack() as held:
             self._count(held)
-            plan = plan_for(ask, job, self._catalog, self._registry.busy)  # 404, 400
-            ticket = await held.enter_async_context(self._admission.admit(ask, plan))  # 403, 429, 402 by the balance
+            with stage("plan"):
+                plan = plan_for(ask, job, self._catalog, self._registry.busy)  # 404, 400
+            with stage("limits"):  # 403, 429, 402 by the balance
+                ticket = await held.enter_async_context(self._admission.admit(ask, plan))
             async with self._admission.affording(ask.caller, plan):
                 lease = partial(self._lease, ask, plan)
-                engine = await held.enter_async_context(lease(plan.spec))  # 503
-                work = await Work.read(engine, plan, lease)  # 400
+                with stage("wait"):
+                    engine = await held.enter_async_context(lease(plan.spec))  # 503
+                with stage("read"):
+                    work = await Work.read(engine, plan, lease)  # 400
                 held.push_async_callback(work.aclose)
-                charge = await self._admission.charge(ask, plan, work.facts)  # 402
+                with stage("hold"):
+                    charge = await self._admission.charge(ask, plan, work.facts)  # 402
                 held.push_async_callback(charge.aclose)
             work.limit = charge.limit
             return Run(work, ticket, charge, held)
@@ -110,6 +116,8 @@ class Run:
     def __init__(self, work: Work, ticket: Ticket, charge: Charge, held: AsyncExitStack) -> None:
         """held: what the run holds; it is taken over."""
         self.first_event: float | None = None  # when the answer's first event came, by time.perf_counter()
+        self._opened = time.perf_counter()
+        self._ended: float | None = None
         self._work = work
         self._events = work.plan.strategy.run(work)
         self._ticket = ticket
@@ -127,6 +135,7 @@ class Run:
                     self.first_event = time.perf_counter()
                 if isinstance(event, Usage):
                     self._whole = True
+                    self._ended = time.perf_counter()
                     self._work.finish()
                     await self._settle()
                 yield event
@@ -187,6 +196,7 @@ class Run:
         """Stop the work, settle, give the lease back. A client that has gone must not cancel this."""
         with anyio.CancelScope(shield=True):
             self._ticket.used(self.usage.total_tokens)
+            answered(self._opened, self.first_event, self._ended, text=isinstance(self.plan.job, Sampling))
             try:
                 # Who hangs up pays for what was made until then; who got an error, or nothing yet, pays nothing.
                 if not self._failed and self._work.begun:
@@ -196,7 +206,8 @@ class Run:
 
     async def _settle(self) -> None:
         try:
-            await self._charge.settle(self._work)
+            with stage("settle"):
+                await self._charge.settle(self._work)
         except SageholdError as error:
             # The answer is there: an accounts database in trouble must not take it away.
             log.error("a charge could not be settled: %s", error)
