@@ -26,6 +26,7 @@ from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
 from server.models.registry import Registry
 from server.observability import Metrics
+from server.observability.joined import Joined
 from server.observability.tracing import Tracing, tracing_to
 from server.pipeline.admission import Admission, Free
 from server.pipeline.run import Pipeline
@@ -86,6 +87,7 @@ async def build_services(
         metrics.watch(registry.states, registry.running)
         metrics.add(MemoryGauges(registry.memory))
         metrics.add(registry.changes)
+        metrics.add(Joined(registry.engine_metrics))
         # Without keys there is nobody to bill.
         admission = Admission(ledger if settings.auth == "keys" else Free(), limiter)
         pipeline = Pipeline(catalog, admission, registry)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -87,6 +87,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every counter for no one
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)  # the front end's memory, processor time and open files
         self._requests = self._counter("requests", "Requests answered", "route", "status", "model")
         self._seconds = self._histogram("request_seconds", "Time from arrival to the answer's end", "route", "model")
         self._first = self._histogram("first_token_seconds", "Time from arrival to the engine's first event", "model")
