@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.api.forwarded import TrustedProxies
-from server.settings import Settings
+from server.settings import Settings, SettingsError, load_settings
 from server.testing import FakeServer
 
 TRUSTED = TrustedProxies(["10.0.0.0/8", "2001:db8:ffff::/48"])
@@ -86,3 +86,11 @@ async def test_the_log_and_the_slowing_of_wrong_keys_go_by_it(
         assert list(fake.services.failed_keys._failures) == [seen]
     [facts] = [vars(record)["request"] for record in caplog.records if record.name == "sagehold.access"]
     assert (facts["client"], facts["status"], facts["code"]) == (seen, 401, "invalid_api_key")
+
+
+def test_what_is_no_network_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGEHOLD_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1")
+    assert load_settings().trusted_proxies == ("10.0.0.0/8", "2001:db8::1")
+    monkeypatch.setenv("SAGEHOLD_TRUSTED_PROXIES", "10.0.0.0/8,nginx")
+    with pytest.raises(SettingsError, match=r"^SAGEHOLD_TRUSTED_PROXIES: .*'nginx'"):
+        load_settings()
