@@ -5,6 +5,7 @@ for what is no text, and settle. None of them holds a prompt, an answer or a key
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ from server.observability.record import RequestRecord
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
+
+log = logging.getLogger(__name__)
 
 PATH = "/v1/traces"
 """Where collectors take spans by HTTP (the OTLP specification, "OTLP/HTTP Request")."""
@@ -94,6 +97,10 @@ class Tracing:
         ending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         ending.start()
         await asyncio.to_thread(ending.join, FLUSH)
+        if ending.is_alive():
+            log.warning("the collector of traces does not answer: the last spans are lost")
+            logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # it would say the same, line by line
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]  # no further try
 
 
 def tracing_to(endpoint: object | None) -> Tracing | None:

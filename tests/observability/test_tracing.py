@@ -1,5 +1,6 @@
 """Traces, as a collector gets them: which spans, within which, with what; and that no collector hurts a request."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -166,14 +167,16 @@ async def test_a_collector_that_refuses_hurts_no_request_and_is_asked_nowhere_el
 
 
 async def test_a_collector_that_never_answers_holds_up_neither_request_nor_end(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tracing, "FLUSH", 0.05)
+    monkeypatch.setattr(logging.getLogger("opentelemetry"), "level", logging.WARNING)
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as silent:  # accepts, and nobody reads
         async with traced(settings, f"http://127.0.0.1:{silent.server_address[1]}") as fake, fake.client() as client:
             assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
         assert fake.services.tracing is not None
         assert fake.engines[Task.CHAT].running == 0
+    assert "the last spans are lost" in caplog.text
 
 
 async def test_without_an_endpoint_nothing_is_made(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
