@@ -77,8 +77,11 @@ class Tracing:
         self._tracer = self._provider.get_tracer("sagehold", __version__)
         self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, record: RequestRecord, headers: Iterable[tuple[bytes, bytes]]) -> "RequestTrace":
-        """The trace of a request, which goes on with the client's where `traceparent` names one."""
+    def begin(self, record: RequestRecord, headers: Iterable[tuple[bytes, bytes]]) -> "RequestTrace | None":
+        """The trace of a request, which goes on with the client's where `traceparent` names one.
+
+        None for a request that the sampler leaves out, by chance or because the client's is not recorded either.
+        """
         from opentelemetry.context import Context
         from opentelemetry.trace import SpanKind, set_span_in_context
 
@@ -89,6 +92,8 @@ class Tracing:
         span = self._tracer.start_span(
             record.method, theirs, SpanKind.SERVER, start_time=epoch + int(record.started * 1e9)
         )
+        if not span.is_recording():
+            return None
         return RequestTrace(self._tracer, span, set_span_in_context(span, theirs), epoch, record)
 
     async def aclose(self) -> None:

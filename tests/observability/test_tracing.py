@@ -179,6 +179,13 @@ async def test_a_collector_that_never_answers_holds_up_neither_request_nor_end(
     assert "the last spans are lost" in caplog.text
 
 
+async def test_a_trace_that_its_client_does_not_record_is_none_here(settings: Settings, collector: Collector) -> None:
+    headers = {"traceparent": f"00-{TRACE}-{PARENT}-00"}
+    async with traced(settings, collector.url) as fake, fake.client() as client:
+        assert (await client.post("/v1/chat/completions", json=CHAT, headers=headers)).status_code == 200
+    assert collector.got == []
+
+
 async def test_without_an_endpoint_nothing_is_made(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(tracing, "RequestTrace", None)
