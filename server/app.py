@@ -14,6 +14,7 @@ from server.api.access import require
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
 from server.api.errors import Guard
+from server.api.forwarded import TrustedProxies
 from server.api.openai import (
     account,
     chat,
@@ -31,6 +32,7 @@ from server.api.openai.dialect import OPENAI
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
 from server.observability import Metrics
+from server.observability.tracing import Tracing, tracing_to
 from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
 
@@ -80,6 +82,7 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
     """The application over `services`; without them it builds its own, and closes them when it ends."""
     metrics = Metrics() if services is None else services.metrics
     shutdown = Shutdown() if services is None else services.shutdown
+    tracing = tracing_to(settings.otlp_endpoint) if services is None else services.tracing
     app = FastAPI(
         title="sagehold",
         version=__version__,
@@ -88,8 +91,8 @@ def create_app(settings: Settings, services: Services | None = None, dialects: D
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(settings, services, metrics, shutdown),
-        middleware=_layers(settings, metrics, shutdown),
+        lifespan=_lifespan(settings, services, metrics, shutdown, tracing),
+        middleware=_layers(settings, metrics, shutdown, tracing),
     )
     if services is not None:
         app.state.services = services
@@ -114,9 +117,10 @@ def _answer_heads(app: FastAPI) -> None:
             route.methods.add("HEAD")
 
 
-def _layers(settings: Settings, metrics: Metrics, shutdown: Shutdown) -> Sequence[Middleware]:
+def _layers(settings: Settings, metrics: Metrics, shutdown: Shutdown, tracing: Tracing | None) -> Sequence[Middleware]:
     """Outermost first. What the guard answers still passes CORS and gets its request id."""
-    layers = [Middleware(RequestContext, metrics=metrics)]
+    proxies = TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None
+    layers = [Middleware(RequestContext, metrics=metrics, proxies=proxies, tracing=tracing)]
     if settings.cors_origins:
         layers.append(
             Middleware(
@@ -132,7 +136,7 @@ def _layers(settings: Settings, metrics: Metrics, shutdown: Shutdown) -> Sequenc
 
 
 def _lifespan(
-    settings: Settings, services: Services | None, metrics: Metrics, shutdown: Shutdown
+    settings: Settings, services: Services | None, metrics: Metrics, shutdown: Shutdown, tracing: Tracing | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -141,7 +145,7 @@ def _lifespan(
             return
         from server.services import build_services
 
-        async with build_services(settings, metrics=metrics, shutdown=shutdown) as built:
+        async with build_services(settings, metrics=metrics, shutdown=shutdown, tracing=tracing) as built:
             app.state.services = built
             yield
 

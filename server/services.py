@@ -26,6 +26,8 @@ from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
 from server.models.registry import Registry
 from server.observability import Metrics
+from server.observability.joined import Joined
+from server.observability.tracing import Tracing, tracing_to
 from server.pipeline.admission import Admission, Free
 from server.pipeline.run import Pipeline
 from server.pipeline.shutdown import Shutdown
@@ -47,6 +49,7 @@ async def build_services(
     *,
     metrics: Metrics | None = None,
     shutdown: Shutdown | None = None,
+    tracing: Tracing | None = None,
     forced: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[Services, None]:
     """Everything, for the length of the block. Models go on loading in the background after it has begun.
@@ -69,6 +72,9 @@ async def build_services(
         return make_engine(spec, models_dir=settings.models_dir, allotment=allotment)
 
     async with AsyncExitStack() as stack:
+        tracing = tracing or tracing_to(settings.otlp_endpoint)
+        if tracing is not None:
+            stack.push_async_callback(tracing.aclose)
         accounts = await stack.enter_async_context(await Accounts.open(settings, check=True))
         await stack.enter_async_context(_background(accounts.database.watch.keep(), "database watch"))
         ledger = Ledger(accounts.database)
@@ -95,6 +101,7 @@ async def build_services(
         metrics.watch(registry.states, registry.running)
         metrics.add(MemoryGauges(registry.memory))
         metrics.add(registry.changes)
+        metrics.add(Joined(registry.engine_metrics))
         # Without keys there is nobody to bill.
         admission = Admission(ledger if settings.auth == "keys" else Free(), limiter)
         pipeline = Pipeline(catalog, admission, registry, shutdown)
@@ -115,6 +122,7 @@ async def build_services(
             registry=registry,
             pipeline=pipeline,
             metrics=metrics,
+            tracing=tracing,
             images=images,
             ledger=ledger,
             reports=Reports(accounts.database),

@@ -5,6 +5,7 @@ file named by `SAGEHOLD_CONFIG` (the same names in lower case, without the prefi
 """
 
 import difflib
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -48,6 +49,12 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None,
         description="sqlite+aiosqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST/NAME; default: in data_dir",
+    )
+
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="addresses and networks of proxies whose X-Forwarded-For is believed, comma-separated; "
+        "none by default",
     )
 
     # -- who
@@ -127,6 +134,9 @@ class Settings(BaseSettings):
         "info", description="debug, info, warning or error: the least of what is logged"
     )
     log_format: Literal["text", "json"] = Field("text", description="text: for people; json: an object a line")
+    otlp_endpoint: AnyHttpUrl | None = Field(
+        None, description="base URL of the OpenTelemetry collector that gets traces by HTTP; none are made by default"
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -148,11 +158,21 @@ class Settings(BaseSettings):
             "url", "it begins with one of {known}, not with {scheme}:", {"known": ", ".join(LIMITS), "scheme": scheme}
         )
 
-    @field_validator("cors_origins", "models", "image_input_hosts", mode="before")
+    @field_validator("cors_origins", "models", "image_input_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError as error:
+                raise PydanticCustomError("network", "no address or network: {why}", {"why": str(error)}) from None
         return value
 
     @classmethod

@@ -7,8 +7,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.dialect import dialect_of
+from server.api.forwarded import TrustedProxies
 from server.api.paths import canonical
 from server.observability import Metrics, RequestRecord, log_request, request_id
+from server.observability.logs import PROBES
+from server.observability.tracing import Tracing
 
 KEY = "sagehold.record"
 SEND = "sagehold.send"
@@ -45,9 +48,14 @@ class RequestContext:
     From here on the path is the canonical one, by which routes and dialects are found; the record keeps the client's.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, proxies: TrustedProxies | None = None, tracing: Tracing | None = None
+    ) -> None:
+        """proxies: whose word for the client's address is taken; None takes no one's. tracing: None traces nothing."""
         self._app = app
         self._metrics = metrics
+        self._proxies = proxies
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -57,8 +65,14 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._proxies is not None:
+            self._proxies.resolve(scope)
         record = scope[KEY] = RequestRecord(id=new_id(), method=scope["method"], path=path)
+        if (client := scope.get("client")) is not None:
+            record.client = client[0]
         scope[SEND] = send
+        tracing = self._tracing if scope["path"] not in PROBES else None
+        trace = None if tracing is None else tracing.begin(record, scope["headers"])
         token = request_id.set(record.id)
 
         async def named_send(message: Message) -> None:
@@ -83,5 +97,7 @@ class RequestContext:
             record.route = getattr(scope.get("route"), "path", "unknown")
             record.seconds = time.perf_counter() - record.started
             log_request(record)
+            if trace is not None:
+                trace.end()
             self._metrics.request_ended(record)
             request_id.reset(token)

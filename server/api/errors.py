@@ -41,6 +41,11 @@ def as_sagehold_error(error: Exception) -> SageholdError:
     return error
 
 
+def note_refusal(scope: Scope, error: SageholdError) -> None:
+    """Put the error's code, or its type where it has none, into the request's line of the log."""
+    record_of(scope).code = error.code or error.type
+
+
 class RouterError(SageholdError):
     """What the router refuses besides unknown URLs and methods: the status is all that is known."""
 
@@ -78,6 +83,7 @@ async def _refuse(connection: HTTPConnection, error: SageholdError) -> Response 
     the handshake; otherwise, and once it is accepted, it is closed with one of the codes above and the error's code.
     """
     answer = dialect_of(connection.scope).refusal(error)
+    note_refusal(connection.scope, error)
     if not isinstance(connection, WebSocket):
         return answer
     unaccepted = connection.application_state is WebSocketState.CONNECTING
@@ -148,4 +154,5 @@ class Guard:
             shown = as_sagehold_error(error)
             if started or scope["type"] != "http":
                 raise error from None  # the server breaks the connection: a torn answer must not look whole
+            note_refusal(scope, shown)
             await dialect_of(scope).refusal(shown)(scope, receive, send)

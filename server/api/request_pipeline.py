@@ -7,6 +7,7 @@ from starlette.requests import Request
 from server.api.context import record_of
 from server.api.lifetime import while_receiving
 from server.core import Ask, Caller, Job
+from server.observability.tracing import received
 from server.pipeline.run import Pipeline, Run
 
 
@@ -43,6 +44,7 @@ class OpeningRun:
     async def __aenter__(self) -> Run:
         record = record_of(self._request.scope)
         record.asked_model = self._ask.model
+        received()
         run = self._run = await while_receiving(self._request.receive, self._pipeline.open(self._ask, self._job))
         record.run = run  # for the log line and the metrics, as the model is
         record.model = run.plan.spec.name

@@ -12,6 +12,7 @@ from server.core import Caller, Task
 from server.errors import ModelNotFound
 from server.models.config.spec import ModelSpec, Price
 from server.observability import Metrics
+from server.observability.tracing import Tracing
 from server.pipeline.run import Pipeline
 from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
@@ -124,6 +125,7 @@ class Services:
     registry: States
     pipeline: Pipeline
     metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing | None = None
     images: "ImageStore"
     ledger: "Ledger | None" = None
     reports: "Reports | None" = None

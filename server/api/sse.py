@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from server.api.bursts import send_bursts, send_each
 from server.api.context import server_send
 from server.api.dialect import dialect_of
-from server.api.errors import as_sagehold_error
+from server.api.errors import as_sagehold_error, note_refusal
 from server.api.lifetime import apart_while_receiving
 from server.api.run_response import R, Rendered, RunResponse
 from server.pipeline.run import ClientGone
@@ -100,6 +100,7 @@ class _Stream:
         self.ended = False
         self.rendered: Rendered | None = None
         self._response = response
+        self._scope = scope
         self._dialect = dialect_of(scope)
         self._send = send
         self._send_body = server_send(scope, send)
@@ -126,7 +127,9 @@ class _Stream:
 
     async def fail(self, raised: Exception) -> None:
         """Say the error in the stream, which ends with it."""
-        event = self._dialect.error_event(as_sagehold_error(raised))
+        shown = as_sagehold_error(raised)
+        note_refusal(self._scope, shown)
+        event = self._dialect.error_event(shown)
         await self.write(event + (self._dialect.terminator if self._response.terminated else b""), False)
 
     async def aclose(self) -> None:

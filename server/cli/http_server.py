@@ -104,6 +104,7 @@ def http_server(
         lifespan="off",  # the services begin and end outside
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # server/api/forwarded.py reads them, of those that a setting trusts
         server_header=False,
         backlog=backlog,
         timeout_keep_alive=keep_alive,

@@ -19,6 +19,7 @@ import typer
 from server.cli.config import ConfigFile, read_settings
 from server.cli.ending import AFTER_GRACE, Ending
 from server.cli.fail import fail
+from server.observability import logs, raw_output
 from server.settings import PREFIX, Settings
 from server.storage.folder import prepare
 from server.storage.opening import DatabaseError
@@ -58,16 +59,17 @@ def command(
     Every setting has a SAGEHOLD_* variable, and the main ones a flag, which wins. `sagehold config show` lists all.
     """
     flags = {name: value for name, value in locals().items() if name != "config"}
+    if (log_format or os.environ.get(f"{PREFIX}LOG_FORMAT")) == "json":
+        raw_output.capture()  # what is wrong with the settings is in JSON too
     settings = read_settings(config, **flags)
+    stderr = raw_output.capture().stderr if settings.log_format == "json" else 2
     try:
         prepare(settings.data_dir)
     except DatabaseError as error:
         fail(error)
     listener = _listen(settings.host, settings.port)
 
-    from server.observability import configure_logging
-
-    configure_logging(settings.log_level, settings.log_format)
+    logs.configure_logging(settings.log_level, settings.log_format, stderr)
     if settings.log_level != "debug":
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         # vLLM tells hundreds of lines of what it is doing; its warnings are enough here.
@@ -185,7 +187,14 @@ def _url(listener: socket.socket) -> str:
 
 
 def _announce(services: "Services", url: str) -> None:
-    """What a person needs to begin: the address, the first key, and a line to paste."""
+    """What a person needs to begin: the address, the first key, and a line to paste.
+
+    With log lines in JSON it is one of them, on standard output, with the fields `url` and, once, `first_key`.
+    """
+    if services.settings.log_format == "json":
+        facts = {"url": url} | ({} if services.first_key is None else {"first_key": services.first_key})
+        logs.announce(f"listening on {url}", facts, raw_output.capture().stdout)
+        return
     lines = ["", f"sagehold listens on {url}  (OpenAI API: {url}/v1)"]
     if services.first_key is not None:
         lines += ["", f"Your API key, shown only this once: {services.first_key}"]
@@ -214,7 +223,11 @@ async def _tell_when_ready(services: "Services", begun: float) -> None:
     gc.freeze()
     while not services.registry.ready:  # noqa: ASYNC110 - for people: a tenth of a second is soon enough
         await asyncio.sleep(0.1)
-    _say(f"ready after {time.monotonic() - begun:.1f} s")
+    seconds = round(time.monotonic() - begun, 1)
+    if services.settings.log_format == "json":
+        logs.announce(f"ready after {seconds} s", {"seconds": seconds}, raw_output.capture().stdout)
+    else:
+        _say(f"ready after {seconds} s")
 
 
 def _say(text: str) -> None:

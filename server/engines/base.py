@@ -1,12 +1,15 @@
 """What the rest of the server may ask of an engine."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from server.core import Event, Facts, Job
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,10 @@ class Engine(ABC):
     def prefix_cache(self) -> PrefixCache | None:
         """Counts of the cache by which a beginning that two prompts share is read once; None where there is none."""
         return None
+
+    def metrics(self) -> Iterable["Metric"]:
+        """Prometheus metrics of the engine's own, with the model's name among their labels; they go when it stops."""
+        return ()
 
 
 async def answer(engine: Engine, job: Job) -> AsyncGenerator[Event, None]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from server.core import Claim, Task
 from server.engines.base import Engine, Footprint, PrefixCache
@@ -26,6 +26,9 @@ from server.models.memory.books import MemoryBooks
 from server.models.memory.estimate import front_end as front_end_plan
 from server.models.memory.ledger import FRONT_END, MemoryLedger
 from server.models.slot import Slot, State
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +164,10 @@ class Registry:
     def running(self) -> Mapping[str, int]:
         """Jobs in flight inside each loaded engine, by the engines' own counts."""
         return {name: slot.engine.running for name, slot in self._slots.items() if slot.engine is not None}
+
+    def engine_metrics(self) -> Iterable[Iterable["Metric"]]:
+        """Each loaded engine's own, for /metrics."""
+        return [slot.engine.metrics() for slot in self._slots.values() if slot.engine is not None]
 
     def engine(self, name: str) -> Engine | None:
         """The loaded engine of a model, for operators and fault tests; requests take a lease."""

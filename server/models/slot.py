@@ -25,6 +25,7 @@ from server.models.backoff import Backoff
 from server.models.config.spec import ModelSpec
 from server.models.leases import Leases, Loaded
 from server.models.memory.eviction import How
+from server.observability.tracing import stage
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +183,8 @@ class Slot:
                 self._begin(self._bring_up, State.LOADING)
             if self._coming:
                 on_loading()
-            error = await self._outcome()
+            with stage("load" if self._coming else "eviction"):
+                error = await self._outcome()
             if error is not None:
                 # Each waiter gets an exception of its own: tracebacks are written into the instance.
                 raise copy.copy(error)

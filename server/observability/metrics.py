@@ -88,7 +88,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every counter for no one
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        ProcessCollector(registry=self._registry)  # the front end's memory, processor time and open files
         self._registry.register(Tasks())
         self._requests = self._counter("requests", "Requests answered", "route", "status", "model")
         self._seconds = self._histogram("request_seconds", "Time from arrival to the answer's end", "route", "model")

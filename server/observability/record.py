@@ -28,6 +28,7 @@ class RequestRecord:
     """What is known of a request. Filled in as it goes through the layers; logged and counted once, at its end.
 
     id: `req_…`, one for the answer's x-request-id, the log and the ledger. started: by time.perf_counter().
+    code: of the error that the client was shown. client: its address.
     """
 
     id: str
@@ -35,6 +36,8 @@ class RequestRecord:
     path: str
     started: float = field(default_factory=time.perf_counter)
     status: int = 0
+    code: str | None = None
+    client: str | None = None
     route: str = "unknown"
     seconds: float = 0.0
     key_id: str | None = None

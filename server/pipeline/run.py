@@ -12,10 +12,11 @@ from typing import Any, Protocol, Self
 
 import anyio
 
-from server.core import Ask, Claim, Event, Facts, Job, Usage
+from server.core import Ask, Claim, Event, Facts, Job, Sampling, Usage
 from server.engines.base import Engine
 from server.errors import SageholdError, ServerStopping, SlowReader
 from server.models.config.spec import ModelSpec
+from server.observability.tracing import answered, stage
 from server.pipeline.admission import Admission, Charge, Ticket
 from server.pipeline.modes import plan_for
 from server.pipeline.passes import Work
@@ -65,18 +66,23 @@ class Pipeline:
             raise ServerStopping
         async with AsyncExitStack() as held:
             self._count(held)
-            plan = plan_for(ask, job, self._catalog, self._registry.busy)  # 404, 400
-            ticket = await held.enter_async_context(self._admission.admit(ask, plan))  # 403, 429, 402 by the balance
+            with stage("plan"):
+                plan = plan_for(ask, job, self._catalog, self._registry.busy)  # 404, 400
+            with stage("limits"):  # 403, 429, 402 by the balance
+                ticket = await held.enter_async_context(self._admission.admit(ask, plan))
             async with self._admission.affording(ask.caller, plan):
                 lease = partial(self._lease, ask, plan)
                 waiting = self.shutdown.waits()
                 try:
-                    engine = await held.enter_async_context(lease(plan.spec))  # 503
+                    with stage("wait"):
+                        engine = await held.enter_async_context(lease(plan.spec))  # 503
                 finally:
                     self.shutdown.waited(waiting)
-                work = await Work.read(engine, plan, lease)  # 400
+                with stage("read"):
+                    work = await Work.read(engine, plan, lease)  # 400
                 held.push_async_callback(work.aclose)
-                charge = await self._admission.charge(ask, plan, work.facts)  # 402
+                with stage("hold"):
+                    charge = await self._admission.charge(ask, plan, work.facts)  # 402
                 held.push_async_callback(charge.aclose)
             work.limit = charge.limit
             return Run(work, ticket, charge, held)
@@ -121,6 +127,8 @@ class Run:
     def __init__(self, work: Work, ticket: Ticket, charge: Charge, held: AsyncExitStack) -> None:
         """held: what the run holds; it is taken over."""
         self.first_event: float | None = None  # when the answer's first event came, by time.perf_counter()
+        self._opened = time.perf_counter()
+        self._ended: float | None = None
         self._work = work
         self._events = work.plan.strategy.run(work)
         self._ticket = ticket
@@ -138,6 +146,7 @@ class Run:
                     self.first_event = time.perf_counter()
                 if isinstance(event, Usage):
                     self._whole = True
+                    self._ended = time.perf_counter()
                     self._work.finish()
                     await self._settle()
                 yield event
@@ -202,6 +211,7 @@ class Run:
             if not self._whole:
                 self._work.count_unread()
             self._ticket.used(self.usage.total_tokens)
+            answered(self._opened, self.first_event, self._ended, text=isinstance(self.plan.job, Sampling))
             try:
                 # Who hangs up pays for what was made until then; who got an error, or nothing yet, pays nothing.
                 if not self._failed and self._work.begun:
@@ -211,7 +221,8 @@ class Run:
 
     async def _settle(self) -> None:
         try:
-            await self._charge.settle(self._work)
+            with stage("settle"):
+                await self._charge.settle(self._work)
         except SageholdError as error:
             # The answer is there: an accounts database in trouble must not take it away.
             log.error("a charge could not be settled: %s", error)

@@ -19,6 +19,7 @@ from server.engines.base import Engine, Footprint, PrefixCache
 from server.engines.fake.engine import FakeEngine
 from server.errors import ModelNotFound, ModelUnavailable
 from server.models.config.spec import FakeModel, ModelSpec, Price
+from server.observability.tracing import tracing_to
 from server.pipeline.admission import Admission, Bank, Free, Limiter
 from server.pipeline.run import Pipeline
 from server.settings import Settings
@@ -195,6 +196,7 @@ class FakeServer:
             registry=self.registry,
             pipeline=Pipeline(self.catalog, Admission(bank or Free(), limiter or RateLimiter()), self.registry),
             images=self.images,
+            tracing=tracing_to(settings.otlp_endpoint),
             failed_keys=failed_keys or FailedKeys(sleep=_at_once),
         )
         self.services.metrics.watch(self.registry.states, self.registry.running)
@@ -209,6 +211,8 @@ class FakeServer:
     async def __aexit__(self, *error: object) -> None:
         for engine in self.engines.values():
             await engine.stop()
+        if self.services.tracing is not None:
+            await self.services.tracing.aclose()
 
     def client(self, key: str | None = KEY, base_url: str = "http://test") -> httpx.AsyncClient:
         """Talks to the application in process. Answers come whole: to watch a stream, use `exchange`."""

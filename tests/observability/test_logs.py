@@ -70,3 +70,38 @@ def test_a_refused_request_tells_what_was_asked_for(caplog: pytest.LogCaptureFix
     [message] = caplog.messages
     assert r"model='no such\nmodel" in message
     assert len(message) < 300
+
+
+def test_what_a_client_sends_ends_no_line_and_steers_no_terminal() -> None:
+    trace = None
+    try:
+        raise ValueError("no\n2026-01-01 INFO req_1 server.x: forged \x1b[2J")
+    except ValueError:
+        trace = sys.exc_info()
+    text = TextLines().format(line("%s", "a\x1b[2J\x85\u2028\x00b\tc", exc_info=trace))
+    first, *rest = text.splitlines()
+    assert first.endswith(r"a\x1b[2J\x85\u2028\x00b" + "\tc")
+    assert all(one.startswith("    ") for one in rest)
+    assert "\x1b" not in text
+
+
+def test_what_no_json_can_hold_is_still_one_object() -> None:
+    read = json.loads(JsonLines().format(line("%s", "\ud800", request={"big": 2**70})))
+    assert (read["message"], read["big"]) == ("\ud800", 2**70)
+
+
+@pytest.mark.parametrize("route", ["/health", "/ready", "/metrics"])
+def test_probes_are_for_those_who_debug(caplog: pytest.LogCaptureFixture, route: str) -> None:
+    caplog.set_level(logging.DEBUG, "sagehold.access")
+    log_request(record(route=route, status=503))
+    assert [one.levelno for one in caplog.records] == [logging.DEBUG]
+    caplog.set_level(logging.INFO, "sagehold.access")
+    caplog.clear()
+    log_request(record(route=route, status=503))
+    assert caplog.records == []
+
+
+def test_the_request_line_tells_the_code_and_the_address(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "sagehold.access")
+    log_request(record(status=429, code="rate_limit_exceeded", client="198.51.100.7"))
+    assert " status=429 ms=0.0 code=rate_limit_exceeded client=198.51.100.7" in caplog.text

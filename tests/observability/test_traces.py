@@ -35,6 +35,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     monkeypatch.setattr(sys, "stderr", written)
     configure_logging("info", "text")
     yield written
+    logging.captureWarnings(False)
     logging.root.handlers[:] = handlers
     for one, level in zip(loggers, levels, strict=True):
         one.setLevel(level)

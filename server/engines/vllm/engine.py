@@ -29,6 +29,9 @@ from server.engines.vllm.root_cause import RootCause, root_cause
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.metrics_core import Metric
     from vllm.sampling_params import SamplingParams
 
     from server.engines.vllm.completion import CompletionReading
@@ -129,7 +132,7 @@ class VllmEngine(Engine):
             config,
             usage_context=UsageContext.OPENAI_API_SERVER,
             stat_loggers=[SchedulerCounts],
-            disable_log_stats=True,  # vLLM's own two loggers; its metrics would reach nobody
+            disable_log_stats=True,  # vLLM's own two loggers
         )
         loggers = self._llm.logger_manager.stat_loggers  # vLLM's plugins may have added theirs
         self._counts = next(one for one in loggers if isinstance(one, SchedulerCounts))
@@ -206,6 +209,9 @@ class VllmEngine(Engine):
 
     def prefix_cache(self) -> PrefixCache:
         return self._counts.prefix_cache() if self._counts is not None else PrefixCache()
+
+    def metrics(self) -> "Iterable[Metric]":
+        return self._counts.metrics() if self._counts is not None else ()
 
     def footprint(self) -> Footprint:
         return footprint.of_processes(self.pids)

@@ -23,6 +23,7 @@ from pathlib import Path
 from server.engines.openmp import patience
 from server.engines.vllm import hardware, processes
 from server.engines.vllm.malloc import keeping
+from server.observability.raw_output import offered
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def start() -> None:
     # Ctrl-C in a terminal comes to the new process too, until it leaves its group (preload.py): it must not tell of it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _environment(variables):
+        with _environment(variables), offered("vllm"):
             forkserver.set_forkserver_preload([PRELOAD])
             forkserver.ensure_running()
     finally:

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from server.engines.parent import die_with_parent
 from server.engines.vllm import heap, processes
+from server.observability import logs, raw_output
 from server.offline import go_offline
 
 # A front end that is killed leaves nothing behind, not even in the seconds of the imports.
@@ -21,6 +22,8 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 signal.signal(signal.SIGINT, signal.default_int_handler)
 processes.ForkServer.pid = os.getpid()
+raw_output.take()
+logs.configure_child(None)
 go_offline()
 
 with heap.permanent():

@@ -23,6 +23,7 @@ from server.engines.base import BlockingReading, Handler
 from server.engines.parent import die_with_parent
 from server.engines.worker import frames
 from server.errors import EngineFailed, ModelUnavailable, SageholdError
+from server.observability.logs import configure_child
 from server.offline import go_offline
 
 log = logging.getLogger(__name__)
@@ -218,7 +219,7 @@ def main() -> None:
     die_with_parent(int(sys.argv[3]))
     go_offline()
     name = sys.argv[2]
-    logging.basicConfig(level=logging.INFO, format=f"%(levelname)s {name}: %(message)s", stream=sys.stderr)
+    configure_child(name)
     with socket.socket(fileno=int(sys.argv[1])) as connection, contextlib.suppress(EOFError, ConnectionError):
         _Child(connection, name).serve()
     # Threads may still be inside a long native call; nothing of theirs is worth waiting for.

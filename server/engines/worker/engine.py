@@ -29,6 +29,7 @@ from server.engines.devices import footprint
 from server.engines.openmp import patience
 from server.engines.worker import frames
 from server.errors import EngineFailed, ModelUnavailable, SageholdError
+from server.observability.raw_output import output_of
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class WorkerEngine(Engine):
     async def start(self) -> None:
         """Spawn the child and load the model in it."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, output_of(self._name) as output:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -84,6 +85,8 @@ class WorkerEngine(Engine):
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, **patience(), **self._environment},
                 stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 # A Ctrl-C in the terminal is for the front end, which then ends its workers in order.
                 start_new_session=True,
             )
