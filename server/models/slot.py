@@ -5,7 +5,7 @@ and the slot decides. At most one change is at work at a time; whoever needs its
 gives up waiting leaves it running for the others.
 
     unloaded ──▶ loading ──▶ ready ──▶ draining ──▶ asleep or unloaded
-                   │            └─ its process dies ─▶ failed
+                   │            └─ its process dies, or is ended since it hung ─▶ failed
                    └─ failed, with a reason; tried again by a request after a back-off
 """
 
@@ -32,6 +32,7 @@ HEALTHY = 60.0
 """Seconds an engine must have lived for its death not to count towards the back-off."""
 
 DIED = "The model's engine stopped unexpectedly."
+HUNG = "The model's engine stopped answering, and was ended."
 INTERNAL = "The model could not be loaded; the server's log has the details."
 CLOSING = "The server is shutting down."
 
@@ -100,7 +101,7 @@ class Slot:
     @property
     def reason(self) -> str | None:
         """Why the model failed, in words a client may read."""
-        return DIED if self._dead else self._reason
+        return _end_of(self._loaded.engine) if self._dead and self._loaded else self._reason
 
     @property
     def leases(self) -> int:
@@ -265,9 +266,10 @@ class Slot:
 
     async def _bury(self, loaded: Loaded) -> None:
         """Clean up after an engine that died. Its users learn of it from their own streams."""
-        log.error("model %s: its engine died with %d requests in flight", self.spec.name, loaded.leases)
+        how = "hung and was ended" if loaded.engine.hung else "died"
+        log.error("model %s: its engine %s with %d requests in flight", self.spec.name, how, loaded.leases)
         self._loaded = None
-        self._state, self._reason, self._died = State.FAILED, DIED, True
+        self._state, self._reason, self._died = State.FAILED, _end_of(loaded.engine), True
         if self._clock() - loaded.since < HEALTHY:
             self._backoff.failed()
         await self._loader.unload(self.spec, loaded.engine)
@@ -346,3 +348,8 @@ class Slot:
                 await loaded.free.wait()
         except TimeoutError:
             log.warning("model %s: stopping with %d requests in flight", self.spec.name, loaded.leases)
+
+
+def _end_of(engine: Engine) -> str:
+    """How an engine that is dead came to that, in words a client may read."""
+    return HUNG if engine.hung else DIED
