@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 HEALTHY = 60.0
 """Seconds an engine must have lived for its death not to count towards the back-off."""
+LONGEST_REBIRTH = 20.0
+"""Seconds at most after an early death in which no fresh engine is begun, unless a request wants one."""
 
 DIED = "The model's engine stopped unexpectedly."
 HUNG = "The model's engine stopped answering, and was ended."
@@ -88,6 +90,8 @@ class Slot:
         self._work: asyncio.Task[SageholdError | None] | None = None
         self._coming = False  # whether the work is to load or wake, burial of a dead engine before it included
         self._backoff = Backoff(clock)
+        # What loaded and was probed is most likely to do so again: its first death is an accident.
+        self._deaths = Backoff(clock, at_once=1, longest=LONGEST_REBIRTH)
         self._died = False
         self._closed = False
 
@@ -270,8 +274,9 @@ class Slot:
         log.error("model %s: its engine %s with %d requests in flight", self.spec.name, how, loaded.leases)
         self._loaded = None
         self._state, self._reason, self._died = State.FAILED, _end_of(loaded.engine), True
-        if self._clock() - loaded.since < HEALTHY:
-            self._backoff.failed()
+        if self._clock() - loaded.since >= HEALTHY:
+            self._deaths.over()
+        self._deaths.failed()
         await self._loader.unload(self.spec, loaded.engine)
 
     async def evict(self, how: How) -> bool:
@@ -314,7 +319,8 @@ class Slot:
         if self._dead and not self._closed:
             self._begin(self._clean, self._state)
             await self._outcome()
-        return self._work is None and self._state is State.FAILED and self._backoff.remaining <= 0
+        wait = self._deaths if self._died else self._backoff
+        return self._work is None and self._state is State.FAILED and wait.remaining <= 0
 
     async def _clean(self) -> SageholdError | None:
         if self._loaded is not None:

@@ -444,17 +444,39 @@ async def test_an_idle_death_shows_and_an_eager_model_comes_back(bench: Bench) -
 
 
 async def test_a_crashing_eager_model_is_reloaded_with_a_back_off(bench: Bench) -> None:
-    registry = bench.registry(model("a", load="eager"))
+    registry = bench.registry(model("a", load="eager"), watch_interval=0)
     async with registry:
         await until(lambda: registry.ready)
         bench.made[-1].alive = False
-        await registry.check()
-        await registry.check()
-        assert len(bench.made) == 1
-        bench.now += 5
-        await registry.check()
-        await until(lambda: registry.ready)
+        await until(lambda: len(bench.made) == 2 and registry.ready)  # the first time at once
+        bench.made[-1].alive = False
+        await until(lambda: registry.states()["a"].reason == DIED and not registry.ready)
+        for _ in range(3):
+            await registry.check()
         assert len(bench.made) == 2
+        bench.now += 5
+        await until(lambda: registry.ready)
+        assert len(bench.made) == 3
+
+
+async def test_an_engine_that_takes_long_to_end_keeps_no_other_waiting(bench: Bench) -> None:
+    never = asyncio.Event()
+
+    async def lasts() -> None:
+        await never.wait()
+
+    slow, quick = model("slow", load="eager"), model("quick", load="eager")
+    registry = bench.registry(slow, quick, watch_interval=0)
+    async with registry:
+        await until(lambda: registry.ready)
+        for stub in list(bench.made):
+            stub.alive = False
+            if stub.name == "slow":
+                stub.stop = lasts  # type: ignore[method-assign]
+        await until(lambda: bench.names.count("quick") == 2 and shown(registry)["quick"] == "ready")
+        assert bench.names.count("slow") == 1
+        never.set()
+        await until(lambda: registry.ready)
 
 
 async def test_the_watchdog_outlives_an_engine_that_breaks_while_it_is_cleaned_up(
