@@ -168,7 +168,8 @@ class DiffusersHandler:
                 try:
                     yield pictures.get(timeout=_TICK)
                 except Empty:
-                    yield WAITING
+                    # While another job is drawn, this one is not the one that may hang.
+                    yield WAITING if painting.running() else None
             painting.result()
         finally:
             stop.set()
