@@ -17,7 +17,7 @@ from server.models.memory.allotment import Allotment
 from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
 from server.models.registry import Registry
-from server.models.slot import DIED, State
+from server.models.slot import DIED, HUNG, State
 from tests.models.devices import machine
 from tests.reading import Streams
 
@@ -481,6 +481,30 @@ async def test_an_engine_that_takes_long_to_end_keeps_no_other_waiting(bench: Be
         assert bench.names.count("slow") == 1
         never.set()
         await until(lambda: registry.ready)
+
+
+class Hangs(Stub):
+    hung = True
+
+
+@pytest.mark.parametrize(("kind", "how", "reason"), [(Stub, "died", DIED), (Hangs, "hung", HUNG)])
+async def test_deaths_are_counted_and_told_by_their_kind(bench: Bench, kind: type[Stub], how: str, reason: str) -> None:
+    bench.kind = kind
+    registry = bench.registry(model("a"))
+    await use(registry, model("a"))
+    bench.made[-1].alive = False
+    assert registry.states()["a"].reason == reason
+    await registry.check()
+    assert (shown(registry), registry.states()["a"].reason) == ({"a": "failed"}, reason)
+    await registry.stop()
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in registry.changes.collect()
+        for sample in metric.samples
+    }
+    assert {key: value for key, value in samples.items() if key[0] == "sagehold_model_deaths_total"} == {
+        ("sagehold_model_deaths_total", "a", how): 1
+    }
 
 
 async def test_the_watchdog_outlives_an_engine_that_breaks_while_it_is_cleaned_up(
