@@ -18,6 +18,7 @@
     ├── RateLimited                  429     rate_limit_error        rate_limit_exceeded
     ├── InternalError                500     server_error            internal_error
     │   └── EngineFailed             500     server_error            engine_failed
+    │       └── EngineHung           503     service_unavailable_error  engine_hung
     └── Unavailable                  503     service_unavailable_error
         ├── ModelUnavailable         503                             model_unavailable
         ├── Overloaded               503                             server_is_overloaded
@@ -215,6 +216,19 @@ class EngineFailed(InternalError):
 
     code = "engine_failed"
     default_message = "The model's engine stopped while it worked on this request. Please try again."
+
+
+class EngineHung(EngineFailed):
+    """The engine stopped answering, and was ended for that; its replacement is on its way."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "engine_hung"
+    default_message = "The model's engine stopped answering and is being replaced. Please try again."
+
+    def __init__(self, message: str | None = None, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.headers.setdefault("Retry-After", "5")
 
 
 class Unavailable(SageholdError):

@@ -17,6 +17,7 @@ from server.api.openai.image_store import ImageStore
 from server.api.services import Services
 from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
+from server.engines.pulse import Patience
 from server.models.config.catalog import Catalog
 from server.models.config.spec import ModelSpec
 from server.models.factory import make_engine
@@ -68,8 +69,10 @@ async def build_services(
     machine = await anyio.to_thread.run_sync(Machine.detect)
     memory = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
 
+    patience = Patience(silence=settings.hang_timeout, step=settings.step_timeout)
+
     def engine_for(spec: ModelSpec, allotment: Allotment) -> Engine:
-        return make_engine(spec, models_dir=settings.models_dir, allotment=allotment)
+        return make_engine(spec, models_dir=settings.models_dir, allotment=allotment, patience=patience)
 
     async with AsyncExitStack() as stack:
         tracing = tracing or tracing_to(settings.otlp_endpoint)

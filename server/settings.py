@@ -79,6 +79,12 @@ class Settings(BaseSettings):
         None, ge=0, description="bytes of memory that the models may take of each GPU; default: 90% of it"
     )
     load_timeout: float = Field(900.0, gt=0, description="longest time a model may take to load")
+    hang_timeout: float = Field(
+        7.0, ge=1, description="seconds without a sign of life after which a model's process is ended and replaced"
+    )
+    step_timeout: float = Field(
+        300.0, ge=1, description="seconds that a model may compute at one step of its work before it counts as hung"
+    )
     queue_timeout: float = Field(
         60.0,
         gt=0,

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, closing
 
 from server.core import Event, Facts, Job
-from server.engines.base import Engine, Handler
+from server.engines.base import Engine, Handler, Waiting
 
 
 async def ran(engine: Engine, job: Job) -> AsyncGenerator[Facts | Event, None]:
@@ -16,7 +16,7 @@ async def ran(engine: Engine, job: Job) -> AsyncGenerator[Facts | Event, None]:
                 yield event
 
 
-def handled(handler: Handler, job: Job) -> Iterator[Facts | Event | None]:
+def handled(handler: Handler, job: Job) -> Iterator[Facts | Event | Waiting | None]:
     """As `ran`, of what runs inside a worker."""
     with closing(handler.read(job)) as reading:
         yield reading.facts
@@ -52,13 +52,13 @@ class BlockingScript:
 
     facts: Facts
 
-    def __init__(self, stream: Iterator[Facts | Event | None]) -> None:
+    def __init__(self, stream: Iterator[Facts | Event | Waiting | None]) -> None:
         facts = next(stream)
         assert isinstance(facts, Facts)
         self.facts = facts
         self._stream = stream
 
-    def run(self, limit: int | None) -> Iterator[Event | None]:
+    def run(self, limit: int | None) -> Iterator[Event | Waiting | None]:
         for event in self._stream:
             assert not isinstance(event, Facts)
             yield event
@@ -83,5 +83,5 @@ class Handles:
     def read(self, job: Job) -> BlockingScript:
         return BlockingScript(self.handle(job))
 
-    def handle(self, job: Job) -> Iterator[Facts | Event | None]:
+    def handle(self, job: Job) -> Iterator[Facts | Event | Waiting | None]:
         raise NotImplementedError

@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from server.core import Event, Facts, Job
 
@@ -105,6 +106,11 @@ class Engine(ABC):
         """False once the engine's process has died; it then never comes back."""
 
     @property
+    def hung(self) -> bool:
+        """Whether it is not alive since it hung, and its processes were ended for that."""
+        return False
+
+    @property
     @abstractmethod
     def running(self) -> int:
         """Jobs in flight inside the engine, by the engine's own count."""
@@ -156,17 +162,28 @@ async def answer(engine: Engine, job: Job) -> AsyncGenerator[Event, None]:
             yield event
 
 
+class Waiting(Enum):
+    """See WAITING."""
+
+    WAITING = "waiting"
+
+
+WAITING: Final = Waiting.WAITING
+"""What a handler's work yields where it has taken no step, only to learn whether it is cancelled."""
+
+
 class BlockingReading(Protocol):
     """A job that a handler has read, as `Reading`, in plain blocking code."""
 
     @property
     def facts(self) -> Facts: ...
 
-    def run(self, limit: int | None) -> Iterator[Event | None]:
-        """The task's events, then exactly one Usage; None where there is nothing to say yet.
+    def run(self, limit: int | None) -> Iterator[Event | Waiting | None]:
+        """The task's events, then exactly one Usage; None after a step of which there is nothing to say yet.
 
         On cancellation the generator is closed between two of them, so a long step should yield often, or ask
-        `cancellation.given_up`.
+        `cancellation.given_up`. A job that takes no step for as long as SAGEHOLD_STEP_TIMEOUT is taken for hung, and
+        its process is ended: see `pulse.py`.
         """
         ...
 

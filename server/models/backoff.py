@@ -8,18 +8,25 @@ LONGEST = 300.0
 
 
 class Backoff:
-    """Counts failures in a row, on the clock it is given."""
+    """Counts failures in a row, on the clock it is given.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    at_once: after how many of them there is no wait. longest: seconds of a wait at most.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, at_once: int = 0, longest: float = LONGEST) -> None:
         self._clock = clock
+        self._at_once = at_once
+        self._longest = longest
         self._failures = 0
         self._until = clock()
 
     def failed(self) -> None:
         """Begin a wait, longer than the one before."""
-        # The exponent is bounded: a float overflows after a thousand failures.
-        self._until = self._clock() + min(LONGEST, FIRST * 2 ** min(self._failures, 16))
         self._failures += 1
+        counted = self._failures - self._at_once
+        # The exponent is bounded: a float overflows after a thousand failures.
+        wait = min(self._longest, FIRST * 2 ** min(counted - 1, 16)) if counted > 0 else 0.0
+        self._until = self._clock() + wait
 
     def over(self) -> None:
         """It worked: the next failure is a first one again."""

@@ -37,6 +37,10 @@ class Changes(Collector):
             )
             for change in Change
         }  # fmt: skip
+        self._deaths = Counter(
+            "sagehold_model_deaths", "Times that a model's engine ended by itself, or was ended since it hung",
+            ["model", "how"], registry=self._registry,
+        )  # fmt: skip
         self._evictions = Counter(
             "sagehold_model_evictions", "Times that a model made room for another", ["model", "how"],
             registry=self._registry,
@@ -57,6 +61,9 @@ class Changes(Collector):
             raise
         self._counts[change].labels(model, "ok").inc()
         self._seconds[change].labels(model).observe(self._clock() - begun)
+
+    def died(self, model: str, *, hung: bool) -> None:
+        self._deaths.labels(model, "hung" if hung else "died").inc()
 
     @contextmanager
     def evicting(self, model: str) -> Generator[Callable[[str], None], None, None]:

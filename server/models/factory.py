@@ -10,6 +10,7 @@ from typing import Any
 from server.engines import cl100k
 from server.engines.base import Engine
 from server.engines.devices import gpus
+from server.engines.pulse import Patience
 from server.models.config import weights
 from server.models.config.spec import (
     DiffusersModel,
@@ -31,11 +32,11 @@ WORKERS: Mapping[type[ModelBase], str] = {
 }
 
 
-def make_engine(spec: ModelSpec, *, models_dir: Path, allotment: Allotment) -> Engine:
-    """An engine for `spec`, not started yet."""
+def make_engine(spec: ModelSpec, *, models_dir: Path, allotment: Allotment, patience: Patience | None = None) -> Engine:
+    """An engine for `spec`, not started yet. patience: with processes that hang; as `Patience()` if not given."""
     match spec:
         case VllmModel():
-            return _vllm(spec, models_dir, allotment)
+            return _vllm(spec, models_dir, allotment, patience)
         case FakeModel():
             from server.engines.fake.engine import FakeEngine
 
@@ -49,6 +50,7 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, allotment: Allotment) -> E
                 name=spec.name,
                 concurrency=spec.parallel,
                 environment=gpus.environment(allotment.gpus),
+                patience=patience,
             )
 
 
@@ -62,7 +64,7 @@ def worker_options(spec: ModelSpec, models_dir: Path) -> dict[str, Any]:
     return {**fields, "name": spec.name, "path": str(weights.location(spec, models_dir))}
 
 
-def _vllm(spec: VllmModel, models_dir: Path, allotment: Allotment) -> Engine:
+def _vllm(spec: VllmModel, models_dir: Path, allotment: Allotment, patience: Patience | None) -> Engine:
     from server.engines.vllm.engine import VllmEngine
     from server.engines.vllm.options import VllmOptions
 
@@ -98,7 +100,8 @@ def _vllm(spec: VllmModel, models_dir: Path, allotment: Allotment) -> Engine:
             tokenizer_mode=spec.tokenizer_mode,
             load_format=spec.load_format,
             extra=spec.extra,
-        )
+        ),
+        patience,
     )
 
 

@@ -122,6 +122,8 @@ class ModelLoader:
         self._turns.departed(held.gpus)
 
     async def unload(self, spec: ModelSpec, engine: Engine) -> None:
+        if not engine.alive:
+            self.changes.died(spec.name, hung=engine.hung)
         try:
             await engine.stop()
         finally:

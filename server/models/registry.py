@@ -71,7 +71,7 @@ class Registry:
         models_dir: Path,
         queue_timeout: float = 60.0,
         load_timeout: float = 900.0,
-        watch_interval: float = 1.0,
+        watch_interval: float = 0.2,
         clock: Callable[[], float] = time.monotonic,
         front_end: FrontEnd | None = None,
         asking: Asking | None = None,
@@ -249,11 +249,14 @@ class Registry:
 
     async def check(self) -> None:
         """One look of the watchdog: bury engines that died, begin to reload eager models that failed and are due."""
-        for slot in self._slots.values():
-            if await slot.tend() and slot.spec.load == "eager":
-                self._spawn(self._load_quietly(slot), f"reload {slot.spec.name}")
+        # At the same time: one whose processes take long to end keeps no other waiting for its replacement.
+        await asyncio.gather(*(self._tend(slot) for slot in self._slots.values()))
         if self._looked is None or self._clock() - self._looked >= LOOK_AGAIN:
             await self._look_again()
+
+    async def _tend(self, slot: Slot) -> None:
+        if await slot.tend() and slot.spec.load == "eager":
+            self._spawn(self._load_quietly(slot), f"reload {slot.spec.name}")
 
     async def _look_again(self) -> None:
         """Put what the front end holds into the ledger, and see what the engines hold."""

@@ -5,7 +5,7 @@ and the slot decides. At most one change is at work at a time; whoever needs its
 gives up waiting leaves it running for the others.
 
     unloaded ──▶ loading ──▶ ready ──▶ draining ──▶ asleep or unloaded
-                   │            └─ its process dies ─▶ failed
+                   │            └─ its process dies, or is ended since it hung ─▶ failed
                    └─ failed, with a reason; tried again by a request after a back-off
 """
 
@@ -31,8 +31,11 @@ log = logging.getLogger(__name__)
 
 HEALTHY = 60.0
 """Seconds an engine must have lived for its death not to count towards the back-off."""
+LONGEST_REBIRTH = 20.0
+"""Seconds at most after an early death in which no fresh engine is begun, unless a request wants one."""
 
 DIED = "The model's engine stopped unexpectedly."
+HUNG = "The model's engine stopped answering, and was ended."
 INTERNAL = "The model could not be loaded; the server's log has the details."
 
 
@@ -92,6 +95,8 @@ class Slot:
         self._work: asyncio.Task[SageholdError | None] | None = None
         self._coming = False  # whether the work is to load or wake, burial of a dead engine before it included
         self._backoff = Backoff(clock)
+        # What loaded and was probed is most likely to do so again: its first death is an accident.
+        self._deaths = Backoff(clock, at_once=1, longest=LONGEST_REBIRTH)
         self._died = False
         self._closed = False
 
@@ -105,7 +110,7 @@ class Slot:
     @property
     def reason(self) -> str | None:
         """Why the model failed, in words a client may read."""
-        return DIED if self._dead else self._reason
+        return _end_of(self._loaded.engine) if self._dead and self._loaded else self._reason
 
     @property
     def leases(self) -> int:
@@ -271,11 +276,13 @@ class Slot:
 
     async def _bury(self, loaded: Loaded) -> None:
         """Clean up after an engine that died. Its users learn of it from their own streams."""
-        log.error("model %s: its engine died with %d requests in flight", self.spec.name, loaded.leases)
+        how = "hung and was ended" if loaded.engine.hung else "died"
+        log.error("model %s: its engine %s with %d requests in flight", self.spec.name, how, loaded.leases)
         self._loaded = None
-        self._state, self._reason, self._died = State.FAILED, DIED, True
-        if self._clock() - loaded.since < HEALTHY:
-            self._backoff.failed()
+        self._state, self._reason, self._died = State.FAILED, _end_of(loaded.engine), True
+        if self._clock() - loaded.since >= HEALTHY:
+            self._deaths.over()
+        self._deaths.failed()
         await self._loader.unload(self.spec, loaded.engine)
 
     async def evict(self, how: How) -> bool:
@@ -318,7 +325,8 @@ class Slot:
         if self._dead and not self._closed:
             self._begin(self._clean, self._state)
             await self._outcome()
-        return self._work is None and self._state is State.FAILED and self._backoff.remaining <= 0
+        wait = self._deaths if self._died else self._backoff
+        return self._work is None and self._state is State.FAILED and wait.remaining <= 0
 
     async def _clean(self) -> SageholdError | None:
         if self._loaded is not None:
@@ -356,3 +364,8 @@ class Slot:
                 await loaded.free.wait()
         except TimeoutError:
             log.warning("model %s: stopping with %d requests in flight", self.spec.name, loaded.leases)
+
+
+def _end_of(engine: Engine) -> str:
+    """How an engine that is dead came to that, in words a client may read."""
+    return HUNG if engine.hung else DIED

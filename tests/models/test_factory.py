@@ -106,7 +106,7 @@ def test_a_worker_sees_the_gpu_it_was_placed_on_and_no_other(tmp_path: Path, mon
 
 def test_vllm_hears_of_its_gpus_and_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[VllmOptions] = []
-    monkeypatch.setattr("server.engines.vllm.engine.VllmEngine", made.append)
+    monkeypatch.setattr("server.engines.vllm.engine.VllmEngine", lambda options, _: made.append(options))
     spec = VllmModel(name="chat", engine="vllm", path="chat", kv_cache=ByteSize(1 << 30))
     gpus = (Gpu(1, "3", 100), Gpu(2, "5", 100))
     make_engine(spec, models_dir=tmp_path, allotment=Allotment(1, 50, gpus, kv_cache=7 << 30, gpu_share=0.4))

@@ -17,7 +17,7 @@ from server.models.memory.allotment import Allotment
 from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
 from server.models.registry import Registry
-from server.models.slot import DIED, State
+from server.models.slot import DIED, HUNG, State
 from tests.models.devices import machine
 from tests.reading import Streams
 
@@ -444,17 +444,67 @@ async def test_an_idle_death_shows_and_an_eager_model_comes_back(bench: Bench) -
 
 
 async def test_a_crashing_eager_model_is_reloaded_with_a_back_off(bench: Bench) -> None:
-    registry = bench.registry(model("a", load="eager"))
+    def loaded(times: int) -> bool:
+        """It is ready, and nobody is left who waited for that, and would load it again by himself."""
+        names = {task.get_name() for task in asyncio.all_tasks()}
+        return len(bench.made) == times and registry.ready and not names & {"load models", "reload a"}
+
+    registry = bench.registry(model("a", load="eager"), watch_interval=0)
+    async with registry:
+        await until(lambda: loaded(1))
+        bench.made[-1].alive = False
+        await until(lambda: loaded(2))  # the first time at once
+        bench.made[-1].alive = False
+        await until(lambda: not registry.ready)
+        for _ in range(3):
+            await registry.check()
+        assert len(bench.made) == 2
+        bench.now += 5
+        await until(lambda: loaded(3))
+
+
+async def test_an_engine_that_takes_long_to_end_keeps_no_other_waiting(bench: Bench) -> None:
+    never = asyncio.Event()
+
+    async def lasts() -> None:
+        await never.wait()
+
+    slow, quick = model("slow", load="eager"), model("quick", load="eager")
+    registry = bench.registry(slow, quick, watch_interval=0)
     async with registry:
         await until(lambda: registry.ready)
-        bench.made[-1].alive = False
-        await registry.check()
-        await registry.check()
-        assert len(bench.made) == 1
-        bench.now += 5
-        await registry.check()
+        for stub in list(bench.made):
+            stub.alive = False
+            if stub.name == "slow":
+                stub.stop = lasts  # type: ignore[method-assign]
+        await until(lambda: bench.names.count("quick") == 2 and shown(registry)["quick"] == "ready")
+        assert bench.names.count("slow") == 1
+        never.set()
         await until(lambda: registry.ready)
-        assert len(bench.made) == 2
+
+
+class Hangs(Stub):
+    hung = True
+
+
+@pytest.mark.parametrize(("kind", "how", "reason"), [(Stub, "died", DIED), (Hangs, "hung", HUNG)])
+async def test_deaths_are_counted_and_told_by_their_kind(bench: Bench, kind: type[Stub], how: str, reason: str) -> None:
+    bench.kind = kind
+    registry = bench.registry(model("a"))
+    await use(registry, model("a"))
+    bench.made[-1].alive = False
+    assert registry.states()["a"].reason == reason
+    await registry.check()
+    assert (shown(registry), registry.states()["a"].reason) == ({"a": "failed"}, reason)
+    await registry.stop()
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in registry.changes.collect()
+        for sample in metric.samples
+    }
+    assert {key: value for key, value in samples.items() if key[0] == "sagehold_model_deaths_total"} == {
+        ("sagehold_model_deaths_total", "a", how): 1
+    }
 
 
 async def test_the_watchdog_outlives_an_engine_that_breaks_while_it_is_cleaned_up(

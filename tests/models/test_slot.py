@@ -11,7 +11,7 @@ from server.engines.base import Engine, Footprint
 from server.errors import ModelUnavailable, Overloaded, ServerStopping
 from server.models.config.spec import FakeModel, ModelSpec
 from server.models.memory.eviction import How
-from server.models.slot import DIED, INTERNAL, Slot, State
+from server.models.slot import DIED, HUNG, INTERNAL, Slot, State
 from tests.reading import Streams
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +26,7 @@ class Stub(Streams):
     """An engine that only lives and dies."""
 
     alive = True
+    hung = False
     running = 0
 
     async def start(self) -> None: ...
@@ -310,19 +311,39 @@ async def test_an_idle_death_is_seen_and_cleaned_up(slot: Slot, steps: Steps, cl
     assert (slot.state, slot.reason, steps.done) == (State.FAILED, DIED, ["load", "unload"])
 
 
-async def test_an_early_death_is_reloaded_by_itself_only_after_a_back_off(
+async def test_a_first_early_death_is_an_accident_and_the_next_ones_wait(
     slot: Slot, steps: Steps, clock: Clock
 ) -> None:
-    engine = await use(slot)
-    engine.alive = False  # type: ignore[misc]
-    assert await slot.tend() is False
-    clock.now += 5
-    assert await slot.tend() is True
+    for wait in (0, 5, 10, 20, 20):
+        engine = await use(slot)
+        engine.alive = False  # type: ignore[misc]
+        if wait:
+            assert await slot.tend() is False
+            clock.now += wait - 0.1
+            assert await slot.tend() is False
+            clock.now += 0.1
+        assert await slot.tend() is True
     engine = await use(slot)
     engine.alive = False  # type: ignore[misc]
     assert await slot.tend() is False
     await use(slot)  # a request does not wait for the back-off
     assert slot.state is State.READY
+    clock.now += 60
+    engine = await use(slot)
+    engine.alive = False  # type: ignore[misc]
+    assert await slot.tend() is True  # it lived long: all is forgiven
+
+
+async def test_a_hang_is_shown_as_such_and_replaced(slot: Slot, steps: Steps, caplog: pytest.LogCaptureFixture) -> None:
+    async with slot.lease(CLAIM, 5) as engine:
+        engine.hung = True  # type: ignore[misc]
+        engine.alive = False  # type: ignore[misc]
+        assert (slot.state, slot.reason) == (State.FAILED, HUNG)
+        assert await slot.tend() is True
+    assert (slot.state, slot.reason) == (State.FAILED, HUNG)
+    assert "its engine hung and was ended with 1 requests in flight" in caplog.text
+    await use(slot)
+    assert (slot.state, slot.reason, steps.done) == (State.READY, None, ["load", "unload", "load"])
 
 
 async def test_used_models_are_not_put_away(slot: Slot, steps: Steps) -> None:

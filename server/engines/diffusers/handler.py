@@ -16,6 +16,7 @@ from PIL import Image
 from transformers.utils import logging as transformers_logging
 
 from server.core import Event, Facts, ImageJob, Job, Picture, Usage
+from server.engines.base import WAITING, Waiting
 from server.engines.diffusers.canvas import Canvas, size_of
 from server.engines.diffusers.denoising import Step, decoded
 from server.engines.diffusers.form import Form
@@ -100,8 +101,8 @@ class DiffusersHandler:
                 self._redrawing = self._drawing.redrawing()
         return self._redrawing
 
-    def draw(self, order: Order) -> Iterator[Picture | None]:
-        """Previews and pictures. Closing the iterator stops the loop at the end of its step."""
+    def draw(self, order: Order) -> Iterator[Picture | Waiting | None]:
+        """Previews and pictures, None after other steps. Closing the iterator stops the loop at the end of its step."""
         for first in range(0, order.job.n, self._options.max_batch):
             yield from self._batch(order, range(first, min(first + self._options.max_batch, order.job.n)))
 
@@ -156,8 +157,8 @@ class DiffusersHandler:
 
     # ------------------------------------------------------------ the work
 
-    def _batch(self, order: Order, indexes: range) -> Iterator[Picture | None]:
-        """Draw in the painter's thread: each picture as it comes, and None in between, until all are drawn."""
+    def _batch(self, order: Order, indexes: range) -> Iterator[Picture | Waiting | None]:
+        """Draw in the painter's thread: each picture as it comes, None after each step, until all are drawn."""
         pictures: SimpleQueue[Picture | None] = SimpleQueue()
         stop = threading.Event()
         painting = self._painter.submit(self._paint, order, indexes, pictures.put, stop)
@@ -167,7 +168,8 @@ class DiffusersHandler:
                 try:
                     yield pictures.get(timeout=_TICK)
                 except Empty:
-                    yield None
+                    # While another job is drawn, this one is not the one that may hang.
+                    yield WAITING if painting.running() else None
             painting.result()
         finally:
             stop.set()
@@ -274,7 +276,7 @@ class DiffusersReading:
     def close(self) -> None:
         pass
 
-    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - pictures have no limit here
+    def run(self, limit: int | None) -> Iterator[Event | Waiting | None]:  # noqa: ARG002 - pictures have no limit here
         """Previews and pictures, then Usage."""
         order = self._order
         yield from self._handler.draw(order)

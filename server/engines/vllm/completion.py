@@ -1,7 +1,7 @@
 """Completions: what vLLM's core makes of raw prompts. Those of one job run at once, and end together."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -24,7 +24,8 @@ from server.errors import EngineFailed, InvalidRequest
 class CompletionReading:
     """Prompts that are tokenized. Nothing of them is in vLLM's core before `run`.
 
-    name: of the requests in vLLM's core. extras: further arguments of vLLM's add_request.
+    name: of the requests in vLLM's core. extras: further arguments of vLLM's add_request. failure: why an engine that
+    died did so.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class CompletionReading:
         job: CompletionJob,
         prompts: Sequence[CompletionPrompt],
         extras: Mapping[str, Any],
+        *,
+        failure: Callable[[], EngineFailed] = EngineFailed,
     ) -> None:
         most = max(prompt.sampling.max_tokens or 0 for prompt in prompts)
         self.facts = Facts(
@@ -44,6 +47,7 @@ class CompletionReading:
         self._job = job
         self._prompts = prompts
         self._extras = extras
+        self._failure = failure
         self._leash: Leash | None = None
 
     @property
@@ -89,7 +93,7 @@ class CompletionReading:
             leash.check()
             yield Usage(prompt_tokens=self.facts.prompt_tokens, completion_tokens=generated, cached_tokens=cached)
         except (EngineDeadError, EngineGenerateError):
-            raise EngineFailed from None
+            raise self._failure() from None
         finally:
             left = [queue.request_id for queue, done in zip(queues, finished, strict=False) if not done]
             if left and not llm.errored:

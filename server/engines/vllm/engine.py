@@ -11,6 +11,7 @@ import anyio
 from server.core import ChatJob, CompletionJob, DetokenizeJob, Job, Sampling, TokenizeJob
 from server.engines.base import Engine, Footprint, PrefixCache, Reading
 from server.engines.devices import footprint
+from server.engines.pulse import Patience
 from server.engines.vllm import (
     adapters,
     caches,
@@ -24,9 +25,10 @@ from server.engines.vllm import (
     template,
     toolchain,
 )
+from server.engines.vllm.heartbeat import Heartbeat
 from server.engines.vllm.options import VllmOptions
 from server.engines.vllm.root_cause import RootCause, root_cause
-from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from server.errors import InvalidRequest, ModelUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,11 +46,14 @@ log = logging.getLogger(__name__)
 
 
 class VllmEngine(Engine):
-    """One chat model. vLLM's core is a process of its own; a death there ends this engine and nothing else."""
+    """One chat model. vLLM's core is a process of its own; a death there ends this engine and nothing else.
+
+    patience: with a core that comes to no end of a step.
+    """
 
     sleeps = True
 
-    def __init__(self, options: VllmOptions) -> None:
+    def __init__(self, options: VllmOptions, patience: Patience | None = None) -> None:
         self._options = options
         self._llm: Any = None
         self._counts: SchedulerCounts | None = None
@@ -57,6 +62,8 @@ class VllmEngine(Engine):
         self._defaults: dict[str, Any] = {}
         self._ids = itertools.count(1)
         self._adapters: dict[str, Any] = {}
+        self._started = processes.Started()
+        self._heartbeat = Heartbeat(options.name, self._watched, lambda: self._llm, patience or Patience())
 
     # ------------------------------------------------------------ lifecycle
 
@@ -75,7 +82,8 @@ class VllmEngine(Engine):
         environment.prepare()
         await asyncio.to_thread(self._check_machine)
         forkserver.start()
-        processes.LOAD.set(started := processes.Started())
+        processes.LOAD.set(started := self._started)
+        self._heartbeat.start()
         starting = asyncio.create_task(asyncio.to_thread(self._build, root))
         try:
             # The thread can't be stopped half-way: a cancelled start ends what it waits for, and then what it made.
@@ -84,7 +92,7 @@ class VllmEngine(Engine):
                 await self._llm.add_lora(adapter)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
-                started.end()
+                await asyncio.to_thread(started.end)
                 await asyncio.wait([starting])
                 starting.exception()  # it was ended here on purpose: nobody need know
                 await self.stop()
@@ -93,6 +101,8 @@ class VllmEngine(Engine):
             await self.stop()
             if isinstance(error, ModelUnavailable):
                 raise
+            if self.hung:
+                return "its process hung, and was ended"
             log.exception("%s could not be loaded", self._options.name)
             return root.reason(error, self._options.path, *self._options.adapters.values())
         return None
@@ -172,6 +182,7 @@ class VllmEngine(Engine):
         return engine_args.arguments(self._options)
 
     async def stop(self) -> None:
+        await self._heartbeat.stop()
         llm, self._llm = self._llm, None
         if llm is not None:
             if llm.output_handler is not None:
@@ -185,6 +196,15 @@ class VllmEngine(Engine):
     @property
     def alive(self) -> bool:
         return self._llm is not None and not self._llm.errored
+
+    @property
+    def hung(self) -> bool:
+        return self._heartbeat.hung
+
+    def _watched(self) -> list[int]:
+        if self._llm is None:
+            return self._started.pids
+        return self.pids if self.alive else []
 
     @property
     def running(self) -> int:
@@ -229,7 +249,7 @@ class VllmEngine(Engine):
         if not isinstance(job, ChatJob | CompletionJob | TokenizeJob | DetokenizeJob):
             raise InvalidRequest("This model answers in text only.", param="model")
         if not self.alive:
-            raise EngineFailed
+            raise self._heartbeat.failure()
         if isinstance(job, CompletionJob):
             return await self._read_completion(job)
         if isinstance(job, ChatJob):
@@ -247,7 +267,8 @@ class VllmEngine(Engine):
         for prompt in prompts[1:]:  # whose form is the first one's
             sampling.check(prompt.sampling, job, llm.input_processor)
         extras = {} if job.adapter is None else {"lora_request": self._adapters[job.adapter]}
-        return completion.CompletionReading(llm, f"cmpl-{next(self._ids)}", job, prompts, extras)
+        name = f"cmpl-{next(self._ids)}"
+        return completion.CompletionReading(llm, name, job, prompts, extras, failure=self._heartbeat.failure)
 
     async def _check(self, parameters: "SamplingParams", job: Sampling) -> None:
         """add_request would find the same, but only once there is work: a bad schema must be refused before.
@@ -267,7 +288,7 @@ class VllmEngine(Engine):
             form = parameters.structured_outputs
             raise refusals.of_grammar(error, None if form is None else form.json, grammar.field_of(job)) from None
         except EngineDeadError:
-            raise EngineFailed from None
+            raise self._heartbeat.failure() from None
         sampling.check(parameters, job, self._llm.input_processor)
 
     async def _read_chat(self, job: ChatJob) -> "VllmReading":
@@ -284,7 +305,10 @@ class VllmEngine(Engine):
         if job.adapter is not None:
             reasoning["lora_request"] = self._adapters[job.adapter]
         asked = job.token_ids or job.prompt_logprobs is not None
-        return VllmReading(llm, f"chat-{next(self._ids)}", prompt, choices, reasoning, form=param, read_out=asked)
+        name = f"chat-{next(self._ids)}"
+        return VllmReading(
+            llm, name, prompt, choices, reasoning, form=param, read_out=asked, failure=self._heartbeat.failure
+        )
 
     def _choices(self, job: ChatJob, prompt: "Prompt") -> tuple[list["Choice"], dict[str, Any]]:
         """A follower for each of the n answers, and what vLLM's core must know about reasoning."""

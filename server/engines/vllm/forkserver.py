@@ -53,6 +53,12 @@ def start() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def pids() -> list[int]:
+    """Process id of the server process, where there is one."""
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # nothing else tells it
+    return [pid] if pid else []
+
+
 def use() -> None:
     """Make vLLM start its processes here. After its platform set-up, which insists on spawn, and before its core."""
     cuda = hardware.cuda()

@@ -51,8 +51,12 @@ class Started:
             start()
             self._processes.append(child)
 
+    @property
+    def pids(self) -> list[int]:
+        return [child.pid for child in list(self._processes) if child.pid]
+
     def end(self) -> None:
-        """Kill them, and let no further one start."""
+        """Kill them, and let no further one start. Blocking: one that is just being started is waited for."""
         with self._lock:
             self._ended = True
             for child in self._processes:

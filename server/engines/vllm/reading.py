@@ -1,6 +1,6 @@
 """A chat job that is rendered and tokenized, and what vLLM's core then makes of it."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -22,7 +22,8 @@ class VllmReading:
     """Nothing of it is in vLLM's core before `run`.
 
     choices: a follower for each answer. extras: further arguments of vLLM's add_request. form: the request's field that
-    gave the answer its grammar, if one did. read_out: whether the first event tells what was read.
+    gave the answer its grammar, if one did. read_out: whether the first event tells what was read. failure: why an
+    engine that died did so.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class VllmReading:
         *,
         form: str | None,
         read_out: bool = False,
+        failure: Callable[[], EngineFailed] = EngineFailed,
     ) -> None:
         self.facts = Facts(prompt_tokens=prompt.tokens, room=prompt.sampling.max_tokens)
         self._llm = llm
@@ -44,6 +46,7 @@ class VllmReading:
         self._extras = extras
         self._form = form
         self._read_out = read_out
+        self._failure = failure
         self._leash: Leash | None = None
 
     @property
@@ -97,7 +100,7 @@ class VllmReading:
                 image_tokens=_standing_for("image", prompt.input),
             )
         except (EngineDeadError, EngineGenerateError):
-            raise EngineFailed from None
+            raise self._failure() from None
         except releases.CLIENT_ERRORS as error:
             # All that is known to be wrong with requests is refused when they are read; this is the net below.
             raise refusals.of_request(error) from None

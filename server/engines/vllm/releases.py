@@ -3,6 +3,7 @@
 0.32 is what the locks hold; 0.26 wants torch 2.11, which a machine with packages of its own may have.
 """
 
+import asyncio
 from typing import Any
 
 try:
@@ -32,6 +33,7 @@ __all__ = [
     "CLIENT_ERRORS",
     "REFUSALS",
     "ErrorResponse",
+    "between_steps",
     "load_chat_template",
     "mistral",
     "reasoning_ended",
@@ -81,6 +83,12 @@ def reasoning_tokens(parser: Any, token_ids: list[int]) -> int:
     """How many of an answer's tokens are reasoning."""
     counter = parser if hasattr(parser, "count_reasoning_tokens") else parser.reasoning_parser
     return 0 if counter is None else int(counter.count_reasoning_tokens(token_ids))
+
+
+async def between_steps(llm: Any) -> None:
+    """Return when each core of the AsyncLLM has come to the end of its step. Raises what vLLM raises of a dead one."""
+    client = llm.engine_core
+    await asyncio.gather(*(client._call_utility_async("is_sleeping", engine=core) for core in client.core_engines))
 
 
 def unfinished(llm: Any) -> int:

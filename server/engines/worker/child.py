@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import socket
@@ -19,7 +20,7 @@ from typing import Any
 
 from server.core import Job
 from server.engines import cancellation, cause
-from server.engines.base import BlockingReading, Handler
+from server.engines.base import WAITING, BlockingReading, Handler
 from server.engines.parent import die_with_parent
 from server.engines.worker import frames
 from server.errors import EngineFailed, ModelUnavailable, SageholdError
@@ -33,13 +34,15 @@ log = logging.getLogger(__name__)
 class _Place:
     """A job in the child. busy: a thread reads or runs it now. It is not busy before its turn, nor between the two.
 
-    untaken: what its reader has not taken of its events, in bytes of `frames.weight`.
+    step: of all steps that the child has taken, the number of this job's last one. untaken: what its reader has not
+    taken of its events, in bytes of `frames.weight`.
     """
 
     number: int
     job: Job
     reading: BlockingReading | None = None
     busy: bool = False
+    step: int = 0
     cancelled: bool = False
     untaken: int = 0
 
@@ -49,7 +52,7 @@ class _Child:
 
     Invariant: at most `concurrency` jobs have been read and have not ended, since each may hold what it has decoded;
     the others wait in `_queue`. A job that is cancelled while it is busy is ended by its thread, any other by a thread
-    of the pool.
+    of the pool. The main thread never works on a job, so that it answers pings whatever becomes of them.
     """
 
     def __init__(self, connection: socket.socket, name: str) -> None:
@@ -60,6 +63,7 @@ class _Child:
         self._taken = threading.Condition(self._changing)
         self._places: dict[int, _Place] = {}
         self._queue: deque[_Place] = deque()
+        self._steps = itertools.count(1)
 
     def serve(self) -> None:
         """Load, then work until the parent closes the socket."""
@@ -88,6 +92,8 @@ class _Child:
                     self._took(number, weight)
                 case ("cancel", number):
                     self._cancel(number)
+                case ("ping",):
+                    self._send(("pong", self._slowest()))
 
     def _load(self, factory: str, options: Mapping[str, Any]) -> Handler:
         module, _, function = factory.partition(":")
@@ -107,15 +113,28 @@ class _Child:
         while self._free and self._queue:
             self._free -= 1
             place = self._queue.popleft()
-            place.busy = True
+            self._busy(place)
             self._pool.submit(self._read, place)
 
     def _begin(self, work: Callable[..., None], number: int, *arguments: Any) -> None:
         with self._changing:
             place = self._places.get(number)
             if place is not None and not place.busy:
-                place.busy = True
+                self._busy(place)
                 self._pool.submit(work, place, *arguments)
+
+    def _busy(self, place: _Place) -> None:
+        place.busy = True
+        place.step = next(self._steps)
+
+    def _slowest(self) -> int | None:
+        """The last step of the job that has gone longest without one; None while no thread works.
+
+        A job that waits for its reader is not late.
+        """
+        with self._changing:
+            working = (place for place in self._places.values() if place.busy and place.untaken < frames.WINDOW)
+            return min((place.step for place in working), default=None)
 
     def _cancel(self, number: int) -> None:
         with self._changing:
@@ -177,6 +196,9 @@ class _Child:
                 # A generator's close runs its clean-up now rather than whenever it is collected.
                 getattr(events, "close", lambda: None)()
                 return
+            if event is WAITING:
+                continue
+            place.step = next(self._steps)
             if event is not None:
                 self._send(("event", place.number, event))
                 self._wait_for_reader(place, frames.weight(event))
@@ -187,6 +209,7 @@ class _Child:
             place.untaken += weight
             while place.untaken >= frames.WINDOW and not place.cancelled:
                 self._taken.wait()
+                place.step = next(self._steps)
 
     def _forget(self, place: _Place) -> None:
         self._end(place, self._closed(place) or ("end", place.number))

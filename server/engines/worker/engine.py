@@ -4,13 +4,14 @@ The end of a process is the only way to be sure that its memory came back, and a
 front end along.
 
     parent to child  ("load", factory, options, concurrency)  ("read", id, job)  ("run", id, limit)  ("cancel", id)
-                     ("took", id, bytes)
+                     ("took", id, bytes)  ("ping",)
     child to parent  ("ready",)  ("failed", error)  ("facts", id, facts)  ("event", id, event)  ("end", id)
-                     ("error", id, error)
+                     ("error", id, error)  ("pong", step)
 
 Every job ends by one `end` or `error`, cancelled ones too. `took` says that the job's reader has taken events of that
 `frames.weight`: at frames.WINDOW of what was not taken, the child waits. When either end closes the socket, the other
-is done: the child exits, the parent fails the jobs in flight.
+is done: the child exits, the parent fails the jobs in flight. Once it is ready, the child is pinged between two looks
+of `Watch`, and answers with the last step of the job that has gone longest without one.
 """
 
 import asyncio
@@ -26,9 +27,11 @@ from typing import Any
 from server.core import Event, Facts, Job, Usage
 from server.engines.base import Engine, Footprint
 from server.engines.devices import footprint
-from server.engines.openmp import patience
+from server.engines.openmp import patience as openmp_patience
+from server.engines.pulse import Patience, Sign
+from server.engines.watch import Watch
 from server.engines.worker import frames
-from server.errors import EngineFailed, ModelUnavailable, SageholdError
+from server.errors import EngineFailed, EngineHung, ModelUnavailable, SageholdError
 from server.observability.raw_output import output_of
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ class WorkerEngine(Engine):
 
     factory: "package.module:function", called in the child with `options`; see `Handler`.
     concurrency: jobs that the child works on at the same time, each in a thread; more wait their turn.
+    patience: with a child that does not answer, and with a job that does not go on.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class WorkerEngine(Engine):
         name: str,
         concurrency: int = 1,
         environment: Mapping[str, str] | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._factory = factory
         self._options = dict(options)
@@ -68,6 +73,16 @@ class WorkerEngine(Engine):
         self._jobs: dict[int, asyncio.Queue[Message]] = {}
         self._ids = itertools.count(1)
         self._alive = False
+        self._watch = Watch(
+            f"worker {name}",
+            lambda: self.pids,
+            patience=patience or Patience(),
+            ping=self._ping,
+            sign=lambda: self._sign,
+            on_hang=self._give_up,
+        )
+        self._sign = Sign()
+        self._pinged = False
 
     # ------------------------------------------------------------ lifecycle
 
@@ -83,7 +98,7 @@ class WorkerEngine(Engine):
                 self._name,
                 str(os.getpid()),
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **patience(), **self._environment},
+                env={**os.environ, **openmp_patience(), **self._environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -94,6 +109,7 @@ class WorkerEngine(Engine):
         self._alive = True
         self._loaded = asyncio.get_running_loop().create_future()
         self._pump = asyncio.create_task(self._receive(reader), name=f"worker {self._name}")
+        self._watch.start()
         try:
             self._send(("load", self._factory, self._options, self._concurrency))
             await self._loaded
@@ -104,6 +120,7 @@ class WorkerEngine(Engine):
     async def stop(self) -> None:
         """Close the socket, which ends the child; kill it if it doesn't leave."""
         self._alive = False
+        await self._watch.stop()
         if self._writer is not None:
             self._writer.close()
         if self._process is not None and self._process.returncode is None:
@@ -119,6 +136,10 @@ class WorkerEngine(Engine):
     @property
     def alive(self) -> bool:
         return self._alive
+
+    @property
+    def hung(self) -> bool:
+        return self._watch.hung
 
     @property
     def running(self) -> int:
@@ -141,7 +162,7 @@ class WorkerEngine(Engine):
 
     async def read(self, job: Job) -> "WorkerReading":
         if not self._alive:
-            raise EngineFailed
+            raise self._failure()
         number = next(self._ids)
         messages = self._jobs[number] = asyncio.Queue()
         reading = WorkerReading(self, number, messages)
@@ -157,6 +178,21 @@ class WorkerEngine(Engine):
         """To the child, if it lives."""
         if self._alive:
             self._send(message)
+
+    def _ping(self) -> None:
+        """Unless it loads, which keeps the interpreter's lock for seconds, or has not answered the ping before."""
+        if self._alive and self._sign.answers is not None and not self._pinged:
+            self._pinged = True
+            self._send(("ping",))
+
+    def _give_up(self) -> None:
+        """Fail the jobs now, however long the kernel takes to end the child."""
+        assert self._writer is not None
+        self._writer.close()
+
+    def _failure(self) -> EngineFailed:
+        """What became of the jobs in flight, once they can't be finished."""
+        return EngineHung() if self.hung else EngineFailed()
 
     def _send(self, message: Any) -> None:
         assert self._writer is not None
@@ -177,14 +213,15 @@ class WorkerEngine(Engine):
             self._process.kill()
         finally:
             was_alive, self._alive = self._alive, False
+            if not self._loaded.done():
+                how = "hung, and was ended," if self.hung else "ended"
+                self._loaded.set_exception(ModelUnavailable(f"The model's process {how} while it loaded."))
+            for queue in self._jobs.values():
+                queue.put_nowait(self._failure())
+            self._jobs.clear()
             if was_alive:
                 code = await self._process.wait()
                 log.error("worker %s (pid %d) ended with %s", self._name, self._process.pid, _ending(code))
-            if not self._loaded.done():
-                self._loaded.set_exception(ModelUnavailable("The model's process ended while it loaded."))
-            for queue in self._jobs.values():
-                queue.put_nowait(EngineFailed())
-            self._jobs.clear()
 
     def _deliver(self, received: tuple[Any, ...]) -> None:
         assert self._loaded is not None
@@ -200,7 +237,11 @@ class WorkerEngine(Engine):
                     queue.put_nowait(error)
             # A start that was cancelled takes its future along; the child may be just ready, or failed.
             case ("ready",) if not self._loaded.done():
+                self._sign = Sign(answers=0)
                 self._loaded.set_result(None)
+            case ("pong", step):
+                self._pinged = False
+                self._sign = Sign(answers=(self._sign.answers or 0) + 1, step=step)
             case ("failed", error) if not self._loaded.done():
                 self._loaded.set_exception(error)
 

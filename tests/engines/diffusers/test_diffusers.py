@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from server.core import ChatJob, Facts, Picture, Usage
+from server.engines.base import WAITING
 from server.engines.diffusers.denoising import Denoising, Step
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from tests.reading import handled
@@ -211,6 +212,28 @@ def test_a_job_that_waits_for_another_can_be_closed(handler: Any) -> None:
     finally:
         scheduler.step = take_step
     assert len(pictures(handler, steps=1)) == 1
+
+
+def test_a_step_that_lasts_is_told_from_one_that_has_ended(handler: Any) -> None:
+    """By that a job that hangs is found."""
+    go_on = threading.Event()
+    scheduler = handler.form_for(job()).pipeline.scheduler
+    take_step = scheduler.step
+
+    def hold(*args: Any, **kwargs: Any) -> Any:
+        go_on.wait(10)
+        return take_step(*args, **kwargs)
+
+    scheduler.step = hold
+    try:
+        events = handled(handler, job(steps=1))
+        assert isinstance(next(events), Facts)
+        assert next(event for event in events if event is not None) is WAITING
+        go_on.set()
+        assert None in list(events)
+    finally:
+        go_on.set()
+        scheduler.step = take_step
 
 
 def test_transparency_survives_a_pipeline_that_draws_it(tiny: Any, tmp_path: Path) -> None:

@@ -198,6 +198,7 @@ async def test_a_killed_worker_fails_what_is_in_flight_and_says_so_afterwards(wo
         async for _ in events:
             pass
     assert not worker.alive
+    assert not worker.hung
     with pytest.raises(EngineFailed):
         await collect(worker, "again")
 
