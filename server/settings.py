@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     public_url: AnyHttpUrl | None = Field(
         None, description="base URL that clients see, behind a proxy; image URLs begin with it"
     )
+    public_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="names under which clients reach the server besides its address and localhost, comma-separated; to "
+        "others, without `public_url`, image URLs are paths",
+    )
     models_dir: Path = Field(Path("models"), description="folder of the models' weights")
     model_configs: Path = Field(Path("model_configs"), description="folder of the models' YAML files")
     data_dir: Path = Field(Path("data"), description="folder for the database, generated images and state")
@@ -109,7 +114,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field("text", description="text: for people; json: an object a line")
 
-    @field_validator("cors_origins", "models", "image_input_hosts", mode="before")
+    @field_validator("cors_origins", "models", "image_input_hosts", "public_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -119,16 +119,20 @@ async def test_who_is_refused_reads_so_although_it_sends_all_of_its_body_first(f
         assert (await line.answer())[0] == 200  # the connection goes on
 
 
+async def flood(line: Line) -> None:
+    while True:
+        line.writer.write(b"x" * 65_536)
+        await line.writer.drain()
+        await asyncio.sleep(0)
+
+
 async def test_a_refused_body_is_not_read_for_ever(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http1, "MOST_UNREAD", 100_000)
     async with keyless(fake) as line:
         line.writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: here\r\nContent-Length: 999999999\r\n\r\n")
         assert (await line.answer())[0] == 401
         with pytest.raises(ConnectionError):
-            while True:
-                line.writer.write(b"x" * 65_536)
-                await line.writer.drain()
-                await asyncio.sleep(0)
+            await flood(line)
 
 
 async def test_a_client_that_asks_first_is_refused_before_it_sends_its_body(fake: FakeServer) -> None:

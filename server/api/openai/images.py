@@ -12,6 +12,7 @@ from server.api.openai.image_request import EditForm, ImageBody, ImageRequest, V
 from server.api.openai.image_response import Kind, Shelf, answer, events
 from server.api.openai.image_upload import read_mask, read_original
 from server.api.openai.models import visible
+from server.api.openai.own_address import base_url
 from server.api.openai.quality import ask_of
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
@@ -20,7 +21,6 @@ from server.api.services import Services
 from server.api.sse import SseResponse
 from server.core import Caller, ImageJob, Task
 from server.errors import InvalidRequest, MethodNotAllowed, ModelNotFound, NotFound
-from server.settings import Settings
 
 router = APIRouter(route_class=PlainRoute)
 """For callers with a key."""
@@ -110,7 +110,7 @@ async def _drawn(
     opening = pipeline.run(ask_of(request, pipeline.caller, model, quality=asked.quality), job)
     if asked.stream:
         return SseResponse(opening, lambda run: events(run, asked, kind))
-    shelf = Shelf(services.images, _base_url(request, services.settings))
+    shelf = Shelf(services.images, base_url(request, services.settings))
     async with opening as run:
         form = _fixed_form(services, run.plan.model) or asked.response_format
         form = form or services.settings.image_response_format
@@ -128,8 +128,3 @@ def _first_that_draws(services: Services, caller: Caller) -> str:
 def _fixed_form(services: Services, name: str) -> str | None:
     """The form that a name's answers always have, whatever was asked for; None for names that leave it open."""
     return next((one.image_response_format for one in services.catalog.public_models() if one.id == name), None)
-
-
-def _base_url(request: Request, settings: Settings) -> str:
-    """Where the client finds this server: as configured, or as it has just found it."""
-    return str(settings.public_url or request.base_url).rstrip("/")
