@@ -1,4 +1,4 @@
-"""How long a server stands still for others: a process of its own that asks for /health, one request after the other."""
+"""How long a server stands still for others: a process of its own asks for /health, one request after the other."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 PAUSE = 0.01
@@ -24,12 +25,15 @@ class Stall:
 
 
 @asynccontextmanager
-async def watched(url: str) -> AsyncGenerator[Stall, None]:
-    """Look at the server for the length of the block. Its process is beside this one, whose own work counts for
-    nothing but the processor that it takes."""
+async def watched(url: str, pid: int) -> AsyncGenerator[Stall, None]:
+    """Look at the server, whose process is `pid`, for the length of the block.
+
+    What the server's main thread and the asking process waited for a processor is taken off: on a machine that others
+    use too, it is their work and no stall of the server's.
+    """
     stall = Stall()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, url, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable, __file__, url, str(pid), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -43,7 +47,7 @@ async def watched(url: str) -> AsyncGenerator[Stall, None]:
         stall.longest, stall.asked = found["longest"], found["asked"]
 
 
-def _ask(url: str) -> None:
+def _ask(url: str, pid: str) -> None:
     """Ask until standard input ends."""
     address = urlsplit(url)
     question = f"GET /health HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode()
@@ -52,14 +56,20 @@ def _ask(url: str) -> None:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         print("asking", flush=True)
         while not ended:
-            begun = time.perf_counter()
+            begun = time.perf_counter() - _waited("self") - _waited(pid)
             line.sendall(question)
             if not line.recv(65536):
                 raise ConnectionError("the server closed the connection")
-            longest, asked = max(longest, time.perf_counter() - begun), asked + 1
+            took = time.perf_counter() - _waited("self") - _waited(pid) - begun
+            longest, asked = max(longest, took), asked + 1
             ended = bool(select.select([sys.stdin], [], [], PAUSE)[0])
     print(json.dumps({"longest": longest, "asked": asked}))
 
 
+def _waited(pid: str) -> float:
+    """Seconds that a process's main thread was ready to run and did not."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 if __name__ == "__main__":
-    _ask(sys.argv[1])
+    _ask(*sys.argv[1:])

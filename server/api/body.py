@@ -18,6 +18,7 @@ from server.api import json_size
 from server.api.content_coding import decoder
 from server.api.intake import LARGE, Intake
 from server.api.validation import Body, validate
+from server.core import Task
 from server.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
 B = TypeVar("B", bound=Body)
@@ -31,9 +32,11 @@ CHARSETS = frozenset(("utf-8", "ascii", "iso8859-1"))
 field's name otherwise (`utf-16`), or make half surrogate pairs (`utf-7`), which no engine can take."""
 
 
-async def read_json(request: Request, schema: type[B], *, limit: int, exact: bool = False, paid: bool = True) -> B:
-    """The body as `schema`. `limit` in bytes. exact: numbers with a fraction are Decimals, as written. paid: whether
-    the route's work costs credits where the models have a price.
+async def read_json(
+    request: Request, schema: type[B], *, limit: int, exact: bool = False, task: Task | None = None
+) -> B:
+    """The body as `schema`. `limit` in bytes. exact: numbers with a fraction are Decimals, as written. task: what
+    the route does; None where that costs no credits.
 
     Unknown fields are left to the schema, which ignores them by default; top-level nulls count as absent.
     Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400); for a large body, before it is
@@ -42,7 +45,7 @@ async def read_json(request: Request, schema: type[B], *, limit: int, exact: boo
     kind = _content_type(request)
     if kind and kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMediaType(f"Unsupported content type: {kind[:80]}. Send application/json.")
-    async with Intake(request, paid=paid) as intake:
+    async with Intake(request, task) as intake:
         body = b"".join([chunk async for chunk in _capped(request, intake, limit, limit)])
         if not intake.large:
             return _read(body, schema, exact=exact)
@@ -141,8 +144,8 @@ class Form:
         return validate(schema, data)
 
 
-async def read_form(request: Request, *, file_limit: int) -> Form:
-    """A multipart body, in memory. `file_limit`: most bytes of all its files together.
+async def read_form(request: Request, *, file_limit: int, task: Task | None = None) -> Form:
+    """A multipart body, in memory. `file_limit`: most bytes of all its files together. task: as `read_json` has it.
 
     Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400); for a large body, before it is
     read, also RateLimited (429), InsufficientCredits (402) or Overloaded (503).
@@ -152,7 +155,7 @@ async def read_form(request: Request, *, file_limit: int) -> Form:
         found = f"Unsupported content type: {kind[:80]}." if kind else "The request has no content type."
         raise UnsupportedMediaType(f"{found} Send multipart/form-data.")
     _check_charset(request.headers["content-type"])
-    async with Intake(request, paid=True) as intake:
+    async with Intake(request, task) as intake:
         return await _read_form(request, intake, file_limit)
 
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from server.api.access import caller_of
 from server.api.body_room import BodyRoom
 from server.api.services import Services
+from server.core import Task
 from server.models.config.spec import Price
 
 T = TypeVar("T")
@@ -28,11 +29,11 @@ class Intake:
     waits for room, and holds it until the block ends.
     """
 
-    def __init__(self, request: Request, *, paid: bool) -> None:
-        """paid: whether the route's work costs credits where the models have a price."""
+    def __init__(self, request: Request, task: Task | None) -> None:
+        """task: what the route does; None where that costs nothing, whatever the models' prices."""
         self.large = False
         self._request = request
-        self._paid = paid
+        self._task = task
         self._held: AsyncExitStack | None = None
         self._room: BodyRoom | None = None
 
@@ -45,7 +46,9 @@ class Intake:
             return  # nobody to ask, in a test's application
         self._room = services.bodies
         self._held = held = AsyncExitStack()
-        paid = self._paid and all(_costs(one.price) for one in services.catalog.public_models())
+        paid = self._task is not None and all(
+            _costs(one.price) for one in services.catalog.public_models() if self._task in one.tasks
+        )
         await held.enter_async_context(services.pipeline.arriving(caller, paid=paid))
         await held.enter_async_context(self._room.holding(caller.account_id, size))
 

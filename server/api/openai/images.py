@@ -43,7 +43,7 @@ _POSTS = ("generations", "edits", "variations")
 )
 async def generate(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Pictures for a prompt, as URLs or base64; as events, each when it is there, with `stream`."""
-    asked = await read_json(request, ImageRequest, limit=services.settings.max_body)
+    asked = await read_json(request, ImageRequest, limit=services.settings.max_body, task=Task.IMAGE)
     return await _drawn(request, pipeline, services, asked, asked.job(), "image_generation")
 
 
@@ -58,7 +58,7 @@ async def generate(request: Request, pipeline: PipelineDep, services: ServicesDe
 async def edit(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """An uploaded picture drawn anew by a prompt: all of it, or where a mask is transparent, and then the rest stays as
     it is, pixel for pixel in a lossless format. Without a size it keeps its own as far as the model can give it."""
-    form = await read_form(request, file_limit=services.settings.max_upload)
+    form = await read_form(request, file_limit=services.settings.max_upload, task=Task.IMAGE)
     asked = form.parse(EditForm)
     if "markup" in form.files or "markup" in form.fields:
         raise InvalidRequest("No model here reads a markup. Send a mask, or say it in the prompt.", param="markup")
@@ -73,7 +73,7 @@ async def edit(request: Request, pipeline: PipelineDep, services: ServicesDep) -
 )
 async def vary(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Pictures like an uploaded one."""
-    form = await read_form(request, file_limit=services.settings.max_upload)
+    form = await read_form(request, file_limit=services.settings.max_upload, task=Task.IMAGE)
     asked = form.parse(VariationForm)
     original = await while_connected(request, read_original(form, services.settings))
     return await _drawn(request, pipeline, services, asked, asked.job(original), "image_edit")

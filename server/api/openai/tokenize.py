@@ -101,7 +101,7 @@ class DetokenizeRequest(Body):
 )
 async def tokenize(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """The tokens of a text, or of a chat as the model's template lays it out. Nothing is generated or paid."""
-    body = await read_json(request, TokenizeRequest, limit=settings.max_body, paid=False)
+    body = await read_json(request, TokenizeRequest, limit=settings.max_body)
     job = body.job()
     if isinstance(job.of, ChatJob):
         messages = await while_connected(request, resolve_images(job.of.messages, settings))
@@ -127,7 +127,7 @@ async def tokenize(request: Request, pipeline: PipelineDep, settings: SettingsDe
 )
 async def detokenize(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """The text of token ids, special tokens included."""
-    body = await read_json(request, DetokenizeRequest, limit=settings.max_body, paid=False)
+    body = await read_json(request, DetokenizeRequest, limit=settings.max_body)
     found, headers = await _answered(request, pipeline, body.model, DetokenizeJob(ids=tuple(body.tokens)))
     if not isinstance(found, Detokenized):
         raise InternalError
