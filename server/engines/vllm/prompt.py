@@ -120,7 +120,9 @@ async def _input(request: ChatCompletionRequest, renderer: OnlineRenderer) -> An
     except ValueError as error:
         # vLLM's own server takes these for bad requests: no template at all (ChatTemplateResolutionError), a picture
         # that can't be read (vllm/multimodal/media), what Mistral's templates raise; before 0.32, all templates.
-        raise InvalidRequest(f"The model's chat template refuses these messages: {error}", param="messages") from None
+        said = refusals.words(error)
+        message = f"The model's chat template refuses these messages{f': {said}' if said else '.'}"
+        raise InvalidRequest(message, param="messages") from None
     except TimeoutError:
         # After VLLM_CHAT_TEMPLATE_RENDER_TIMEOUT, the wait for other prompts included (vllm/renderers/hf.py,
         # _render_with_timeout); whose fault it is can't be seen here.
