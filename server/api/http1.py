@@ -9,12 +9,14 @@ are put together one by one, held up all others for seconds. What is too long en
 all, in the OpenAI API's envelope.
 """
 
+import asyncio
+
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from server.api.context import new_id
 from server.api.openai.dialect import OPENAI
-from server.errors import HeadTooLarge, InvalidRequest, SageholdError, TargetTooLong
+from server.errors import HeadTooLarge, InvalidRequest, RequestTimeout, SageholdError, TargetTooLong
 
 OFFER = (b"upgrade", b"http2-settings")
 """Headers of the offer itself; `connection` names both (RFC 7540, section 3.2)."""
@@ -27,20 +29,34 @@ MOST_HEADERS = 200
 MOST_UNREAD = 128 * 2**20
 """Bytes of a body that are thrown away after its request was answered, before the connection is closed. No body that
 any route takes is longer, so clients that send all of it before they read see the answer and not a broken line."""
+HEAD_TIME = 60.0
+"""Seconds from a connection's beginning, or from a head's, to the head's end. A body has times of its own
+(slow_bodies.py)."""
 LINGER = 2.0
 """Seconds that a client gets to read its refusal while it still sends. Bytes that nobody reads would break the
 connection, and with it the refusal on its way."""
 
 
 class Http1Protocol(HttpToolsProtocol):
-    """`_within`: bytes since the head began, or since the body's last piece. `_headless`: whether a head is being read.
-    `_refusal`: why the request now being read is refused. `_lingers`: nothing more is read."""
+    """`_asked`: whether anything of a request has come. `_within`: bytes since the head began, or since the body's last
+    piece. `_headless`: whether a head is being read. `_refusal`: why the request now being read is refused. `_lingers`:
+    nothing more is read. `_late`: ends the connection if the head that it waits for does not come."""
 
+    _asked = False
     _within = 0
     _headless = True
     _unread = 0
     _refusal: SageholdError | None = None
     _lingers = False
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._late = self.loop.call_later(HEAD_TIME, self._too_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._lingers:
@@ -68,6 +84,8 @@ class Http1Protocol(HttpToolsProtocol):
             elif self._within > MOST_HEAD:  # and no head has ended, and no piece of a body has come, with these data
                 wordy = self._headless and not self.headers and len(self.url) > MOST_TARGET
                 self.refuse(TargetTooLong() if wordy else HeadTooLarge(_LONG))
+            elif self._headless and self._late is None:  # the head of a further request came in part
+                self._late = self.loop.call_later(HEAD_TIME, self._too_late)
 
     def _read_without_offer(self, rest: bytes) -> None:
         """Read the request again, by a new parser, without its offer. rest: what came after its head."""
@@ -86,7 +104,7 @@ class Http1Protocol(HttpToolsProtocol):
     # ------------------------------------------------------------ the parser's findings
 
     def on_message_begin(self) -> None:
-        self._headless = True
+        self._headless = self._asked = True
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -100,6 +118,7 @@ class Http1Protocol(HttpToolsProtocol):
         if self._refusal is not None:
             return
         self._headless = False
+        self._in_time()
         self._within = self._unread = 0
         if not self.parser.should_upgrade() or self._should_upgrade():
             super().on_headers_complete()
@@ -135,12 +154,24 @@ class Http1Protocol(HttpToolsProtocol):
 
     # ------------------------------------------------------------ refusals
 
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _too_late(self) -> None:
+        if self._asked:
+            self.refuse(RequestTimeout("The request's headers did not arrive in time."))
+        else:
+            self.transport.close()
+
     def send_400_response(self, msg: str) -> None:
         self.refuse(InvalidRequest(msg))
 
     def refuse(self, error: SageholdError) -> None:
         """The refusal of what is no request, or no bearable one; the connection ends with it."""
         self._lingers = True
+        self._in_time()
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             if cycle.response_started or not cycle.more_body or self.pipeline:

@@ -151,3 +151,19 @@ async def test_a_client_that_asks_first_is_refused_before_it_sends_its_body(fake
         status, headers, body = await line.answer()
         assert (status, headers["connection"]) == (200, "close")
         assert json.loads(body)["choices"][0]["message"]["content"] == "Hello from the fake engine."
+
+
+async def test_a_head_that_does_not_come_to_its_end_is_answered_408(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http1, "HEAD_TIME", 0.05)
+    async with keyless(fake) as line:
+        line.writer.write(get()[:-2])
+        await refused(line, 408, "request_timeout")
+    async with keyless(fake) as line:
+        line.writer.write(get())
+        assert (await line.answer())[0] == 200
+        line.writer.write(get()[:-2])
+        await refused(line, 408, "request_timeout")
+    async with keyless(fake) as line:
+        assert await line.reader.read() == b""  # who says nothing is told nothing
