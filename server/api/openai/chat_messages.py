@@ -13,7 +13,7 @@ MOST_PARTS = 10_000
 
 MOST_ARGUMENTS = 4 * 1024 * 1024
 """Characters of the arguments of all earlier calls together."""
-MOST_ARGUMENT_BRACKETS = 100_000
+MOST_ARGUMENT_BRACKETS = 50_000
 """In them. They are JSON within JSON, which is made where the prompt is written: 18 MB of `[]` are gigabytes."""
 
 AUDIO_FORMATS = ("wav", "mp3", "flac", "ogg", "opus", "aac", "m4a", "mp4", "webm")
