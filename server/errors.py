@@ -14,8 +14,10 @@
     ├── RequestTimeout               408     invalid_request_error   request_timeout
     ├── SlowReader                   408     invalid_request_error   slow_reader
     ├── PayloadTooLarge              413     invalid_request_error   null
+    ├── TargetTooLong                414     invalid_request_error   url_too_long
     ├── UnsupportedMediaType         415     invalid_request_error   unsupported_media_type
     ├── RateLimited                  429     rate_limit_error        rate_limit_exceeded
+    ├── HeadTooLarge                 431     invalid_request_error   headers_too_large
     ├── InternalError                500     server_error            internal_error
     │   └── EngineFailed             500     server_error            engine_failed
     │       └── EngineHung           503     service_unavailable_error  engine_hung
@@ -193,6 +195,13 @@ class PayloadTooLarge(SageholdError):
     default_message = "The request body is too large."
 
 
+class TargetTooLong(SageholdError):
+    status = 414
+    type = "invalid_request_error"
+    code = "url_too_long"
+    default_message = "The request's path and query are too long."
+
+
 class UnsupportedMediaType(SageholdError):
     status = 415
     type = "invalid_request_error"
@@ -205,6 +214,15 @@ class RateLimited(SageholdError):
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
     default_message = "Rate limit reached."
+
+
+class HeadTooLarge(SageholdError):
+    """The request's line and headers, before its body."""
+
+    status = 431
+    type = "invalid_request_error"
+    code = "headers_too_large"
+    default_message = "The request's headers are too large."
 
 
 class InternalError(SageholdError):

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     public_url: AnyHttpUrl | None = Field(
         None, description="base URL that clients see, behind a proxy; image URLs begin with it"
     )
+    public_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="names under which clients reach the server besides its address and localhost, comma-separated; to "
+        "others, without `public_url`, image URLs are paths",
+    )
     models_dir: Path = Field(Path("models"), description="folder of the models' weights")
     model_configs: Path = Field(Path("model_configs"), description="folder of the models' YAML files")
     data_dir: Path = Field(Path("data"), description="folder for the database, generated images and state")
@@ -164,7 +169,7 @@ class Settings(BaseSettings):
             "url", "it begins with one of {known}, not with {scheme}:", {"known": ", ".join(LIMITS), "scheme": scheme}
         )
 
-    @field_validator("cors_origins", "models", "image_input_hosts", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", "models", "image_input_hosts", "public_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -45,6 +45,13 @@ async def keyed(connection: HTTPConnection) -> Caller:
     return caller
 
 
+def caller_of(connection: HTTPConnection) -> Caller | None:
+    """Who was found to call; None before anybody asked."""
+    services = services_of(connection)
+    caller: Caller | None = ANYONE if services.settings.auth == "off" else connection.scope.get(KEY)
+    return caller
+
+
 async def authenticated(connection: HTTPConnection) -> Caller:
     """The caller by its key, or ANYONE where `auth` is off. Raises NotAuthenticated."""
     return ANYONE if services_of(connection).settings.auth == "off" else await keyed(connection)

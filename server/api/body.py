@@ -1,10 +1,12 @@
 """Reading request bodies: JSON and multipart forms, capped while they stream in."""
 
+import asyncio
 import codecs
 import json
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -12,31 +14,50 @@ from python_multipart.multipart import parse_options_header
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from server.api import json_size
 from server.api.content_coding import decoder
+from server.api.intake import LARGE, Intake
 from server.api.validation import Body, validate
+from server.core import Task
 from server.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
 B = TypeVar("B", bound=Body)
 
 FORM_OVERHEAD = 2**20
 """Bytes a form may have besides its file: the other fields, headers and boundaries."""
-DEEPEST = 200
-"""Arrays and objects within each other. At 980 pydantic's words for a wrong value run out of Python's stack."""
+BREATH = 2**20
+"""Bytes of a body after which others have their turn."""
 CHARSETS = frozenset(("utf-8", "ascii", "iso8859-1"))
 """Of forms, as Python calls them. Others of Python's are no charsets of text (`undefined`, `idna`, `zlib`), read a
 field's name otherwise (`utf-16`), or make half surrogate pairs (`utf-7`), which no engine can take."""
 
 
-async def read_json(request: Request, schema: type[B], *, limit: int, exact: bool = False) -> B:
-    """The body as `schema`. `limit` in bytes. exact: numbers with a fraction are Decimals, as written.
+async def read_json(
+    request: Request, schema: type[B], *, limit: int, exact: bool = False, task: Task | None = None
+) -> B:
+    """The body as `schema`. `limit` in bytes. exact: numbers with a fraction are Decimals, as written. task: what
+    the route does; None where that costs no credits.
 
     Unknown fields are left to the schema, which ignores them by default; top-level nulls count as absent.
-    Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400).
+    Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400); for a large body, before it is
+    read, also RateLimited (429), InsufficientCredits (402) or Overloaded (503).
     """
     kind = _content_type(request)
     if kind and kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMediaType(f"Unsupported content type: {kind[:80]}. Send application/json.")
-    body = b"".join([chunk async for chunk in _capped(request, limit, limit)])
+    async with Intake(request, task) as intake:
+        body = b"".join([chunk async for chunk in _capped(request, intake, limit, limit)])
+        if not intake.large:
+            return _read(body, schema, exact=exact)
+        return await intake.read(partial(_read_large, body, schema, exact=exact))
+
+
+def _read_large(body: bytes, schema: type[B], *, exact: bool) -> B:
+    json_size.check(body)
+    return _read(body, schema, exact=exact)
+
+
+def _read(body: bytes, schema: type[B], *, exact: bool) -> B:
     try:
         data = _exact_json(body) if exact else orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -44,16 +65,15 @@ async def read_json(request: Request, schema: type[B], *, limit: int, exact: boo
         raise InvalidRequest(message, code="invalid_json") from None
     if not isinstance(data, dict):
         raise InvalidRequest("The JSON body of your request must be an object.", code="invalid_type")
-    if body.count(b"[") + body.count(b"{") > DEEPEST and _deep(data):
-        message = f"The JSON body of your request is nested deeper than {DEEPEST} levels."
-        raise InvalidRequest(message, code="invalid_json")
+    if len(body) <= LARGE and body.count(b"[") + body.count(b"{") > json_size.DEEPEST and _deep(data):
+        raise json_size.deep()
     return validate(schema, data)
 
 
 def _deep(data: Any) -> bool:
-    """Whether there is more than DEEPEST in each other."""
+    """Whether there is more within each other than `json_size.DEEPEST`."""
     level = [data]
-    for _ in range(DEEPEST):
+    for _ in range(json_size.DEEPEST):
         level = [
             inner
             for outer in level
@@ -124,17 +144,23 @@ class Form:
         return validate(schema, data)
 
 
-async def read_form(request: Request, *, file_limit: int) -> Form:
-    """A multipart body, in memory. `file_limit`: most bytes of all its files together.
+async def read_form(request: Request, *, file_limit: int, task: Task | None = None) -> Form:
+    """A multipart body, in memory. `file_limit`: most bytes of all its files together. task: as `read_json` has it.
 
-    Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400).
+    Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400); for a large body, before it is
+    read, also RateLimited (429), InsufficientCredits (402) or Overloaded (503).
     """
     kind = _content_type(request)
     if kind != "multipart/form-data":
         found = f"Unsupported content type: {kind[:80]}." if kind else "The request has no content type."
         raise UnsupportedMediaType(f"{found} Send multipart/form-data.")
     _check_charset(request.headers["content-type"])
-    parser = MultiPartParser(request.headers, _capped(request, file_limit + FORM_OVERHEAD, file_limit))
+    async with Intake(request, task) as intake:
+        return await _read_form(request, intake, file_limit)
+
+
+async def _read_form(request: Request, intake: Intake, file_limit: int) -> Form:
+    parser = MultiPartParser(request.headers, _capped(request, intake, file_limit + FORM_OVERHEAD, file_limit))
     parser.spool_max_size = file_limit + FORM_OVERHEAD  # never to the disk
     try:
         parsed = await parser.parse()
@@ -173,21 +199,30 @@ def _check_charset(content_type: str) -> None:
         raise InvalidRequest(f"The form's charset '{charset[:40]}' is not read here. Send utf-8.")
 
 
-async def _capped(request: Request, limit: int, shown: int) -> AsyncGenerator[bytes, None]:
+async def _capped(request: Request, intake: Intake, limit: int, shown: int) -> AsyncGenerator[bytes, None]:
     """The body's chunks until there are more than `limit` bytes of them; `shown` is the limit in the message.
 
     A compressed body counts as what it is decompressed to.
     """
-    decoded = decoder(request.headers.get("content-encoding", ""))
+    coding = request.headers.get("content-encoding", "")
+    decoded = decoder(coding)
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
-        raise _too_large(shown, int(announced))
-    read = 0
+    length = int(announced) if announced.isdigit() else 0
+    if length > limit:
+        raise _too_large(shown, length)
+    if length > LARGE:
+        await intake.enter(limit if coding else length)
+    read = breaths = 0
     async for chunk in request.stream():
         for piece in decoded.pieces(chunk):
             read += len(piece)
             if read > limit:
                 raise _too_large(shown, read)
+            if read > LARGE and not intake.large:
+                await intake.enter(limit)
+            if read // BREATH > breaths:  # a compressed chunk may stand for all of a body
+                breaths = read // BREATH
+                await asyncio.sleep(0)
             yield piece
     decoded.end()
 

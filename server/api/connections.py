@@ -1,4 +1,4 @@
-"""How many connections there may be, and how long one may be open that asks for nothing."""
+"""How many connections there may be."""
 
 import asyncio
 import logging
@@ -17,43 +17,14 @@ FILES = 1024
 
 
 class Connections(HttpToolsProtocol):
-    """Beyond `most_connections` a connection is answered 503 and closed, so that descriptors are left for the rest.
-
-    A request's head must be there within uvicorn's keep-alive time, counted from the connection's start or from the end
-    of the answer before; uvicorn itself waits for ever for the second byte of one.
-    """
+    """Beyond `most_connections` a connection is answered 503 and closed, so that descriptors are left for the rest."""
 
     most_connections = 4096
-    _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self.most_connections:
             self._turn_away()
-        else:
-            self._wait_for_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def on_headers_complete(self) -> None:
-        self._stop_waiting()
-        super().on_headers_complete()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
-            self._wait_for_head()
-
-    def _wait_for_head(self) -> None:
-        self._stop_waiting()
-        self._waiting = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
-
-    def _stop_waiting(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
 
     def _turn_away(self) -> None:
         answer = OPENAI.refusal(Overloaded("The server has too many connections."))

@@ -1,26 +1,59 @@
-"""HTTP/1.1 as uvicorn reads it, but for two things that its clients can't be blamed for, or told so in plain text.
+"""HTTP/1.1 as uvicorn reads it, but for what its clients can't be blamed for, and for what would cost it its memory.
 
 An offer to speak another protocol (`Upgrade: h2c`, which Java's HttpClient and `curl --http2` make with every request)
 is ignored, as RFC 9110, section 7.8, allows: the request is answered as if it had not been made. uvicorn's parser takes
-the offer for the end of the request and drops its body. What is no HTTP at all gets the OpenAI API's envelope.
+the offer for the end of the request and drops its body.
+
+uvicorn bounds neither a request's head nor what comes between the pieces of its body: a header of 40 MB, in pieces that
+are put together one by one, held up all others for seconds. What is too long ends here, and so does what is no HTTP at
+all, in the OpenAI API's envelope.
 """
 
+import asyncio
 from typing import Self
 
 import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from server.api.connections import Connections
 from server.api.context import new_id
 from server.api.errors import PROBES
 from server.api.openai.dialect import OPENAI
 from server.api.slow_readers import SlowReaders
-from server.errors import InvalidRequest
+from server.errors import HeadTooLarge, InvalidRequest, RequestTimeout, SageholdError, TargetTooLong
 
 OFFER = (b"upgrade", b"http2-settings")
 """Headers of the offer itself; `connection` names both (RFC 7540, section 3.2)."""
+MOST_HEAD = 64 * 1024
+"""Bytes of a request's head: its line and its headers. As many may stand between two pieces of a body in chunks, and
+in the trailers after it."""
+MOST_TARGET = 16 * 1024
+"""Bytes of the path and the query."""
+MOST_HEADERS = 200
+MOST_UNREAD = 128 * 2**20
+"""Bytes of a body that are thrown away after its request was answered, before the connection is closed. No body that
+any route takes is longer, so clients that send all of it before they read see the answer and not a broken line."""
+HEAD_TIME = 60.0
+"""Seconds from a connection's beginning, or from a head's, to the head's end. A body has times of its own
+(slow_bodies.py)."""
+LINGER = 2.0
+"""Seconds that a client gets to read its refusal while it still sends. Bytes that nobody reads would break the
+connection, and with it the refusal on its way."""
 
 
 class Http1Protocol(SlowReaders, Connections):
+    """`_asked`: whether anything of a request has come. `_within`: bytes since the head began, or since the body's last
+    piece. `_headless`: whether a head is being read. `_refusal`: why the request now being read is refused. `_lingers`:
+    nothing more is read. `_late`: ends the connection if the head that it waits for does not come."""
+
+    _asked = False
+    _within = 0
+    _headless = True
+    _unread = 0
+    _refusal: SageholdError | None = None
+    _lingers = False
+    _late: asyncio.TimerHandle | None = None
+
     @classmethod
     def bounded(cls, *, reader_timeout: float = 60.0, connections: int = 4096) -> type[Self]:
         """The protocol with these bounds, which are the settings of those names."""
@@ -39,20 +72,42 @@ class Http1Protocol(SlowReaders, Connections):
         if self.cycle is None or not self.at_rest or self.cycle.scope["path"] not in PROBES:
             super().shutdown()
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._late = self.loop.call_later(HEAD_TIME, self._too_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
+        if self._lingers:
+            return
         self._unset_keepalive_if_required()
+        self._within += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            if self._should_upgrade():
+            if self._refusal is not None:
+                self.refuse(self._refusal)
+            elif self._should_upgrade():
                 self.handle_websocket_upgrade()
             elif self.parser.get_method() == b"CONNECT":
                 self.send_400_response("This server is no proxy: the method CONNECT is not supported.")
             else:
                 self._read_without_offer(data[offer.args[0] :])
         except httptools.HttpParserError:
-            self.logger.warning("Invalid HTTP request received.")
-            self.send_400_response("We could not parse your request as HTTP/1.1.")
+            if self._refusal is None:
+                self.logger.warning("Invalid HTTP request received.")
+            self.refuse(self._refusal or InvalidRequest("We could not parse your request as HTTP/1.1."))
+        else:
+            if self._refusal is not None:
+                self.refuse(self._refusal)
+            elif self._within > MOST_HEAD:  # and no head has ended, and no piece of a body has come, with these data
+                wordy = self._headless and not self.headers and len(self.url) > MOST_TARGET
+                self.refuse(TargetTooLong() if wordy else HeadTooLarge(_LONG))
+            elif self._headless and self._late is None:  # the head of a further request came in part
+                self._late = self.loop.call_later(HEAD_TIME, self._too_late)
 
     def _read_without_offer(self, rest: bytes) -> None:
         """Read the request again, by a new parser, without its offer. rest: what came after its head."""
@@ -65,30 +120,104 @@ class Http1Protocol(SlowReaders, Connections):
                 head += [name, b": ", value, b"\r\n"]
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self._within = 0
         self.data_received(b"".join([*head, b"\r\n", rest]))
 
+    # ------------------------------------------------------------ the parser's findings
+
+    def on_message_begin(self) -> None:
+        self._headless = self._asked = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._headless:
+            return  # a trailer: nothing here reads one
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        if self._refusal is None:
+            self._refusal = self._too_much()
+        if self._refusal is not None:
+            return
+        self._headless = False
+        self._in_time()
+        self._within = self._unread = 0
         if not self.parser.should_upgrade() or self._should_upgrade():
             super().on_headers_complete()
+            if self.expect_100_continue:
+                # Who is refused before it was told to go on may leave its body out, and the next request must not be
+                # taken for that.
+                self.cycle.keep_alive = False
+
+    def _too_much(self) -> SageholdError | None:
+        if len(self.url) > MOST_TARGET:
+            return TargetTooLong()
+        if len(self.headers) > MOST_HEADERS:
+            return HeadTooLarge(f"The request has more than {MOST_HEADERS} headers.")
+        # What came with the head may be its body: only where all of it is too long, the head's own bytes are counted.
+        if self._within > MOST_HEAD and sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEAD:
+            return HeadTooLarge(_LONG)
+        return None
+
+    def on_body(self, body: bytes) -> None:
+        self._within = 0
+        if self._refusal is not None:
+            return
+        if self.cycle.response_complete:
+            self._unread += len(body)
+            if self._unread > MOST_UNREAD:
+                self.transport.close()
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if not self.parser.should_upgrade():
+        self._within = 0
+        if self._refusal is None and not self.parser.should_upgrade():
             super().on_message_complete()
 
+    # ------------------------------------------------------------ refusals
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _too_late(self) -> None:
+        if self._asked:
+            self.refuse(RequestTimeout("The request's headers did not arrive in time."))
+        else:
+            self.transport.close()
+
     def send_400_response(self, msg: str) -> None:
-        """The refusal of what is no request; the connection ends with it."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            # An answer is under way, into which nothing may be written: it is the connection's last.
-            self.cycle.keep_alive = False
-            self.transport.pause_reading()
-            return
-        answer = OPENAI.refusal(InvalidRequest(msg))
+        self.refuse(InvalidRequest(msg))
+
+    def refuse(self, error: SageholdError) -> None:
+        """The refusal of what is no request, or no bearable one; the connection ends with it."""
+        self._lingers = True
+        self._in_time()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started or not cycle.more_body or self.pipeline:
+                # An answer is under way, into which nothing may be written: it is the connection's last.
+                cycle.keep_alive = False
+                self.transport.pause_reading()
+                return
+            # It is this request's own body that is wrong: whoever reads it learns that there is no more of it.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        answer = OPENAI.refusal(error)
         body = bytes(answer.body)
         headers: list[tuple[bytes, bytes]] = [
             *answer.raw_headers,
             (b"x-request-id", new_id().encode()),
             (b"connection", b"close"),
         ]
-        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]
+        lines = [STATUS_LINE[error.status].removesuffix(b"\r\n"), *(name + b": " + value for name, value in headers)]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
-        self.transport.close()
+        if not self.transport.can_write_eof():  # TLS
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self.loop.call_later(LINGER, self.transport.close)
+
+
+_LONG = f"The request's head is longer than {MOST_HEAD} bytes."

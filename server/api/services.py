@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from starlette.requests import HTTPConnection
 
+from server.api.body_room import TOGETHER, BodyRoom
 from server.api.failed_keys import FailedKeys
 from server.api.spoken_answers import SpokenAnswers
 from server.core import Caller, Task
@@ -133,8 +134,13 @@ class Services:
     spoken: SpokenAnswers = field(default_factory=SpokenAnswers)
     outages: Callable[[], Mapping[str, str]] = dict
     """What is down that requests need, by its name, in words for everyone."""
+    bodies: BodyRoom = field(init=False)
     first_key: str | None = None
     """The key that the first start made, to be shown once."""
+
+    def __post_init__(self) -> None:
+        most = TOGETHER * max(self.settings.max_body, self.settings.max_upload)
+        object.__setattr__(self, "bodies", BodyRoom(most))
 
     @property
     def shutdown(self) -> Shutdown:

@@ -40,6 +40,9 @@ class Body(BaseModel):
         return schema
 
 
+LONGEST_PARAM = 300
+"""Characters of a field's path in a refusal. Some of it may be the client's own keys, of any length."""
+
 _KINDS = {
     "string": "a string",
     "int": "an integer",
@@ -79,7 +82,7 @@ def _refused(error: ValidationError, data: Mapping[str, Any]) -> InvalidRequest:
         for detail in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     path, detail = max(findings, key=lambda finding: len(finding[0]))
-    param = _dotted(path)
+    param = _dotted(path)[:LONGEST_PARAM]
     if detail["type"] == "missing":
         return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
     kinds = [kind for at, other in findings if at == path and (kind := _kind(other["type"]))]

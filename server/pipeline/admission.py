@@ -10,12 +10,15 @@ from typing import Protocol
 from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use, insufficient
 from server.core import Ask, Caller, Facts
 from server.core.money import ZERO
-from server.errors import ModelNotFound, Overloaded, PermissionDenied, SageholdError
+from server.errors import InsufficientCredits, ModelNotFound, Overloaded, PermissionDenied, SageholdError
 from server.pipeline.passes import Work
 from server.pipeline.plan import Plan
 from server.pipeline.pricing import affordable_tokens, bound, cost, foreseen, least
 
 log = logging.getLogger(__name__)
+
+SMALLEST = Decimal("1e-9")
+"""Credits: the least that the ledger keeps."""
 
 
 class Bank(Protocol):
@@ -45,6 +48,8 @@ class Limiter(Protocol):
     """The part of the rate limits that a request needs."""
 
     def admit(self, caller: Caller) -> AbstractAsyncContextManager[Ticket]: ...
+
+    def arriving(self, caller: Caller) -> AbstractAsyncContextManager[None]: ...
 
 
 class Charge:
@@ -116,6 +121,21 @@ class Admission:
         self._limiter = limiter
         self._asking: Counter[str] = Counter()
         self._ahead: dict[str, Decimal] = {}
+
+    @asynccontextmanager
+    async def arriving(self, caller: Caller, *, paid: bool) -> AsyncGenerator[None, None]:
+        """The time in which a large body comes in, of which nothing is known yet.
+
+        Raises RateLimited for who could not be let in now, and InsufficientCredits for who has nothing to pay with:
+        what would be refused in the end is not read. paid: whether all that the caller could want costs credits.
+        """
+        async with self._limiter.arriving(caller):
+            if paid and caller.metered:
+                try:
+                    await self._bank.demand(caller, SMALLEST)
+                except InsufficientCredits:
+                    raise InsufficientCredits("This request costs credits, but 0 are left.") from None
+            yield
 
     def admit(self, ask: Ask, plan: Plan) -> AbstractAsyncContextManager[Ticket]:
         """Let a request in for the length of the block.

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 
 import anyio
 
-from server.core import Ask, Claim, Event, Facts, Job, Sampling, Usage
+from server.core import Ask, Caller, Claim, Event, Facts, Job, Sampling, Usage
 from server.engines.base import Engine
 from server.errors import SageholdError, ServerStopping, SlowReader
 from server.models.config.spec import ModelSpec
@@ -59,6 +59,10 @@ class Pipeline:
         self._open = 0
         self._idle = asyncio.Event()
         self._idle.set()
+
+    def arriving(self, caller: Caller, *, paid: bool) -> AbstractAsyncContextManager[None]:
+        """See `Admission.arriving`."""
+        return self._admission.arriving(caller, paid=paid)
 
     async def open(self, ask: Ask, job: Job) -> "Run":
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""

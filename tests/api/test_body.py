@@ -10,8 +10,9 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from server.api import errors
-from server.api.body import DEEPEST, read_form, read_json
+from server.api.body import read_form, read_json
 from server.api.dialect import Dialects
+from server.api.json_size import DEEPEST
 from server.api.openai.dialect import OPENAI
 from server.api.validation import Body, validate
 from server.errors import InvalidRequest

@@ -5,7 +5,6 @@ import json
 import resource
 
 import pytest
-import uvicorn
 
 from server.api.connections import FILES, make_room
 from server.api.http1 import Http1Protocol
@@ -28,21 +27,6 @@ async def test_a_connection_too_many_is_told_so_and_leaves_the_others_alone(fake
         assert (await client.get("/health")).status_code == 200
         second.close()
         third.close()
-
-
-@pytest.mark.parametrize("said", [b"", b"G", b"GET /health HTTP/1.1\r\nHost: he"])
-async def test_a_head_that_does_not_come_ends_the_connection(
-    fake: FakeServer, said: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = uvicorn.Config
-    monkeypatch.setattr(uvicorn, "Config", lambda *a, **b: real(*a, **b, timeout_keep_alive=0.05))  # type: ignore[arg-type]
-    async with listening(fake) as client:
-        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
-        writer.write(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
-        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
-        writer.write(said)
-        await reader.read()  # it would wait for ever
-        writer.close()
 
 
 def test_the_limit_of_open_files_is_raised_as_far_as_the_system_allows(monkeypatch: pytest.MonkeyPatch) -> None:

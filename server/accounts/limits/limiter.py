@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from server.accounts.keys.identity import NO_LIMITS
@@ -104,9 +104,36 @@ class RateLimiter:
         return self._limited(caller)
 
     @asynccontextmanager
+    async def arriving(self, caller: Caller) -> AsyncGenerator[None, None]:
+        """The time before a request is let in, in which its body comes. It is one of those at once, but is not counted
+        in its minute yet.
+
+        Raises as `admit` does, for a caller who would be refused now.
+        """
+        limits, places = _limits(caller), _places(caller)
+        async with self._in_flight(limits, places):
+            if limits:
+                windows = await self._windows.look(limits)
+                if any(window.remaining == 0 for window in windows):
+                    raise _full(limits, windows)
+            yield
+
+    @asynccontextmanager
     async def _limited(self, caller: Caller) -> AsyncGenerator[Ticket, None]:
-        limits = _limits(caller)
-        places = _places(caller)
+        limits, places = _limits(caller), _places(caller)
+        async with self._in_flight(limits, places):
+            ticket = Ticket(limits, await self._take(limits) if limits else ())
+            try:
+                yield ticket
+            finally:
+                if ticket.tokens > 0 and (spent := [limit for limit in limits if limit.kind == "tokens"]):
+                    await self._windows.add(spent, ticket.tokens)
+
+    @asynccontextmanager
+    async def _in_flight(
+        self, limits: Sequence[Limit], places: Mapping[tuple[Whose, str], int]
+    ) -> AsyncGenerator[None, None]:
+        """A place among the requests at once, in each of `places`. Raises RateLimited where one has none left."""
         for place, most in places.items():
             if self._running[place] >= most:
                 windows = await self._windows.look(limits) if limits else ()
@@ -117,12 +144,7 @@ class RateLimiter:
         for place in places:
             self._running[place] += 1
         try:
-            ticket = Ticket(limits, await self._take(limits) if limits else ())
-            try:
-                yield ticket
-            finally:
-                if ticket.tokens > 0 and (spent := [limit for limit in limits if limit.kind == "tokens"]):
-                    await self._windows.add(spent, ticket.tokens)
+            yield
         finally:
             for place in places:
                 self._running[place] -= 1
@@ -136,13 +158,18 @@ class RateLimiter:
         free, windows = await self._windows.take(limits)
         if free:
             return windows
-        full = [(limit, window) for limit, window in zip(limits, windows, strict=True) if window.remaining == 0]
-        limit, window = max(full, key=lambda one: one[1].reset)
-        raise RateLimited(
-            f"Rate limit reached: this {limit.whose} may use {limit.most} {limit.kind} per minute. "
-            f"Please try again in {duration(window.reset)}.",
-            headers={**rate_headers(limits, windows), **retry_after(window.reset)},
-        )
+        raise _full(limits, windows)
+
+
+def _full(limits: Sequence[Limit], windows: Sequence[Window]) -> RateLimited:
+    """The refusal where one window or more is used up: it names the one that is the last to be free again."""
+    full = [(limit, window) for limit, window in zip(limits, windows, strict=True) if window.remaining == 0]
+    limit, window = max(full, key=lambda one: one[1].reset)
+    return RateLimited(
+        f"Rate limit reached: this {limit.whose} may use {limit.most} {limit.kind} per minute. "
+        f"Please try again in {duration(window.reset)}.",
+        headers={**rate_headers(limits, windows), **retry_after(window.reset)},
+    )
 
 
 def _limits(caller: Caller) -> list[Limit]:

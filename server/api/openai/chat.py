@@ -22,6 +22,7 @@ from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.services import services_of
 from server.api.sse import SseResponse
+from server.core import Task
 from server.pipeline.run import Run
 from server.settings import Settings
 
@@ -85,7 +86,7 @@ router = APIRouter(route_class=PlainRoute)
 )
 async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """A chat completion, whole or streamed."""
-    body = await read_json(request, ChatRequest, limit=settings.max_body)
+    body = await read_json(request, ChatRequest, limit=settings.max_body, task=Task.CHAT)
     account, spoken = pipeline.caller.account_id, services_of(request).spoken
     job = body.job(partial(spoken.text, account))
     ask = ask_of(request, pipeline.caller, body.model, quality=body.quality, streamed=body.stream, priority=body.queued)

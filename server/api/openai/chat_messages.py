@@ -11,6 +11,11 @@ MOST_MESSAGES = 2048
 MOST_PARTS = 10_000
 """Content parts and tool calls of all messages together, for the same reason."""
 
+MOST_ARGUMENTS = 4 * 1024 * 1024
+"""Characters of the arguments of all earlier calls together."""
+MOST_ARGUMENT_BRACKETS = 50_000
+"""In them. They are JSON within JSON, which is made where the prompt is written: 18 MB of `[]` are gigabytes."""
+
 AUDIO_FORMATS = ("wav", "mp3", "flac", "ogg", "opus", "aac", "m4a", "mp4", "webm")
 """What `input_audio` may call a sound. Which it is, its bytes say."""
 
@@ -73,7 +78,21 @@ def engine_messages(messages: Sequence[Message], recall: Recall = lambda _: None
                 converted.append({"role": "tool", "tool_call_id": message.tool_call_id, "content": content})
             case "function":
                 converted.append({"role": "tool", "tool_call_id": f"call_{calls}", "content": content})
+    if calls or any(message.tool_calls for message in messages):
+        _check_arguments(converted)
     return converted
+
+
+def _check_arguments(messages: Sequence[Mapping[str, Any]]) -> None:
+    given = [call["function"]["arguments"] for message in messages for call in message.get("tool_calls", ())]
+    if sum(map(len, given)) > MOST_ARGUMENTS:
+        raise InvalidRequest(
+            f"The arguments of earlier calls have more than {MOST_ARGUMENTS} characters.", param="messages"
+        )
+    if sum(text.count("[") + text.count("{") for text in given) > MOST_ARGUMENT_BRACKETS:
+        raise InvalidRequest(
+            f"The arguments of earlier calls have more than {MOST_ARGUMENT_BRACKETS} brackets.", param="messages"
+        )
 
 
 def _content(message: Message, param: str, recall: Recall) -> Any:

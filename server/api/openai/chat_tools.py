@@ -6,9 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from server.api.openai.chat_messages import as_mapping
+from server.api.openai.weight import heavier
 from server.api.validation import Body
 from server.core import Tool
 from server.errors import InvalidRequest
+
+MOST_WEIGHT = 1024 * 1024
+"""Of all functions together, as `heavier` weighs. Their schemas are written into the prompt."""
 
 FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
@@ -54,6 +58,7 @@ LegacyChoice = Literal["none", "auto"] | FunctionName | FunctionRef | None
 def tools_of(tools: Sequence[ToolParam], choice: Choice) -> tuple[tuple[Tool, ...], str | tuple[str]]:
     """The functions, and the choice as a ChatJob has it. Raises InvalidRequest where they don't go together."""
     known = [_function_of(tool, f"tools[{i}]").tool() for i, tool in enumerate(tools)]
+    _check_weight(known, "tools")
     chosen: str | FunctionRef
     if isinstance(choice, ToolChoice):
         known, chosen = _narrow(known, choice)
@@ -68,7 +73,14 @@ def legacy_tools_of(functions: Sequence[Function], choice: LegacyChoice) -> tupl
     """As `tools_of`, of `functions` and `function_call`."""
     if isinstance(choice, str) and choice not in ("none", "auto"):
         choice = FunctionRef(name=choice)
-    return _chosen([function.tool() for function in functions], choice or "auto", "function_call")
+    known = [function.tool() for function in functions]
+    _check_weight(known, "functions")
+    return _chosen(known, choice or "auto", "function_call")
+
+
+def _check_weight(tools: Sequence[Tool], param: str) -> None:
+    if heavier([part for tool in tools for part in (tool.description, tool.parameters) if part], MOST_WEIGHT):
+        raise InvalidRequest(f"The descriptions and parameters in {param} are too long together.", param=param)
 
 
 def _chosen(tools: list[Tool], choice: str | FunctionRef, param: str) -> tuple[tuple[Tool, ...], str | tuple[str]]:

@@ -15,6 +15,7 @@ from server.api.openai.quality import ask_of
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.sse import SseResponse
+from server.core import Task
 from server.pipeline.run import Run
 
 router = APIRouter(route_class=PlainRoute)
@@ -40,7 +41,7 @@ router = APIRouter(route_class=PlainRoute)
 )
 async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """Texts that go on, whole or streamed."""
-    body = await read_json(request, CompletionRequest, limit=settings.max_body)
+    body = await read_json(request, CompletionRequest, limit=settings.max_body, task=Task.COMPLETION)
     job = body.job()
     ask = ask_of(request, pipeline.caller, body.model, quality=body.quality, streamed=body.stream, priority=body.queued)
     opening, prompts = pipeline.run(ask, job), len(job.prompts)

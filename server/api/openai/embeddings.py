@@ -22,7 +22,7 @@ from server.api.openai.quality import QualityField, ask_of
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.validation import Body
-from server.core import EmbeddingJob, Embeddings
+from server.core import EmbeddingJob, Embeddings, Task
 from server.errors import InvalidRequest
 from server.pipeline.run import Run
 
@@ -91,7 +91,7 @@ class EmbeddingRequest(Body):
 )
 async def embed(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """A vector for each input."""
-    body = await read_json(request, EmbeddingRequest, limit=settings.max_body)
+    body = await read_json(request, EmbeddingRequest, limit=settings.max_body, task=Task.EMBEDDING)
     ask = ask_of(request, pipeline.caller, body.model, quality=body.quality)
     async with pipeline.run(ask, body.job()) as run:
         return await while_connected(request, _answer(run, body))

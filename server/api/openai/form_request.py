@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from server.api.openai.weight import heavier
 from server.api.validation import Body
 from server.core import Constraint
 from server.errors import InvalidRequest
@@ -17,6 +18,9 @@ from server.errors import InvalidRequest
 JSON_OBJECT: Mapping[str, Any] = {"type": "object"}
 BACKENDS = ("auto", "guidance")
 """Names of vLLM's that what decides here answers to."""
+
+LONGEST = 512 * 1024
+"""What a form may weigh, as `heavier` weighs; a schema in a text, in characters. What a model takes is less."""
 
 Kind = Literal["json", "regex", "choice", "grammar", "structural_tag"]
 
@@ -70,6 +74,8 @@ class FormRequest(Body):
             (first, _, _), (second, _, _) = asked[:2]
             raise InvalidRequest(f"An answer has one form; send {first} or {second}.", param=second)
         field, kind, value = asked[0]
+        if heavier(value, LONGEST):
+            raise InvalidRequest(f"{field} is too long.", param=field)
         if kind == "json":
             return {"output_schema": _schema(field, value), "form_field": field}
         if kind == "choice":

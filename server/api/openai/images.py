@@ -12,6 +12,7 @@ from server.api.openai.image_request import EditForm, ImageBody, ImageRequest, V
 from server.api.openai.image_response import Kind, Shelf, answer, events
 from server.api.openai.image_upload import read_mask, read_original
 from server.api.openai.models import visible
+from server.api.openai.own_address import base_url
 from server.api.openai.quality import ask_of
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
@@ -20,7 +21,6 @@ from server.api.services import Services
 from server.api.sse import SseResponse
 from server.core import Caller, ImageJob, Task
 from server.errors import InvalidRequest, MethodNotAllowed, ModelNotFound, NotFound
-from server.settings import Settings
 
 router = APIRouter(route_class=PlainRoute)
 """For callers with a key."""
@@ -43,7 +43,7 @@ _POSTS = ("generations", "edits", "variations")
 )
 async def generate(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Pictures for a prompt, as URLs or base64; as events, each when it is there, with `stream`."""
-    asked = await read_json(request, ImageRequest, limit=services.settings.max_body)
+    asked = await read_json(request, ImageRequest, limit=services.settings.max_body, task=Task.IMAGE)
     return await _drawn(request, pipeline, services, asked, asked.job(), "image_generation")
 
 
@@ -58,7 +58,7 @@ async def generate(request: Request, pipeline: PipelineDep, services: ServicesDe
 async def edit(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """An uploaded picture drawn anew by a prompt: all of it, or where a mask is transparent, and then the rest stays as
     it is, pixel for pixel in a lossless format. Without a size it keeps its own as far as the model can give it."""
-    form = await read_form(request, file_limit=services.settings.max_upload)
+    form = await read_form(request, file_limit=services.settings.max_upload, task=Task.IMAGE)
     asked = form.parse(EditForm)
     if "markup" in form.files or "markup" in form.fields:
         raise InvalidRequest("No model here reads a markup. Send a mask, or say it in the prompt.", param="markup")
@@ -73,7 +73,7 @@ async def edit(request: Request, pipeline: PipelineDep, services: ServicesDep) -
 )
 async def vary(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Pictures like an uploaded one."""
-    form = await read_form(request, file_limit=services.settings.max_upload)
+    form = await read_form(request, file_limit=services.settings.max_upload, task=Task.IMAGE)
     asked = form.parse(VariationForm)
     original = await while_connected(request, read_original(form, services.settings))
     return await _drawn(request, pipeline, services, asked, asked.job(original), "image_edit")
@@ -108,7 +108,7 @@ async def _drawn(
     opening = pipeline.run(ask_of(request, pipeline.caller, model, quality=asked.quality), job)
     if asked.stream:
         return SseResponse(opening, lambda run: events(run, asked, kind))
-    shelf = Shelf(services.images, _base_url(request, services.settings))
+    shelf = Shelf(services.images, base_url(request, services.settings))
     async with opening as run:
         form = _fixed_form(services, run.plan.model) or asked.response_format
         form = form or services.settings.image_response_format
@@ -126,8 +126,3 @@ def _first_that_draws(services: Services, caller: Caller) -> str:
 def _fixed_form(services: Services, name: str) -> str | None:
     """The form that a name's answers always have, whatever was asked for; None for names that leave it open."""
     return next((one.image_response_format for one in services.catalog.public_models() if one.id == name), None)
-
-
-def _base_url(request: Request, settings: Settings) -> str:
-    """Where the client finds this server: as configured, or as it has just found it."""
-    return str(settings.public_url or request.base_url).rstrip("/")

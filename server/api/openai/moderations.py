@@ -88,7 +88,7 @@ class ModerationRequest(Body):
 )
 async def moderate(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """A verdict for each text: 404 where no model moderates."""
-    body = await read_json(request, ModerationRequest, limit=services.settings.max_body)
+    body = await read_json(request, ModerationRequest, limit=services.settings.max_body, task=Task.MODERATION)
     able = _able(services, pipeline.caller)
     if not able:
         raise ModelNotFound(NOBODY)

@@ -6,9 +6,14 @@ from typing import Any
 
 from pydantic import Field
 
+from server.api.openai.weight import heavier
 from server.api.validation import Body
 from server.errors import InvalidRequest
 
+MOST_ARGUMENTS = 64
+"""Arguments for the template, which reads a handful."""
+MOST_ARGUMENT_WEIGHT = 64 * 1024
+"""Of all of them, as `heavier` weighs. 400,000 of them kept the one thread that writes prompts for half a minute."""
 MOST_DOCUMENTS = 256
 MOST_DOCUMENT_BYTES = 1 << 20
 """Of all documents together, as JSON."""
@@ -51,7 +56,10 @@ class RenderingRequest(Body):
             raise InvalidRequest(
                 "0 tokens are no prompt; -1 keeps as many as there is room for.", param="truncate_prompt_tokens"
             )
-        if self.documents and len(json.dumps(self.documents, ensure_ascii=False).encode()) > MOST_DOCUMENT_BYTES:
+        if self.documents and (
+            heavier(self.documents, MOST_DOCUMENT_BYTES)
+            or len(json.dumps(self.documents, ensure_ascii=False).encode()) > MOST_DOCUMENT_BYTES
+        ):
             raise InvalidRequest(
                 f"The documents are longer than {MOST_DOCUMENT_BYTES} bytes together.", param="documents"
             )
@@ -60,5 +68,15 @@ class RenderingRequest(Body):
             "add_generation_prompt": self.add_generation_prompt is not False and not self.continue_final_message,
             "documents": tuple(self.documents or ()),
             "truncate_prompt_tokens": self.truncate_prompt_tokens,
-            "chat_template_kwargs": self.chat_template_kwargs,
+            "chat_template_kwargs": template_arguments(self.chat_template_kwargs),
         }
+
+
+def template_arguments(given: dict[str, Any] | None) -> dict[str, Any] | None:
+    """`chat_template_kwargs` as given. Raises InvalidRequest for too many of them, or too much in them."""
+    if given and len(given) > MOST_ARGUMENTS:
+        message = f"chat_template_kwargs has {len(given)} arguments; the limit is {MOST_ARGUMENTS}."
+        raise InvalidRequest(message, param="chat_template_kwargs")
+    if given and heavier(given, MOST_ARGUMENT_WEIGHT):
+        raise InvalidRequest("The arguments in chat_template_kwargs are too long.", param="chat_template_kwargs")
+    return given

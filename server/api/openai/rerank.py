@@ -152,7 +152,7 @@ class ScoreRequest(ScoringRequest):
 )
 async def rerank(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """Documents by how well they answer a query, the best first."""
-    body = await read_json(request, RerankRequest, limit=services.settings.max_body)
+    body = await read_json(request, RerankRequest, limit=services.settings.max_body, task=Task.SCORE)
     model = body.model or _default(services, pipeline.caller)
     ask = ask_of(request, pipeline.caller, model, quality=body.quality)
     async with pipeline.run(ask, body.job()) as run:
@@ -174,7 +174,7 @@ async def rerank(request: Request, pipeline: PipelineDep, services: ServicesDep)
 )
 async def score(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     """A score for each pair, in the order of the documents."""
-    body = await read_json(request, ScoreRequest, limit=services.settings.max_body)
+    body = await read_json(request, ScoreRequest, limit=services.settings.max_body, task=Task.SCORE)
     model = body.model or _default(services, pipeline.caller)
     ask = ask_of(request, pipeline.caller, model, quality=body.quality)
     async with pipeline.run(ask, body.job()) as run:

@@ -21,6 +21,9 @@ MOST_STOP_TOKENS = 64
 LONGEST_WORD = 256
 """Characters of a bad word."""
 
+LONGEST_STOP = 1024
+"""Characters of a stop sequence. Each is looked for in the text after every token."""
+
 MOST_SALT = 128
 SALT = r"^[^@/\\\x00]*$"
 """As vLLM takes salts: they become parts of keys and of paths (vllm/entrypoints/generate/base/protocol.py)."""
@@ -72,7 +75,9 @@ class SamplingRequest(FormRequest):
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     n: int = Field(1, ge=1, le=128)
-    stop: Annotated[list[str], Field(max_length=4), BeforeValidator(_listed)] = Field(default_factory=list)
+    stop: Annotated[
+        list[Annotated[str, Field(max_length=LONGEST_STOP)]], Field(max_length=4), BeforeValidator(_listed)
+    ] = Field(default_factory=list)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)

@@ -88,7 +88,7 @@ class SpeechRequest(Body):
 )
 async def speak(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """Audio as it is spoken: a chunked body, or server-sent events."""
-    body = await read_json(request, SpeechRequest, limit=settings.max_body)
+    body = await read_json(request, SpeechRequest, limit=settings.max_body, task=Task.SPEECH)
     ask = ask_of(request, pipeline.caller, body.model, quality=body.quality)
     opening = pipeline.run(ask, body.job())
     if body.stream_format == "sse":

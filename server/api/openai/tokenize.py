@@ -19,6 +19,7 @@ from server.api.openai.chat_messages import MOST_MESSAGES, Message, engine_messa
 from server.api.openai.chat_tools import ToolParam, tools_of
 from server.api.openai.image_input import resolve_images
 from server.api.openai.quality import ask_of
+from server.api.openai.rendering_request import template_arguments
 from server.api.openai.sampling_request import TokenId
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
@@ -77,7 +78,7 @@ class TokenizeRequest(Body):
             messages=tuple(engine_messages(self.messages or ())),
             tools=tools,
             tool_choice=choice,
-            chat_template_kwargs=self.chat_template_kwargs,
+            chat_template_kwargs=template_arguments(self.chat_template_kwargs),
             continue_final_message=self.continue_final_message,
             add_generation_prompt=not self.continue_final_message and self.add_generation_prompt is not False,
         )

@@ -26,7 +26,7 @@ from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.sse import SseResponse, frame
 from server.api.validation import Body
-from server.core import TranscriptionJob
+from server.core import Task, TranscriptionJob
 from server.errors import InvalidRequest
 from server.pipeline.run import Run
 
@@ -104,7 +104,7 @@ async def translate(request: Request, pipeline: PipelineDep, settings: SettingsD
 
 
 async def _answer(request: Request, pipeline: PipelineDep, settings: SettingsDep, *, translate: bool) -> Response:
-    form = await read_form(request, file_limit=settings.max_upload)
+    form = await read_form(request, file_limit=settings.max_upload, task=Task.TRANSCRIPTION)
     fields = form.parse(TranscriptionForm, arrays=("timestamp_granularities", "include"))
     job = fields.job(form, translate=translate)
     ask = ask_of(request, pipeline.caller, fields.model, quality=fields.quality)

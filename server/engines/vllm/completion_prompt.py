@@ -1,6 +1,7 @@
 """Raw prompts in vLLM's words: tokenized, with the parameters by which they go on."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from vllm.entrypoints.openai.completion.protocol import CompletionRequest
@@ -8,7 +9,7 @@ from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import RequestOutputKind, SamplingParams
 
 from server.core import CompletionJob
-from server.engines.vllm import grammar, refusals, releases, sampling
+from server.engines.vllm import apart, grammar, refusals, releases, sampling
 from server.errors import ContextLengthExceeded, InvalidRequest
 
 Fim = tuple[str, str, str]
@@ -39,7 +40,8 @@ async def render(
     """
     _check(job, renderer)
     try:
-        request = CompletionRequest.model_validate(_request_body(job))
+        body = await apart.apart(partial(_request_body, job)) if grammar.binds(job) else _request_body(job)
+        request = CompletionRequest.model_validate(body)
         inputs = await renderer.preprocess_completion(
             request, [_prompt(prompt, job.suffix, renderer, fim) for prompt in job.prompts], None
         )

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -277,10 +278,12 @@ class VllmEngine(Engine):
         """
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        from server.engines.vllm import grammar, refusals, releases, sampling
+        from server.engines.vllm import apart, grammar, refusals, releases, sampling
 
         try:
-            self._llm.input_processor._validate_params(parameters, await self._llm.get_supported_tasks())
+            tasks = await self._llm.get_supported_tasks()
+            look = partial(self._llm.input_processor._validate_params, parameters, tasks)
+            _ = look() if parameters.structured_outputs is None else await apart.apart(look)
         except releases.REFUSALS as error:
             # Where vLLM names no parameter, it is the grammar: everything else was checked when it was rendered.
             if named := sampling.named(error, job):

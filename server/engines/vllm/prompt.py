@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
@@ -11,8 +12,8 @@ from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import SamplingParams
 
 from server.core import ChatJob, Tool
-from server.engines.vllm import arguments, grammar, plain_text, refusals, releases, sampling, template
-from server.errors import ContextLengthExceeded, InvalidRequest
+from server.engines.vllm import apart, arguments, grammar, plain_text, refusals, releases, sampling, template
+from server.errors import ContextLengthExceeded, InvalidRequest, Overloaded
 
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """How JSON escapes half of a surrogate pair."""
@@ -36,9 +37,14 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
     """
     if not pictures:
         _refuse_pictures(job)
-    body = _request_body(job, renderer)
+    _refuse_hopeless(job, renderer)
+    heavy = apart.heavy(job)
+    if heavy or grammar.binds(job):
+        body = await apart.apart(partial(_request_body, job, renderer))
+    else:
+        body = _request_body(job, renderer)
     arguments.check(job, renderer, body.get("tools"))
-    request, engine_input = await _rendered(body, renderer)
+    request, engine_input = await _rendered(body, renderer, heavy=heavy)
 
     tokens = len(engine_input.get("prompt_token_ids") or ())
     room = renderer.model_config.max_model_len - tokens
@@ -55,14 +61,22 @@ async def render(job: ChatJob, renderer: OnlineRenderer, defaults: dict[str, Any
     return Prompt(request, engine_input, parameters, tokens, releases.template_kwargs(renderer, request))
 
 
-async def _rendered(body: dict[str, Any], renderer: OnlineRenderer) -> tuple[ChatCompletionRequest, Any]:
-    """The request as the client meant it, and the engine's input. Raises InvalidRequest, ContextLengthExceeded."""
+async def _rendered(
+    body: dict[str, Any], renderer: OnlineRenderer, *, heavy: bool
+) -> tuple[ChatCompletionRequest, Any]:
+    """The request as the client meant it, and the engine's input. Raises InvalidRequest, ContextLengthExceeded.
+
+    heavy: whether its texts are looked through apart.
+    """
     plain = plain_text.of(renderer)
     if releases.mistral(renderer.renderer.tokenizer):
         # mistral-common refuses fields of messages that it does not know.
         body["messages"] = [{k: v for k, v in message.items() if k != "reasoning"} for message in body["messages"]]
     try:
-        marked, kept = (body, None) if plain is None else plain.mark(body, _look(renderer, body.get("tools")))
+        marked, kept = body, None
+        if plain is not None:
+            mark = partial(plain.mark, body, _look(renderer, body.get("tools")))
+            marked, kept = await apart.apart(mark) if heavy else mark()
         request = _request(marked)
         with plain_text.tokenizing(kept):
             engine_input = await _input(request, renderer)
@@ -88,7 +102,7 @@ def _request(body: dict[str, Any]) -> ChatCompletionRequest:
 async def _input(request: ChatCompletionRequest, renderer: OnlineRenderer) -> Any:
     """Only vLLM's code runs here, and what it raises of any other kind is a bug.
 
-    Raises InvalidRequest, ContextLengthExceeded, RecursionError.
+    Raises InvalidRequest, ContextLengthExceeded, RecursionError; Overloaded where the prompt was not written in time.
     """
     try:
         rendered = await renderer.render_chat(request)
@@ -106,7 +120,13 @@ async def _input(request: ChatCompletionRequest, renderer: OnlineRenderer) -> An
     except ValueError as error:
         # vLLM's own server takes these for bad requests: no template at all (ChatTemplateResolutionError), a picture
         # that can't be read (vllm/multimodal/media), what Mistral's templates raise; before 0.32, all templates.
-        raise InvalidRequest(f"The model's chat template refuses these messages: {error}", param="messages") from None
+        said = refusals.words(error)
+        message = f"The model's chat template refuses these messages{f': {said}' if said else '.'}"
+        raise InvalidRequest(message, param="messages") from None
+    except TimeoutError:
+        # After VLLM_CHAT_TEMPLATE_RENDER_TIMEOUT, the wait for other prompts included (vllm/renderers/hf.py,
+        # _render_with_timeout); whose fault it is can't be seen here.
+        raise Overloaded("The prompt could not be written in time. Please try again shortly.") from None
     if isinstance(rendered, releases.ErrorResponse):
         raise InvalidRequest(rendered.error.message, param=rendered.error.param)
     _, (engine_input,) = rendered
@@ -116,6 +136,22 @@ async def _input(request: ChatCompletionRequest, renderer: OnlineRenderer) -> An
 def _look(renderer: OnlineRenderer, tools: list[dict[str, Any]] | None) -> template.Look:
     text = None if template.written_in_code(renderer) else template.of(renderer, tools)
     return template.Look() if text is None else template.look(text)
+
+
+def _refuse_hopeless(job: ChatJob, renderer: OnlineRenderer) -> None:
+    """Raises ContextLengthExceeded for texts that can't fit however they are tokenized, before anybody reads them."""
+    longest = getattr(renderer.renderer.tokenizer, "max_chars_per_token", None)
+    if not longest or job.truncate_prompt_tokens is not None:
+        return
+    context = int(renderer.model_config.max_model_len)
+    contents = (message.get("content") for message in job.messages)
+    length = sum(len(content) for content in contents if isinstance(content, str))
+    if length > context * longest:
+        raise ContextLengthExceeded(
+            f"This model's maximum context length is {context} tokens. However, your messages have {length} "
+            "characters, which are more tokens than that. Please reduce the length of the messages.",
+            param="messages",
+        )
 
 
 def _refuse_pictures(job: ChatJob) -> None:

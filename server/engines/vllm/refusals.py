@@ -12,9 +12,25 @@ PROMPT = ("input_text", "input_tokens")
 the same from 0.15 to 0.32; their words changed in between)."""
 
 
+INTERNALS = re.compile(
+    r"\b(?:vllm|jinja2?|pydantic|torch|transformers|tokenizers|mistral_common|kwargs|self|NoneType|VLLM_\w+)\b"
+    r"|\b\w+\(\)|\b[A-Z]\w*(?:Error|Exception|Params|Config)\b|\b(?:positional|keyword) arguments?\b"
+    r"|\bobject at 0x|Traceback|(?:^|[\s'\"])/\w+/\w"
+)
+"""Of the names by which code knows itself. They mean nothing to a client, and are nobody else's business."""
+LONGEST_WORDS = 1000
+"""Characters of what vLLM says; it may say all of a request."""
+
+
+def words(error: Exception) -> str:
+    """What an exception of vLLM's, or of a template's, says to a client; empty for what is not for one."""
+    said = str(error.args[0]) if error.args else ""
+    return "" if len(said) > LONGEST_WORDS or INTERNALS.search(said) else said
+
+
 def of_request(error: Exception, param: str | None = None) -> InvalidRequest:
     """error: one of `releases.REFUSALS`. param: the field that is wrong if vLLM names none."""
-    message, named = str(error.args[0]), getattr(error, "parameter", None)
+    message, named = words(error) or "The model can't take this request.", getattr(error, "parameter", None)
     if named in PROMPT:
         return ContextLengthExceeded(message, param="messages")
     return InvalidRequest(message, param=named or param)
