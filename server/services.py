@@ -76,10 +76,12 @@ async def build_services(settings: Settings, *, metrics: Metrics | None = None) 
             queue_timeout=settings.queue_timeout,
             load_timeout=settings.load_timeout,
             front_end=of_front_end,
+            reserve=settings.auth == "keys",  # without keys all callers are one account
         )
         metrics.watch(registry.states, registry.running)
         metrics.add(MemoryGauges(registry.memory))
         metrics.add(registry.changes)
+        metrics.add(registry.queue_counts)
         # Without keys there is nobody to bill.
         admission = Admission(ledger if settings.auth == "keys" else Free(), limiter)
         pipeline = Pipeline(catalog, admission, registry)

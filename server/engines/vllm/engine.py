@@ -204,6 +204,19 @@ class VllmEngine(Engine):
     def context(self) -> int | None:
         return None if self._llm is None else int(self._llm.model_config.max_model_len)
 
+    @property
+    def places(self) -> int | None:
+        if self._llm is None:
+            return None
+        config = self._llm.vllm_config
+        return int(config.scheduler_config.max_num_seqs * config.parallel_config.data_parallel_size)
+
+    @property
+    def room(self) -> float | None:
+        """Tokens in its KV cache."""
+        cache = None if self._llm is None else self._llm.vllm_config.cache_config
+        return None if cache is None or not cache.num_gpu_blocks else float(cache.num_gpu_blocks * cache.block_size)
+
     def prefix_cache(self) -> PrefixCache:
         return self._counts.prefix_cache() if self._counts is not None else PrefixCache()
 
