@@ -141,6 +141,13 @@ class Engine(ABC):
         """Work that its memory holds at once, in the unit of `Claim.size`; None where a count is all there is."""
         return None
 
+    def behind(self, rank: int) -> "Engine":  # noqa: ARG002 - not all order
+        """The same engine, for jobs of this rank: where not all that it was given can be worked on in a step, the lowest
+        rank goes first. Rank 0 is the first request of an account and of the normal class; a further one has as many as
+        the account has at work already.
+        """
+        return self
+
     def prefix_cache(self) -> PrefixCache | None:
         """Counts of the cache by which a beginning that two prompts share is read once; None where there is none."""
         return None

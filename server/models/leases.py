@@ -92,7 +92,7 @@ class Leases:
             loaded.free.clear()
             self.last_used = self._clock()
             try:
-                yield loaded.engine
+                yield loaded.engine.behind(entry.rank) if entry.rank else loaded.engine
             finally:
                 loaded.leases -= 1
                 self.last_used = self._clock()

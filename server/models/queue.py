@@ -18,6 +18,12 @@ SHARE = 7
 PASSED_OVER = 16
 """A lower class, or a request too large for what is free, is passed over by 16 times its own work, and no more."""
 
+CLASS = 1 << 20
+"""Ranks between two classes: more than an account can have places."""
+
+MOST_REMEMBERED = 256
+"""Accounts that have nothing here, and are remembered for what they have had."""
+
 
 class Fit(StrEnum):
     """Whether a request can begin now: it can; its account holds its share; there is too little left for anybody."""
@@ -29,7 +35,9 @@ class Fit(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A request that waits, or is at work. number: of its arrival. passed: work of others that overtook it."""
+    """A request that waits, or is at work. number: of its arrival. passed: work of others that overtook it. rank: where
+    it stands among those at work, see Engine.behind; known once it has begun.
+    """
 
     claim: Claim
     account: "Account"
@@ -39,6 +47,7 @@ class Entry:
     places: int = 1
     running: bool = False
     passed: float = 0.0
+    rank: int = 0
 
     @property
     def priority(self) -> Priority:
@@ -203,8 +212,8 @@ class FairQueue:
         return own + more <= share * (free - more + step)
 
     def ahead(self, entry: Entry) -> float:
-        """Work that waits and would go before a newcomer as this entry: its account's own, and what others get meanwhile,
-        by their weights."""
+        """Work that waits and would go before a newcomer like this entry: its account's own, and what others get in the
+        meantime, by weight."""
         least, account = entry.priority, entry.account
         own = account.waiting(least)
         turn = (own + entry.size) / account.weight
@@ -251,6 +260,7 @@ class FairQueue:
         self._passed[priority] = 0.0
         entry.size = charged  # from here on it is what the engine's memory has to hold
         entry.running = True
+        entry.rank = (Priority.NORMAL - priority) * CLASS + account.places // account.weight
         account.places += entry.places
         account.held += charged
         self.taken += entry.places
@@ -300,9 +310,10 @@ class FairQueue:
         account.held = 0.0  # exactly: sums of fractions drift
         if account.tag <= self._now:
             self._accounts.pop(name, None)
-        elif len(self._accounts) > 2 * (self.places + len(Priority) * self.longest):
-            for gone in [one for one, other in self._accounts.items() if other.idle and other.tag <= self._now]:
-                del self._accounts[gone]
+        elif len(self._accounts) > MOST_REMEMBERED + self.places + self.waiting:
+            idle = [(other.tag, one) for one, other in self._accounts.items() if other.idle]
+            for _, one in sorted(idle)[: MOST_REMEMBERED // 2]:  # who owes least
+                del self._accounts[one]
         if account.weight == self._heaviest > 1:
             self._heaviest = max((one.weight for one in self._accounts.values() if not one.idle), default=1)
 

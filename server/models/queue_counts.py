@@ -33,7 +33,7 @@ class QueueCounts(Collector):
         self.queues: Callable[[], Mapping[str, Depths]] = dict
         self._registry = CollectorRegistry()
         self._waited = Histogram(
-            "sagehold_queue_wait_seconds", "Time that requests waited which began later than at once",
+            "sagehold_queue_wait_seconds", "Time that requests waited, a load included, which did not begin at once",
             ["model", "class"], buckets=SECONDS, registry=self._registry,
         )  # fmt: skip
         self._refused = Counter(

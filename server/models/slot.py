@@ -161,8 +161,8 @@ class Slot:
 
         claim: who asks, and for how much work. wait: longest wait in seconds; load_wait: longest wait for a load or
         wake that is under way, from when this caller began to wait for it; as `wait` if not given.
-        Raises RateLimited when too many of the claim's account wait already, Overloaded when too many wait or the wait is
-        over, ModelUnavailable when loading failed.
+        Raises RateLimited when too many of the claim's account wait already, Overloaded when too many wait or the wait
+        is over, ModelUnavailable when loading failed.
         """
         return self._leases.lease(claim, wait, wait if load_wait is None else load_wait)
 

@@ -1,6 +1,7 @@
 """vLLM's AsyncLLM as an `Engine`."""
 
 import asyncio
+import copy
 import itertools
 import logging
 import os
@@ -54,6 +55,7 @@ class VllmEngine(Engine):
         self._defaults: dict[str, Any] = {}
         self._ids = itertools.count(1)
         self._adapters: dict[str, Any] = {}
+        self._rank = 0
 
     # ------------------------------------------------------------ lifecycle
 
@@ -217,6 +219,12 @@ class VllmEngine(Engine):
         cache = None if self._llm is None else self._llm.vllm_config.cache_config
         return None if cache is None or not cache.num_gpu_blocks else float(cache.num_gpu_blocks * cache.block_size)
 
+    def behind(self, rank: int) -> "VllmEngine":
+        """A view of this engine. It is as alive as this one, and whoever has it has a lease on this one."""
+        view = copy.copy(self)
+        view._rank = rank
+        return view
+
     def prefix_cache(self) -> PrefixCache:
         return self._counts.prefix_cache() if self._counts is not None else PrefixCache()
 
@@ -253,7 +261,9 @@ class VllmEngine(Engine):
         await self._check(prompts[0].sampling, job)
         for prompt in prompts[1:]:  # whose form is the first one's
             sampling.check(prompt.sampling, job, llm.input_processor)
-        extras = {} if job.adapter is None else {"lora_request": self._adapters[job.adapter]}
+        extras: dict[str, Any] = {} if job.adapter is None else {"lora_request": self._adapters[job.adapter]}
+        if self._rank:
+            extras["priority"] = self._rank
         return completion.CompletionReading(llm, f"cmpl-{next(self._ids)}", job, prompts, extras)
 
     async def _check(self, parameters: "SamplingParams", job: Sampling) -> None:
@@ -290,6 +300,8 @@ class VllmEngine(Engine):
         await self._check(prompt.sampling, job)
         if job.adapter is not None:
             reasoning["lora_request"] = self._adapters[job.adapter]
+        if self._rank:
+            reasoning["priority"] = self._rank
         asked = job.token_ids or job.prompt_logprobs is not None
         return VllmReading(llm, f"chat-{next(self._ids)}", prompt, choices, reasoning, form=param, read_out=asked)
 

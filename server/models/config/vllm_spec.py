@@ -61,7 +61,9 @@ class VllmModel(GpuModel, Senses):
         default=None, ge=16, description="context length in tokens; null: the model's own"
     )
     max_num_seqs: int | None = Field(
-        default=None, ge=1, description="sequences in one continuous batch; null: vLLM's default"
+        default=None,
+        ge=1,
+        description="sequences in one continuous batch; null: 16 a core, at most 128; on a GPU vLLM's default",
     )
     kv_cache: ByteSize = Field(
         default=ByteSize(1 << 30),
