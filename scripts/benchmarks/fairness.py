@@ -143,11 +143,11 @@ def _measure(lanes: Sequence[Side], engine: str, rounds: int, folder: Path, load
 
     from scripts.benchmarks.front_sides import command_line
 
-    keys = {}
-    for side in lanes:
-        for who in ("polite", "flood"):
-            command_line(side, "accounts", "create", who, f"--credits={CREDITS}")
-            keys[side.name, who] = command_line(side, "keys", "create", f"--account={who}")
+    def key(side: Side, account: str) -> str:
+        command_line(side, "accounts", "create", account, f"--credits={CREDITS}")
+        return command_line(side, "keys", "create", f"--account={account}")
+
+    keys = {side.name: (key(side, "polite"), key(side, "flood")) for side in lanes}
     seen = []
     with ExitStack() as stack:
         servers = []
@@ -159,7 +159,7 @@ def _measure(lanes: Sequence[Side], engine: str, rounds: int, folder: Path, load
                 name = server.side.name
                 server.thaw()
                 try:
-                    one = uvloop.run(_round(server, keys[name, "polite"], keys[name, "flood"], load, number, engine))
+                    one = uvloop.run(_round(server, keys[name], load, number, engine))
                 finally:
                     server.freeze()
                 seen.append(one)
@@ -172,23 +172,24 @@ def _measure(lanes: Sequence[Side], engine: str, rounds: int, folder: Path, load
     return seen
 
 
-async def _round(server: Server, polite: str, flood: str, load: Load, number: int, engine: str) -> Seen:
+async def _round(server: Server, keys: tuple[str, str], load: Load, number: int, engine: str) -> Seen:
     import aiohttp
 
+    """keys: the polite client's, and the flood's."""
     state, serial = Flood(), count(number * 1_000_000)
     model = server.side.model
     async with aiohttp.ClientSession(
         server.url, connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=600)
     ) as session:
-        alone = await _polite(session, polite, model, load, serial)
+        alone = await polite(session, keys[0], model, load, serial)
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_keep_asking(session, flood, model, load.length, state, serial))
+                group.create_task(keep_asking(session, keys[1], model, load.length, state, serial))
                 for _ in range(load.flood)
             ]
             await asyncio.sleep(SETTLING)
             before, begun = state.chunks, time.perf_counter()
-            beside = await _polite(session, polite, model, load, serial)
+            beside = await polite(session, keys[0], model, load, serial)
             tokens = (state.chunks - before) / (time.perf_counter() - begun)
             for task in tasks:
                 task.cancel()
@@ -198,7 +199,7 @@ async def _round(server: Server, polite: str, flood: str, load: Load, number: in
     return Seen(server.side.name, engine, alone, beside, tokens, state.refused)
 
 
-async def _polite(
+async def polite(
     session: "aiohttp.ClientSession", key: str, model: str, load: Load, serial: "count[int]"
 ) -> list[float]:
     """Seconds until the first token of each request, one after the other."""
@@ -220,7 +221,7 @@ async def _polite(
     return found
 
 
-async def _keep_asking(
+async def keep_asking(
     session: "aiohttp.ClientSession", key: str, model: str, length: int, state: Flood, serial: "count[int]"
 ) -> None:
     while True:

@@ -141,10 +141,10 @@ class Engine(ABC):
         """Work that its memory holds at once, in the unit of `Claim.size`; None where a count is all there is."""
         return None
 
-    def behind(self, rank: int) -> "Engine":  # noqa: ARG002 - not all order
-        """The same engine, for jobs of this rank: where not all that it was given can be worked on in a step, the lowest
-        rank goes first. Rank 0 is the first request of an account and of the normal class; a further one has as many as
-        the account has at work already.
+    def behind(self, rank: int) -> "Engine":  # noqa: ARG002
+        """The same engine, for jobs of this rank: where a step can't hold all that it was given, the lowest goes first.
+
+        0 is an account's first request of the normal class; each further one has as many as the account has at work.
         """
         return self
 
