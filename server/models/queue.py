@@ -110,6 +110,9 @@ class FairQueue:
         self.longest = longest
         self.taken = 0
         self.held = 0.0
+        self.taken_below = 0
+        self.held_below = 0.0
+        """What the background takes of both."""
         self.waiting = 0
         self.counts = dict.fromkeys(Priority, 0)
         """Those who wait, by class."""
@@ -171,6 +174,9 @@ class FairQueue:
             account.held -= entry.size
             self.taken -= entry.places
             self.held -= entry.size
+            if entry.priority is Priority.BACKGROUND:
+                self.taken_below -= entry.places
+                self.held_below -= entry.size
         else:
             self._no_longer_waits(entry)
         self._forget(entry.claim.account_id, account)
@@ -196,6 +202,10 @@ class FairQueue:
         free, room = self.places - self.taken, self.room - self.held
         if places > free or size > room:
             return Fit.ROOM
+        # What is at work is not interrupted, so a batch leaves half to those who may come.
+        below = entry.priority is Priority.BACKGROUND and self.taken_below > 0
+        if below and (self.taken_below + places > free - places + 1 or self.held_below + size > room - size):
+            return Fit.SHARE
         if account.places == 0 or (
             self.within(account, account.places, places, free, step=1)
             and self.within(account, account.held, size, room)
@@ -265,6 +275,9 @@ class FairQueue:
         account.held += charged
         self.taken += entry.places
         self.held += charged
+        if priority is Priority.BACKGROUND:
+            self.taken_below += entry.places
+            self.held_below += charged
 
     def _pass_over(self, entry: Entry) -> None:
         for priority in Priority:
@@ -302,7 +315,7 @@ class FairQueue:
         shed its debt by a pause."""
         if not self.busy:
             self._accounts.clear()
-            self._now = self.held = 0.0
+            self._now = self.held = self.held_below = 0.0
             self._heaviest = 1
             return
         if not account.idle:

@@ -198,6 +198,22 @@ def test_an_idle_place_goes_to_batches() -> None:
     assert come(queue, "batch", priority=BACKGROUND).running
 
 
+def test_a_batch_leaves_half_to_those_who_may_come() -> None:
+    queue = FairQueue(32, 1000)
+    batch = [come(queue, f"batch-{number % 3}", priority=BACKGROUND) for number in range(100)]
+    assert sum(entry.running for entry in batch) == 16
+    chats = [come(queue, f"chat-{number}") for number in range(20)]
+    assert sum(entry.running for entry in chats) == 16
+    memory = FairQueue(32, 1000, room=100)
+    assert sum(come(memory, "batch", 10, priority=BACKGROUND).running for _ in range(20)) == 5
+
+
+def test_a_wide_batch_request_begins_beside_others() -> None:
+    queue = FairQueue(32, 1000)
+    come(queue, "chat")
+    assert come(queue, "batch", places=28, priority=BACKGROUND).running
+
+
 def test_a_request_that_is_too_large_for_now_is_overtaken_but_not_for_ever() -> None:
     queue = FairQueue(8, 1000)
     running = [come(queue, f"small-{number}") for number in range(8)]
