@@ -5,7 +5,7 @@ robin does, by size and weight, but lets a newcomer go next instead of after a r
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
@@ -229,6 +229,10 @@ class FairQueue:
         turn = (own + entry.size) / account.weight
         return own + sum(min(other.waiting(least), turn * other.weight) for other in self.others(account))
 
+    @property
+    def accounts(self) -> Iterable[Account]:
+        return self._accounts.values()
+
     def others(self, account: Account) -> Iterator[Account]:
         return (one for one in self._accounts.values() if one is not account)
 
@@ -371,9 +375,8 @@ def refuse(queue: FairQueue, entry: Entry, patience: float, rate: float | None) 
     free = queue.longest - everyone
     if free < 1 or (own and not queue.within(account, own, 1, free, step=1)):
         accounts = 1 + sum(1 for other in queue.others(account) if other.count(least))
-        drained = account.waiting(least) + sum(other.waiting(least) for other in queue.others(account))
-        again = None if rate is None else drained / (SHARE + 1) / rate
-        return Refusal(FULL, queue.reserve and (free >= 1 or (own > 1 and own * accounts >= everyone)), again)
+        fault = free >= 1 or (own > 1 and own * accounts >= everyone)
+        return Refusal(FULL, queue.reserve and fault, None if rate is None else _eighth(queue, least) / rate)
     if rate is None:
         return None
     ahead = queue.ahead(entry)
@@ -381,4 +384,10 @@ def refuse(queue: FairQueue, entry: Entry, patience: float, rate: float | None) 
         return None
     turn = entry.size / account.weight
     without = sum(min(other.waiting(least), turn * other.weight) for other in queue.others(account))
-    return Refusal(LATE, queue.reserve and without / rate <= patience, ahead / rate - patience)
+    again = max(ahead / rate - patience, _eighth(queue, least) / rate)
+    return Refusal(LATE, queue.reserve and without / rate <= patience, again)
+
+
+def _eighth(queue: FairQueue, least: Priority) -> float:
+    """Of the work that waits. Whoever is refused comes again when that is done, not for each place that comes free."""
+    return sum(account.waiting(least) for account in queue.accounts) / (SHARE + 1)

@@ -267,7 +267,7 @@ def test_who_cannot_be_served_in_time_is_told_at_once() -> None:
     for _ in range(60):
         assert isinstance(enter(queue, "flood", 100, rate=100.0), Entry)
     come(queue, "flood", 100)  # 61 seconds of work wait now
-    assert enter(queue, "flood", 100, rate=100.0) == Refusal(LATE, own=True, again=pytest.approx(1.0))
+    assert enter(queue, "flood", 100, rate=100.0) == Refusal(LATE, own=True, again=pytest.approx(61 / 8))
     assert isinstance(enter(queue, "newcomer", 100, rate=100.0), Entry)  # it waits for its own share only
     assert isinstance(enter(queue, "boss", 100, rate=100.0, priority=HIGH), Entry)
 
@@ -276,7 +276,7 @@ def test_too_much_work_of_everybody_is_no_fault_of_the_newcomer() -> None:
     queue = FairQueue(1, 1000)
     for number in range(62):
         come(queue, f"account-{number}", 100)
-    assert enter(queue, "newcomer", 100, rate=100.0) == Refusal(LATE, own=False, again=pytest.approx(1.0))
+    assert enter(queue, "newcomer", 100, rate=100.0) == Refusal(LATE, own=False, again=pytest.approx(61 / 8))
     assert isinstance(enter(queue, "short", 10, rate=100.0), Entry)  # the others get 10 each before it
 
 
