@@ -9,6 +9,9 @@ from server.engines.vllm.options import VllmOptions
 SEQUENCES_A_CORE = 16
 """In one batch on a processor, where the config says nothing. With more of them a step takes longer, for which whoever
 comes waits, and the throughput hardly rises: figures of two cores in docs/decisions/015-fair-queue.md."""
+STEP_TOKENS = 512
+"""In one step on a processor, of prompts above all. 2,048, as vLLM has it, take seconds for which all wait, and make
+prompts no faster. Figures as above."""
 MOST_SEQUENCES = 128
 """vLLM's own default for a processor."""
 
@@ -61,6 +64,8 @@ def arguments(options: VllmOptions) -> dict[str, Any]:
         arguments["kv_cache_memory_bytes"] = options.kv_cache // parts
         if options.dtype == "auto":
             arguments["dtype"] = hardware.processor_dtype()
+        if not (options.images or options.audio):  # a picture must fit into a step
+            arguments["max_num_batched_tokens"] = STEP_TOKENS
         arguments["max_num_seqs"] = min(MOST_SEQUENCES, SEQUENCES_A_CORE * (os.cpu_count() or 1))
     for name in (
         "max_model_len", "max_num_seqs", "max_num_batched_tokens", "quantization", "kv_cache_dtype",
