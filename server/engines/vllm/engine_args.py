@@ -65,7 +65,7 @@ def arguments(options: VllmOptions) -> dict[str, Any]:
         if options.dtype == "auto":
             arguments["dtype"] = hardware.processor_dtype()
         if not (options.images or options.audio):  # a picture must fit into a step
-            arguments["max_num_batched_tokens"] = STEP_TOKENS
+            arguments["max_num_batched_tokens"] = max(STEP_TOKENS, options.max_num_seqs or 0)
         arguments["max_num_seqs"] = min(MOST_SEQUENCES, SEQUENCES_A_CORE * (os.cpu_count() or 1))
     for name in (
         "max_model_len", "max_num_seqs", "max_num_batched_tokens", "quantization", "kv_cache_dtype",
