@@ -11,8 +11,9 @@ from server.core import Claim
 from server.engines.base import Engine
 from server.errors import Overloaded, RateLimited, SageholdError
 from server.models.config.spec import ModelSpec
-from server.models.queue import FULL, Entry, FairQueue, Refusal
+from server.models.queue import FairQueue
 from server.models.queue_counts import QueueCounts
+from server.models.queue_standing import FULL, Entry, Refusal
 from server.models.service_rate import ServiceRate
 
 LONGEST_AGAIN = 600

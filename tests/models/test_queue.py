@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from server.core import Claim
 from server.core.caller import Priority
-from server.models.queue import FULL, LATE, MOST_REMEMBERED, PASSED_OVER, Entry, FairQueue, Refusal
+from server.models.queue import MOST_REMEMBERED, PASSED_OVER, FairQueue
+from server.models.queue_standing import FULL, LATE, Entry, Refusal
 
 BACKGROUND, NORMAL, HIGH = Priority
 
