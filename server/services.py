@@ -100,11 +100,13 @@ async def build_services(
             queue_timeout=settings.queue_timeout,
             load_timeout=settings.load_timeout,
             front_end=of_front_end,
+            reserve=settings.auth == "keys",  # without keys all callers are one account
         )
         metrics.watch(registry.states, registry.running)
         metrics.add(MemoryGauges(registry.memory))
         metrics.add(registry.changes)
         metrics.add(Joined(registry.engine_metrics))
+        metrics.add(registry.queue_counts)
         # Without keys there is nobody to bill.
         admission = Admission(ledger if settings.auth == "keys" else Free(), limiter)
         pipeline = Pipeline(catalog, admission, registry, shutdown)

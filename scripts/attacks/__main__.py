@@ -15,7 +15,7 @@ from rich.table import Table
 
 from scripts.attacks.row import Row
 
-ATTACKS = ("bad_requests", "spellings", "bodies", "readers", "fairness", "hangs", "kills", "stopping", "storage")
+ATTACKS = ("bad_requests", "doors", "bodies", "readers", "queue", "hangs", "kills", "stopping", "storage")
 """Modules of this folder: each has `rows(folder, quick=...)`."""
 
 console = Console()

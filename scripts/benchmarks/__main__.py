@@ -17,6 +17,7 @@ from rich.console import Console
 from scripts.benchmarks.accounts import accounts
 from scripts.benchmarks.allocator import allocator
 from scripts.benchmarks.embeddings import embeddings
+from scripts.benchmarks.fairness import fairness
 from scripts.benchmarks.front import front
 from scripts.benchmarks.load import Load, Sample
 from scripts.benchmarks.processes import Side, StartError
@@ -209,6 +210,7 @@ def dtype(
 app.command()(accounts)
 app.command()(allocator)
 app.command()(embeddings)
+app.command()(fairness)
 app.command()(front)
 
 

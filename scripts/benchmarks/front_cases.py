@@ -9,7 +9,7 @@ from scripts.benchmarks.front_figures import PACED, PLAIN, STREAMS
 
 PACE = 0.02
 """Seconds between two tokens of a paced stream."""
-MODELS = 4
+MODELS = 5
 """Copies of each fake model. One works on 256 requests at a time; a thousand streams must not wait for a place."""
 NEVER = 10**9
 AROUND = 2

@@ -84,12 +84,12 @@ def side(tree: Tree, auth: str, folder: Path, *, paced: bool = False, profile: P
         program = [str(WRAPPER)]
         program += ["--pace", str(PACE)] if paced else []
         program += ["--profile", str(profile)] if profile else []
-    _check(tree, python, made.environment)
+    check_code(tree, python, made.environment)
     # -P: neither the folder that this was started in nor the wrapper's comes before PYTHONPATH.
     return replace(made, command=(python, "-P", *program, *rest))
 
 
-def _check(tree: Tree, python: str, environment: Mapping[str, str]) -> None:
+def check_code(tree: Tree, python: str, environment: Mapping[str, str]) -> None:
     command = [python, "-P", "-c", "import server; print(server.__file__)"]
     found = subprocess.run(command, env=dict(environment), capture_output=True, check=True, text=True).stdout.strip()
     if not Path(found).is_relative_to(tree.folder):
@@ -118,11 +118,11 @@ def payer(side: Side) -> str:
     """
     _run(side, "making the database", "-c", SET_UP)
     limits = [f"--{name}={NEVER}" for name in ("requests-per-minute", "tokens-per-minute", "concurrent")]
-    _sagehold(side, "accounts", "create", "payer", f"--credits={CREDITS}", *limits)
-    return _sagehold(side, "keys", "create", "--account=payer", *limits)
+    command_line(side, "accounts", "create", "payer", f"--credits={CREDITS}", *limits)
+    return command_line(side, "keys", "create", "--account=payer", *limits)
 
 
-def _sagehold(side: Side, *words: str) -> str:
+def command_line(side: Side, *words: str) -> str:
     """What the side's own `sagehold` prints. Raises StartError."""
     return _run(side, f"sagehold {' '.join(words[:2])}", "-m", "server", *words)
 

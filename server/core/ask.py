@@ -19,7 +19,8 @@ class Ask:
     model: the public name as the client wrote it, with the suffix that may name a quality mode.
     quality: what the body or a header said; None leaves it to the name's suffix, or to auto.
     budget: seconds after which no further pass is begun; None for what the model's config says.
-    streamed: whether the client wants the answer piece by piece.
+    streamed: whether the client wants the answer piece by piece. priority: the class that it asked for; None for the
+    key's.
     id: the request's own, which is in the log, in the answer's `x-request-id`, and the ledger's reference.
     """
 
@@ -28,7 +29,7 @@ class Ask:
     quality: Quality | None = None
     budget: float | None = None
     streamed: bool = False
-    priority: Priority = Priority.NORMAL
+    priority: Priority | None = None
     id: str = field(default_factory=new_request_id)
 
 
@@ -37,11 +38,13 @@ class Claim:
     """What a request claims of a model while it waits for it and uses it.
 
     size: about how much work it is, in a unit of the model's task (tokens, characters, bytes of audio, pictures times
-    steps), as far as that is known before the engine has read the job. A chat of 100 prompt tokens and a limit of 400
-    is 500. weight: of the caller, see there.
+    steps), as far as that is known before the engine has read the job; 0 where nothing is known, which counts as what
+    the model is usually asked for. A chat of 100 prompt tokens and a limit of 400 is 500. weight: of the caller, see
+    there. places: how many answers the engine makes at once for it; five drafts of a chat take five.
     """
 
     account_id: str
     priority: Priority = Priority.NORMAL
     size: float = 0.0
     weight: int = 1
+    places: int = 1

@@ -146,6 +146,23 @@ class Engine(ABC):
         """Tokens that a prompt and its answer may have together; None where there are none, or while it is unknown."""
         return None
 
+    @property
+    def places(self) -> int | None:
+        """Answers that it makes at once; None for what its config says."""
+        return None
+
+    @property
+    def room(self) -> float | None:
+        """Work that its memory holds at once, in the unit of `Claim.size`; None where a count is all there is."""
+        return None
+
+    def behind(self, rank: int) -> "Engine":  # noqa: ARG002
+        """The same engine, for jobs of this rank: where a step can't hold all that it was given, the lowest goes first.
+
+        0 is an account's first request of the normal class; each further one has as many as the account has at work.
+        """
+        return self
+
     def prefix_cache(self) -> PrefixCache | None:
         """Counts of the cache by which a beginning that two prompts share is read once; None where there is none."""
         return None

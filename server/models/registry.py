@@ -25,6 +25,7 @@ from server.models.memory.asking import Asking
 from server.models.memory.books import MemoryBooks
 from server.models.memory.estimate import front_end as front_end_plan
 from server.models.memory.ledger import FRONT_END, MemoryLedger
+from server.models.queue_counts import QueueCounts
 from server.models.slot import Slot, State
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ class Registry:
         clock: Callable[[], float] = time.monotonic,
         front_end: FrontEnd | None = None,
         asking: Asking | None = None,
+        reserve: bool = True,
     ) -> None:
+        """reserve: whether an account leaves places of a model to others even while there are none."""
         self._ledger = ledger
         self._queue_timeout = queue_timeout
         # A load that is under way gets its room within the one time, and is up within the other.
@@ -98,8 +101,18 @@ class Registry:
         self._booking = self._loader.booking
         self._looked: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.queue_counts = QueueCounts()
+        """Waits and refusals so far, for the metrics."""
         for spec in models:
-            self._slots[spec.name] = Slot(spec, self._loader, clock=clock, on_idle=self._loader.room.changed)
+            self._slots[spec.name] = Slot(
+                spec,
+                self._loader,
+                clock=clock,
+                on_idle=self._loader.room.changed,
+                counts=self.queue_counts,
+                reserve=reserve,
+            )
+        self.queue_counts.queues = lambda: {name: slot.queue for name, slot in self._slots.items()}
         if front_end is not None:
             self._front_end_plan = front_end_plan(slot.spec for slot in self._slots.values())
 
@@ -108,14 +121,15 @@ class Registry:
     def lease(self, spec: ModelSpec, claim: Claim) -> AbstractAsyncContextManager[Engine]:
         """The model's engine, loaded, awake and kept so for the length of the block.
 
-        Raises Overloaded (too many wait, or the wait is over) or ModelUnavailable (it can't be loaded).
+        Raises RateLimited (too many of this account wait), Overloaded (too many wait, or the wait is over) or
+        ModelUnavailable (it can't be loaded).
         """
         return self._slots[spec.name].lease(claim, self._queue_timeout, self._load_wait)
 
     def busy(self, spec: ModelSpec) -> float:
-        """Requests that have the model or wait for it, as a share of those that it works on at once."""
-        slot = self._slots[spec.name]
-        return (slot.leases + slot.waiting) / spec.parallel
+        """Answers that the model makes and requests that wait for it, as a share of what it works on at once."""
+        queue = self._slots[spec.name].queue
+        return (queue.taken + queue.waiting) / queue.places
 
     # ------------------------------------------------------------ for people
 

@@ -25,6 +25,8 @@ from server.models.backoff import Backoff
 from server.models.config.spec import ModelSpec
 from server.models.leases import Leases, Loaded
 from server.models.memory.eviction import How
+from server.models.queue import FairQueue
+from server.models.queue_counts import QueueCounts
 from server.observability.tracing import stage
 
 log = logging.getLogger(__name__)
@@ -82,10 +84,13 @@ class Slot:
         *,
         clock: Callable[[], float],
         on_idle: Callable[[], None] = lambda: None,
+        counts: QueueCounts | None = None,
+        reserve: bool = True,
     ) -> None:
+        """reserve: see FairQueue."""
         self.spec = spec
         self.was_ready = False
-        self._leases = Leases(spec, self, clock, on_idle)
+        self._leases = Leases(spec, self, clock, on_idle, counts, reserve=reserve)
         self._loader = loader
         self._clock = clock
         self._on_idle = on_idle
@@ -118,13 +123,18 @@ class Slot:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for the model to become ready."""
-        return len(self._leases.waiting)
+        """Requests that wait for the model to become ready, or for their turn."""
+        return self._leases.queue.waiting
+
+    @property
+    def queue(self) -> FairQueue:
+        """For metrics."""
+        return self._leases.queue
 
     @property
     def busy(self) -> bool:
         """Whether anybody uses the model or is about to."""
-        return self.leases > 0 or self.waiting > 0
+        return self.leases > 0 or self._leases.queue.busy
 
     @property
     def last_used(self) -> float:
@@ -161,7 +171,8 @@ class Slot:
 
         claim: who asks, and for how much work. wait: longest wait in seconds; load_wait: longest wait for a load or
         wake that is under way, from when this caller began to wait for it; as `wait` if not given.
-        Raises Overloaded when too many wait already or the wait is over, ModelUnavailable when loading failed.
+        Raises RateLimited when too many of the claim's account wait already, Overloaded when too many wait or the wait
+        is over, ModelUnavailable when loading failed.
         """
         return self._leases.lease(claim, wait, wait if load_wait is None else load_wait)
 
@@ -338,6 +349,7 @@ class Slot:
     async def aclose(self, grace: float) -> None:
         """Take no more requests, give those in flight `grace` seconds, then stop the engine. Safe to call twice."""
         self._closed = True
+        self._leases.look_again()
         if self._work is not None:
             loading = self._state is State.LOADING
             if loading:

@@ -10,7 +10,14 @@ from typing import Protocol
 from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use, insufficient
 from server.core import Ask, Caller, Facts
 from server.core.money import ZERO
-from server.errors import InsufficientCredits, ModelNotFound, Overloaded, PermissionDenied, SageholdError
+from server.errors import (
+    InsufficientCredits,
+    ModelNotFound,
+    Overloaded,
+    PermissionDenied,
+    RateLimited,
+    SageholdError,
+)
 from server.pipeline.passes import Work
 from server.pipeline.plan import Plan
 from server.pipeline.pricing import affordable_tokens, bound, cost, foreseen, least
@@ -157,7 +164,7 @@ class Admission:
             yield ticket
 
     def affording(self, caller: Caller, plan: Plan) -> AbstractAsyncContextManager[None]:
-        """For the time until a request has its hold: turns Overloaded into InsufficientCredits where that is truer.
+        """For the time until a request has its hold: a full queue's refusal becomes InsufficientCredits where truer.
 
         One account may send a crowd that it can't pay, which fills a model's queue before the first hold is written.
         Whoever is turned away then should not come again for room, if those ahead of it take all that the account has.
@@ -173,11 +180,11 @@ class Admission:
         self._ahead[account] = self._ahead.get(account, ZERO) + asked.most
         try:
             yield
-        except Overloaded as overloaded:
+        except (Overloaded, RateLimited) as refused:
             available = (await self._bank.balance(account)).available
             left = max(ZERO, available - self._ahead[account] + asked.most)
             if left < asked.least:
-                raise insufficient(asked.least, left) from overloaded
+                raise insufficient(asked.least, left) from refused
             raise
         finally:
             self._ahead[account] -= asked.most

@@ -32,13 +32,24 @@ class Lessor(Protocol):
     """The part of the model registry that a run needs."""
 
     def lease(self, spec: ModelSpec, claim: Claim) -> AbstractAsyncContextManager[Engine]:
-        """A loaded engine, kept loaded for the length of the block. Raises Overloaded, ModelUnavailable."""
+        """A loaded engine, kept so for the length of the block. Raises RateLimited, Overloaded, ModelUnavailable."""
         ...
 
     def busy(self, spec: ModelSpec) -> float:
         """How many of the requests that the model works on at once are there already: 0 for none, 1 for all of them,
         more where requests wait."""
         ...
+
+
+def claim_of(ask: Ask, plan: Plan, spec: ModelSpec) -> Claim:
+    """What a request claims of a model: of the plan's own, or of another that does one of its passes."""
+    caller, asked = ask.caller, ask.priority
+    # Nobody goes ahead by saying so. Whoever says nothing has the key's class.
+    priority = caller.priority if asked is None else min(asked, caller.priority)
+    if spec is not plan.spec:
+        return Claim(caller.account_id, priority, weight=caller.weight)
+    places = max(max(one.answers, one.prompts) for one in plan.passes if one.by is None)
+    return Claim(caller.account_id, priority, TASKS[plan.job.task].size(plan), caller.weight, places)
 
 
 class ClientGone(Exception):
@@ -92,9 +103,7 @@ class Pipeline:
             return Run(work, ticket, charge, held)
 
     def _lease(self, ask: Ask, plan: Plan, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
-        caller = ask.caller
-        claim = Claim(caller.account_id, ask.priority, TASKS[plan.job.task].size(plan), caller.weight)
-        return self._registry.lease(spec, claim)
+        return self._registry.lease(spec, claim_of(ask, plan, spec))
 
     async def drained(self, within: float) -> None:
         """Return when every run is closed and billed, but after `within` seconds at the latest.

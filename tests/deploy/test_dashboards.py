@@ -21,14 +21,6 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 BOARD = json.loads((DEPLOY / "grafana/sagehold.json").read_text())
 RULES = yaml.safe_load((DEPLOY / "prometheus/alerts.yaml").read_text())["groups"][0]["rules"]
 
-QUEUE = {
-    "sagehold_queue_depth",
-    "sagehold_queue_wait_seconds_bucket",
-    "sagehold_queue_refusals_total",
-    "sagehold_places",
-    "sagehold_places_taken",
-}
-"""The queue's own."""
 SCRAPE = {"up", "job", "instance"}
 """What Prometheus itself adds."""
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_:]*")
@@ -97,7 +89,7 @@ async def test_every_metric_and_label_that_is_asked_for_exists(real: dict[str, s
         names, labels = metrics_and_labels(expression)
         assert names, expression
         used |= names
-        missing = names - real.keys() - of_vllm() - QUEUE - SCRAPE
+        missing = names - real.keys() - of_vllm() - SCRAPE
         assert not missing, f"{missing} of {expression}"
         for name in names & real.keys():
             if real[name]:  # without a sample there may be none to look at

@@ -96,8 +96,8 @@ async def slot(steps: Steps, clock: Clock) -> Slot:
     return Slot(SPEC, steps, clock=clock)
 
 
-async def use(slot: Slot) -> Engine:
-    async with slot.lease(CLAIM, 5) as engine:
+async def use(slot: Slot, claim: Claim = CLAIM) -> Engine:
+    async with slot.lease(claim, 5) as engine:
         return engine
 
 
@@ -159,7 +159,7 @@ async def test_too_many_waiters_are_refused(slot: Slot, steps: Steps) -> None:
     held = [hold(slot), hold(slot)]
     await waiting(slot, 2)
     with pytest.raises(Overloaded, match="Too many requests are waiting for the model `m`") as caught:
-        await use(slot)
+        await use(slot, Claim("another"))
     assert caught.value.headers["Retry-After"]
     steps.go.set()
     await asyncio.gather(*held)
@@ -172,11 +172,12 @@ async def test_a_full_engine_has_a_queue_of_bounded_length(steps: Steps, clock: 
             return 1
 
     slot = Slot(Narrow(name="n", engine="fake", serves=Task.CHAT, max_queue=2), steps, clock=clock)
-    async with AsyncExitStack() as stack:
-        for _ in range(3):
-            await stack.enter_async_context(slot.lease(CLAIM, 5))
+    async with slot.lease(CLAIM, 5):
+        held = [hold(slot) for _ in range(2)]
+        await waiting(slot, 2)
         with pytest.raises(Overloaded):
-            await use(slot)
+            await use(slot, Claim("another"))
+    await asyncio.gather(*held)
     await use(slot)
 
 

@@ -251,7 +251,8 @@ def test_requests_are_whole_and_spread_over_the_models(tmp_path: Path) -> None:
     served = read_configs([write_configs(tmp_path / "configs")]).models
     assert {model.spec.name for model in served} == asked
     assert len(asked) == MODELS
-    assert max(case.connections for case in CASES) <= MODELS * served[0].spec.parallel
+    places = served[0].spec.parallel
+    assert max(case.connections for case in CASES) <= MODELS * (places - places // 8)  # what one account may have
 
 
 def test_an_unknown_revision_is_named() -> None:

@@ -35,7 +35,7 @@ def ask_of(
     *,
     quality: Quality | None,
     streamed: bool = False,
-    priority: Priority = Priority.NORMAL,
+    priority: Priority | None = None,
 ) -> Ask:
     """What the request says beside its job. quality: the body's, which wins over the header's.
 

@@ -123,9 +123,10 @@ class SamplingRequest(FormRequest):
         return self.include_usage and bool(self.stream_options and self.stream_options.continuous_usage_stats)
 
     @property
-    def queued(self) -> Priority:
-        """vLLM's `priority` in the classes that there are: the higher it is, the later; clients may only step back."""
-        return Priority.BACKGROUND if self.priority > 0 else Priority.NORMAL
+    def queued(self) -> Priority | None:
+        """vLLM's `priority` in the classes that there are: the higher it is, the later. Clients may only step back: 0
+        is what it is without the field, the key's class."""
+        return Priority.BACKGROUND if self.priority > 0 else None
 
     def sampling(self) -> dict[str, Any]:
         """The fields of `server.core.Sampling` that the client gave. Raises InvalidRequest."""

@@ -15,6 +15,7 @@ from server.engines.fake.gate import Gate
 from server.engines.fake.language import longest_prompt, unknown_id
 from server.engines.fake.options import FakeOptions
 from server.engines.fake.script import events_of, facts_of
+from server.engines.fake.steps import Steps
 from server.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, ModelUnavailable
 
 KEPT = 100
@@ -32,6 +33,7 @@ class FakeEngine(Engine):
         self._tasks: Collection[Task] = (tasks,) if isinstance(tasks, Task) else tasks
         self.options = FakeOptions(**(options or {}))
         self.gate = Gate()
+        self.steps = Steps(self.options.step, self.options.step_job, self.options.sequences)
         self.jobs: list[Job] = []
         self.script: list[Iterable[Facts | Event]] = []
         self.started = 0
@@ -69,6 +71,10 @@ class FakeEngine(Engine):
     @property
     def context(self) -> int | None:
         return self.options.context if Task.CHAT in self._tasks or Task.COMPLETION in self._tasks else None
+
+    @property
+    def places(self) -> int | None:
+        return self.options.sequences
 
     def footprint(self) -> Footprint:
         return Footprint(self.options.host, {0: self.options.gpu}) if self._alive else Footprint()
@@ -152,8 +158,11 @@ class FakeReading:
 
     async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         engine = self._engine
+        stepped = engine.options.step > 0
         for number, event in enumerate(self._events(limit)):
             await engine.gate.through()
+            if stepped:
+                await engine.steps.through(self)
             engine.break_at(number)
             if number == 1 and engine.options.pause:
                 await asyncio.sleep(engine.options.pause)
@@ -173,4 +182,5 @@ class FakeReading:
     async def aclose(self) -> None:
         if not self._closed:
             self._closed = True
+            self._engine.steps.left(self)
             self._engine.ended(whole=self._whole)

@@ -31,6 +31,8 @@ class FakeOptions:
     die_after: the engine dies after this many events of a job (0: as soon as it runs).
     bug_after: a programming error is raised after this many events of a job.
     pause: seconds that a job waits after its first event, as a model that works; the work costs no processor time.
+    step, step_job: seconds of each event, and what each job beside it adds to them: jobs are worked on together, and
+      each makes one event in a step, as in continuous batching. sequences: jobs that are worked on together.
     host, gpu: bytes it claims to hold once started.
     """
 
@@ -55,5 +57,8 @@ class FakeOptions:
     die_after: int | None = None
     bug_after: int | None = None
     pause: float = 0.0
+    step: float = 0.0
+    step_job: float = 0.0
+    sequences: int = 256
     host: int = 0
     gpu: int = 0

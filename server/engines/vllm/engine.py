@@ -1,6 +1,7 @@
 """vLLM's AsyncLLM as an `Engine`."""
 
 import asyncio
+import copy
 import itertools
 import logging
 import os
@@ -65,6 +66,7 @@ class VllmEngine(Engine):
         self._adapters: dict[str, Any] = {}
         self._started = processes.Started()
         self._heartbeat = Heartbeat(options.name, self._watched, lambda: self._llm, patience or Patience())
+        self._rank = 0
 
     # ------------------------------------------------------------ lifecycle
 
@@ -228,6 +230,25 @@ class VllmEngine(Engine):
     def context(self) -> int | None:
         return None if self._llm is None else int(self._llm.model_config.max_model_len)
 
+    @property
+    def places(self) -> int | None:
+        if self._llm is None:
+            return None
+        config = self._llm.vllm_config
+        return int(config.scheduler_config.max_num_seqs * config.parallel_config.data_parallel_size)
+
+    @property
+    def room(self) -> float | None:
+        """Tokens in its KV cache."""
+        cache = None if self._llm is None else self._llm.vllm_config.cache_config
+        return None if cache is None or not cache.num_gpu_blocks else float(cache.num_gpu_blocks * cache.block_size)
+
+    def behind(self, rank: int) -> "VllmEngine":
+        """A view of this engine. It is as alive as this one, and whoever has it has a lease on this one."""
+        view = copy.copy(self)
+        view._rank = rank
+        return view
+
     def prefix_cache(self) -> PrefixCache:
         return self._counts.prefix_cache() if self._counts is not None else PrefixCache()
 
@@ -267,7 +288,9 @@ class VllmEngine(Engine):
         await self._check(prompts[0].sampling, job)
         for prompt in prompts[1:]:  # whose form is the first one's
             sampling.check(prompt.sampling, job, llm.input_processor)
-        extras = {} if job.adapter is None else {"lora_request": self._adapters[job.adapter]}
+        extras: dict[str, Any] = {} if job.adapter is None else {"lora_request": self._adapters[job.adapter]}
+        if self._rank:
+            extras["priority"] = self._rank
         name = f"cmpl-{next(self._ids)}"
         return completion.CompletionReading(llm, name, job, prompts, extras, failure=self._heartbeat.failure)
 
@@ -307,6 +330,8 @@ class VllmEngine(Engine):
         await self._check(prompt.sampling, job)
         if job.adapter is not None:
             reasoning["lora_request"] = self._adapters[job.adapter]
+        if self._rank:
+            reasoning["priority"] = self._rank
         asked = job.token_ids or job.prompt_logprobs is not None
         name = f"chat-{next(self._ids)}"
         return VllmReading(

@@ -1,9 +1,19 @@
 """What vLLM's AsyncEngineArgs is given for a model, by its options and by the build that is installed."""
 
+import os
 from typing import Any
 
 from server.engines.vllm import adapters, environment, hardware
 from server.engines.vllm.options import VllmOptions
+
+SEQUENCES_A_CORE = 16
+"""In one batch on a processor, where the config says nothing. With more of them a step takes longer, for which whoever
+comes waits, and the throughput hardly rises: figures of two cores in docs/decisions/015-fair-queue.md."""
+STEP_TOKENS = 512
+"""In one step on a processor, of prompts above all. 2,048, as vLLM has it, take seconds for which all wait, and make
+prompts no faster. Figures as above."""
+MOST_SEQUENCES = 128
+"""vLLM's own default for a processor."""
 
 
 def arguments(options: VllmOptions) -> dict[str, Any]:
@@ -21,6 +31,8 @@ def arguments(options: VllmOptions) -> dict[str, Any]:
         "pipeline_parallel_size": options.pipeline_parallel_size,
         "data_parallel_size": options.data_parallel_size,
         "cpu_offload_gb": options.cpu_offload / 2**30,
+        # Who has much at work already stands back where a step or the KV cache can't hold all.
+        "scheduling_policy": "priority",
         # Requests are logged by the front end, without their text.
         "enable_log_requests": False,
         "use_tqdm_on_load": False,
@@ -52,6 +64,9 @@ def arguments(options: VllmOptions) -> dict[str, Any]:
         arguments["kv_cache_memory_bytes"] = options.kv_cache // parts
         if options.dtype == "auto":
             arguments["dtype"] = hardware.processor_dtype()
+        if not (options.images or options.audio):  # a picture must fit into a step
+            arguments["max_num_batched_tokens"] = max(STEP_TOKENS, options.max_num_seqs or 0)
+        arguments["max_num_seqs"] = min(MOST_SEQUENCES, SEQUENCES_A_CORE * (os.cpu_count() or 1))
     for name in (
         "max_model_len", "max_num_seqs", "max_num_batched_tokens", "quantization", "kv_cache_dtype",
         "tokenizer_mode", "load_format", "reasoning_parser",

@@ -74,7 +74,12 @@ class ModelBase(Strict):
     gpu_memory: Size | None = Field(
         default=None, ge=0, description="memory it takes on each GPU it uses, such as 20GiB; estimated when absent"
     )
-    max_queue: int = Field(default=64, ge=1, description="requests that may wait for this model before 503 is answered")
+    max_queue: int = Field(
+        default=64,
+        ge=1,
+        description="requests of a class that may wait for this model; more are answered 503, or 429 where one account "
+        "alone fills its share",
+    )
     fetch: str | None = Field(
         default=None,
         description="the command that brings the weights, shown when they are missing",
@@ -93,7 +98,7 @@ class ModelBase(Strict):
 
     @property
     def parallel(self) -> int:
-        """Requests that the engine works on at once; `max_queue` more may wait behind them."""
+        """Answers that the engine makes at once, until it says so itself; `max_queue` requests may wait behind them."""
         return 1
 
 

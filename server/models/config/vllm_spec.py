@@ -62,7 +62,9 @@ class VllmModel(GpuModel, Senses):
         default=None, ge=16, description="context length in tokens; null: the model's own"
     )
     max_num_seqs: int | None = Field(
-        default=None, ge=1, description="sequences in one continuous batch; null: vLLM's default"
+        default=None,
+        ge=1,
+        description="sequences in one continuous batch; null: 16 a core, at most 128; on a GPU vLLM's default",
     )
     kv_cache: Size = Field(
         default=1 << 30,
@@ -73,7 +75,9 @@ class VllmModel(GpuModel, Senses):
         default=None, description="type of the KV cache: fp8, fp8_e4m3 …; null: the model's own"
     )
     max_num_batched_tokens: int | None = Field(
-        default=None, ge=1, description="tokens in one step of the batch; null: vLLM's default"
+        default=None,
+        ge=1,
+        description="tokens in one step of the batch; null: 512 on a processor for text, else vLLM's default",
     )
     tensor_parallel_size: int = Field(default=1, ge=1, description="GPUs that share each layer")
     pipeline_parallel_size: int = Field(default=1, ge=1, description="groups of GPUs that share the layers out")

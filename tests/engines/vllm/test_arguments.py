@@ -1,6 +1,7 @@
 """What vLLM is given for a chat model's config, on a GPU and on a processor: each name is one of vLLM's own."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,13 @@ def test_what_is_said_in_a_config_reaches_vllm_on_a_gpu() -> None:
 def test_what_is_not_said_is_left_to_vllm_on_a_processor() -> None:
     given = arguments()
     assert not given.keys() & {
-        "max_model_len", "max_num_seqs", "max_num_batched_tokens", "quantization", "kv_cache_dtype", "tokenizer_mode",
+        "max_model_len", "quantization", "kv_cache_dtype", "tokenizer_mode",
         "load_format", "speculative_config", "hf_overrides", "reasoning_parser", "enable_lora", "enable_sleep_mode",
     }  # fmt: skip
+    assert given["max_num_batched_tokens"] == 512
+    assert "max_num_batched_tokens" not in arguments(images=True)
+    assert given["scheduling_policy"] == "priority"
+    assert given["max_num_seqs"] == min(128, 16 * (os.cpu_count() or 1))
     assert given["cpu_offload_gb"] == 0
     assert given["enforce_eager"] is True
 

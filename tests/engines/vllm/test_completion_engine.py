@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from server.core import CompletionJob, Finish, PromptTokens, TextDelta, Usage
+from server.engines.base import Engine
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
 from server.errors import SlowReader
@@ -185,3 +186,20 @@ async def test_a_balance_may_shorten_every_answer(engine: VllmEngine) -> None:
         found = [event async for event in reading.run(3)]
     assert isinstance(found[-1], Usage)
     assert found[-1].completion_tokens == 6
+
+
+async def test_whoever_has_much_at_work_stands_back_behind_a_newcomer(engine: VllmEngine) -> None:
+    """Six prompts of 400 tokens take four steps each; the newcomer's comes after them, and is read before most."""
+    order: list[str] = []
+
+    async def read(one: Engine, name: str, prompt: tuple[int, ...]) -> None:
+        async with aclosing(await one.read(CompletionJob(prompts=(prompt,), max_tokens=1))) as reading:
+            order.extend([name async for event in reading.run() if isinstance(event, Finish)])
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(6):
+            prompt = (number + 100, *range(1000, 1399))
+            group.create_task(read(engine.behind(number + 1), f"flood-{number}", prompt))
+        group.create_task(read(engine, "newcomer", (99, 1000, 1001)))
+    assert "newcomer" in order[:3]
+    assert len(order) == 7

@@ -1,0 +1,324 @@
+"""Who waits for a model, and who goes next: decisions only. Tasks, clocks and engines are `leases.py`'s.
+
+The order within a class is start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996), which shares as deficit round
+robin does, by size and weight, but lets a newcomer go next instead of after a round over all accounts.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from math import inf
+
+from server.core import Claim
+from server.core.caller import Priority
+from server.models.queue_standing import FULL, LATE, Account, Entry, Fit, Refusal
+
+SHARE = 7
+"""An account may hold this many times what it leaves free: alone 7 places of 8; two take 7 of 15 each, 1 stays free."""
+PASSED_OVER = 16
+"""A lower class, or a request too large for what is free, is passed over by 16 times its own work, and no more."""
+
+CLASS = 1 << 20
+"""Ranks between two classes: more than an account can have places."""
+
+MOST_REMEMBERED = 256
+"""Accounts that have nothing here, and are remembered for what they have had."""
+
+
+class FairQueue:
+    """One model's queue. Every method is a decision at one moment, and none waits.
+
+    places: answers that the engine makes at once. room: work that its memory holds at once, infinite where that is
+    unknown. longest: requests that may wait in a class and those above it. reserve: whether an account leaves something
+    to others even while there are none; without, for a server that knows one account only, it may take all.
+
+    Invariants: what is at work never takes more than `places` and `room`, but for one request alone; no more than
+    `longest` wait in a class; the requests of one account and class begin in the order of their arrival.
+    """
+
+    def __init__(self, places: int, longest: int, *, room: float = inf, reserve: bool = True) -> None:
+        self.places = places
+        self.room = room
+        self.longest = longest
+        self.taken = 0
+        self.held = 0.0
+        self.taken_below = 0
+        self.held_below = 0.0
+        """What the background takes of both."""
+        self.waiting = 0
+        self.counts = dict.fromkeys(Priority, 0)
+        """Those who wait, by class."""
+        self.reserve = reserve
+        self._accounts: dict[str, Account] = {}
+        self._heaviest = 1
+        self._arrivals = 0
+        self._now = 0.0  # virtual time: the start tag of what began last
+        self._passed = dict.fromkeys(Priority, 0.0)  # work of better classes, while this one waited
+        self._usual = 1.0
+
+    # ------------------------------------------------------------ what is shown
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody waits or is at work."""
+        return self.taken > 0 or self.waiting > 0
+
+    # ------------------------------------------------------------ comings and goings
+
+    def enter(self, claim: Claim, at: float, *, ready: bool, patience: float, rate: float | None) -> Entry | Refusal:
+        """Take a request in: at work if it can begin at once, else waiting, else not at all.
+
+        at: the moment, in seconds. ready: whether the model is there. patience: longest wait in seconds. rate: work
+        done a second while others wait, None while it is unknown.
+        """
+        account = self._account(claim)
+        size = claim.size or self._usual
+        self._usual += (size - self._usual) / 16
+        entry = Entry(claim, account, self._arrivals, size, at, claim.places)
+        self._arrivals += 1
+        if ready and self._may_overtake(entry) and self.fit(entry) is Fit.YES:
+            self._begin(entry)
+            return entry
+        refusal = refuse(self, entry, patience, rate)
+        if refusal is not None:
+            self._forget(claim.account_id, account)
+            return refusal
+        account.lines.setdefault(claim.priority, deque()).append(entry)
+        account.work[claim.priority] = account.work.get(claim.priority, 0.0) + size
+        self.counts[claim.priority] += 1
+        self.waiting += 1
+        return entry
+
+    def begin_next(self) -> Entry | None:
+        """Let the next one begin, if any can."""
+        entry = choose(self)
+        if entry is not None:
+            self._no_longer_waits(entry)
+            self._begin(entry)
+        return entry
+
+    def leave(self, entry: Entry) -> None:
+        """A request that waited has given up, or one that was at work has ended."""
+        account = entry.account
+        if entry.running:
+            entry.running = False
+            account.places -= entry.places
+            account.held -= entry.size
+            self.taken -= entry.places
+            self.held -= entry.size
+            if entry.priority is Priority.BACKGROUND:
+                self.taken_below -= entry.places
+                self.held_below -= entry.size
+        else:
+            self._no_longer_waits(entry)
+        self._forget(entry.claim.account_id, account)
+
+    # ------------------------------------------------------------ what decisions read
+
+    def heads(self, priority: Priority) -> list[Entry]:
+        """The first of each account in this class, in the order of their turns."""
+        lines = (account.lines.get(priority) for account in self._accounts.values())
+        return sorted(
+            (line[0] for line in lines if line), key=lambda one: (max(self._now, one.account.tag), one.number)
+        )
+
+    def passed(self, priority: Priority) -> float:
+        """Work of better classes that was begun while this class waited, since it had its last turn."""
+        return self._passed[priority]
+
+    def fit(self, entry: Entry) -> Fit:
+        account = entry.account
+        places, size = self._asked(entry)
+        if self.taken == 0:
+            return Fit.YES
+        free, room = self.places - self.taken, self.room - self.held
+        if places > free or size > room:
+            return Fit.ROOM
+        # What is at work is not interrupted, so a batch leaves half to those who may come.
+        below = entry.priority is Priority.BACKGROUND and self.taken_below > 0
+        if below and (self.taken_below + places > free - places + 1 or self.held_below + size > room - size):
+            return Fit.SHARE
+        if account.places == 0 or (
+            self.within(account, account.places, places, free, step=1)
+            and self.within(account, account.held, size, room)
+        ):
+            return Fit.YES
+        return Fit.SHARE
+
+    def within(self, account: Account, own: float, more: float, free: float, *, step: float = 0) -> bool:
+        """Whether an account that holds `own` may take `more` of what is free. step: what is taken at a time, if it is
+        counted: of 8 places an account alone takes 7, of 4 all."""
+        if not self.reserve:
+            return more <= free
+        share = SHARE * account.weight / self._heaviest
+        return own + more <= share * (free - more + step)
+
+    def ahead(self, entry: Entry) -> float:
+        """Work that waits and would go before a newcomer like this entry: its account's own, and what others get in the
+        meantime, by weight."""
+        least, account = entry.priority, entry.account
+        own = account.waiting(least)
+        turn = (own + entry.size) / account.weight
+        return own + sum(min(other.waiting(least), turn * other.weight) for other in self.others(account))
+
+    @property
+    def accounts(self) -> Iterable[Account]:
+        return self._accounts.values()
+
+    def others(self, account: Account) -> Iterator[Account]:
+        return (one for one in self._accounts.values() if one is not account)
+
+    @property
+    def usual(self) -> float:
+        """The size of a usual request."""
+        return self._usual
+
+    # ------------------------------------------------------------ books
+
+    def _asked(self, entry: Entry) -> tuple[int, float]:
+        """Places and memory that a request takes: never more than an account alone may have, or it could never begin.
+        What goes beyond waits inside the engine."""
+        reserved = self.places // (SHARE + 1) if self.reserve else 0
+        most = self.room * SHARE / (SHARE + 1) if self.reserve else self.room
+        return min(entry.claim.places, self.places - reserved), min(entry.size, most)
+
+    def _may_overtake(self, entry: Entry) -> bool:
+        """Whether a newcomer may go before those who wait, since none of them can begin now."""
+        if not self.waiting:
+            return True
+        if any(priority >= entry.priority for priority in entry.account.lines):
+            return False
+        return not any(
+            head.passed >= PASSED_OVER * head.size
+            for priority in Priority
+            if self.counts[priority]
+            for head in self.heads(priority)
+        )
+
+    def _begin(self, entry: Entry) -> None:
+        account, priority = entry.account, entry.priority
+        entry.places, charged = self._asked(entry)
+        if self.waiting:
+            self._pass_over(entry)
+        start = max(self._now, account.tag)
+        self._now = start
+        account.tag = start + entry.size / account.weight
+        self._passed[priority] = 0.0
+        entry.size = charged  # from here on it is what the engine's memory has to hold
+        entry.running = True
+        entry.rank = (Priority.NORMAL - priority) * CLASS + account.places // account.weight
+        account.places += entry.places
+        account.held += charged
+        self.taken += entry.places
+        self.held += charged
+        if priority is Priority.BACKGROUND:
+            self.taken_below += entry.places
+            self.held_below += charged
+
+    def _pass_over(self, entry: Entry) -> None:
+        for priority in Priority:
+            if not self.counts[priority]:
+                continue
+            if priority < entry.priority:
+                self._passed[priority] += entry.size
+            for head in self.heads(priority):
+                # Who waits for its own share to come free is not overtaken: nobody else holds it up.
+                if self.fit(head) is Fit.ROOM:
+                    head.passed += entry.size
+
+    def _no_longer_waits(self, entry: Entry) -> None:
+        account, priority = entry.account, entry.priority
+        line = account.lines[priority]
+        line.remove(entry)
+        account.work[priority] -= entry.size
+        if not line:
+            del account.lines[priority], account.work[priority]
+        self.waiting -= 1
+        self.counts[priority] -= 1
+        if not self.counts[priority]:
+            self._passed[priority] = 0.0
+
+    def _account(self, claim: Claim) -> Account:
+        account = self._accounts.get(claim.account_id)
+        if account is None:
+            account = self._accounts[claim.account_id] = Account(claim.weight, self._now)
+        account.weight = claim.weight
+        self._heaviest = max(self._heaviest, claim.weight)
+        return account
+
+    def _forget(self, name: str, account: Account) -> None:
+        """Of an account that has nothing here any more. It is remembered until its virtual time has come: else it could
+        shed its debt by a pause."""
+        if not self.busy:
+            self._accounts.clear()
+            self._now = self.held = self.held_below = 0.0
+            self._heaviest = 1
+            return
+        if not account.idle:
+            return
+        account.held = 0.0  # exactly: sums of fractions drift
+        if account.tag <= self._now:
+            self._accounts.pop(name, None)
+        elif len(self._accounts) > MOST_REMEMBERED + self.places + self.waiting:
+            idle = [(other.tag, one) for one, other in self._accounts.items() if other.idle]
+            for _, one in sorted(idle)[: MOST_REMEMBERED // 2]:  # who owes least
+                del self._accounts[one]
+        if account.weight == self._heaviest > 1:
+            self._heaviest = max((one.weight for one in self._accounts.values() if not one.idle), default=1)
+
+
+def choose(queue: FairQueue) -> Entry | None:
+    """Who begins next; None if nobody waits who could begin now. The whole decision, in the order in which it is made:
+
+    1. A class that better ones have passed over by 16 times its first request goes before them, once. Strict order
+       alone would starve the batch of a server whose chats never pause; so it gets a seventeenth of the work, and it is
+       counted in work, not in seconds: how long a request waits says nothing about what the others had meanwhile.
+    2. Otherwise the best class that has someone who can begin.
+    3. Within a class, the account that had the least work for its weight; among equals, who came first. A newcomer's
+       virtual time is now, and that of a flood is ahead by all that it has begun: so the newcomer is next.
+    4. Within an account, who came first.
+    5. Who does not fit is overtaken: the account holds its share (others have theirs), or there is too little left. The
+       latter only until 16 times its own work went by: then nobody begins until it fits, so that a large request
+       can't be starved by small ones.
+    """
+    waiting = [priority for priority in reversed(Priority) if queue.counts[priority]]
+    lines = {priority: queue.heads(priority) for priority in waiting}
+    due = [priority for priority in waiting if queue.passed(priority) >= PASSED_OVER * lines[priority][0].size]
+    for priority in [*due, *waiting]:
+        for head in lines[priority]:
+            fit = queue.fit(head)
+            if fit is Fit.YES:
+                return head
+            if fit is Fit.ROOM and head.passed >= PASSED_OVER * head.size:
+                return None
+    return None
+
+
+def refuse(queue: FairQueue, entry: Entry, patience: float, rate: float | None) -> Refusal | None:
+    """Why a request that can't begin now may not wait either; None if it may. Lower classes are not looked at.
+
+    1. By number, each account leaves an eighth of the places to others, as with the engine's. Its own fault if someone
+       else could still wait, or if it has at least its part of a queue that is full.
+    2. By time, where the rate is known: the work that would go before it, shared by weight, must be done before its
+       patience ends. Its own fault if it could be served in time without the account's own requests before it.
+    """
+    account, least = entry.account, entry.priority
+    own, everyone = account.count(least), sum(queue.counts[one] for one in Priority if one >= least)
+    free = queue.longest - everyone
+    if free < 1 or (own and not queue.within(account, own, 1, free, step=1)):
+        accounts = 1 + sum(1 for other in queue.others(account) if other.count(least))
+        fault = free >= 1 or (own > 1 and own * accounts >= everyone)
+        return Refusal(FULL, queue.reserve and fault, None if rate is None else _eighth(queue, least) / rate)
+    if rate is None:
+        return None
+    ahead = queue.ahead(entry)
+    if ahead / rate <= patience:
+        return None
+    turn = entry.size / account.weight
+    without = sum(min(other.waiting(least), turn * other.weight) for other in queue.others(account))
+    again = max(ahead / rate - patience, _eighth(queue, least) / rate)
+    return Refusal(LATE, queue.reserve and without / rate <= patience, again)
+
+
+def _eighth(queue: FairQueue, least: Priority) -> float:
+    """Of the work that waits. Whoever is refused comes again when that is done, not for each place that comes free."""
+    return sum(account.waiting(least) for account in queue.accounts) / (SHARE + 1)
