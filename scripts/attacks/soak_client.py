@@ -107,7 +107,7 @@ class Client:
     async def completion(self) -> int:
         return await self._post(
             "/v1/completions",
-            {"model": self._names.chat, "prompt": f"Number {next(self._numbers)} is", "max_tokens": 8},
+            {"model": self._names.completion, "prompt": f"Number {next(self._numbers)} is", "max_tokens": 8},
         )
 
     async def embeddings(self) -> int:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from server.core import Claim, Task
 from server.core.caller import Priority
 from server.engines.base import Engine
-from server.errors import ModelUnavailable, Overloaded, RateLimited
+from server.errors import Overloaded, RateLimited, ServerStopping
 from server.models.config.spec import FakeModel
 from server.models.memory.eviction import How
 from server.models.queue_counts import QueueCounts
@@ -226,7 +226,7 @@ async def test_closing_tells_those_who_wait_at_once(slot: Slot, users: Users) ->
     await users.come("b")
     late = await users.come("late")
     closing = asyncio.create_task(slot.aclose(60))
-    with pytest.raises(ModelUnavailable, match="shutting down"):
+    with pytest.raises(ServerStopping):
         await late
     assert not closing.done()
     await users.end_all()
