@@ -19,7 +19,10 @@ async def ask(
 ) -> Wire:
     """path: sent as it is. body: JSON, unless `headers` says otherwise."""
     address = urlsplit(url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    except ConnectionError:
+        return Wire(0, {}, b"")
     try:
         sent = {"Host": address.netloc, "Content-Type": "application/json", "Connection": "close", **(headers or {})}
         if key:
