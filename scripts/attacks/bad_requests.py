@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scripts.attacks.row import Row
 
-COUNT, SEED = 50_000, 13
+COUNT, SEED = 50_400, 13
 
 
 def _attacked(count: int) -> Row:

@@ -65,7 +65,7 @@ class Island:
 
     def wait_ready(self) -> None:
         until(
-            lambda: self._failing() or "\nready after" in self.server.said, "every model answers", within=240, every=0.2
+            lambda: self._failing() or "ready after" in self.server.said, "every model answers", within=240, every=0.2
         )
 
     def _failing(self) -> bool:
@@ -112,7 +112,7 @@ def test_no_packet_leaves_and_everything_answers(island: Island) -> None:
         assert island.sent() == 1
     for private in (server.key, secret, "capital of Japan", "Tokyo", "quick brown fox", "lazy dog"):
         assert private not in server.log, private
-    assert server.said.count(server.key) == 2  # shown once, and in the line to paste
+    assert server.said.count(server.key) == 1  # shown once
     requests = [json.loads(line) for line in server.lines('"path":"/v1/')]
     assert {"/v1/chat/completions", "/v1/audio/speech", "/v1/audio/transcriptions"} <= {one["path"] for one in requests}
 
