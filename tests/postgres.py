@@ -42,10 +42,10 @@ class Postgres:
     folder: Path
     servant: Mapping[str, Any]
 
-    def create(self, name: str) -> str:
-        """The URL of a new, empty database."""
+    def create(self, name: str, template: str = "template1") -> str:
+        """The URL of a new database: an empty one, or a copy of another that nobody is connected to."""
         where = ["--host", str(self.folder), "--port", PORT, "--username", "postgres"]
-        self.run("psql", "--no-psqlrc", "--quiet", *where, "--command", f"CREATE DATABASE {name}")
+        self.run("psql", "--no-psqlrc", "--quiet", *where, "--command", f"CREATE DATABASE {name} TEMPLATE {template}")
         return f"postgresql+asyncpg://postgres@/{name}?host={quote(str(self.folder))}&port={PORT}"
 
     def run(self, program: str, *arguments: str) -> None:

@@ -1,7 +1,10 @@
 """A clock that stands still until it is moved, and accounts in real databases of either kind."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,11 @@ from server.accounts.ledger.instances import Instance
 from server.accounts.ledger.ledger import Ledger
 from server.core import Caller
 from server.settings import Settings
+from server.storage.database import Database
 from tests.accounts.ledger.customers import Customer, D
+from tests.postgres import Postgres
+
+numbers = count(1)
 
 
 class Clock:
@@ -37,9 +44,43 @@ def clock() -> Clock:
     return Clock()
 
 
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    await database.migrate()
+    await database.aclose()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database with all tables, empty ones, to be copied: making tables costs more than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "sagehold.db"
+    asyncio.run(_migrate(f"sqlite+aiosqlite:///{path}"))
+    assert [each.name for each in path.parent.iterdir()] == [path.name], "part of it lies in a journal"
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_name(postgres: Postgres) -> str:
+    """The like on PostgreSQL."""
+    asyncio.run(_migrate(postgres.create("migrated")))
+    return "migrated"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with all tables and nothing in them, once on each kind of server."""
+    if request.param == "sqlite":
+        path = tmp_path / "data" / "sagehold.db"
+        path.parent.mkdir(mode=0o700)
+        shutil.copy(request.getfixturevalue("migrated_file"), path)
+        return f"sqlite+aiosqlite:///{path}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create(f"accounts_{next(numbers)}", request.getfixturevalue("migrated_name"))
+
+
 @pytest.fixture
-def make_settings(database_url: str, tmp_path: Path) -> Callable[..., Settings]:
-    return lambda **values: Settings(data_dir=tmp_path / "data", database_url=database_url, **values)
+def make_settings(migrated_url: str, tmp_path: Path) -> Callable[..., Settings]:
+    return lambda **values: Settings(data_dir=tmp_path / "data", database_url=migrated_url, **values)
 
 
 @pytest.fixture
