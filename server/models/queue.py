@@ -51,7 +51,9 @@ class FairQueue:
         self._accounts: dict[str, Account] = {}
         self._heaviest = 1
         self._arrivals = 0
-        self._now = 0.0  # virtual time: the start tag of what began last
+        # Virtual time of each class: the start tag of what began last in it. One for all would be driven by the accounts
+        # of the best class, and make those of the others equal, whatever they have had.
+        self._now = dict.fromkeys(Priority, 0.0)
         self._passed = dict.fromkeys(Priority, 0.0)  # work of better classes, while this one waited
         self._usual = 1.0
 
@@ -112,14 +114,19 @@ class FairQueue:
             self._no_longer_waits(entry)
         self._forget(entry.claim.account_id, account)
 
+    def took(self, claim: Claim, work: float) -> None:
+        """A request at work has taken this much, and not what it claimed: its account's next turn is by that."""
+        account = self._accounts.get(claim.account_id)
+        if account is not None and claim.size:
+            tag = account.tags.get(claim.priority, 0.0)
+            account.tags[claim.priority] = tag + (work - claim.size) / account.weight
+
     # ------------------------------------------------------------ what decisions read
 
     def heads(self, priority: Priority) -> list[Entry]:
         """The first of each account in this class, in the order of their turns."""
         lines = (account.lines.get(priority) for account in self._accounts.values())
-        return sorted(
-            (line[0] for line in lines if line), key=lambda one: (max(self._now, one.account.tag), one.number)
-        )
+        return sorted((line[0] for line in lines if line), key=lambda one: (self._start(one), one.number))
 
     def passed(self, priority: Priority) -> float:
         """Work of better classes that was begun while this class waited, since it had its last turn."""
@@ -199,9 +206,8 @@ class FairQueue:
         entry.places, charged = self._asked(entry)
         if self.waiting:
             self._pass_over(entry)
-        start = max(self._now, account.tag)
-        self._now = start
-        account.tag = start + entry.size / account.weight
+        start = self._now[priority] = self._start(entry)
+        account.tags[priority] = start + entry.size / account.weight
         self._passed[priority] = 0.0
         entry.size = charged  # from here on it is what the engine's memory has to hold
         entry.running = True
@@ -213,6 +219,14 @@ class FairQueue:
         if priority is Priority.BACKGROUND:
             self.taken_below += entry.places
             self.held_below += charged
+
+    def _start(self, entry: Entry) -> float:
+        """Its start tag, if it began now."""
+        return max(self._now[entry.priority], entry.account.tags.get(entry.priority, 0.0))
+
+    def _debt(self, account: Account) -> float:
+        """How far it is ahead of virtual time, in the class where that is most."""
+        return max((tag - self._now[priority] for priority, tag in account.tags.items()), default=0.0)
 
     def _pass_over(self, entry: Entry) -> None:
         for priority in Priority:
@@ -240,30 +254,36 @@ class FairQueue:
     def _account(self, claim: Claim) -> Account:
         account = self._accounts.get(claim.account_id)
         if account is None:
-            account = self._accounts[claim.account_id] = Account(claim.weight, self._now)
-        account.weight = claim.weight
+            account = self._accounts[claim.account_id] = Account(claim.weight)
+        elif account.weight != claim.weight:
+            account.weight = claim.weight
+            self._weigh()
         self._heaviest = max(self._heaviest, claim.weight)
         return account
+
+    def _weigh(self) -> None:
+        self._heaviest = max((one.weight for one in self._accounts.values() if not one.idle), default=1)
 
     def _forget(self, name: str, account: Account) -> None:
         """Of an account that has nothing here any more. It is remembered until its virtual time has come: else it could
         shed its debt by a pause."""
         if not self.busy:
             self._accounts.clear()
-            self._now = self.held = self.held_below = 0.0
+            self._now = dict.fromkeys(Priority, 0.0)
+            self.held = self.held_below = 0.0
             self._heaviest = 1
             return
         if not account.idle:
             return
         account.held = 0.0  # exactly: sums of fractions drift
-        if account.tag <= self._now:
+        if self._debt(account) <= 0:
             self._accounts.pop(name, None)
         elif len(self._accounts) > MOST_REMEMBERED + self.places + self.waiting:
-            idle = [(other.tag, one) for one, other in self._accounts.items() if other.idle]
+            idle = [(self._debt(other), one) for one, other in self._accounts.items() if other.idle]
             for _, one in sorted(idle)[: MOST_REMEMBERED // 2]:  # who owes least
                 del self._accounts[one]
         if account.weight == self._heaviest > 1:
-            self._heaviest = max((one.weight for one in self._accounts.values() if not one.idle), default=1)
+            self._weigh()
 
 
 def choose(queue: FairQueue) -> Entry | None:
