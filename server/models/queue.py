@@ -51,8 +51,8 @@ class FairQueue:
         self._accounts: dict[str, Account] = {}
         self._heaviest = 1
         self._arrivals = 0
-        # Virtual time of each class: the start tag of what began last in it. One for all would be driven by the accounts
-        # of the best class, and make those of the others equal, whatever they have had.
+        # Virtual time of each class: the start tag of what began last in it. One for all would be driven by what
+        # accounts of the best class have had, and make those of the others equal.
         self._now = dict.fromkeys(Priority, 0.0)
         self._passed = dict.fromkeys(Priority, 0.0)  # work of better classes, while this one waited
         self._usual = 1.0
