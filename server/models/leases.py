@@ -118,6 +118,8 @@ class Leases:
         found = queue.enter(claim, self._clock(), ready=ready is not None, patience=wait, rate=self._rate.rate)
         if isinstance(found, Refusal):
             raise self._refused(claim, found)
+        if ready is not None and not found.running:
+            self._rate.waits(found.since)
         return found
 
     def _fit_to(self, engine: Engine) -> None:
@@ -148,6 +150,7 @@ class Leases:
                     if entry.running:
                         self._counts.waited(self._spec.name, entry.priority, self._clock() - entry.since)
                         return loaded
+                    self._rate.waits(self._clock())
                     turn.clear()
                     await turn.wait()
         except TimeoutError:
@@ -159,14 +162,17 @@ class Leases:
 
     def _leave(self, entry: Entry) -> None:
         queue = self.queue
-        if entry.running and queue.waiting:
+        there = queue.waiting > 0 and self._place.at_hand is not None
+        # Those that an engine takes along as it dies say nothing of how many it can do.
+        if entry.running and there:
             self._rate.ended(entry.size, self._clock())
         queue.leave(entry)
         if queue.waiting:
-            if self._place.at_hand is None:
-                self.look_again()
-            else:
+            if there:
                 self._begin_all()
+            else:
+                self._rate.idle()
+                self.look_again()
         else:
             self._rate.idle()
         if not queue.busy:

@@ -20,6 +20,8 @@ PASSED_OVER = 16
 CLASS = 1 << 20
 """Ranks between two classes: more than an account can have places."""
 
+NOTHING = dict.fromkeys(Priority, 0.0)
+
 MOST_REMEMBERED = 256
 """Accounts that have nothing here, and are remembered for what they have had."""
 
@@ -53,8 +55,8 @@ class FairQueue:
         self._arrivals = 0
         # Virtual time of each class: the start tag of what began last in it. One for all would be driven by what
         # accounts of the best class have had, and make those of the others equal.
-        self._now = dict.fromkeys(Priority, 0.0)
-        self._passed = dict.fromkeys(Priority, 0.0)  # work of better classes, while this one waited
+        self._now = NOTHING.copy()
+        self._passed = NOTHING.copy()  # work of better classes, while this one waited
         self._usual = 1.0
 
     # ------------------------------------------------------------ what is shown
@@ -269,7 +271,7 @@ class FairQueue:
         shed its debt by a pause."""
         if not self.busy:
             self._accounts.clear()
-            self._now = dict.fromkeys(Priority, 0.0)
+            self._now = NOTHING.copy()
             self.held = self.held_below = 0.0
             self._heaviest = 1
             return
