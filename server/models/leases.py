@@ -126,8 +126,12 @@ class Leases:
         """Take the measure of an engine that is new here."""
         if engine is not self._sized:
             self._sized = engine
-            self.queue.places = engine.places or self._spec.parallel
-            self.queue.room = math.inf if engine.room is None else engine.room
+            room, each = engine.room, engine.context
+            self.queue.measure(
+                engine.places or self._spec.parallel,
+                math.inf if room is None else room,
+                math.inf if each is None else each,
+            )
 
     async def _turn(self, entry: Entry, wait: float, load_wait: float) -> Loaded:
         """Wait until the model is ready and the request may begin. Raises Overloaded, ModelUnavailable."""

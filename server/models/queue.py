@@ -40,6 +40,8 @@ class FairQueue:
     def __init__(self, places: int, longest: int, *, room: float = inf, reserve: bool = True) -> None:
         self.places = places
         self.room = room
+        self.each = inf
+        """Work of one answer and its prompt, at most. A limit of 10^18 tokens is valid, and ends with the context."""
         self.longest = longest
         self.taken = 0
         self.held = 0.0
@@ -75,7 +77,7 @@ class FairQueue:
         done a second while others wait, None while it is unknown.
         """
         account = self._account(claim)
-        size = claim.size or self._usual
+        size = self._size(claim)
         self._usual += (size - self._usual) / 16
         entry = Entry(claim, account, self._arrivals, size, at, claim.places)
         self._arrivals += 1
@@ -121,7 +123,17 @@ class FairQueue:
         account = self._accounts.get(claim.account_id)
         if account is not None and claim.size:
             tag = account.tags.get(claim.priority, 0.0)
-            account.tags[claim.priority] = tag + (work - claim.size) / account.weight
+            account.tags[claim.priority] = tag + (work - self._size(claim)) / account.weight
+
+    def measure(self, places: int, room: float, each: float) -> None:
+        """The engine is a new one; see the class, and `each`."""
+        self.places, self.room, self.each = places, room, each
+        self._usual = min(self._usual, each)
+        for account in self._accounts.values():
+            for priority, line in account.lines.items():
+                for entry in line:
+                    entry.size = min(entry.size, entry.claim.places * each)
+                account.work[priority] = sum(entry.size for entry in line)
 
     # ------------------------------------------------------------ what decisions read
 
@@ -182,6 +194,9 @@ class FairQueue:
         return self._usual
 
     # ------------------------------------------------------------ books
+
+    def _size(self, claim: Claim) -> float:
+        return min(claim.size or self._usual, claim.places * self.each)
 
     def _asked(self, entry: Entry) -> tuple[int, float]:
         """Places and memory that a request takes: never more than an account alone may have, or it could never begin.

@@ -251,6 +251,7 @@ async def test_the_engine_says_how_many_it_works_on_at_once(slot: Slot, users: U
     class One(Stub):
         places = 1
         room = 100.0
+        context = 7
 
     async def load(_: object) -> Engine:
         return One()
@@ -262,6 +263,7 @@ async def test_the_engine_says_how_many_it_works_on_at_once(slot: Slot, users: U
         await asyncio.sleep(0)
     await users.come("b")
     assert (slot.leases, slot.waiting, slot.queue.places, slot.queue.room) == (1, 1, 1, 100.0)
+    assert slot.queue.held == 7
 
 
 def value(counts: QueueCounts, name: str, **labels: str) -> float:

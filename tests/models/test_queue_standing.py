@@ -54,3 +54,30 @@ def test_who_took_less_than_was_claimed_has_it_back() -> None:
         begun += drain(queue, running, 1)
     assert begun == ["other", *["careful"] * 5, *["other"] * 4]
     queue.leave(running.pop())
+
+
+def test_a_limit_beyond_the_context_counts_as_the_context() -> None:
+    """Else one such request claims all of the memory, and two of an account drown all sizes: 1e27 + 100 is 1e27."""
+    queue = FairQueue(8, 1000)
+    waited = [come(queue, name, 1e27, ready=False, places=places) for name, places in (("a", 1), ("b", 2))]
+    queue.measure(8, 1000.0, 100.0)
+    while queue.begin_next():
+        pass
+    assert [entry.size for entry in waited] == [100, 200]
+    assert come(queue, "c", 1e27).size == 100
+    assert queue.held == 400
+    assert come(queue, "usual", 0).size <= 100
+
+
+def test_sizes_beyond_the_context_leave_the_order_of_others() -> None:
+    queue = FairQueue(1, 1000)
+    queue.measure(1, 1000.0, 100.0)
+    running = [come(queue, "rude", 1e27)]
+    come(queue, "rude", 1e27)
+    queue.took(running[0].claim, 50)
+    assert drain(queue, running, 1) == ["rude"]
+    for _ in range(5):
+        come(queue, "flood", 10)
+    assert drain(queue, running, 2) == ["flood", "flood"]
+    come(queue, "polite", 10)
+    assert drain(queue, running, 1) == ["polite"]
