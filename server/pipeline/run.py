@@ -117,7 +117,7 @@ class Pipeline:
                     with stage("read"):
                         work = await Work.read(engine, plan, partial(self._lease, ask, plan))
                 except EngineHung:
-                    if again or engine.alive:  # or it was another model's
+                    if again or engine.alive or self.shutdown.begun:  # alive: it was another model's
                         raise
                     again = True
                     continue

@@ -89,6 +89,22 @@ async def test_what_may_have_killed_its_engine_gets_no_second_one(
     assert (leases, fake.registry.leases) == ([1], 0)
 
 
+async def test_a_server_that_ends_leases_no_second_engine(
+    fake: FakeServer, broken: list[Broken], leases: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken.append(Broken(EngineHung()))
+
+    async def read(job: object) -> Any:
+        fake.services.pipeline.shutdown.begin()
+        raise EngineHung
+
+    monkeypatch.setattr(broken[0], "read", read)
+    async with fake.client() as client:
+        answer = await client.post("/v1/chat/completions", json=CHAT)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_hung")
+    assert leases == [1]
+
+
 async def test_the_queue_learns_what_a_request_took(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bank_with(settings, 100) as bank:
         seen: list[tuple[str, float, float, int]] = []
