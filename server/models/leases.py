@@ -118,14 +118,20 @@ class Leases:
         found = queue.enter(claim, self._clock(), ready=ready is not None, patience=wait, rate=self._rate.rate)
         if isinstance(found, Refusal):
             raise self._refused(claim, found)
+        if ready is not None and not found.running:
+            self._rate.waits(found.since)
         return found
 
     def _fit_to(self, engine: Engine) -> None:
         """Take the measure of an engine that is new here."""
         if engine is not self._sized:
             self._sized = engine
-            self.queue.places = engine.places or self._spec.parallel
-            self.queue.room = math.inf if engine.room is None else engine.room
+            room, each = engine.room, engine.context
+            self.queue.measure(
+                engine.places or self._spec.parallel,
+                math.inf if room is None else room,
+                math.inf if each is None else each,
+            )
 
     async def _turn(self, entry: Entry, wait: float, load_wait: float) -> Loaded:
         """Wait until the model is ready and the request may begin. Raises Overloaded, ModelUnavailable."""
@@ -148,6 +154,7 @@ class Leases:
                     if entry.running:
                         self._counts.waited(self._spec.name, entry.priority, self._clock() - entry.since)
                         return loaded
+                    self._rate.waits(self._clock())
                     turn.clear()
                     await turn.wait()
         except TimeoutError:
@@ -159,14 +166,17 @@ class Leases:
 
     def _leave(self, entry: Entry) -> None:
         queue = self.queue
-        if entry.running and queue.waiting:
+        there = queue.waiting > 0 and self._place.at_hand is not None
+        # Those that an engine takes along as it dies say nothing of how many it can do.
+        if entry.running and there:
             self._rate.ended(entry.size, self._clock())
         queue.leave(entry)
         if queue.waiting:
-            if self._place.at_hand is None:
-                self.look_again()
-            else:
+            if there:
                 self._begin_all()
+            else:
+                self._rate.idle()
+                self.look_again()
         else:
             self._rate.idle()
         if not queue.busy:

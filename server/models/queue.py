@@ -20,6 +20,8 @@ PASSED_OVER = 16
 CLASS = 1 << 20
 """Ranks between two classes: more than an account can have places."""
 
+NOTHING = dict.fromkeys(Priority, 0.0)
+
 MOST_REMEMBERED = 256
 """Accounts that have nothing here, and are remembered for what they have had."""
 
@@ -38,6 +40,8 @@ class FairQueue:
     def __init__(self, places: int, longest: int, *, room: float = inf, reserve: bool = True) -> None:
         self.places = places
         self.room = room
+        self.each = inf
+        """Work of one answer and its prompt, at most. A limit of 10^18 tokens is valid, and ends with the context."""
         self.longest = longest
         self.taken = 0
         self.held = 0.0
@@ -51,8 +55,10 @@ class FairQueue:
         self._accounts: dict[str, Account] = {}
         self._heaviest = 1
         self._arrivals = 0
-        self._now = 0.0  # virtual time: the start tag of what began last
-        self._passed = dict.fromkeys(Priority, 0.0)  # work of better classes, while this one waited
+        # Virtual time of each class: the start tag of what began last in it. One for all would be driven by what
+        # accounts of the best class have had, and make those of the others equal.
+        self._now = NOTHING.copy()
+        self._passed = NOTHING.copy()  # work of better classes, while this one waited
         self._usual = 1.0
 
     # ------------------------------------------------------------ what is shown
@@ -71,7 +77,7 @@ class FairQueue:
         done a second while others wait, None while it is unknown.
         """
         account = self._account(claim)
-        size = claim.size or self._usual
+        size = self._size(claim)
         self._usual += (size - self._usual) / 16
         entry = Entry(claim, account, self._arrivals, size, at, claim.places)
         self._arrivals += 1
@@ -112,14 +118,29 @@ class FairQueue:
             self._no_longer_waits(entry)
         self._forget(entry.claim.account_id, account)
 
+    def took(self, claim: Claim, work: float) -> None:
+        """A request at work has taken this much, and not what it claimed: its account's next turn is by that."""
+        account = self._accounts.get(claim.account_id)
+        if account is not None and claim.size:
+            tag = account.tags.get(claim.priority, 0.0)
+            account.tags[claim.priority] = tag + (work - self._size(claim)) / account.weight
+
+    def measure(self, places: int, room: float, each: float) -> None:
+        """The engine is a new one; see the class, and `each`."""
+        self.places, self.room, self.each = places, room, each
+        self._usual = min(self._usual, each)
+        for account in self._accounts.values():
+            for priority, line in account.lines.items():
+                for entry in line:
+                    entry.size = min(entry.size, entry.claim.places * each)
+                account.work[priority] = sum(entry.size for entry in line)
+
     # ------------------------------------------------------------ what decisions read
 
     def heads(self, priority: Priority) -> list[Entry]:
         """The first of each account in this class, in the order of their turns."""
         lines = (account.lines.get(priority) for account in self._accounts.values())
-        return sorted(
-            (line[0] for line in lines if line), key=lambda one: (max(self._now, one.account.tag), one.number)
-        )
+        return sorted((line[0] for line in lines if line), key=lambda one: (self._start(one), one.number))
 
     def passed(self, priority: Priority) -> float:
         """Work of better classes that was begun while this class waited, since it had its last turn."""
@@ -174,6 +195,9 @@ class FairQueue:
 
     # ------------------------------------------------------------ books
 
+    def _size(self, claim: Claim) -> float:
+        return min(claim.size or self._usual, claim.places * self.each)
+
     def _asked(self, entry: Entry) -> tuple[int, float]:
         """Places and memory that a request takes: never more than an account alone may have, or it could never begin.
         What goes beyond waits inside the engine."""
@@ -199,9 +223,8 @@ class FairQueue:
         entry.places, charged = self._asked(entry)
         if self.waiting:
             self._pass_over(entry)
-        start = max(self._now, account.tag)
-        self._now = start
-        account.tag = start + entry.size / account.weight
+        start = self._now[priority] = self._start(entry)
+        account.tags[priority] = start + entry.size / account.weight
         self._passed[priority] = 0.0
         entry.size = charged  # from here on it is what the engine's memory has to hold
         entry.running = True
@@ -213,6 +236,14 @@ class FairQueue:
         if priority is Priority.BACKGROUND:
             self.taken_below += entry.places
             self.held_below += charged
+
+    def _start(self, entry: Entry) -> float:
+        """Its start tag, if it began now."""
+        return max(self._now[entry.priority], entry.account.tags.get(entry.priority, 0.0))
+
+    def _debt(self, account: Account) -> float:
+        """How far it is ahead of virtual time, in the class where that is most."""
+        return max((tag - self._now[priority] for priority, tag in account.tags.items()), default=0.0)
 
     def _pass_over(self, entry: Entry) -> None:
         for priority in Priority:
@@ -240,30 +271,36 @@ class FairQueue:
     def _account(self, claim: Claim) -> Account:
         account = self._accounts.get(claim.account_id)
         if account is None:
-            account = self._accounts[claim.account_id] = Account(claim.weight, self._now)
-        account.weight = claim.weight
+            account = self._accounts[claim.account_id] = Account(claim.weight)
+        elif account.weight != claim.weight:
+            account.weight = claim.weight
+            self._weigh()
         self._heaviest = max(self._heaviest, claim.weight)
         return account
+
+    def _weigh(self) -> None:
+        self._heaviest = max((one.weight for one in self._accounts.values() if not one.idle), default=1)
 
     def _forget(self, name: str, account: Account) -> None:
         """Of an account that has nothing here any more. It is remembered until its virtual time has come: else it could
         shed its debt by a pause."""
         if not self.busy:
             self._accounts.clear()
-            self._now = self.held = self.held_below = 0.0
+            self._now = NOTHING.copy()
+            self.held = self.held_below = 0.0
             self._heaviest = 1
             return
         if not account.idle:
             return
         account.held = 0.0  # exactly: sums of fractions drift
-        if account.tag <= self._now:
+        if self._debt(account) <= 0:
             self._accounts.pop(name, None)
         elif len(self._accounts) > MOST_REMEMBERED + self.places + self.waiting:
-            idle = [(other.tag, one) for one, other in self._accounts.items() if other.idle]
+            idle = [(self._debt(other), one) for one, other in self._accounts.items() if other.idle]
             for _, one in sorted(idle)[: MOST_REMEMBERED // 2]:  # who owes least
                 del self._accounts[one]
         if account.weight == self._heaviest > 1:
-            self._heaviest = max((one.weight for one in self._accounts.values() if not one.idle), default=1)
+            self._weigh()
 
 
 def choose(queue: FairQueue) -> Entry | None:

@@ -39,12 +39,13 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """An account's standing. tag: its virtual time, in work divided by weight. lines, work: who waits and how much work
-    that is, by class; only where somebody does. places, held: what its requests at work take of the engine.
+    """An account's standing. tags: its virtual time in each class in which it had something, in work divided by weight.
+    lines, work: who waits and how much work that is, by class; only where somebody does. places, held: what its
+    requests at work take of the engine.
     """
 
     weight: int = 1
-    tag: float = 0.0
+    tags: dict[Priority, float] = field(default_factory=dict)
     places: int = 0
     held: float = 0.0
     lines: dict[Priority, deque[Entry]] = field(default_factory=dict)

@@ -126,6 +126,10 @@ class Registry:
         """
         return self._slots[spec.name].lease(claim, self._queue_timeout, self._load_wait)
 
+    def took(self, spec: ModelSpec, claim: Claim, work: float) -> None:
+        """A request that has a lease on the model has taken this much, in the unit of `Claim.size`."""
+        self._slots[spec.name].queue.took(claim, work)
+
     def busy(self, spec: ModelSpec) -> float:
         """Answers that the model makes and requests that wait for it, as a share of what it works on at once."""
         queue = self._slots[spec.name].queue

@@ -23,6 +23,12 @@ class ServiceRate:
         """Work a second; None while it is unknown."""
         return self._work / self._seconds if self._ended >= ENOUGH and 0 < self._seconds < inf else None
 
+    def waits(self, at: float) -> None:
+        """Somebody waits for a model that is there. Without that moment, 28 requests that end together would be the
+        work of no time."""
+        if self._since is None:
+            self._since = at
+
     def ended(self, work: float, at: float) -> None:
         """A request of this much work has ended, or has been given up, while others wait."""
         if self._since is None:
@@ -36,5 +42,5 @@ class ServiceRate:
         self._ended += 1
 
     def idle(self) -> None:
-        """Nobody waits any more."""
+        """Nobody waits any more, or the model is not there."""
         self._since = None

@@ -128,7 +128,7 @@ class Slot:
 
     @property
     def queue(self) -> FairQueue:
-        """For metrics."""
+        """For metrics, and for what requests took of the model."""
         return self._leases.queue
 
     @property

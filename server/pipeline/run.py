@@ -14,7 +14,7 @@ import anyio
 
 from server.core import Ask, Caller, Claim, Event, Facts, Job, Sampling, Usage
 from server.engines.base import Engine
-from server.errors import SageholdError, ServerStopping, SlowReader
+from server.errors import EngineHung, SageholdError, ServerStopping, SlowReader
 from server.models.config.spec import ModelSpec
 from server.observability.tracing import answered, stage
 from server.pipeline.admission import Admission, Charge, Ticket
@@ -33,6 +33,10 @@ class Lessor(Protocol):
 
     def lease(self, spec: ModelSpec, claim: Claim) -> AbstractAsyncContextManager[Engine]:
         """A loaded engine, kept so for the length of the block. Raises RateLimited, Overloaded, ModelUnavailable."""
+        ...
+
+    def took(self, spec: ModelSpec, claim: Claim, work: float) -> None:
+        """Before a lease is given back: how much work it was, where that was not known when it was claimed."""
         ...
 
     def busy(self, spec: ModelSpec) -> float:
@@ -86,21 +90,46 @@ class Pipeline:
             with stage("limits"):  # 403, 429, 402 by the balance
                 ticket = await held.enter_async_context(self._admission.admit(ask, plan))
             async with self._admission.affording(ask.caller, plan):
-                lease = partial(self._lease, ask, plan)
-                waiting = self.shutdown.waits()
-                try:
-                    with stage("wait"):
-                        engine = await held.enter_async_context(lease(plan.spec))  # 503
-                finally:
-                    self.shutdown.waited(waiting)
-                with stage("read"):
-                    work = await Work.read(engine, plan, lease)  # 400
-                held.push_async_callback(work.aclose)
+                work = await self._read(held, ask, plan)  # 503, 400
                 with stage("hold"):
                     charge = await self._admission.charge(ask, plan, work.facts)  # 402
                 held.push_async_callback(charge.aclose)
             work.limit = charge.limit
             return Run(work, ticket, charge, held)
+
+    async def _read(self, held: AsyncExitStack, ask: Ask, plan: Plan) -> Work:
+        """Lease the model, and let it read. held: gets both.
+
+        An engine that hangs has places for new requests until it is found: they are read by the one that replaces it,
+        once. Those of an engine that died are not: the request that killed it may be among them, and would kill two.
+        """
+        claim = claim_of(ask, plan, plan.spec)
+        again = False
+        while True:
+            async with AsyncExitStack() as own:
+                waiting = self.shutdown.waits()
+                try:
+                    with stage("wait"):
+                        engine = await own.enter_async_context(self._registry.lease(plan.spec, claim))
+                finally:
+                    self.shutdown.waited(waiting)
+                try:
+                    with stage("read"):
+                        work = await Work.read(engine, plan, partial(self._lease, ask, plan))
+                except EngineHung:
+                    if again or engine.alive or self.shutdown.begun:  # alive: it was another model's
+                        raise
+                    again = True
+                    continue
+                own.push_async_callback(work.aclose)
+                own.callback(self._took, claim, work)
+                await held.enter_async_context(own.pop_all())
+                return work
+
+    def _took(self, claim: Claim, work: Work) -> None:
+        """How long an answer would be was not known when it was claimed."""
+        if isinstance(work.plan.job, Sampling) and work.begun:
+            self._registry.took(work.plan.spec, claim, work.usage.total_tokens)
 
     def _lease(self, ask: Ask, plan: Plan, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
         return self._registry.lease(spec, claim_of(ask, plan, spec))

@@ -121,6 +121,9 @@ class FakeRegistry:
         finally:
             self.leases -= 1
 
+    def took(self, spec: ModelSpec, claim: Claim, work: float) -> None:
+        pass
+
     def busy(self, spec: ModelSpec) -> float:
         return self.loads.get(spec.name, 0.0)
 

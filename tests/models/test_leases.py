@@ -251,6 +251,7 @@ async def test_the_engine_says_how_many_it_works_on_at_once(slot: Slot, users: U
     class One(Stub):
         places = 1
         room = 100.0
+        context = 7
 
     async def load(_: object) -> Engine:
         return One()
@@ -262,6 +263,7 @@ async def test_the_engine_says_how_many_it_works_on_at_once(slot: Slot, users: U
         await asyncio.sleep(0)
     await users.come("b")
     assert (slot.leases, slot.waiting, slot.queue.places, slot.queue.room) == (1, 1, 1, 100.0)
+    assert slot.queue.held == 7
 
 
 def value(counts: QueueCounts, name: str, **labels: str) -> float:
@@ -290,6 +292,37 @@ def test_the_rate_is_that_of_busy_times() -> None:
     for number in range(300):
         rate.ended(100, 10_001 + number / 2)
     assert rate.rate == pytest.approx(200, rel=0.2)
+
+
+def test_those_that_end_together_took_the_time_that_others_waited() -> None:
+    rate = ServiceRate()
+    for round_ in range(3):
+        rate.waits(10.0 * round_)
+        for number in range(28):
+            rate.ended(300, 10.0 * (round_ + 1) + number / 1000)
+        assert rate.rate == pytest.approx(28 * 300 / 10, rel=0.01)
+    rate.idle()
+    rate.waits(500.0)
+    for number in range(28):
+        rate.ended(300, 510 + number / 1000)
+    assert rate.rate == pytest.approx(28 * 300 / 10, rel=0.01)
+
+
+async def test_the_rate_is_that_of_a_model_that_is_there(slot: Slot, steps: Steps, users: Users, clock: Clock) -> None:
+    for number in range(5):
+        await users.come(f"a-{number}", f"account-{number}")
+    for number in range(ENOUGH):
+        clock.now += 1
+        await users.come(f"b-{number}", f"new-{number}")
+        await users.end(users.having[number])
+    rate = slot._leases._rate.rate
+    assert rate == pytest.approx(10)  # requests of 10, one a second
+    users.engines[0].alive = False  # type: ignore[misc]
+    await users.end(users.having[ENOUGH])
+    clock.now += 1000
+    while users.engines[-1] is users.engines[0]:
+        await asyncio.sleep(0)
+    assert slot._leases._rate.rate == rate
 
 
 def test_a_rate_without_time_is_none() -> None:

@@ -188,7 +188,7 @@ class WorkerEngine(Engine):
     def _give_up(self) -> None:
         """Fail the jobs now, however long the kernel takes to end the child."""
         assert self._writer is not None
-        self._writer.close()
+        self._writer.transport.abort()  # a close would wait until the rest is sent
 
     def _failure(self) -> EngineFailed:
         """What became of the jobs in flight, once they can't be finished."""

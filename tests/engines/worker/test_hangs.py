@@ -139,6 +139,24 @@ async def test_a_stopped_process_fails_all_its_jobs() -> None:
         await anext(second.run())
 
 
+async def test_jobs_that_a_process_did_not_take_end_however_long_the_kernel_takes_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one that waits for its disk: it can't be killed, and what was not sent to it yet is never taken."""
+    worker = engine()
+    await worker.start()
+    assert worker.pid is not None
+    pid, kill = worker.pid, os.kill
+    kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(os, "kill", lambda *_: None)
+    try:
+        with pytest.raises(EngineHung):
+            await asyncio.wait_for(worker.read(SpeechJob(text="x" * (16 << 20))), 5)
+    finally:
+        kill(pid, signal.SIGKILL)
+        await worker.stop()
+
+
 async def test_a_process_that_is_stopped_while_it_loads() -> None:
     worker = engine(stopped=True)
     with pytest.raises(ModelUnavailable, match="hung, and was ended, while it loaded"):
