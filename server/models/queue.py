@@ -177,9 +177,11 @@ class FairQueue:
     def _asked(self, entry: Entry) -> tuple[int, float]:
         """Places and memory that a request takes: never more than an account alone may have, or it could never begin.
         What goes beyond waits inside the engine."""
-        reserved = self.places // (SHARE + 1) if self.reserve else 0
-        most = self.room * SHARE / (SHARE + 1) if self.reserve else self.room
-        return min(entry.claim.places, self.places - reserved), min(entry.size, most)
+        places, room = self.places, self.room
+        if self.reserve:
+            places -= places // (SHARE + 1)
+            room *= SHARE / (SHARE + 1)
+        return min(entry.claim.places, places), min(entry.size, room)
 
     def _may_overtake(self, entry: Entry) -> bool:
         """Whether a newcomer may go before those who wait, since none of them can begin now."""
@@ -199,9 +201,9 @@ class FairQueue:
         entry.places, charged = self._asked(entry)
         if self.waiting:
             self._pass_over(entry)
-        start = max(self._now, account.tag)
-        self._now = start
-        account.tag = start + entry.size / account.weight
+        if account.tag > self._now:
+            self._now = account.tag
+        account.tag = self._now + entry.size / account.weight
         self._passed[priority] = 0.0
         entry.size = charged  # from here on it is what the engine's memory has to hold
         entry.running = True
@@ -242,7 +244,8 @@ class FairQueue:
         if account is None:
             account = self._accounts[claim.account_id] = Account(claim.weight, self._now)
         account.weight = claim.weight
-        self._heaviest = max(self._heaviest, claim.weight)
+        if claim.weight > self._heaviest:
+            self._heaviest = claim.weight
         return account
 
     def _forget(self, name: str, account: Account) -> None:
