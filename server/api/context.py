@@ -71,8 +71,9 @@ class RequestContext:
         if (client := scope.get("client")) is not None:
             record.client = client[0]
         scope[SEND] = send
-        tracing = self._tracing if scope["path"] not in PROBES else None
-        trace = None if tracing is None else tracing.begin(record, scope["headers"])
+        trace = None
+        if self._tracing is not None and scope["path"] not in PROBES:
+            trace = self._tracing.begin(record, scope["headers"])
         token = request_id.set(record.id)
 
         async def named_send(message: Message) -> None:

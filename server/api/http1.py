@@ -129,25 +129,24 @@ class Http1Protocol(SlowReaders, Connections):
         self._headless = self._asked = True
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._headless:
-            return  # a trailer: nothing here reads one
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         if self._refusal is None:
             self._refusal = self._too_much()
         if self._refusal is not None:
             return
         self._headless = False
-        self._in_time()
+        if self._late is not None:
+            self._in_time()
         self._within = self._unread = 0
-        if not self.parser.should_upgrade() or self._should_upgrade():
+        if not self.parser.should_upgrade():
             super().on_headers_complete()
+            self.headers = []  # for trailers, which nothing here reads: the request has its headers
             if self.expect_100_continue:
                 # Who is refused before it was told to go on may leave its body out, and the next request must not be
                 # taken for that.
                 self.cycle.keep_alive = False
+        elif self._should_upgrade():
+            super().on_headers_complete()
 
     def _too_much(self) -> SageholdError | None:
         if len(self.url) > MOST_TARGET:

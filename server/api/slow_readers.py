@@ -54,7 +54,8 @@ class SlowReaders(HttpToolsProtocol):
 
     reader_timeout: float = 60.0
     _hurrying: asyncio.TimerHandle | None = None
-    _cycles: Sequence[Cycle] = ()
+    _earlier: Sequence[Cycle] = ()
+    """Requests before the last one, which came while they were not answered."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -66,7 +67,7 @@ class SlowReaders(HttpToolsProtocol):
         self._calm()
         super().connection_lost(exc)
         # uvicorn tells the last request only; the one before it, under way when both were sent at once, would go on.
-        for cycle in self._cycles:
+        for cycle in self._earlier:
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
@@ -74,9 +75,13 @@ class SlowReaders(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         before = self.cycle
         super().on_headers_complete()
-        if self.cycle is not before:
-            self.cycle.__class__ = Cycle
-            self._cycles = [*(cycle for cycle in self._cycles if not cycle.response_complete), cast(Cycle, self.cycle)]
+        if self.cycle is before:
+            return
+        self.cycle.__class__ = Cycle
+        if before is None or before.response_complete:
+            self._earlier = ()
+        else:
+            self._earlier = [*(cycle for cycle in self._earlier if not cycle.response_complete), cast(Cycle, before)]
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -85,9 +85,10 @@ class Leases:
     @asynccontextmanager
     async def lease(self, claim: Claim, wait: float, load_wait: float) -> AsyncGenerator[Engine, None]:
         """See Slot.lease."""
-        entry = self._enter(claim, wait)
+        ready = self._place.at_hand
+        entry = self._enter(claim, wait, ready)
         try:
-            loaded = (self._place.at_hand if entry.running else None) or await self._turn(entry, wait, load_wait)
+            loaded = ready if ready is not None and entry.running else await self._turn(entry, wait, load_wait)
             # No await since it was seen to be ready: it cannot have been put away in between.
             loaded.leases += 1
             loaded.free.clear()
@@ -109,10 +110,11 @@ class Leases:
 
     # ------------------------------------------------------------ coming
 
-    def _enter(self, claim: Claim, wait: float) -> Entry:
-        queue, ready = self.queue, self._place.at_hand
+    def _enter(self, claim: Claim, wait: float, ready: Loaded | None) -> Entry:
+        queue = self.queue
         if ready is not None:
-            self._fit_to(ready.engine)
+            if ready.engine is not self._sized:
+                self._fit_to(ready.engine)
             if queue.waiting:
                 self._begin_all()
         found = queue.enter(claim, self._clock(), ready=ready is not None, patience=wait, rate=self._rate.rate)

@@ -201,9 +201,11 @@ class FairQueue:
     def _asked(self, entry: Entry) -> tuple[int, float]:
         """Places and memory that a request takes: never more than an account alone may have, or it could never begin.
         What goes beyond waits inside the engine."""
-        reserved = self.places // (SHARE + 1) if self.reserve else 0
-        most = self.room * SHARE / (SHARE + 1) if self.reserve else self.room
-        return min(entry.claim.places, self.places - reserved), min(entry.size, most)
+        places, room = self.places, self.room
+        if self.reserve:
+            places -= places // (SHARE + 1)
+            room *= SHARE / (SHARE + 1)
+        return min(entry.claim.places, places), min(entry.size, room)
 
     def _may_overtake(self, entry: Entry) -> bool:
         """Whether a newcomer may go before those who wait, since none of them can begin now."""

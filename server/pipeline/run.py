@@ -52,7 +52,10 @@ def claim_of(ask: Ask, plan: Plan, spec: ModelSpec) -> Claim:
     priority = caller.priority if asked is None else min(asked, caller.priority)
     if spec is not plan.spec:
         return Claim(caller.account_id, priority, weight=caller.weight)
-    places = max(max(one.answers, one.prompts) for one in plan.passes if one.by is None)
+    places = 1
+    for one in plan.passes:
+        if one.by is None:
+            places = max(places, one.answers, one.prompts)
     return Claim(caller.account_id, priority, TASKS[plan.job.task].size(plan), caller.weight, places)
 
 

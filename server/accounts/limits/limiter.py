@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from server.accounts.keys.identity import NO_LIMITS
@@ -111,29 +111,35 @@ class RateLimiter:
         Raises as `admit` does, for a caller who would be refused now.
         """
         limits, places = _limits(caller), _places(caller)
-        async with self._in_flight(limits, places):
+        await self._begin(limits, places)
+        try:
             if limits:
                 windows = await self._windows.look(limits)
                 if any(window.remaining == 0 for window in windows):
                     raise _full(limits, windows)
             yield
+        finally:
+            self._end(places)
 
     @asynccontextmanager
     async def _limited(self, caller: Caller) -> AsyncGenerator[Ticket, None]:
         limits, places = _limits(caller), _places(caller)
-        async with self._in_flight(limits, places):
+        await self._begin(limits, places)
+        try:
             ticket = Ticket(limits, await self._take(limits) if limits else ())
             try:
                 yield ticket
             finally:
                 if ticket.tokens > 0 and (spent := [limit for limit in limits if limit.kind == "tokens"]):
                     await self._windows.add(spent, ticket.tokens)
+        finally:
+            self._end(places)
 
-    @asynccontextmanager
-    async def _in_flight(
-        self, limits: Sequence[Limit], places: Mapping[tuple[Whose, str], int]
-    ) -> AsyncGenerator[None, None]:
-        """A place among the requests at once, in each of `places`. Raises RateLimited where one has none left."""
+    async def _begin(self, limits: Sequence[Limit], places: Mapping[tuple[Whose, str], int]) -> None:
+        """Take a place among the requests at once, in each of `places`, until `_end`.
+
+        Raises RateLimited where one has none left, and then none is taken.
+        """
         for place, most in places.items():
             if self._running[place] >= most:
                 windows = await self._windows.look(limits) if limits else ()
@@ -143,13 +149,12 @@ class RateLimiter:
                 )
         for place in places:
             self._running[place] += 1
-        try:
-            yield
-        finally:
-            for place in places:
-                self._running[place] -= 1
-                if not self._running[place]:
-                    del self._running[place]
+
+    def _end(self, places: Iterable[tuple[Whose, str]]) -> None:
+        for place in places:
+            self._running[place] -= 1
+            if not self._running[place]:
+                del self._running[place]
 
     async def aclose(self) -> None:
         await self._windows.aclose()

@@ -46,6 +46,7 @@ def engine_messages(messages: Sequence[Message], recall: Recall = lambda _: None
         )
     converted: list[Mapping[str, Any]] = []
     calls = 0  # legacy calls have no ids: the n-th call and the n-th result belong together
+    arguments = False
     for i, message in enumerate(messages):
         param = f"messages[{i}]"
         content = _content(message, param, recall)
@@ -60,11 +61,12 @@ def engine_messages(messages: Sequence[Message], recall: Recall = lambda _: None
                 if isinstance(reasoning := message.reasoning or message.reasoning_content, str):
                     one["reasoning"] = reasoning
                 if message.tool_calls:
+                    arguments = True
                     one["tool_calls"] = [
                         _call(call, f"{param}.tool_calls[{j}]") for j, call in enumerate(message.tool_calls)
                     ]
                 elif message.function_call:
-                    calls += 1
+                    calls, arguments = calls + 1, True
                     legacy = {"id": f"call_{calls}", "type": "function", "function": message.function_call}
                     one["tool_calls"] = [_call(legacy, param, inner="function_call")]
                 converted.append(one)
@@ -78,7 +80,7 @@ def engine_messages(messages: Sequence[Message], recall: Recall = lambda _: None
                 converted.append({"role": "tool", "tool_call_id": message.tool_call_id, "content": content})
             case "function":
                 converted.append({"role": "tool", "tool_call_id": f"call_{calls}", "content": content})
-    if calls or any(message.tool_calls for message in messages):
+    if arguments:
         _check_arguments(converted)
     return converted
 

@@ -79,7 +79,7 @@ def legacy_tools_of(functions: Sequence[Function], choice: LegacyChoice) -> tupl
 
 
 def _check_weight(tools: Sequence[Tool], param: str) -> None:
-    if heavier([part for tool in tools for part in (tool.description, tool.parameters) if part], MOST_WEIGHT):
+    if tools and heavier([part for tool in tools for part in (tool.description, tool.parameters) if part], MOST_WEIGHT):
         raise InvalidRequest(f"The descriptions and parameters in {param} are too long together.", param=param)
 
 
