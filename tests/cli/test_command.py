@@ -114,6 +114,20 @@ def test_config_show_lists_every_setting(monkeypatch: pytest.MonkeyPatch) -> Non
         assert f"SAGEHOLD_{name.upper()}" in shown
 
 
+def test_config_show_shows_values_whole_and_no_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGEHOLD_DATABASE_URL", "postgresql+asyncpg://sagehold:secret-word@db.example.com/sagehold")
+    monkeypatch.setenv("SAGEHOLD_LIMITS_URL", "rediss://:secret-word@limits.example.com:6379/0")
+    monkeypatch.setenv("SAGEHOLD_OTLP_ENDPOINT", "http://me:secret-word@collector.example.com:4318")
+    shown = call("config", "show").output
+    assert "secret-word" not in shown
+    for whole in (
+        "postgresql+asyncpg://sagehold:***@db.example.com/sagehold",
+        "rediss://:***@limits.example.com:6379/0",
+        "http://me:***@collector.example.com:4318",
+    ):
+        assert whole in shown
+
+
 def test_a_misspelt_command_is_corrected() -> None:
     ended = call("serv")
     assert ended.exit_code == 2
