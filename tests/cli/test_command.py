@@ -128,6 +128,23 @@ def test_config_show_shows_values_whole_and_no_passwords(monkeypatch: pytest.Mon
         assert whole in shown
 
 
+def test_help_tells_all_that_there_is_to_know_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "whoever has it has the secret" in " ".join(call("backup", "--help").output.split())
+    assert "Stop the server first." in call("restore", "--help").output
+
+
+@pytest.mark.parametrize("command", ["keys", "accounts"])
+def test_help_tells_what_a_limit_is_that_is_left_out(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no limit where something is made, and stays as it is where something is changed."""
+    monkeypatch.setenv("COLUMNS", "200")
+    for verb, default in (("create", "no limit"), ("change", "unchanged")):
+        lines = call(command, verb, "--help").output.splitlines()
+        for flag in ("--requests-per-minute", "--tokens-per-minute", "--concurrent"):
+            [line] = [line for line in lines if flag in line]
+            assert f"[default: ({default})]" in line
+
+
 def test_a_misspelt_command_is_corrected() -> None:
     ended = call("serv")
     assert ended.exit_code == 2
