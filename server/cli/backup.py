@@ -3,6 +3,7 @@
 import io
 import secrets
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -37,6 +38,8 @@ def command(
     target = file.resolve()
     if target.exists() and not force:
         fail(f"{target} is there already; --force replaces it")
+    if target in in_use(settings):
+        fail(f"{target} is the server's own: write the backup elsewhere")
     try:
         manifest = back_up(settings, target)
     except sqlite3.Error as error:
@@ -88,6 +91,15 @@ def settings_for(done: str, program: str) -> Settings:
 def database_of(settings: Settings) -> Path:
     """SQLite's file."""
     return Path(settings.database.partition(":///")[2].partition("?")[0]).resolve()
+
+
+def in_use(settings: Settings) -> Sequence[Path]:
+    """The files that a server in the data folder works with, there or not."""
+    database, folder = database_of(settings), settings.data_dir.resolve()
+    # SQLite would play another database's journal into a restored one.
+    journals = (database.with_name(database.name + ending) for ending in ("-wal", "-shm", "-journal"))
+    # The secret after the database, which does not start without it, and says why.
+    return (database, *journals, folder / SECRET, folder / STATE)
 
 
 def facts(connection: sqlite3.Connection) -> tuple[str, str | None]:

@@ -13,7 +13,17 @@ from typing import Annotated
 
 import typer
 
-from server.cli.backup import CONTENTS, DATABASE, SECRET, STATE, database_of, facts, refuse_foreign, settings_for
+from server.cli.backup import (
+    CONTENTS,
+    DATABASE,
+    SECRET,
+    STATE,
+    database_of,
+    facts,
+    in_use,
+    refuse_foreign,
+    settings_for,
+)
 from server.cli.fail import fail
 from server.settings import Settings
 
@@ -58,9 +68,7 @@ def put_back(settings: Settings, backup: Path, force: bool) -> Sequence[Path]:
         lock = FolderLock(folder)
         lock.claim()
         try:
-            # SQLite would play another database's journal into the restored one.
-            journals = [database.with_name(database.name + ending) for ending in ("-wal", "-shm", "-journal")]
-            old = [path for path in (database, *journals, folder / SECRET, folder / STATE) if path.exists()]
+            old = [path for path in in_use(settings) if path.exists()]
             if old and not force:
                 raise archive.ArchiveError(f"{old[0]} is there already; --force puts it aside")
             database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,8 +87,8 @@ def put_back(settings: Settings, backup: Path, force: bool) -> Sequence[Path]:
 def _exchange(old: Sequence[Path], new: Sequence[tuple[Path, Path]]) -> Sequence[Path]:
     """Put what is old aside, and what is new in its place: all of it or nothing. Returns the folders of the old.
 
-    old: the secret after the database, which does not start without it, and says why. new: from where, and to where.
-    Raises OSError; ArchiveError where what was there could not be put back.
+    old: in the order in which they go. new: from where, and to where. Raises OSError; ArchiveError where what was there
+    could not be put back.
     """
     from server.storage.archive import ArchiveError
 

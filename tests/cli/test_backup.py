@@ -103,6 +103,17 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(call: Call
     assert manifest_of(file)["format"] == 1
 
 
+@pytest.mark.parametrize("name", ["sagehold.db", "sagehold.db-wal", "keys.secret"])
+def test_a_backup_takes_no_place_of_the_servers_own_files(call: Call, data: Path, key: str, name: str) -> None:
+    before = {path.name: path.read_bytes() for path in data.iterdir()}
+    refused = call("backup", "--force", str(data / name))
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        f"sagehold: {data / name} is the server's own: write the backup elsewhere\n",
+    )
+    assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+
+
 def test_a_backup_is_of_one_moment_while_others_write(call: Call, data: Path, key: str, tmp_path: Path) -> None:
     """What is written after its beginning is not in it, and a writer is not kept waiting."""
 
