@@ -29,13 +29,13 @@ def size_of(value: Any) -> int:
 
     Example: 1.5GiB is 1610612736. Raises ValueError, worded for whoever wrote it.
     """
-    size = _read(value)
+    size = _parsed(value)
     if size > MOST:
         raise ValueError(f"a size is at most {show_size(MOST)}")
     return size
 
 
-def _read(value: Any) -> int:
+def _parsed(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, float) and value.is_integer():
