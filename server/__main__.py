@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "serve": ("server.cli.serve", "Serve the installed models over HTTP."),
     "keys": ("server.cli.keys", "Create, list, change and revoke API keys."),
-    "accounts": ("server.cli.accounts", "Create, change and list accounts, and grant them credits."),
+    "accounts": ("server.cli.accounts", "Create, list, change and close accounts, and grant them credits."),
     "usage": ("server.cli.usage", "Sum up what was used, by key, model, day."),
     "ledger": ("server.cli.ledger", "Export the ledger of credits, and check it."),
     "audit": ("server.cli.audit", "See who administered what."),
@@ -51,7 +51,7 @@ def build(called: str | None) -> typer.Typer:
         if hasattr(imported, "app"):
             app.add_typer(imported.app, name=name, help=line)
         else:
-            app.command(name, help=line)(imported.command)
+            app.command(name, short_help=line)(imported.command)  # its docstring says more
     return app
 
 

@@ -34,7 +34,8 @@ outage, never bad input. The dialects render the tree in one place each (`server
 Codes and types follow the OpenAI API's own table where it has one.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Container
+from typing import Any, ClassVar, Self
 
 
 class SageholdError(Exception):
@@ -132,7 +133,10 @@ class NotFound(SageholdError):
 
 
 class ModelNotFound(NotFound):
+    """`having`: the other names that its message lists, which do have a model for the task."""
+
     code = "model_not_found"
+    having: tuple[str, ...] = ()
 
     @classmethod
     def named(cls, name: str, task: str | None = None, having: tuple[str, ...] = ()) -> "ModelNotFound":
@@ -140,10 +144,23 @@ class ModelNotFound(NotFound):
         name = name[:128]  # no configured name is longer, and an answer must not be as long as a request
         message = f"The model `{name}` does not exist or you do not have access to it."
         if task is not None and having:
-            message = f"The model `{name}` has no model for {task}. Models that do: {', '.join(having)}."
+            message = f"The model `{name}` has no model for {task}.{_others(having)}"
         elif task is not None:
             message = f"The model `{name}` has no model for {task}, and no other model here does."
-        return cls(message)
+        return cls(message)._listing(having)
+
+    def shown_to(self, allowed: Container[str]) -> "ModelNotFound":
+        """The same without names that a key may not use: which those are is not the key's to know."""
+        seen = tuple(name for name in self.having if name in allowed)
+        return type(self)(self.message.replace(_others(self.having), _others(seen)))._listing(seen)
+
+    def _listing(self, having: tuple[str, ...]) -> Self:
+        self.having = having
+        return self
+
+
+def _others(having: tuple[str, ...]) -> str:
+    return f" Models that do: {', '.join(having)}." if having else ""
 
 
 class ModelNotInstalled(ModelNotFound):
@@ -157,11 +174,10 @@ class ModelNotInstalled(ModelNotFound):
         how = "`sagehold models list` tells whoever runs this server how to bring them."
         if task is None:
             return cls(f"The model `{name[:128]}` is configured here, but its files are not installed. {how}")
-        others = f" Models that do: {', '.join(having)}." if having else ""
         return cls(
             f"The model `{name[:128]}` has no model for {task} now: the files of the one configured are not "
-            f"installed. {how}{others}"
-        )
+            f"installed. {how}{_others(having)}"
+        )._listing(having)
 
 
 class MethodNotAllowed(SageholdError):

@@ -7,6 +7,7 @@ file named by `SAGEHOLD_CONFIG` (the same names in lower case, without the prefi
 import difflib
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -153,6 +154,8 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
         if value is None or value.startswith(DATABASES):
+            if value is not None and value.partition("?")[0] in (DATABASES[0], f"{DATABASES[0]}:memory:"):
+                raise PydanticCustomError("url", "name a file: sqlite+aiosqlite:///PATH")
             return value
         scheme = value.partition(":")[0]
         kind = next((known for known in DATABASES if known.startswith(scheme.partition("+")[0][:6])), None)
@@ -206,6 +209,11 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.resolve() / 'sagehold.db'}"
 
 
+def without_password(url: str) -> str:
+    """The URL with stars for its password: of user:password@host, up to the last @, or among its parameters."""
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", re.sub(r"(://[^:@/?]*):.*@", r"\1:***@", url, count=1))
+
+
 def load_settings(**flags: Any) -> Settings:
     """Build the settings from flags (None means not given), environment and file.
 
@@ -254,6 +262,6 @@ def _describe(detail: Any) -> str:
         hint = f"; did you mean {close[0]}?" if close else ""
         return f"{field}: there is no such setting{hint}"
     message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "url":
+    if detail["type"] == "url" or (detail["type"].startswith("url") and "@" in str(detail["input"])):
         return f"{PREFIX}{field.upper()}: {message}"  # the value may hold a password
     return f"{PREFIX}{field.upper()}: {message}, not {detail['input']!r}"

@@ -18,6 +18,8 @@ UNITS = {
     "gib": 2**30,
     "tib": 2**40,
 }
+MOST = 2**50
+"""Bytes of the largest size, 1024TiB: sums of such are whole numbers of 64 bits, as JSON's writers take them."""
 _FORM = re.compile(r"(\d{1,20}(?:\.\d{1,9})?) ?([a-z]*)", re.IGNORECASE | re.ASCII)
 _SHOWN = ("TiB", "GiB", "MiB", "KiB")
 
@@ -27,6 +29,13 @@ def size_of(value: Any) -> int:
 
     Example: 1.5GiB is 1610612736. Raises ValueError, worded for whoever wrote it.
     """
+    size = _parsed(value)
+    if size > MOST:
+        raise ValueError(f"a size is at most {show_size(MOST)}")
+    return size
+
+
+def _parsed(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, float) and value.is_integer():

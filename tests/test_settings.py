@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from server.settings import Settings, SettingsError, load_settings
+from server.settings import Settings, SettingsError, load_settings, without_password
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +114,10 @@ def test_settings_are_frozen_and_every_one_is_documented() -> None:
         ("DATABASE_URL", "sqlite:///a.db", "begin it with sqlite+aiosqlite:///, not with sqlite:"),
         ("DATABASE_URL", "postgresql+psycopg2://a:secret-word@h/n", "begin it with postgresql+asyncpg://"),
         ("DATABASE_URL", "mysql://a:secret-word@h/n", "it begins with sqlite+aiosqlite:/// or postgresql+asyncpg://"),
+        ("DATABASE_URL", "sqlite+aiosqlite:///:memory:", "name a file: sqlite+aiosqlite:///PATH"),
+        ("DATABASE_URL", "sqlite+aiosqlite:///", "name a file: sqlite+aiosqlite:///PATH"),
+        ("OTLP_ENDPOINT", "http://a:secret-word@h:99999", "invalid port number"),
+        ("OTLP_ENDPOINT", "ftp://a:secret-word@h", "URL scheme should be 'http' or 'https'"),
         ("LIMITS_URL", "memcached://:secret-word@h", "it begins with one of memory://, redis://"),
         ("LIMITS_URL", "localhost:6379", "not with localhost:"),
     ],
@@ -128,3 +132,22 @@ def test_urls_of_stores_are_checked_and_passwords_not_shown(
     assert line.startswith(f"SAGEHOLD_{setting}: ")
     assert message in line
     assert "secret-word" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "postgresql+asyncpg://me:secret-word@h:5432/n?ssl=require",
+            "postgresql+asyncpg://me:***@h:5432/n?ssl=require",
+        ),
+        ("postgresql+asyncpg://me:secret-word/@1@h/n", "postgresql+asyncpg://me:***@h/n"),
+        ("postgresql+asyncpg://me@h/n?host=/run&password=secret-word&port=1", None),
+        ("redis://:secret-word@h:6379/0", "redis://:***@h:6379/0"),
+        ("unix:///run/redis.sock?db=1&password=secret-word", "unix:///run/redis.sock?db=1&password=***"),
+        ("sqlite+aiosqlite:////srv/a:b@c/sagehold.db", "sqlite+aiosqlite:////srv/a:b@c/sagehold.db"),
+        ("http://collector:4318", "http://collector:4318"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str | None) -> None:
+    assert without_password(url) == (shown or url.replace("secret-word", "***"))

@@ -40,6 +40,13 @@ def test_what_is_no_size_is_told_how_to_write_one(text: Any) -> None:
         size_of(text)
 
 
+@pytest.mark.parametrize("text", ["1025TiB", "99999999999999999999TiB", 2**63, 1e30])
+def test_a_size_that_no_json_number_of_64_bits_holds_is_refused(text: Any) -> None:
+    """A host_memory of that size made every list of models a 500."""
+    with pytest.raises(ValueError, match="a size is at most 1024TiB"):
+        size_of(text)
+
+
 @pytest.mark.parametrize("text", ["1GiB", "500MiB", "3KiB", "1025", "0", "2TiB"])
 def test_a_size_is_shown_as_it_is_best_written(text: str) -> None:
     assert show_size(size_of(text)) == text

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from starlette.types import Scope
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 FIELD = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9a-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*([;,]|$)', re.IGNORECASE)
@@ -54,11 +55,9 @@ class TrustedProxies:
 
     def _trusts(self, address: str) -> bool:
         try:
-            parsed = ipaddress.ip_address(address)
+            parsed = _plain(ipaddress.ip_address(address))
         except ValueError:
             return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
         return any(parsed in network for network in self._networks)
 
 
@@ -74,9 +73,14 @@ def _address(text: str) -> str | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(text))
+        return str(_plain(ipaddress.ip_address(text)))
     except ValueError:
         return None
+
+
+def _plain(address: Address) -> Address:
+    """An IPv4 address as such, where IPv6 has it as ::ffff:198.51.100.7: it is one client by either."""
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _elements(header: str) -> Iterator[tuple[str, str | None]]:

@@ -21,6 +21,7 @@ from server.api.errors import PROBES
 from server.api.openai.dialect import OPENAI
 from server.api.slow_readers import SlowReaders
 from server.errors import HeadTooLarge, InvalidRequest, RequestTimeout, SageholdError, TargetTooLong
+from server.observability import RequestRecord, log_request, request_id
 
 OFFER = (b"upgrade", b"http2-settings")
 """Headers of the offer itself; `connection` names both (RFC 7540, section 3.2)."""
@@ -97,8 +98,6 @@ class Http1Protocol(SlowReaders, Connections):
             else:
                 self._read_without_offer(data[offer.args[0] :])
         except httptools.HttpParserError:
-            if self._refusal is None:
-                self.logger.warning("Invalid HTTP request received.")
             self.refuse(self._refusal or InvalidRequest("We could not parse your request as HTTP/1.1."))
         else:
             if self._refusal is not None:
@@ -205,18 +204,28 @@ class Http1Protocol(SlowReaders, Connections):
             cycle.message_event.set()
         answer = OPENAI.refusal(error)
         body = bytes(answer.body)
+        name = self._log(error)
         headers: list[tuple[bytes, bytes]] = [
             *answer.raw_headers,
-            (b"x-request-id", new_id().encode()),
+            (b"x-request-id", name.encode()),
             (b"connection", b"close"),
         ]
-        lines = [STATUS_LINE[error.status].removesuffix(b"\r\n"), *(name + b": " + value for name, value in headers)]
+        lines = [STATUS_LINE[error.status].removesuffix(b"\r\n"), *(field + b": " + value for field, value in headers)]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
         if not self.transport.can_write_eof():  # TLS
             self.transport.close()
             return
         self.transport.write_eof()
         self.loop.call_later(LINGER, self.transport.close)
+
+    def _log(self, error: SageholdError) -> str:
+        """The refusal's line, as requests have one. What it was for can't be told, and neither can a proxy's client."""
+        record = RequestRecord(new_id(), "-", "-", status=error.status, code=error.code or error.type)
+        record.client = self.client[0] if self.client else None
+        token = request_id.set(record.id)
+        log_request(record)
+        request_id.reset(token)
+        return record.id
 
 
 _LONG = f"The request's head is longer than {MOST_HEAD} bytes."

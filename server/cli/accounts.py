@@ -7,6 +7,10 @@ from rich.table import Table
 
 from server.cli.administration import (
     Concurrent,
+    NewConcurrent,
+    NewPerMinute,
+    NewTokensPerMinute,
+    NewWeight,
     NoLimits,
     PerMinute,
     TokensPerMinute,
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from server.accounts.administration import Administration
     from server.accounts.keys.account_acts import AccountChanges
 
-app = typer.Typer(help="Create, change and list accounts, and grant them credits.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, change and close accounts, and grant them credits.", no_args_is_help=True)
 
 Named = Annotated[str, typer.Argument(metavar="ID_OR_NAME", help="The account's id or name.")]
 
@@ -121,11 +125,11 @@ def change(
     metered: Annotated[
         bool | None, typer.Option("--metered/--unmetered", help="Whether it pays.", show_default="unchanged")
     ] = None,
-    requests_per_minute: PerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
-    concurrent: Concurrent = None,
+    requests_per_minute: NewPerMinute = None,
+    tokens_per_minute: NewTokensPerMinute = None,
+    concurrent: NewConcurrent = None,
     no_limits: NoLimits = False,
-    weight: Weight = None,
+    weight: NewWeight = None,
     as_json: AsJson = False,
 ) -> None:
     """Change what is given; a running server follows within seconds."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import anyio
 import typer
@@ -19,23 +19,35 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-PerMinute = Annotated[
-    int | None, typer.Option("--requests-per-minute", min=0, help="Most requests a minute.", show_default="no limit")
-]
-TokensPerMinute = Annotated[
-    int | None, typer.Option("--tokens-per-minute", min=0, help="Most tokens a minute.", show_default="no limit")
-]
-Weight = Annotated[
-    int | None,
-    typer.Option(
-        "--weight", min=1, max=100, help="Its share where accounts wait for the same model.", show_default="1"
-    ),
-]
-Concurrent = Annotated[
-    int | None, typer.Option("--concurrent", min=0, help="Most requests at the same time.", show_default="no limit")
-]
+UNCHANGED = "unchanged"
 
 
+def _per_minute(default: str) -> Any:
+    return typer.Option("--requests-per-minute", min=0, help="Most requests a minute.", show_default=default)
+
+
+def _tokens_per_minute(default: str) -> Any:
+    return typer.Option("--tokens-per-minute", min=0, help="Most tokens a minute.", show_default=default)
+
+
+def _concurrent(default: str) -> Any:
+    return typer.Option("--concurrent", min=0, help="Most requests at the same time.", show_default=default)
+
+
+def _weight(default: str) -> Any:
+    what = "Its share where accounts wait for the same model."
+    return typer.Option("--weight", min=1, max=100, help=what, show_default=default)
+
+
+# Of what is made, and of what is changed: where a flag is left out, they mean different things.
+PerMinute = Annotated[int | None, _per_minute("no limit")]
+NewPerMinute = Annotated[int | None, _per_minute(UNCHANGED)]
+TokensPerMinute = Annotated[int | None, _tokens_per_minute("no limit")]
+NewTokensPerMinute = Annotated[int | None, _tokens_per_minute(UNCHANGED)]
+Concurrent = Annotated[int | None, _concurrent("no limit")]
+NewConcurrent = Annotated[int | None, _concurrent(UNCHANGED)]
+Weight = Annotated[int | None, _weight("1")]
+NewWeight = Annotated[int | None, _weight(UNCHANGED)]
 NoLimits = Annotated[bool, typer.Option("--no-limits", help="Lift the limits that are not given here.")]
 
 

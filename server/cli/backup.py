@@ -1,7 +1,9 @@
 """`sagehold backup`: database, secret and state in one file, while the server runs."""
 
 import io
+import secrets
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -36,6 +38,8 @@ def command(
     target = file.resolve()
     if target.exists() and not force:
         fail(f"{target} is there already; --force replaces it")
+    if target in in_use(settings):
+        fail(f"{target} is the server's own: write the backup elsewhere")
     try:
         manifest = back_up(settings, target)
     except sqlite3.Error as error:
@@ -59,7 +63,9 @@ def back_up(settings: Settings, target: Path) -> "Manifest":
     secret = read_secret(settings.data_dir)
     if secret is None:
         raise DatabaseError(f"there is no {settings.data_dir.resolve() / SECRET}: without it no key would be known")
-    with archive.snapshot(database, target.with_name(f".{target.name}.part.db"), facts) as (copy, (schema, check)):
+    # A name of its own: another backup to the same file would open this one's copy, and fill it instead of its own.
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.db")
+    with archive.snapshot(database, beside, facts) as (copy, (schema, check)):
         refuse_foreign(secret, check)
         files: dict[str, BinaryIO] = {DATABASE: copy, SECRET: io.BytesIO(secret.hex().encode() + b"\n")}
         state = settings.data_dir / STATE
@@ -87,9 +93,21 @@ def database_of(settings: Settings) -> Path:
     return Path(settings.database.partition(":///")[2].partition("?")[0]).resolve()
 
 
+def in_use(settings: Settings) -> Sequence[Path]:
+    """The files that a server in the data folder works with, there or not."""
+    database, folder = database_of(settings), settings.data_dir.resolve()
+    # SQLite would play another database's journal into a restored one.
+    journals = (database.with_name(database.name + ending) for ending in ("-wal", "-shm", "-journal"))
+    # The secret after the database, which does not start without it, and says why.
+    return (database, *journals, folder / SECRET, folder / STATE)
+
+
 def facts(connection: sqlite3.Connection) -> tuple[str, str | None]:
     """A database's schema, and the check value of its secret if it keeps one. Raises sqlite3.Error."""
-    (schema,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    version = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if version is None:
+        raise sqlite3.DatabaseError("it has no schema")
+    (schema,) = version
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'installation'").fetchone():
         return schema, None
     row = connection.execute("SELECT value FROM installation WHERE name = 'secret_check'").fetchone()

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 from pydantic.fields import FieldInfo
-from rich.console import Console
 from rich.table import Table
 
 from server.cli.fail import fail
-from server.settings import PREFIX, Settings, SettingsError, load_settings
+from server.cli.output import print_table
+from server.settings import PREFIX, Settings, SettingsError, load_settings, without_password
 from server.sizes import is_size, show_size
 
 app = typer.Typer(help="Check the settings and the model configs.", no_args_is_help=True)
@@ -59,23 +59,23 @@ def check(
 
 @app.command()
 def show(config: ConfigFile = None) -> None:
-    """List every setting: its variable, its value now, and what it does."""
+    """List every setting: its variable, its value now, and what it does. Passwords in URLs are not shown."""
     settings = read_settings(config)
     table = Table(box=None, pad_edge=False)
-    table.add_column("variable", no_wrap=True)
-    table.add_column("value")
+    table.add_column("variable")
+    table.add_column("value", overflow="fold")
     table.add_column("meaning")
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         table.add_row(f"{PREFIX}{name.upper()}", _shown(field, value), field.description or "")
-    Console().print(table)
+    print_table(table, 0)
 
 
 def _shown(field: FieldInfo, value: object) -> str:
-    """As it would be written in the environment."""
+    """As it would be written in the environment, but for passwords."""
     if isinstance(value, int) and is_size(field):
         return show_size(value)
-    return ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+    return without_password(",".join(value) if isinstance(value, tuple) else "" if value is None else str(value))
 
 
 def read_settings(config: Path | None = None, **flags: object) -> Settings:

@@ -83,7 +83,7 @@ def leave(code: int) -> NoReturn:
 
 def _leave_after(seconds: float, code: int) -> None:
     def wait() -> None:
-        threading.Event().wait(seconds)
+        threading.Event().wait(min(seconds, threading.TIMEOUT_MAX))  # a grace without an end is one of 292 years
         if code == 1:
             log.error("the end takes too long: leaving what is still open")
         leave(code)

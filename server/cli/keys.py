@@ -9,6 +9,9 @@ from rich.table import Table
 
 from server.cli.administration import (
     Concurrent,
+    NewConcurrent,
+    NewPerMinute,
+    NewTokensPerMinute,
     NoLimits,
     PerMinute,
     TokensPerMinute,
@@ -120,9 +123,9 @@ def change(
         str | None,
         typer.Option(metavar="CLASS", help="background, normal or high.", show_default="unchanged"),
     ] = None,
-    requests_per_minute: PerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
-    concurrent: Concurrent = None,
+    requests_per_minute: NewPerMinute = None,
+    tokens_per_minute: NewTokensPerMinute = None,
+    concurrent: NewConcurrent = None,
     no_limits: NoLimits = False,
     as_json: AsJson = False,
 ) -> None:

@@ -1,7 +1,11 @@
 """`sagehold restore`: a backup becomes the data folder of a server that does not run."""
 
+import errno
+import os
+import shutil
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +13,17 @@ from typing import Annotated
 
 import typer
 
-from server.cli.backup import CONTENTS, DATABASE, SECRET, STATE, database_of, facts, refuse_foreign, settings_for
+from server.cli.backup import (
+    CONTENTS,
+    DATABASE,
+    SECRET,
+    STATE,
+    database_of,
+    facts,
+    in_use,
+    refuse_foreign,
+    settings_for,
+)
 from server.cli.fail import fail
 from server.settings import Settings
 
@@ -17,7 +31,7 @@ from server.settings import Settings
 def command(
     file: Annotated[Path, typer.Argument(help="A backup that `sagehold backup` made.", dir_okay=False)],
     force: Annotated[
-        bool, typer.Option("--force", help="Replace what the data folder holds; that is kept in a folder beside it.")
+        bool, typer.Option("--force", help="Replace what the data folder holds; that is kept in a folder in it.")
     ] = False,
 ) -> None:
     """Put a backup into the data folder. Nothing is touched before all of the backup has been checked.
@@ -30,7 +44,7 @@ def command(
 
     settings = settings_for("restored", "pg_restore")
     try:
-        aside = put_back(settings, file.resolve(), force)
+        asides = put_back(settings, file.resolve(), force)
     except (DatabaseError, SecretError) as error:
         fail(f"nothing was restored: {error}")
     except ArchiveError as error:
@@ -38,14 +52,14 @@ def command(
     except OSError as error:
         fail(f"nothing was restored: {error.filename or file.resolve()}: {error.strerror or error}")
     typer.echo(f"Restored {database_of(settings)} and {settings.data_dir.resolve() / SECRET}.")
-    if aside is not None:
-        typer.echo(f"What was there before is in {aside}.")
+    if asides:
+        typer.echo(f"What was there before is in {' and '.join(map(str, asides))}.")
 
 
-def put_back(settings: Settings, backup: Path, force: bool) -> Path | None:
-    """The folder that what was there went to. Raises ArchiveError, DatabaseError, SecretError, OSError."""
+def put_back(settings: Settings, backup: Path, force: bool) -> Sequence[Path]:
+    """The folders that what was there went to. Raises ArchiveError, DatabaseError, SecretError, OSError."""
     from server.storage import archive
-    from server.storage.folder import FolderLock
+    from server.storage.folder import FolderLock, owned_like
 
     folder, database = settings.data_dir.resolve(), database_of(settings)
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=_nearest(folder)) as checked:
@@ -54,26 +68,51 @@ def put_back(settings: Settings, backup: Path, force: bool) -> Path | None:
         lock = FolderLock(folder)
         lock.claim()
         try:
-            journals = [database.with_name(database.name + ending) for ending in ("-wal", "-shm")]
-            old = [path for path in (database, *journals, folder / SECRET, folder / STATE) if path.exists()]
+            old = [path for path in in_use(settings) if path.exists()]
             if old and not force:
                 raise archive.ArchiveError(f"{old[0]} is there already; --force puts it aside")
-            aside = None
-            if old:
-                aside = folder / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-                aside.mkdir(mode=0o700)
-                # The secret last: a database without its secret does not start, and says why.
-                for path in old:
-                    path.rename(aside / path.name)
             database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name, place in ((DATABASE, database), (SECRET, folder / SECRET), (STATE, folder / STATE)):
-                if (Path(checked) / name).exists():
-                    _move(Path(checked) / name, place)
-            archive.sync_folder(folder)
-            archive.sync_folder(database.parent)
+            places = ((DATABASE, database), (SECRET, folder / SECRET), (STATE, folder / STATE))
+            new = [(Path(checked) / name, place) for name, place in places if (Path(checked) / name).exists()]
+            for source, place in new:
+                owned_like(source, place.parent)
+            asides = _exchange(old, new)
+            for one in {folder, database.parent}:
+                archive.sync_folder(one)
         finally:
             lock.release()
-    return aside
+    return asides
+
+
+def _exchange(old: Sequence[Path], new: Sequence[tuple[Path, Path]]) -> Sequence[Path]:
+    """Put what is old aside, and what is new in its place: all of it or nothing. Returns the folders of the old.
+
+    old: in the order in which they go. new: from where, and to where. Raises OSError; ArchiveError where what was there
+    could not be put back.
+    """
+    from server.storage.archive import ArchiveError
+
+    name = f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    # One beside each file, so that a rename does: the database may lie in another file system.
+    asides = list(dict.fromkeys(path.parent / name for path in old))
+    done: list[tuple[Path, Path]] = []
+    try:
+        for aside in asides:
+            aside.mkdir(mode=0o700)
+        for source, target in [*((path, path.parent / name / path.name) for path in old), *new]:
+            _move(source, target)
+            done.append((source, target))
+    except BaseException as error:
+        try:
+            for source, target in reversed(done):
+                _move(target, source)
+            for aside in asides:
+                aside.rmdir()
+        except OSError as again:
+            where = " and ".join(map(str, asides))
+            raise ArchiveError(f"{error}; what was there is in {where}, and can't be put back: {again}") from error
+        raise
+    return asides
 
 
 def _check(folder: Path) -> None:
@@ -107,15 +146,25 @@ def _nearest(folder: Path) -> Path:
 
 
 def _move(source: Path, target: Path) -> None:
-    """By a rename; over file systems by a copy that gets its name at the end."""
-    import errno
-    import shutil
-
+    """By a rename; over file systems by a copy that gets its name at the end, and belongs to the folder's owner."""
     try:
         source.rename(target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        draft = target.with_name(f".{target.name}.part")
-        shutil.copy2(source, draft)
+    else:
+        return
+    from server.storage.folder import made_in
+
+    draft = target.with_name(f".{target.name}.part")
+    draft.unlink(missing_ok=True)
+    try:
+        with source.open("rb") as content, made_in(draft) as copy:
+            shutil.copyfileobj(content, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
         draft.rename(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    source.unlink()

@@ -20,7 +20,7 @@ from server.cli.config import ConfigFile, read_settings
 from server.cli.ending import AFTER_GRACE, Ending
 from server.cli.fail import fail
 from server.observability import logs, raw_output
-from server.settings import PREFIX, Settings
+from server.settings import PREFIX, Settings, SettingsError
 from server.storage.folder import prepare
 from server.storage.opening import DatabaseError
 
@@ -147,7 +147,7 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
             services = await stack.enter_async_context(
                 build_services(settings, metrics=Metrics(), shutdown=shutdown, forced=lambda: ending.forced)
             )
-        except (CatalogError, DatabaseError, SecretError, LimitsError) as error:
+        except (CatalogError, DatabaseError, SecretError, LimitsError, SettingsError) as error:
             fail(error)
         app, grace = create_app(settings, services), settings.shutdown_grace
         protocol = Http1Protocol.bounded(reader_timeout=settings.reader_timeout, connections=settings.max_connections)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import select
 import sys
 import threading
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ import orjson
 
 from server.errors import SageholdError
 from server.observability.record import RequestRecord, request_id
-from server.observability.relay import LONGEST, parts
+from server.observability.relay import LONGEST, parts, write_all
 
 access = logging.getLogger("sagehold.access")
 
@@ -182,7 +181,7 @@ class JsonHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             for line in self._lines.lines(record):
-                _write(self._file, line)
+                write_all(self._file, line)
         except OSError:
             pass  # nobody reads the log any more
         except Exception:  # noqa: BLE001 - as every handler does: a wrong log call must not end what it tells of
@@ -199,15 +198,7 @@ class JsonHandler(logging.Handler):
                 "request_id": request_id.get(),
                 "message": f"a line could not be written ({type(error).__name__}: {error}): {record.msg}",
             }):  # fmt: skip
-                _write(self._file, line)
-
-
-def _write(file: int, line: bytes) -> None:
-    while line:
-        try:
-            line = line[os.write(file, line) :]
-        except BlockingIOError:  # somebody has made the terminal or pipe that all share one that doesn't wait
-            select.select([], [file], [])
+                write_all(self._file, line)
 
 
 def announce(message: str, facts: dict[str, Any], stdout: int) -> None:
@@ -218,7 +209,7 @@ def announce(message: str, facts: dict[str, Any], stdout: int) -> None:
     record = logging.LogRecord("sagehold", logging.INFO, __file__, 0, message, None, None)
     vars(record)["request"] = facts
     for line in JsonLines().lines(record):
-        _write(stdout, line)
+        write_all(stdout, line)
 
 
 PROBES = frozenset({"/health", "/ready", "/metrics"})

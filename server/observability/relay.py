@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import selectors
 import signal
 import socket
@@ -83,6 +84,15 @@ def _divided(fields: dict[str, Any], room: int) -> Iterator[dict[str, Any]]:
     middle = text.rfind("\n", len(text) // 4, len(text) // 2) + 1 or len(text) // 2
     yield from _divided({**fields, longest: text[:middle]}, room)
     yield from _divided({**fields, longest: text[middle:]}, room)
+
+
+def write_all(file: int, line: bytes) -> None:
+    """Raises OSError. Waits where somebody has made the terminal or pipe that all share one that doesn't wait."""
+    while line:
+        try:
+            line = line[os.write(file, line) :]
+        except BlockingIOError:
+            select.select([], [file], [])
 
 
 class Output:
@@ -165,8 +175,8 @@ def _stamp(level: str, logger: str, process: str) -> dict[str, Any]:
 
 def _is_logged(line: bytes) -> bool:
     try:
-        fields = json.loads(line)
-    except ValueError:
+        fields = json.loads(line.decode())
+    except (ValueError, RecursionError):
         return False
     return isinstance(fields, dict) and {"time", "level", "message"} <= fields.keys()
 
@@ -205,7 +215,7 @@ class Relay:
         if message.startswith(PASS):
             for end in ends:
                 os.set_blocking(end, False)
-                self._pipes[end] = Output(message.removeprefix(PASS).decode())
+                self._pipes[end] = Output(message.removeprefix(PASS).decode(errors="replace"))
                 self._selector.register(end, selectors.EVENT_READ)
         elif message == FLUSH:
             for end in list(self._pipes):
@@ -236,7 +246,7 @@ class Relay:
     def _write(self, lines: Iterator[bytes]) -> None:
         for line in lines:
             with contextlib.suppress(OSError):  # nobody reads the log any more: those who write must not stand still
-                os.write(self._out, line)
+                write_all(self._out, line)
 
 
 def main() -> None:

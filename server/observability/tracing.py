@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from server import __version__
 from server.observability.record import RequestRecord
+from server.settings import PREFIX, SettingsError
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -109,8 +110,17 @@ class Tracing:
 
 
 def tracing_to(endpoint: object | None) -> Tracing | None:
-    """By the setting `otlp_endpoint`; None where it is not set."""
-    return None if endpoint is None else Tracing(str(endpoint))
+    """By the setting `otlp_endpoint`; None where it is not set.
+
+    Raises SettingsError where a variable of OpenTelemetry's own is wrong.
+    """
+    if endpoint is None:
+        return None
+    try:
+        return Tracing(str(endpoint))
+    except ValueError as error:
+        why = f"one of OpenTelemetry's own variables (OTEL_*) is wrong: {error}"
+        raise SettingsError(f"{PREFIX}OTLP_ENDPOINT: {why}") from error
 
 
 class RequestTrace:

@@ -22,10 +22,12 @@ def plan_for(ask: Ask, job: Job, catalog: Resolver, load: Callable[[ModelSpec], 
     """
     try:
         model, suffix, (spec, price) = named(ask.model, job.task, catalog)
-    except ModelNotFound:
+    except ModelNotFound as error:
         allowed = ask.caller.models
-        if allowed is None or not allowed.isdisjoint((ask.model, ask.model.rpartition(":")[0])):
+        if allowed is None:
             raise
+        if not allowed.isdisjoint((ask.model, ask.model.rpartition(":")[0])):
+            raise error.shown_to(allowed) from None
         # What there is to say of a name that the key may not use is not the key's to know.
         raise ModelNotFound.named(ask.model) from None
     asked = ask.quality or suffix or Quality.AUTO

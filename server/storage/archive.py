@@ -52,7 +52,7 @@ class Manifest:
                 raise ArchiveError(f"it has the format {told['format']}; this sagehold reads {FORMAT}")
             files = {str(name): (int(one["bytes"]), str(one["sha256"])) for name, one in told["files"].items()}
             return cls(str(told["sagehold"]), str(told["schema"]), str(told["created"]), files)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ArchiveError("its manifest is damaged") from error
 
 
@@ -63,9 +63,8 @@ def snapshot(
     """A copy of an SQLite database as it is at one moment, while others write to it, and what `look` finds at it then.
 
     The copy has no name: a process that is killed leaves nothing of it behind. beside: its path for the moment in which
-    SQLite opens it. Raises sqlite3.Error, OSError.
+    SQLite opens it, and nobody else's. Raises sqlite3.Error, OSError.
     """
-    beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "rb") as copy:
         try:

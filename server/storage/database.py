@@ -230,13 +230,14 @@ class Database:
 async def _connect(*arguments: Any, **options: Any) -> Any:
     """asyncpg's, whose errors SQLAlchemy passes on as they are: here each is one of NO_ANSWER.
 
-    A server that is just starting refuses connections by one of its own.
+    A server that is just starting refuses connections by one of its own. What the URL's parameters mean is found out
+    here too: one that there isn't is a TypeError, a port beyond 65535 an OverflowError.
     """
     import asyncpg
 
     try:
         return await asyncpg.connect(*arguments, **options)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, TypeError, ValueError, OverflowError) as error:
         raise ConnectionError(str(error)) from error
 
 

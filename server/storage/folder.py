@@ -3,7 +3,10 @@
 import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from server.storage.opening import DatabaseError
 
@@ -19,6 +22,11 @@ class FolderLock:
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir.resolve() / LOCK
         self._file: int | None = None
+
+    @property
+    def there(self) -> bool:
+        """Whether anybody has worked in the folder yet."""
+        return self._path.exists()
 
     def share(self) -> None:
         """Raises DatabaseError while the folder is being restored."""
@@ -38,7 +46,9 @@ class FolderLock:
     def _take(self, kind: int) -> bool:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with suppress(FileExistsError), made_in(self._path):
+                pass
+            self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             fcntl.flock(self._file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
@@ -47,6 +57,25 @@ class FolderLock:
             self.release()
             raise DatabaseError(unusable(self._path.parent, error)) from error
         return True
+
+
+@contextmanager
+def made_in(path: Path) -> Iterator[BinaryIO]:
+    """A new file, for its owner's eyes only. Raises OSError, FileExistsError where there is one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        owned_like(descriptor, path.parent)
+        yield file
+
+
+def owned_like(file: int | Path, folder: Path) -> None:
+    """Give a file that root has made to the owner of `folder`, as whom the server runs that has to read it.
+
+    file: open, or at a place where nobody else can put another one. Raises OSError.
+    """
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def prepare(data_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -167,3 +168,26 @@ async def test_a_head_that_does_not_come_to_its_end_is_answered_408(
         await refused(line, 408, "request_timeout")
     async with keyless(fake) as line:
         assert await line.reader.read() == b""  # who says nothing is told nothing
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "code"),
+    [
+        (b"no HTTP at all\r\n\r\n", 400, "invalid_value"),
+        (get(b"/" + b"x" * MOST_TARGET), 414, "url_too_long"),
+        (get(headers=b"x: " + b"y" * MOST_HEAD + b"\r\n"), 431, "headers_too_large"),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "invalid_value"),
+    ],
+)
+async def test_the_log_tells_whose_request_was_none(
+    fake: FakeServer, caplog: pytest.LogCaptureFixture, raw: bytes, status: int, code: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with connected(fake) as (line, _):
+        line.writer.write(raw)
+        _, headers, body = await line.answer()
+    [record] = [record for record in caplog.records if record.name == "sagehold.access"]
+    assert json.loads(body)["error"]["code"] == code
+    facts = {"method": "-", "path": "-", "status": status, "ms": 0.0, "code": code, "client": "127.0.0.1"}
+    assert vars(record)["request"] == facts
+    assert headers["x-request-id"].startswith("req_")

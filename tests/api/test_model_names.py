@@ -56,3 +56,21 @@ async def test_a_name_that_a_key_may_not_use_is_not_there_with_a_suffix_either(f
     async with fake.client() as client:
         assert (await client.get("/v1/models/fake-chat:ultra")).status_code == 200
         assert (await client.get("/v1/models/everything:ultra")).status_code == 404
+
+
+async def test_a_key_for_some_models_is_told_of_no_others(fake: FakeServer) -> None:
+    body = {"model": "fake-speech", "messages": [{"role": "user", "content": "hi"}]}
+    told = {}
+    for models in (None, {"fake-speech"}, {"fake-speech", "everything"}):
+        allowed = None if models is None else frozenset(models)
+        fake.accounts.keys[KEY] = Caller(key_id="k", account_id="a", models=allowed)  # type: ignore[attr-defined]
+        async with fake.client() as client:
+            answer = await client.post("/v1/chat/completions", json=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+        told[str(allowed and sorted(allowed))] = answer.json()["error"]["message"]
+    alone = "The model `fake-speech` has no model for chat."
+    assert told == {
+        "None": f"{alone} Models that do: everything, fake-chat.",
+        "['fake-speech']": alone,
+        "['everything', 'fake-speech']": f"{alone} Models that do: everything.",
+    }

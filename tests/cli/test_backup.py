@@ -1,5 +1,6 @@
 """`sagehold backup` and `sagehold restore`: one file, whole or not at all, and a folder that is never half restored."""
 
+import errno
 import io
 import json
 import multiprocessing
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -99,6 +101,17 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(call: Call
     assert file.read_text() == "last week's"
     assert call("backup", "--force", str(file)).exit_code == 0
     assert manifest_of(file)["format"] == 1
+
+
+@pytest.mark.parametrize("name", ["sagehold.db", "sagehold.db-wal", "keys.secret"])
+def test_a_backup_takes_no_place_of_the_servers_own_files(call: Call, data: Path, key: str, name: str) -> None:
+    before = {path.name: path.read_bytes() for path in data.iterdir()}
+    refused = call("backup", "--force", str(data / name))
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        f"sagehold: {data / name} is the server's own: write the backup elsewhere\n",
+    )
+    assert {path.name: path.read_bytes() for path in data.iterdir()} == before
 
 
 def test_a_backup_is_of_one_moment_while_others_write(call: Call, data: Path, key: str, tmp_path: Path) -> None:
@@ -298,3 +311,106 @@ def test_a_new_secret_ends_every_key_and_keeps_the_money(call: Call, data: Path,
     [act] = [one for one in json.loads(call("audit", "--json").stdout) if one["action"] == "secret.renew"]
     assert (act["actor"], act["details"]) == ("local", {"revoked": 1})
     assert whose(data, call("keys", "create", "--account", "team").stdout.strip())[0] is not None
+
+
+def test_a_database_in_another_file_system_is_restored_too(
+    call: Call, data: Path, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (data / "sagehold.db").rename(elsewhere / "books.db")
+    monkeypatch.setenv("SAGEHOLD_DATABASE_URL", f"sqlite+aiosqlite:///{elsewhere}/books.db")
+    call("backup", str(tmp_path / "b.tar"))
+    (elsewhere / "books.db-journal").write_bytes(b"of the database that was there")  # it would be played back
+    apart(monkeypatch, elsewhere)
+    done = call("restore", "--force", str(tmp_path / "b.tar"))
+    assert done.exit_code == 0, done.output
+    [aside] = elsewhere.glob("before-restore-*")
+    [other] = data.glob("before-restore-*")
+    assert f"What was there before is in {aside} and {other}." in done.stdout
+    assert {path.name for path in aside.iterdir()} >= {"books.db", "books.db-journal"}
+    assert {path.name for path in other.iterdir()} == {"keys.secret", "first_seen.json"}
+    assert {path.name for path in elsewhere.iterdir()} == {"books.db", aside.name}
+    assert (elsewhere / "books.db").stat().st_mode & 0o777 == 0o600
+    assert whose_settings(Settings(data_dir=data, database_url=os.environ["SAGEHOLD_DATABASE_URL"]), key) is not None
+
+
+def apart(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let `folder` be in a file system of its own: no rename leads into it or out of it."""
+    real = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if self.is_relative_to(folder) != Path(target).is_relative_to(folder):
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(self))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+
+
+def whose_settings(settings: Settings, key: str) -> Caller | None:
+    async def ask() -> Caller | None:
+        async with Administration.open(settings, create=False) as administration:
+            return await administration.accounts.authenticate(key)
+
+    return anyio.run(ask)
+
+
+def test_a_restore_that_fails_half_way_puts_everything_back(
+    call: Call, data: Path, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("backup", str(tmp_path / "b.tar"))
+    before = {path.name: path.read_bytes() for path in data.iterdir()}
+    real = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if self.parent.name.startswith(".restore-") and Path(target).name == "keys.secret":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    failed = call("restore", "--force", str(tmp_path / "b.tar"))
+    assert failed.exit_code == 2
+    assert failed.stderr == f"sagehold: nothing was restored: {data}/keys.secret: No space left on device\n"
+    assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+    assert whose(data, key)[0] is not None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_makes_belongs_to_the_folders_owner(call: Call, data: Path, key: str, tmp_path: Path) -> None:
+    """The server runs as a user of its own, and could read neither secret nor database."""
+    call("backup", str(tmp_path / "b.tar"))
+    os.chown(data, 4711, 4712)
+    (data / "in-use.lock").unlink()
+    assert call("restore", "--force", str(tmp_path / "b.tar")).exit_code == 0
+    names = ("sagehold.db", "keys.secret", "first_seen.json", "in-use.lock")
+    assert {name: ((data / name).stat().st_uid, (data / name).stat().st_gid) for name in names} == dict.fromkeys(
+        names, (4711, 4712)
+    )
+    assert call("keys", "renew-secret", "--yes").exit_code == 0
+    assert (data / "keys.secret").stat().st_uid == 4711
+
+
+def test_backups_that_run_beside_each_other_do_not_share_a_copy(
+    key: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each opens its copy by name for a moment. Another's copy, opened by mistake, would leave its own empty."""
+    connect = sqlite3.connect
+    begun = []
+
+    def another_begins(path: object, **options: Any) -> sqlite3.Connection:
+        if not begun and str(path).endswith(".db") and ".b.tar." in str(path):
+            begun.append(path)
+            backup.back_up(Settings(data_dir=data), tmp_path / "b.tar")
+        return connect(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sqlite3, "connect", another_begins)
+    backup.back_up(Settings(data_dir=data), tmp_path / "b.tar")
+    assert begun
+    with tarfile.open(tmp_path / "b.tar") as opened:
+        assert opened.getmember("sagehold.db").size > 8192
+
+
+@pytest.mark.parametrize("manifest", [b'{"format": 1, "files": {"a": {"bytes": Infinity}}}', b"[" * 100_000])
+def test_a_manifest_that_is_nonsense_is_told(manifest: bytes) -> None:
+    with pytest.raises(archive.ArchiveError, match="its manifest is damaged"):
+        archive.Manifest.from_json(manifest)

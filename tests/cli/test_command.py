@@ -114,6 +114,37 @@ def test_config_show_lists_every_setting(monkeypatch: pytest.MonkeyPatch) -> Non
         assert f"SAGEHOLD_{name.upper()}" in shown
 
 
+def test_config_show_shows_values_whole_and_no_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGEHOLD_DATABASE_URL", "postgresql+asyncpg://sagehold:secret-word@db.example.com/sagehold")
+    monkeypatch.setenv("SAGEHOLD_LIMITS_URL", "rediss://:secret-word@limits.example.com:6379/0")
+    monkeypatch.setenv("SAGEHOLD_OTLP_ENDPOINT", "http://me:secret-word@collector.example.com:4318")
+    shown = call("config", "show").output
+    assert "secret-word" not in shown
+    for whole in (
+        "postgresql+asyncpg://sagehold:***@db.example.com/sagehold",
+        "rediss://:***@limits.example.com:6379/0",
+        "http://me:***@collector.example.com:4318",
+    ):
+        assert whole in shown
+
+
+def test_help_tells_all_that_there_is_to_know_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "whoever has it has the secret" in " ".join(call("backup", "--help").output.split())
+    assert "Stop the server first." in call("restore", "--help").output
+
+
+@pytest.mark.parametrize("command", ["keys", "accounts"])
+def test_help_tells_what_a_limit_is_that_is_left_out(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no limit where something is made, and stays as it is where something is changed."""
+    monkeypatch.setenv("COLUMNS", "200")
+    for verb, default in (("create", "no limit"), ("change", "unchanged")):
+        lines = call(command, verb, "--help").output.splitlines()
+        for flag in ("--requests-per-minute", "--tokens-per-minute", "--concurrent"):
+            [line] = [line for line in lines if flag in line]
+            assert f"[default: ({default})]" in line
+
+
 def test_a_misspelt_command_is_corrected() -> None:
     ended = call("serv")
     assert ended.exit_code == 2

@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
-from server.observability.relay import LONGEST, Output, parts
+from server.observability.relay import LONGEST, Output, parts, write_all
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +70,29 @@ def test_a_progress_bar_and_colours_leave_what_a_screen_would_show() -> None:
 def test_strange_bytes_and_an_endless_line_come_through() -> None:
     assert messages(b"\xff\x00\x1b]0;title\x07\n") == ["�\x00\x1b]0;title\x07"]
     assert "".join(messages(b"x" * 200_000)) == "x" * 200_000
+
+
+def test_json_that_is_too_deep_or_of_another_charset_is_no_log_line() -> None:
+    """The relay must not end of what a library prints: every process would lose its standard error with it."""
+    deep = '{"a":' * 10_000 + "1" + "}" * 10_000
+    assert "".join(messages(deep.encode() + b"\n")) == deep
+    [line] = read('{"time":1,"level":2,"message":3}'.encode("utf-16-le") + b"\n")
+    assert line["logger"] == "output"
+
+
+def test_a_line_is_written_whole_where_the_file_does_not_wait() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    line = b"x" * 1_000_000 + b"\n"
+    writer = threading.Thread(target=write_all, args=(writing, line))
+    writer.start()
+    got = b""
+    while len(got) < len(line):
+        got += os.read(reading, 1 << 16)
+    writer.join()
+    os.close(reading)
+    os.close(writing)
+    assert got == line
 
 
 def test_a_long_line_is_divided_and_nothing_is_lost() -> None:

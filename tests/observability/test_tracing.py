@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from server.core import Task
 from server.observability import tracing
-from server.settings import Settings
+from server.settings import Settings, SettingsError
 from server.testing import FakeServer
 
 pytestmark = pytest.mark.anyio
@@ -193,3 +193,10 @@ async def test_without_an_endpoint_nothing_is_made(settings: Settings, monkeypat
         assert fake.services.tracing is None
         assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
     assert tracing.stage("hold") is tracing.NOTHING
+
+
+def test_a_variable_of_opentelemetrys_that_is_wrong_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "100")  # less than a batch
+    with pytest.raises(SettingsError, match="SAGEHOLD_OTLP_ENDPOINT: one of OpenTelemetry's own variables") as raised:
+        tracing.tracing_to("http://127.0.0.1:1")
+    assert "max_queue_size" in str(raised.value)

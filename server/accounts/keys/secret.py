@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from server.storage.folder import made_in
+
 FILE_NAME = "keys.secret"
 LENGTH = 32
 
@@ -59,11 +61,16 @@ def read_secret(data_dir: Path) -> bytes | None:
 
 
 def replace_secret(data_dir: Path) -> bytes:
-    """A new secret in place of whatever is there: every key made under the old one ends. Raises SecretError."""
+    """A new secret in place of whatever is there: every key made under the old one ends. Raises SecretError.
+
+    The old one stays until the new one is on the disk.
+    """
     path = data_dir.resolve() / FILE_NAME
     with _in_words(path):
-        path.unlink(missing_ok=True)
-    return load_secret(data_dir)
+        _create(path, replace=True)
+    secret = read_secret(data_dir)
+    assert secret is not None
+    return secret
 
 
 @contextlib.contextmanager
@@ -77,16 +84,18 @@ def _in_words(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, *, replace: bool = False) -> None:
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(LENGTH) + "\n")
+        with made_in(draft) as file:
+            file.write(f"{secrets.token_hex(LENGTH)}\n".encode())
             file.flush()
             os.fsync(file.fileno())
+        if replace:
+            draft.rename(path)
+            return
         # Unlike a rename, a link never replaces what another process made meanwhile.
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)

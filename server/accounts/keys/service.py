@@ -194,13 +194,25 @@ async def open_database(settings: Settings, *, create: bool = True, check: bool 
     """The database, migrated, and a share of the lock on its folder. Raises DatabaseError; see `Accounts.open`."""
     if not create and not settings.data_dir.is_dir():
         raise DatabaseError(f"{PREFIX}DATA_DIR: {no_server(f'folder {settings.data_dir.resolve()}')}")
-    database = Database(settings.database)
+    try:
+        database = Database(settings.database)
+    except ValueError:
+        raise DatabaseError(
+            f"{PREFIX}DATABASE_URL: it can't be read as a URL. The port is a number, and in a password : / @ are "
+            "written %3A %2F %40."
+        ) from None
     # Looked at first: a server that starts beside this one makes the secret after the database.
     used_before = (settings.data_dir / FILE_NAME).exists()
     lock = FolderLock(settings.data_dir)
     try:
+        # Before anything is opened or made: a restore puts another file there, and this one's would be nobody's. Where
+        # no server has been, the lock is not made before there is a database.
+        early = create or lock.there
+        if early:
+            lock.share()
         await database.migrate(create=create, check=check, used_before=used_before)
-        lock.share()
+        if not early:
+            lock.share()
     except BaseException as error:
         await database.aclose()
         lock.release()

@@ -51,14 +51,23 @@ class RateLimiter:
     """
 
     def __init__(self, url: str = "memory://", clock: Callable[[], float] = time.monotonic) -> None:
-        """url: memory:// or one for Redis, see `RedisWindows`. clock: for memory://, seconds that never go back."""
+        """url: memory:// or one for Redis, see `RedisWindows`. clock: for memory://, seconds that never go back.
+
+        Raises LimitsError, worded for the operator, for what is no URL.
+        """
         self._windows: Windows
         if url.startswith("memory:"):
             self._windows = MemoryWindows(clock)
         else:
             from server.accounts.limits.redis_windows import RedisWindows
 
-            self._windows = RedisWindows(url)
+            try:
+                self._windows = RedisWindows(url)
+            except ValueError:  # whose words may hold part of a password
+                raise LimitsError(
+                    "SAGEHOLD_LIMITS_URL: it can't be read as a URL: the port is a number, in a password : / @ are "
+                    "written %3A %2F %40, and each parameter has a value of its kind."
+                ) from None
         self._running: Counter[tuple[Whose, str]] = Counter()
         self._watched = not isinstance(self._windows, MemoryWindows)
         self.trouble: str | None = None
@@ -68,6 +77,8 @@ class RateLimiter:
         """Raises LimitsError, worded for the operator, where the counts can't be reached."""
         try:
             await self._windows.ping()
+        except TypeError as error:  # the library's, for a parameter of the URL that there isn't
+            raise LimitsError(f"SAGEHOLD_LIMITS_URL: it has a parameter that there isn't: {error}") from error
         except Unavailable as error:
             reason = str(error.__cause__).rstrip(".")
             raise LimitsError(

@@ -76,7 +76,8 @@ class RedisWindows:
     @property
     def where(self) -> str:
         options = self._redis.connection_pool.connection_kwargs
-        return f"Redis at {options.get('path') or '{}:{}'.format(options.get('host'), options.get('port', 6379))}"
+        host = f"{options.get('host') or 'localhost'}:{options.get('port', 6379)}"
+        return f"Redis at {options.get('path') or host}"
 
     async def aclose(self) -> None:
         await self._redis.aclose()

@@ -256,3 +256,27 @@ async def test_a_database_that_the_server_does_not_have(tmp_path: Path, database
     line = await refusal(Settings(data_dir=tmp_path / "data", database_url=url))
     assert 'database "nothing_' in line
     assert "does not exist" in line
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql+asyncpg://sage:secret-word@h:port/books", "it can't be read as a URL"),
+        ("postgresql+asyncpg://sage:secret-word@127.0.0.1:99999/books", "the database books on 127.0.0.1"),
+        ("postgresql+asyncpg://sage:secret-word@127.0.0.1:1/books?nonsense=1", "'nonsense'"),
+    ],
+)
+async def test_a_database_url_that_makes_no_sense(url: str, words: str, tmp_path: Path) -> None:
+    line = await refusal(Settings(data_dir=tmp_path / "data", database_url=url))
+    assert line.startswith("SAGEHOLD_DATABASE_URL: ")
+    assert words in line
+    assert "secret-word" not in line
+
+
+async def test_a_start_in_the_midst_of_a_restore_makes_no_database(settings: Settings) -> None:
+    """The restored one takes its place, and all that the server writes would go with the one that it has made."""
+    restoring = FolderLock(settings.data_dir)
+    restoring.claim()  # the old database and its secret have been put aside
+    assert "is being restored right now" in await refusal(settings)
+    assert [path.name for path in settings.data_dir.iterdir()] == ["in-use.lock"]
+    restoring.release()

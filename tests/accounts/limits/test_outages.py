@@ -101,3 +101,21 @@ async def test_counts_in_memory_are_always_there() -> None:
     await limiter.check()
     await limiter.keep_watch(every=0)  # there is nothing to watch: it returns
     assert limiter.trouble is None
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://:secret-word@h:port/0", "it can't be read as a URL: "),
+        ("redis://:secret-word/1@h", "it can't be read as a URL: "),
+        ("redis://:secret-word@[::1", "it can't be read as a URL: "),
+        ("redis://:secret-word@127.0.0.1:1?socket_timeout=x", "it can't be read as a URL: "),
+        ("redis://:secret-word@127.0.0.1:1?nonsense=1", "it has a parameter that there isn't: "),
+        ("redis://:secret-word@:1", "Redis at localhost:1 does not answer: "),
+    ],
+)
+async def test_a_url_that_makes_no_sense_is_one_line(url: str, words: str) -> None:
+    with pytest.raises(LimitsError) as raised:
+        await RateLimiter(url).check()
+    assert str(raised.value).startswith(f"SAGEHOLD_LIMITS_URL: {words}")
+    assert "secret-word" not in str(raised.value)
