@@ -97,8 +97,11 @@ async def test_a_hang_up_is_noticed_behind_rubbish(fake: FakeServer) -> None:
         line.writer.write(b"rubbish\r\n\r\n")
         await protocol.got.wait()
         line.writer.close()
-        async with asyncio.timeout(10):  # it never was
-            await engine.until_idle()
+        try:
+            async with asyncio.timeout(10):  # it never was
+                await engine.until_idle()
+        finally:
+            engine.gate.open()
     assert engine.cut_short == 1
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -62,12 +63,14 @@ async def test_a_file_whose_worker_ends_in_the_midst_is_torn(settings: Settings)
     """A real one: its job fails, ends without a word, or its process is killed."""
     beside = {"PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[2]), str(Path(__file__).parent)))}
     worker = WorkerEngine("dying_speaker:create", {}, name="dying", environment=beside)
-    await worker.start()
-    async with FakeServer(settings) as fake, listening(fake) as client:
+    async with AsyncExitStack() as stack:
+        await worker.start()
+        stack.push_async_callback(worker.stop)
+        fake = await stack.enter_async_context(FakeServer(settings))
+        client = await stack.enter_async_context(listening(fake))
         fake.registry.engines = {**fake.registry.engines, "fake-speech": cast(Any, worker)}
         for end in ("raises", "stops"):
             assert await answer_to(client, input=end) == TORN
         assert await answer_to(client, input="goes on") == TORN + END
         assert await answer_to(client, input="is killed") == TORN
-    assert not worker.alive
-    await worker.stop()
+        assert not worker.alive
