@@ -173,6 +173,8 @@ async def rows(folder: Path, *, quick: bool = False) -> AsyncIterator[Row]:
         keys = {"rich": target.key, "none": ""} | await _keys(target)
         yield await _head(target, "a header of 40 MB", b"x: " + b"y" * (40 * MB) + b"\r\n")
         yield await _head(target, "10,000 headers", b"".join(b"x-%d: y\r\n" % n for n in range(10_000)))
+        yield await _pipelined(target, "14,000 requests in 250 kB", b"")
+        yield await _pipelined(target, "4,000 offers of HTTP/2 in 220 kB", b"Connection: Upgrade\r\nUpgrade: h2c\r\n")
         for case in cases():
             row = await _row(target, case, keys[case.whose], 1 if quick else case.times)
             if not row.held:  # once more: a neighbour on the machine is no fault of the server's
@@ -238,6 +240,26 @@ async def _head(target: Target, name: str, headers: bytes) -> Row:
     measured = f"{status.decode()}; others waited {stall.longest * 1000:.0f} ms; {memory(target) - before:+d} MB"
     held = b" 431 " in status and stall.longest < MOST_STALL
     return Row(name, measured, f"431; others wait < {MOST_STALL * 1000:.0f} ms", held)
+
+
+async def _pipelined(target: Target, name: str, offer: bytes) -> Row:
+    """Requests that are sent at once over one connection, without a key; clients may be answered in part."""
+    one = b"GET / HTTP/1.1\r\n" + offer + b"\r\n"
+    address = httpx.URL(target.url)
+    answers = 0
+    async with watched(target.url, target.process.pid) as stall:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(one * (250_000 // len(one)))
+        try:
+            async with asyncio.timeout(30):
+                answers = (await reader.read()).count(b"HTTP/1.1 404 ")
+        except (ConnectionError, TimeoutError):
+            answers = 0
+        finally:
+            writer.close()
+    measured = f"{answers} answers; others waited {stall.longest * 1000:.0f} ms"
+    wanted = f"some answers; others wait < {MOST_STALL * 1000:.0f} ms"
+    return Row(name, measured, wanted, answers > 0 and stall.longest < MOST_STALL)
 
 
 async def _keys(target: Target) -> dict[str, str]:

@@ -34,6 +34,9 @@ MOST_HEADERS = 200
 MOST_UNREAD = 128 * 2**20
 """Bytes of a body that are thrown away after its request was answered, before the connection is closed. No body that
 any route takes is longer, so clients that send all of it before they read see the answer and not a broken line."""
+MOST_PIPELINED = 32
+"""Requests that wait on one connection behind the one that is being answered. What comes after them is not read, and
+the connection ends with the last of them: clients ask again for what was not answered (RFC 9112, section 9.3.2)."""
 HEAD_TIME = 60.0
 """Seconds from a connection's beginning, or from a head's, to the head's end. A body has times of its own
 (slow_bodies.py)."""
@@ -105,8 +108,15 @@ class Http1Protocol(SlowReaders, Connections):
             elif self._within > MOST_HEAD:  # and no head has ended, and no piece of a body has come, with these data
                 wordy = self._headless and not self.headers and len(self.url) > MOST_TARGET
                 self.refuse(TargetTooLong() if wordy else HeadTooLarge(_LONG))
-            elif self._headless and self._late is None:  # the head of a further request came in part
-                self._late = self.loop.call_later(HEAD_TIME, self._too_late)
+            elif self._headless:
+                if self._late is None:  # the head of a further request came in part
+                    self._late = self.loop.call_later(HEAD_TIME, self._too_late)
+            elif self.at_rest:
+                # It was a piece of a body that nobody wants any more, or an empty line. The keep-alive time was taken
+                # back for it, and nothing else would end this connection.
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
 
     def _read_without_offer(self, rest: bytes) -> None:
         """Read the request again, by a new parser, without its offer. rest: what came after its head."""
@@ -155,6 +165,8 @@ class Http1Protocol(SlowReaders, Connections):
         # What came with the head may be its body: only where all of it is too long, the head's own bytes are counted.
         if self._within > MOST_HEAD and sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEAD:
             return HeadTooLarge(_LONG)
+        if len(self.pipeline) >= MOST_PIPELINED:
+            return InvalidRequest("Too many requests were sent at once on one connection.")
         return None
 
     def on_body(self, body: bytes) -> None:
@@ -195,12 +207,13 @@ class Http1Protocol(SlowReaders, Connections):
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             if cycle.response_started or not cycle.more_body or self.pipeline:
-                # An answer is under way, into which nothing may be written: it is the connection's last.
+                # An answer is under way, into which nothing may be written: it is the connection's last. What still
+                # comes is read and thrown away, since who does not read does not notice a hang-up.
                 cycle.keep_alive = False
-                self.transport.pause_reading()
                 return
             # It is this request's own body that is wrong: whoever reads it learns that there is no more of it.
             cycle.disconnected = True
+            cycle.waiting_for_100_continue = False  # nothing may be written after the refusal
             cycle.message_event.set()
         answer = OPENAI.refusal(error)
         body = bytes(answer.body)

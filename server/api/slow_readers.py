@@ -11,13 +11,15 @@ import contextlib
 import logging
 import socket
 import struct
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from server.api.context import new_id
 from server.api.lifetime import HungUp
+from server.api.openai.dialect import OPENAI
+from server.errors import InternalError
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +47,28 @@ class Cycle(RequestResponseCycle):
 
     def send(self, message: Any) -> Any:
         if self.disconnected or self.transport.is_closing():
+            self.disconnected = True  # or uvicorn takes the answer that does not come for an error of the application
             raise HungUp
         return RequestResponseCycle.send(self, message)  # not by super(): it runs for each chunk
 
+    async def send_500_response(self) -> None:
+        """For what no layer has caught. uvicorn's own is plain text."""
+        if self.disconnected or self.transport.is_closing():
+            return
+        answer = OPENAI.refusal(InternalError())
+        headers = [*answer.raw_headers, (b"x-request-id", new_id().encode()), (b"connection", b"close")]
+        await self.send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+        await self.send({"type": "http.response.body", "body": bytes(answer.body), "more_body": False})
+
 
 class SlowReaders(HttpToolsProtocol):
-    """reader_timeout: seconds that a full buffer may take to become empty, and one more for each LEAST_RATE bytes."""
+    """reader_timeout: seconds that a full buffer may take to become empty, and one more for each LEAST_RATE bytes.
+    `_running`: the request that is or was answered last. uvicorn's `cycle` is the one that came last, which may have to
+    wait for it."""
 
     reader_timeout: float = 60.0
     _hurrying: asyncio.TimerHandle | None = None
-    _earlier: Sequence[Cycle] = ()
-    """Requests before the last one, which came while they were not answered."""
+    _running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -67,21 +80,14 @@ class SlowReaders(HttpToolsProtocol):
         self._calm()
         super().connection_lost(exc)
         # uvicorn tells the last request only; the one before it, under way when both were sent at once, would go on.
-        for cycle in self._earlier:
-            if not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
+        if (running := self._running) is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
 
-    def on_headers_complete(self) -> None:
-        before = self.cycle
-        super().on_headers_complete()
-        if self.cycle is before:
-            return
-        self.cycle.__class__ = Cycle
-        if before is None or before.response_complete:
-            self._earlier = ()
-        else:
-            self._earlier = [*(cycle for cycle in self._earlier if not cycle.response_complete), cast(Cycle, before)]
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.__class__ = Cycle
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -90,17 +96,30 @@ class SlowReaders(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._calm()
+        if self._nothing_follows:
+            self._hurry()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self.flow.write_paused and self.transport.get_write_buffer_size():
+        if not self.flow.write_paused:
             self._hurry()
+
+    def look(self) -> None:
+        """To be called now and then. A connection is closed without a word to its protocol, after an answer that broke
+        off and after a refusal; what its client has not taken of them has its time from here on."""
+        if self._hurrying is None and self.transport.is_closing():
+            self._hurry()
+
+    @property
+    def _nothing_follows(self) -> bool:
+        """Whether what is in the buffer is an answer's end, after which no full buffer would tell of a slow client."""
+        return self._running is None or self._running.response_complete or self.transport.is_closing()
 
     def _hurry(self) -> None:
         """From now on there is a time until which what is in the buffer must be taken."""
         self._calm()
-        waiting = self.transport.get_write_buffer_size()
-        self._hurrying = self.loop.call_later(self.reader_timeout + waiting / LEAST_RATE, self._cut_off)
+        if waiting := self.transport.get_write_buffer_size():
+            self._hurrying = self.loop.call_later(self.reader_timeout + waiting / LEAST_RATE, self._cut_off)
 
     def _calm(self) -> None:
         if self._hurrying is not None:
@@ -110,6 +129,8 @@ class SlowReaders(HttpToolsProtocol):
     def _cut_off(self) -> None:
         """Not by `close`, which waits until all of the buffer is taken; nor does the system keep what it has of it."""
         self._hurrying = None
+        if not self.flow.write_paused and not self._nothing_follows:
+            return  # a further answer is under way, and what waits now is a part of that one
         if self.transport.get_write_buffer_size():
             log.info("a client did not take its answer in time: its connection is reset")
             if (line := self.transport.get_extra_info("socket")) is not None:

@@ -27,6 +27,8 @@ UNREAD = 1.0
 AT_ONCE = 0.4
 """The same two when the end is forced."""
 LOOK_AGAIN = 0.02
+LOOK_ROUND = 50
+"""Ticks of uvicorn's, 0.1 s each, after which connections are looked at."""
 
 
 class HttpServer(uvicorn.Server):
@@ -52,6 +54,12 @@ class HttpServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # server/cli/ending.py has them
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % LOOK_ROUND == 0:
+            for connection in self._connections:
+                connection.look()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by `serve` once `should_exit` is seen."""
