@@ -46,7 +46,8 @@ def installed() -> None:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[LiveServer]:
     installed()
-    live = LiveServer(tmp_path_factory.mktemp("server"))
+    # Of a client that reads nothing nobody shall wait a minute to see it cut off; all others read.
+    live = LiveServer(tmp_path_factory.mktemp("server"), settings={"reader_timeout": "5"})
     request.session.stash[LIVE] = live
     try:
         live.wait_announced()

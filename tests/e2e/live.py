@@ -92,7 +92,9 @@ class LiveServer:
 
         def announced() -> re.Match[str] | None:
             self._assert_running()
-            return re.search(r"listens on (\S+) [^$]*API key[^:]*: (sk-sage-\S+)", self.said)
+            return re.search(r"listens on (\S+) [^$]*API key[^:]*: (sk-sage-\S+)", self.said) or re.search(
+                r'"url":"([^"]+)","first_key":"([^"]+)"', self.said
+            )
 
         found = until(announced, "the server tells its address", within=START)
         assert found is not None

@@ -192,7 +192,8 @@ def test_signals_end_it_in_order(tmp_path: Path, signals: list[signal.Signals]) 
                         one.send_signal(number)
             else:
                 live.process.send_signal(number)
-        assert live.process.wait(30) == (0 if len(signals) == 1 else 128 + signal.SIGINT)
+        # Two that come at once may be one for the system, or the second may come when all is done.
+        assert live.process.wait(30) in ((0,) if len(signals) == 1 else (0, 128 + signal.SIGINT))
         assert_gone(tree)
         assert "Traceback" not in live.log
         assert "leak" not in live.log
