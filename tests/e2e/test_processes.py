@@ -196,7 +196,8 @@ def test_signals_end_it_in_order(tmp_path: Path, signals: list[signal.Signals]) 
         assert live.process.wait(30) in ((0,) if len(signals) == 1 else (0, 128 + signal.SIGINT))
         assert_gone(tree)
         assert "Traceback" not in live.log
-        assert "leak" not in live.log
+        # Who is killed removes no shared memory; Python's tracker does it for them, and says so.
+        assert len(signals) > 1 or "leak" not in live.log
 
 
 @pytest.mark.parametrize("moment", ["imports", "fork server", "core"])
