@@ -42,7 +42,8 @@ COUNT_GROWTH = 3
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """memory: bytes of each process by its role, the share that is its own of what several map. tasks: asyncio's."""
+    """memory: bytes of each process by its role, without what it shares with others: the part of a library that is
+    counted as a process's own grows when another one ends, anywhere on the machine. tasks: asyncio's."""
 
     at: float
     memory: dict[str, int]
@@ -105,13 +106,13 @@ def _role(process: psutil.Process, front: int) -> str:
 
 
 def _held(pid: int) -> tuple[dict[str, int], int, int]:
-    """Bytes by role, descriptors and threads of the server's processes. What several map is divided among them."""
+    """Bytes by role, descriptors and threads of the server's processes."""
     memory: Counter[str] = Counter()
     descriptors = threads = 0
     front = psutil.Process(pid)
     for process in (front, *front.children(recursive=True)):
         try:
-            memory[_role(process, pid)] += process.memory_full_info().pss
+            memory[_role(process, pid)] += process.memory_full_info().uss
             descriptors += process.num_fds()
             threads += process.num_threads()
         except psutil.Error:  # it has just ended

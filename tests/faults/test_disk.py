@@ -58,7 +58,7 @@ def test_a_start_in_a_read_only_folder(tmp_path: Path, installed: Path) -> None:
 def test_commands_in_a_read_only_folder(tmp_path: Path, installed: Path) -> None:
     script = f"{READ_ONLY}; $SAGEHOLD keys list"
     line = ended(script, tmp_path, size="4m", FROM=str(installed))
-    assert f"{tmp_path}/disk/data/sagehold.db can't be written: make it and its folder writable" in line
+    assert f"SAGEHOLD_DATA_DIR: can't write in {tmp_path}/disk/data: Read-only file system. Make it writable" in line
 
 
 def test_a_command_that_writes_on_a_full_disk(tmp_path: Path, installed: Path) -> None:

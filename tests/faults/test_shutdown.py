@@ -6,7 +6,7 @@ import re
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
@@ -136,6 +136,15 @@ async def test_within_the_grace_answers_end_and_nothing_begins(tmp_path: Path) -
     assert_quiet(tmp_path)
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """SIGHUP as a terminal's programs have it: begun by nohup, tests and servers ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_a_closed_terminal_is_an_end_as_any(tmp_path: Path) -> None:
     """Standard output is gone, and then comes SIGHUP."""
     with begun(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'data' / 'sagehold.db'}") as process:
