@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.models, pytest.mark.timeout(300)]
 
 QUICK = Patience(silence=2, step=60, stopped=0.5, interval=0.1)
 STORY = ChatJob(messages=({"role": "user", "content": "Tell me a story."},), max_tokens=400, ignore_eos=True)
+
+LONG = replace(STORY, max_tokens=3900)
+"""Not done before it is stopped, however late this process is."""
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +53,12 @@ async def engine(tmp_path: Path) -> AsyncGenerator[VllmEngine, None]:
 
 
 def options(path: Path) -> VllmOptions:
-    small: dict[str, Any] = {"kv_cache": 1 << 26, "max_model_len": 512, "max_num_seqs": 2}
+    small: dict[str, Any] = {"kv_cache": 1 << 26, "max_model_len": 4096, "max_num_seqs": 2}
     return VllmOptions(name="chat", path=path, dtype="float32", load_format="dummy", **small)
 
 
-async def pieces(engine: VllmEngine) -> AsyncGenerator[Event, None]:
-    async with aclosing(await engine.read(STORY)) as reading, aclosing(reading.run()) as events:
+async def pieces(engine: VllmEngine, job: ChatJob = STORY) -> AsyncGenerator[Event, None]:
+    async with aclosing(await engine.read(job)) as reading, aclosing(reading.run()) as events:
         async for event in events:
             yield event
 
@@ -76,7 +80,7 @@ async def test_a_stopped_worker_and_a_load_that_is_stopped(
     told = [event async for event in pieces(engine)]  # tokens that are ready together come as one
     assert sum(event.tokens for event in told if isinstance(event, TextDelta)) > 100
     assert not engine.hung  # for all the time that a whole answer took
-    events = pieces(engine)
+    events = pieces(engine, LONG)
     await anext(events)
     os.kill(computing.pid, signal.SIGSTOP)
     with pytest.raises(EngineHung):
