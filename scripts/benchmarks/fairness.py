@@ -141,12 +141,14 @@ def _side(tree: "Tree", engine: str, folder: Path, models_dir: Path) -> Side:
 def _measure(lanes: Sequence[Side], engine: str, rounds: int, folder: Path, load: Load) -> list[Seen]:
     import uvloop
 
-    from scripts.benchmarks.front_sides import command_line
+    from scripts.benchmarks.front_sides import command_line, set_up
 
     def key(side: Side, account: str) -> str:
         command_line(side, "accounts", "create", account, f"--credits={CREDITS}")
         return command_line(side, "keys", "create", f"--account={account}")
 
+    for side in lanes:
+        set_up(side)
     keys = {side.name: (key(side, "polite"), key(side, "flood")) for side in lanes}
     seen = []
     with ExitStack() as stack:
