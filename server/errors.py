@@ -2,7 +2,8 @@
 
     SageholdError                    status  type                    code
     ├── InvalidRequest               400     invalid_request_error   invalid_value (or as given)
-    │   └── ContextLengthExceeded    400     invalid_request_error   context_length_exceeded
+    │   ├── ContextLengthExceeded    400     invalid_request_error   context_length_exceeded
+    │   └── UnreadableDocument       400     invalid_request_error   unreadable_document
     ├── NotAuthenticated             401     invalid_request_error   invalid_api_key, or null without a key
     │   └── AccountClosed            401     invalid_request_error   account_deactivated
     ├── InsufficientCredits          402     insufficient_quota      insufficient_credits
@@ -10,9 +11,11 @@
     ├── NotFound                     404     invalid_request_error   null
     │   └── ModelNotFound            404     invalid_request_error   model_not_found
     │       └── ModelNotInstalled    404     invalid_request_error   model_not_installed
+    │   └── DatasetNotFound          404     invalid_request_error   dataset_not_found
     ├── MethodNotAllowed             405     invalid_request_error   method_not_supported
     ├── RequestTimeout               408     invalid_request_error   request_timeout
     ├── SlowReader                   408     invalid_request_error   slow_reader
+    ├── Conflict                     409     invalid_request_error   conflict
     ├── PayloadTooLarge              413     invalid_request_error   null
     ├── TargetTooLong                414     invalid_request_error   url_too_long
     ├── UnsupportedMediaType         415     invalid_request_error   unsupported_media_type
@@ -26,6 +29,7 @@
         ├── Overloaded               503                             server_is_overloaded
         ├── ServerStopping           503                             server_shutting_down
         ├── DatabaseUnavailable      503                             database_unavailable
+        ├── KnowledgeUnavailable 503                             knowledge_unavailable
         └── StorageFull              503                             storage_full
 
 Each instance has what its client gets: `status`, `type`, `code`, `param`, `message`. A message is
@@ -87,6 +91,14 @@ class InvalidRequest(SageholdError):
 
 class ContextLengthExceeded(InvalidRequest):
     code = "context_length_exceeded"
+
+
+class UnreadableDocument(InvalidRequest):
+    """A file from which no text can be taken: damaged, encrypted, hostile, too big in pages or memory, or of no known
+    kind. Its message says which, for whoever added it."""
+
+    code = "unreadable_document"
+    default_message = "The document can't be read."
 
 
 class NotAuthenticated(SageholdError):
@@ -180,6 +192,16 @@ class ModelNotInstalled(ModelNotFound):
         )._listing(having)
 
 
+class DatasetNotFound(NotFound):
+    """There is none, or it is somebody else's: the two look alike, word by word."""
+
+    code = "dataset_not_found"
+
+    @classmethod
+    def named(cls, name: str) -> "DatasetNotFound":
+        return cls(f"The dataset `{name[:128]}` does not exist or you do not have access to it.", param="dataset")
+
+
 class MethodNotAllowed(SageholdError):
     status = 405
     type = "invalid_request_error"
@@ -203,6 +225,14 @@ class SlowReader(SageholdError):
     type = "invalid_request_error"
     code = "slow_reader"
     default_message = "The answer was ended early: too much of it was generated that your client had not read."
+
+
+class Conflict(SageholdError):
+    """What is asked for can't be done to what is there: a name that is taken, a model that does not fit."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
 
 
 class PayloadTooLarge(SageholdError):
@@ -304,6 +334,13 @@ class DatabaseUnavailable(Unavailable):
 
     code = "database_unavailable"
     default_message = "The server's accounts can't be reached right now. Please try again shortly."
+
+
+class KnowledgeUnavailable(Unavailable):
+    """Datasets can't be kept or searched here: no embedding model, or a PostgreSQL without pgvector."""
+
+    code = "knowledge_unavailable"
+    default_message = "This server keeps no datasets: whoever runs it finds the reason in its log."
 
 
 class StorageFull(Unavailable):

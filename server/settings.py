@@ -134,6 +134,55 @@ class Settings(BaseSettings):
     image_url_ttl: float = Field(3600.0, gt=0, description="seconds that a generated image's URL lives")
     image_store_max: Size = Field(2 * 2**30, gt=0, description="most bytes of generated images kept; oldest go first")
 
+    # -- knowledge
+    embedding_model: str | None = Field(
+        None, description="model that new datasets are made with; default: the first embedding model that is installed"
+    )
+    rerank_model: str | None = Field(
+        None,
+        description="model that puts what was found in order once more, for datasets that want it; none by default",
+    )
+    max_document: Size = Field(
+        100 * 2**20, gt=0, description="largest document in bytes that a dataset takes; more is answered 413"
+    )
+    document_timeout: float = Field(
+        300.0,
+        gt=0,
+        description="seconds that a document may take to be read, before it is embedded; then it has failed",
+    )
+    document_memory: Size = Field(
+        2**30, gt=0, description="bytes of memory that the reading of a document may take; then it has failed"
+    )
+    vector_memory: Size = Field(
+        512 * 2**20,
+        gt=0,
+        description="bytes of datasets' vectors that are kept in memory; what exceeds it is read anew",
+    )
+    personas: Path | None = Field(None, description="folder of personas as YAML files; none by default")
+
+    # -- live search
+    searxng_url: AnyHttpUrl | None = Field(
+        None, description="base URL of the SearXNG instance that `live` asks; none by default"
+    )
+    zim_dir: Path | None = Field(
+        None, description="folder of ZIM archives that `live` searches where there is no SearXNG; none by default"
+    )
+    live_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="hosts whose pages `live: 2` may fetch, comma-separated, * for all public ones; none by default",
+    )
+
+    # -- the Ask Sage dialect
+    asksage_strict_status: bool = Field(
+        False, description="errors of /server and /user by HTTP status, rather than 200 with a status in the body"
+    )
+    asksage_model: str | None = Field(
+        None, description="what the model name openai_gpt stands for; default: the first chat model"
+    )
+    asksage_keep_prompts: bool = Field(
+        False, description="keep questions and answers for get-user-logs, and not their tokens alone"
+    )
+
     # -- the end
     shutdown_grace: float = Field(
         45.0,
@@ -172,7 +221,9 @@ class Settings(BaseSettings):
             "url", "it begins with one of {known}, not with {scheme}:", {"known": ", ".join(LIMITS), "scheme": scheme}
         )
 
-    @field_validator("cors_origins", "models", "image_input_hosts", "public_hosts", "trusted_proxies", mode="before")
+    @field_validator(
+        "cors_origins", "models", "image_input_hosts", "public_hosts", "trusted_proxies", "live_hosts", mode="before"
+    )
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -32,10 +32,14 @@ class AccountRow(Limited, Base):
     """Who pays. Keys belong to an account; `metered` accounts pay with credits, others don't.
 
     closed_at: since when no key of the account works; money and history stay. weight: 1 to 100, its share where
-    accounts wait for the same model.
+    accounts wait for the same model. number, email: by which the Ask Sage API names it; older versions write no number.
     """
 
     __tablename__ = "accounts"
+    __table_args__ = (
+        Index("uq_accounts_number", "number", unique=True),
+        Index("uq_accounts_email", "email", unique=True),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
@@ -43,6 +47,8 @@ class AccountRow(Limited, Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     weight: Mapped[int] = mapped_column(server_default="1")
+    number: Mapped[int | None]
+    email: Mapped[str | None] = mapped_column(String(254))
 
 
 class KeyRow(Limited, Base):

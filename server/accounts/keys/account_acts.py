@@ -49,6 +49,7 @@ class AccountActs:
             created_at=self._now,
             limits=limits,
             weight=weight,
+            number=await self._accounts.next_number(),
         )
         await self._accounts.add(account)
         await self._note("account.create", account, _facts(account))

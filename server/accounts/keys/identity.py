@@ -17,6 +17,7 @@ class Account:
     """Who pays. An account that is not metered is never asked for credits.
 
     closed_at: since when none of its keys works. weight: its share where accounts wait for the same model, 1 to 100.
+    number, email: by which the Ask Sage API names it; the address is in lower case.
     """
 
     id: str
@@ -26,6 +27,8 @@ class Account:
     limits: Limits = NO_LIMITS
     closed_at: datetime | None = None
     weight: int = 1
+    number: int = 0
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ class AccountRepository:
                 created_at=account.created_at,
                 closed_at=account.closed_at,
                 weight=account.weight,
+                number=account.number or None,
+                email=account.email,
                 **asdict(account.limits),
             )
         )
@@ -50,9 +52,14 @@ class AccountRepository:
                 metered=account.metered,
                 closed_at=account.closed_at,
                 weight=account.weight,
+                email=account.email,
                 **asdict(account.limits),
             )
         )
+
+    async def next_number(self) -> int:
+        """For a new account; who asks holds the lock under which accounts are made."""
+        return (await self._session.scalar(select(func.max(AccountRow.number))) or 0) + 1
 
     async def find(self, id_or_name: str) -> Account | None:
         """An id wins over a name, should one account be named like another's id."""
@@ -146,6 +153,8 @@ def _account(row: AccountRow) -> Account:
         limits=_limits(row),
         closed_at=row.closed_at,
         weight=row.weight,
+        number=row.number or 0,
+        email=row.email,
     )
 
 

@@ -1,0 +1,1 @@
+"""Live search: an instance of SearXNG, or an archive on this machine."""

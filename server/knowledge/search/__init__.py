@@ -1,0 +1,1 @@
+"""Search within datasets: by keywords, by vectors, and by both."""

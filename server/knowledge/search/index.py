@@ -1,0 +1,55 @@
+"""What a database does for search. sqlite.py and postgres.py are the two that there are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from server.knowledge.calls import Vectors
+from server.knowledge.records import Chunk, Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A chunk that one order found, by `chunks.number`. score: higher is better, within that order only."""
+
+    number: int
+    score: float
+
+
+class Index(Protocol):
+    """A dataset's own: what one dataset holds changes no figure, no order and no time of another's search."""
+
+    async def prepare(self) -> None:
+        """At a start. Raises KnowledgeUnavailable, with the reason in the log."""
+        ...
+
+    async def create(self, session: AsyncSession, dataset_number: int) -> None:
+        """What a new dataset needs, within the unit of work that makes it."""
+        ...
+
+    async def drop(self, session: AsyncSession, dataset_number: int) -> None:
+        """All of it, within the unit of work that deletes the dataset; its rows go with it."""
+        ...
+
+    async def add(
+        self,
+        session: AsyncSession,
+        dataset_number: int,
+        document_number: int,
+        chunks: Sequence[Chunk],
+        vectors: Vectors,
+    ) -> None:
+        """Chunks of a document that is not ready yet: they are stored, and found only once it is."""
+        ...
+
+    async def remove(self, session: AsyncSession, dataset_number: int, document_number: int) -> None:
+        """A document's chunks, of a ready or of an unfinished one."""
+        ...
+
+    async def keyword(self, dataset: Dataset, query: str, limit: int) -> Sequence[Found]: ...
+
+    async def dense(self, dataset: Dataset, query: Vectors, limit: int) -> Sequence[Found]:
+        """query: one row. SQLite searches exactly; PostgreSQL by pgvector's HNSW from some size on."""
+        ...
