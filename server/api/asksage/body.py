@@ -5,6 +5,7 @@ Its clients write one field in many ways: a list as repeated fields, as JSON in 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
@@ -123,11 +124,13 @@ def _of_form(schema: type[Body], fields: Mapping[str, Sequence[str]]) -> dict[st
         if not given or adapter is None:
             continue
         last = given[-1]
+        if given == ["null"] and not _taken(adapter, last):  # JavaScript's forms write it for what is not set
+            continue
         several: list[Any] = [given] if len(given) > 1 else []
-        readings = [*several, *_json(last), last, given, [_bare(value) for value in given]]
-        found = _first(adapter, readings, last)
-        if found != "null" or _taken(adapter, found):  # JavaScript's forms write it for what is not set
-            read[name] = found
+        # A list that can't be read is wrong, and not a list of one text.
+        listed = [] if last[0] in "[{" else [given, [_bare(value) for value in given]]
+        readings = [*several, *_json(last), last, *listed]
+        read[name] = _first(adapter, readings, last)
     return read
 
 
@@ -144,12 +147,10 @@ def _taken(adapter: TypeAdapter[Any], value: Any) -> bool:
 
 
 def _json(text: str) -> Iterator[Any]:
-    """What a text holds that begins as a list, an object or a quoted string."""
+    """What a text holds that begins as a list, an object or a quoted string, unless that is more than is read."""
     if text.lstrip()[:1] in ("[", "{", '"'):
-        try:
+        with suppress(orjson.JSONDecodeError, InvalidRequest):
             yield _loads(text.encode())
-        except orjson.JSONDecodeError:
-            return
 
 
 def _bare(text: str) -> Any:
