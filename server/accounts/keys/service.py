@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts.keys.account_acts import AccountActs, AccountChanges
 from server.accounts.keys.authentication import Authentication
+from server.accounts.keys.checks import plausible_email
 from server.accounts.keys.identity import NO_LIMITS, Account, ApiKey, NewKey
 from server.accounts.keys.installation import secret_for
 from server.accounts.keys.key_acts import KeyActs, KeyChanges, KeyTerms
@@ -79,6 +80,13 @@ class Accounts:
         """
         return self._authentication.authenticate(key)
 
+    def caller(self, key_id: str) -> Coroutine[Any, Any, Caller | None]:
+        """The caller that a key stands for, by the key's id: for tokens, and for work that goes on in the background.
+
+        None unless the key would be let in now. A change made here counts at once.
+        """
+        return self._authentication.caller(key_id)
+
     # ------------------------------------------------------------ keys
 
     async def ensure_first_key(self) -> str | None:
@@ -126,27 +134,54 @@ class Accounts:
     # ------------------------------------------------------------ accounts
 
     async def create_account(
-        self, name: str, *, metered: bool = True, limits: Limits = NO_LIMITS, weight: int = 1, actor: str = LOCAL
+        self,
+        name: str,
+        *,
+        metered: bool = True,
+        limits: Limits = NO_LIMITS,
+        weight: int = 1,
+        email: str | None = None,
+        actor: str = LOCAL,
     ) -> Account:
-        """Raises InvalidRequest for a name that is empty, too long or taken. Credits come by `Ledger.grant`."""
-        async with self._changing() as session:
-            return await self._accounts(session, actor).add(name, metered=metered, limits=limits, weight=weight)
+        """Raises InvalidRequest for a name that is empty, too long or taken, and for an e-mail address likewise.
 
-    async def change_account(
-        self, id_or_name: str, *, actor: str = LOCAL, **changes: Unpack[AccountChanges]
-    ) -> Account:
+        Credits come by `Ledger.grant`.
+        """
+        async with self._changing() as session:
+            acts = self._accounts(session, actor)
+            return await acts.add(name, metered=metered, limits=limits, weight=weight, email=email)
+
+    async def change_account(self, named: str, *, actor: str = LOCAL, **changes: Unpack[AccountChanges]) -> Account:
         """Change what is not None, and of the limits those named. Raises NotFound, InvalidRequest.
 
         It counts at once for the account's keys. A closed account's keys are refused; what its requests in flight hold
         is settled, its money and its history stay, and it can be opened again.
         """
         async with self._changing() as session:
-            return await self._accounts(session, actor).change(id_or_name, **changes)
+            return await self._accounts(session, actor).change(named, **changes)
 
-    async def find_account(self, id_or_name: str) -> Account:
-        """Raises NotFound."""
+    async def find_account(self, named: str) -> Account:
+        """By its id, its name or its e-mail address. Raises NotFound."""
         async with self._database.read() as session:
-            return await self._accounts(session, LOCAL).find(id_or_name)
+            return await self._accounts(session, LOCAL).find(named)
+
+    async def account_of(self, email: str) -> Account | None:
+        """The account with exactly this e-mail address, in letters of either case."""
+        if not plausible_email(email):
+            return None
+        async with self._database.read() as session:
+            return await AccountRepository(session).by_email(email)
+
+    async def numbered(self) -> Sequence[Account]:
+        """Accounts as `list_accounts` has them, each with its number: those that an older version made get one."""
+        async with self._database.read() as session:
+            accounts = AccountRepository(session)
+            if not await accounts.without_number():
+                return await accounts.all()
+        async with self._changing() as session:
+            accounts = AccountRepository(session)
+            await accounts.give_numbers()
+            return await accounts.all()
 
     async def list_accounts(self) -> Sequence[Account]:
         """Accounts in the order of their creation."""
