@@ -17,6 +17,7 @@ from server.accounts.keys.installation import secret_for
 from server.accounts.keys.key_acts import KeyActs, KeyChanges, KeyTerms
 from server.accounts.keys.repository import AccountRepository, KeyRepository
 from server.accounts.keys.secret import FILE_NAME
+from server.accounts.keys.tokens import Exchanged, Tokens, looks_like_one
 from server.core import Caller, Limits
 from server.settings import PREFIX, Settings
 from server.storage.clock import utc_now
@@ -50,6 +51,7 @@ class Accounts:
         self._now = now
         self._lock = lock
         self._authentication = Authentication(database, secret, now, proven)
+        self._tokens = Tokens(secret, now)
 
     @classmethod
     async def open(
@@ -74,11 +76,27 @@ class Accounts:
         return cls(database, secret, now, proven=proven, lock=lock)
 
     def authenticate(self, key: str) -> Coroutine[Any, Any, Caller | None]:
-        """The caller that a key stands for, or None; see `Authentication`. A change made here counts at once.
+        """The caller that a key, or a token, stands for, or None; see `Authentication`. A change made here counts at
+        once, for tokens of a key too.
 
         Raises AccountClosed.
         """
+        if looks_like_one(key) and (key_id := self._tokens.key_id(key)) is not None:
+            return self._authentication.caller(key_id)
         return self._authentication.authenticate(key)
+
+    async def exchange(self, key: str, email: str | None) -> Exchanged:
+        """A token for a key, for an account's own address, where it has one; any address, or none, is good for others.
+
+        Raises AccountClosed, DatabaseUnavailable.
+        """
+        caller = await self._authentication.authenticate(key)  # no token is exchanged for another
+        if caller is None:
+            return Exchanged()
+        account = await self.find_account(caller.account_id)
+        if account.email is not None and account.email != (email or "").strip().lower():
+            return Exchanged(account.id)
+        return Exchanged(account.id, self._tokens.issue(caller.key_id, account))
 
     def caller(self, key_id: str) -> Coroutine[Any, Any, Caller | None]:
         """The caller that a key stands for, by the key's id: for tokens, and for work that goes on in the background.
