@@ -9,6 +9,7 @@ from typing import Any, Self
 import httpx
 from fastapi import FastAPI
 
+from server.accounts.keys.tokens import Exchanged
 from server.accounts.limits.limiter import RateLimiter
 from server.api.failed_keys import FailedKeys
 from server.api.openai.image_store import ImageStore
@@ -51,6 +52,11 @@ class FakeAccounts:
 
     async def authenticate(self, key: str) -> Caller | None:
         return self.keys.get(key)
+
+    async def exchange(self, key: str, email: str | None) -> Exchanged:  # noqa: ARG002 - these have no addresses
+        """A key is its own token."""
+        caller = self.keys.get(key)
+        return Exchanged() if caller is None else Exchanged(caller.account_id, key)
 
 
 class FakeCatalog:
