@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.knowledge import ingestion, work
+from server.knowledge import ingestion
+from server.knowledge.parsing import reader as parsing
 from server.settings import Settings
 from server.storage.database import Database
 from tests.knowledge.ingestion.workshop import FakeReader, Workshop, fill, workshop
@@ -14,7 +15,7 @@ from tests.knowledge.ingestion.workshop import FakeReader, Workshop, fill, works
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
     fake = FakeReader()
-    monkeypatch.setattr(work.reader, "read", fake)
+    monkeypatch.setattr(parsing, "read", fake)
     # Nobody waits for what other processes have done, nor between two attempts.
     monkeypatch.setattr(ingestion, "LOOK", 0.05)
     monkeypatch.setattr(ingestion, "BEAT", 0.02)

@@ -148,11 +148,8 @@ class Workshop:
 
     async def ended(self, document: Document) -> Document:
         """It, once it has ended."""
-        last = document
         async with asyncio.timeout(20):
-            async for last in self.ingestion.follow(document.id):
-                pass
-        return last
+            return [document, *[one async for one in self.ingestion.follow(document.id)]][-1]
 
     async def texts(self, *, ready: bool = True) -> list[str]:
         """Of the chunks that are found, or of all that are stored, in order."""
