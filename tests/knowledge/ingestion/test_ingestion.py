@@ -42,6 +42,7 @@ async def test_a_document_is_read_embedded_and_found(shop: Workshop) -> None:
     assert (shop.settings.data_dir / "documents" / file).stat().st_mode & 0o777 == 0o600
     async with shop.working():
         ended = await shop.ended(document)
+        await shop.idle()
     assert (ended.state, ended.chunks, ended.tokens, ended.attempts) == (DocumentState.READY, 1, 5, 1)
     assert (ended.done, ended.total, ended.error, ended.context) == (1, 1, None, "of 2026")
     assert " ".join(await shop.texts()).split() == TEXT.decode().split()
