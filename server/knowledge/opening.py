@@ -16,8 +16,7 @@ from server.knowledge.live.search import LiveSearch
 from server.knowledge.payers import Payers
 from server.knowledge.personas import Personas
 from server.knowledge.removal import Removal
-from server.knowledge.search.index import Index
-from server.knowledge.search.retrieval import Retrieval
+from server.knowledge.search.retrieval import Retrieval, index_for
 from server.knowledge.users import Users
 from server.settings import Settings
 from server.storage.database import Database
@@ -29,7 +28,6 @@ log = logging.getLogger(__name__)
 async def open_knowledge(
     settings: Settings,
     database: Database,
-    index: Index,
     models: Models,
     payers: Payers,
     *,
@@ -37,6 +35,9 @@ async def open_knowledge(
 ) -> AsyncGenerator[Knowledge, None]:
     """database: migrated. What is queued is ingested meanwhile, and what was deleted is removed."""
     async with AsyncExitStack() as stack:
+        index = index_for(database, settings)
+        stack.push_async_callback(index.aclose)
+        await index.prepare()
         removal = Removal(database, index, settings.data_dir / "documents")
         datasets, documents = Datasets(database, index, removal), Documents(database, removal)
         ingestion = Ingestion(settings, database, index, datasets, documents, removal, models, payers, counts)
@@ -48,7 +49,7 @@ async def open_knowledge(
             datasets=datasets,
             documents=documents,
             ingestion=ingestion,
-            retrieval=Retrieval(),
+            retrieval=Retrieval(database, index, models),
             personas=Personas(),
             live=live,
             removal=removal,
