@@ -31,9 +31,11 @@ def check(
 
     Chat models are held against what the installed vLLM knows, which takes seconds. No model is loaded.
     """
+    from server.core import Task
     from server.models.config.catalog import Catalog, check_configs
     from server.models.config.check import look_closer
     from server.models.config.files import CatalogError
+    from server.pipeline.inner_calls import chosen
 
     settings = read_settings(config, model_configs=model_configs)
     try:
@@ -41,7 +43,10 @@ def check(
         findings = look_closer(configs, settings.models_dir)
         problems = list(findings.problems)
         try:
-            Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models)
+            catalog = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models)
+            embeds = [entry.id for entry in catalog.public_models() if Task.EMBEDDING in entry.tasks]
+            chosen(catalog, Task.EMBEDDING, f"{PREFIX}EMBEDDING_MODEL", settings.embedding_model)
+            chosen(catalog, Task.SCORE, f"{PREFIX}RERANK_MODEL", settings.rerank_model)
         except CatalogError as error:
             problems += error.problems
         if problems:
@@ -50,6 +55,8 @@ def check(
         fail(error)
     for warning in findings.warnings:
         typer.echo(f"warning: {warning}", err=True)
+    if not embeds:
+        typer.echo("info: no embedding model is installed: nothing can be added to datasets, nor found.", err=True)
     models, bundles = len(configs.models), len(configs.bundles)
     typer.echo(
         f"The settings are right, and so are {models} models and {bundles} bundles in "
