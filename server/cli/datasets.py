@@ -10,7 +10,7 @@ from server.cli.knowledge import DEFAULT, Account, Shelf, shelve
 from server.cli.output import AsJson, print_json, print_table, shown
 
 if TYPE_CHECKING:
-    from server.knowledge.records import Dataset, Document
+    from server.knowledge.records import Dataset, Document, Permission
 
 app = typer.Typer(help="Create, list, share and delete datasets, and see their documents.", no_args_is_help=True)
 
@@ -166,6 +166,42 @@ def documents(
     for row in rows:
         table.add_row(*(shown(row[column]) for column in columns))
     print_table(table, 0)
+
+
+DocumentId = Annotated[str, typer.Argument(metavar="ID", help="The document's id, as `documents` lists it.")]
+
+
+@app.command()
+def retry(document: DocumentId, account: Account = DEFAULT) -> None:
+    """Let a server begin a document anew that failed or was cancelled. It need not be added again."""
+    from server.errors import Conflict
+
+    async def act(shelf: Shelf) -> None:
+        await shelf.documents.find(shelf.caller, document, _edit())
+        if document not in await shelf.spool.ids():
+            raise Conflict("The document's file is not on this server. Please add it again.", param="document")
+        if not await shelf.queue.retry(document, shelf.caller):
+            raise Conflict("The document did not fail, and was not cancelled.", param="document")
+
+    shelve(account, act)
+    typer.echo(f"{document} is queued: the server that runs on this data folder ingests it.")
+
+
+@app.command()
+def cancel(document: DocumentId, account: Account = DEFAULT) -> None:
+    """End the ingestion of a document; what was made of it goes. One that has ended stays as it is."""
+
+    async def act(shelf: Shelf) -> bool:
+        await shelf.documents.find(shelf.caller, document, _edit())
+        return await shelf.queue.cancel(document)
+
+    typer.echo(f"Cancelled {document}." if shelve(account, act) else f"{document} had ended: nothing changed.")
+
+
+def _edit() -> "Permission":
+    from server.knowledge.records import Permission
+
+    return Permission.EDIT
 
 
 def _row(dataset: "Dataset") -> dict[str, Any]:

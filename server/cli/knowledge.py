@@ -1,5 +1,6 @@
 """What the commands about datasets share: whose they are, and opening them beside a running server or without one."""
 
+import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from server.core import Caller
     from server.knowledge.datasets import Datasets
     from server.knowledge.documents import Documents
+    from server.knowledge.queue import Queue
     from server.knowledge.removal import Removal
+    from server.knowledge.spool import Spool
 
 Result = TypeVar("Result")
 
@@ -35,6 +38,8 @@ class Shelf:
     datasets: "Datasets"
     documents: "Documents"
     removal: "Removal"
+    queue: "Queue"
+    spool: "Spool"
 
 
 def shelve(account: str, act: Callable[[Shelf], Awaitable[Result]]) -> Result:
@@ -54,8 +59,10 @@ async def _opened(settings: Settings, account: str) -> AsyncGenerator[Shelf, Non
     from server.knowledge.calls import LOCAL
     from server.knowledge.datasets import Datasets
     from server.knowledge.documents import Documents
+    from server.knowledge.queue import Queue
     from server.knowledge.removal import Removal
     from server.knowledge.search.retrieval import index_for
+    from server.knowledge.spool import Spool
 
     async with Administration.open(settings, create=False) as administration:
         database = administration.accounts.database
@@ -63,13 +70,16 @@ async def _opened(settings: Settings, account: str) -> AsyncGenerator[Shelf, Non
         index = index_for(database, settings)
         try:
             await index.prepare()
-            removal = Removal(database, index, settings.data_dir / "documents")
+            spool = Spool(settings.data_dir / "documents")
+            removal = Removal(database, index, spool.folder)
             yield Shelf(
                 administration,
                 Caller(key_id=LOCAL, account_id=owner.id),
                 Datasets(database, index, removal),
                 Documents(database, removal),
                 removal,
+                Queue(database, index, f"cli_{secrets.token_hex(8)}"),
+                spool,
             )
         finally:
             await index.aclose()

@@ -1,7 +1,9 @@
 """`sagehold datasets`, as a person and as a script use it, and what a backup holds of datasets."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,30 @@ def test_wrong_words_are_refused_in_a_line(call: Call) -> None:
     assert call("datasets", "create", "handbook", "--account", "nobody").exit_code == 1
     assert call("datasets", "remove", "absent", "a.txt").exit_code == 1
     assert call("datasets", "assign", "absent", "team", "--permission", "owner").exit_code == 2
+
+
+def test_a_document_is_cancelled_and_tried_again(call: Call, tmp_path: Path) -> None:
+    printed(call("datasets", "create", "handbook", "--json"))
+    data = tmp_path / "data"
+    with closing(sqlite3.connect(data / "sagehold.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO documents (id, dataset_number, account_id, filename, size, state, created_at, updated_at) "
+            "SELECT 'doc_1', number, owner_id, 'a.txt', 5, 'queued', created_at, created_at FROM datasets"
+        )
+    foreign = call("datasets", "cancel", "doc_1", "--account", "team")
+    assert (foreign.exit_code, foreign.stderr) == (1, "There is no document `doc_1`.\n")
+    assert call("datasets", "cancel", "doc_1").stdout == "Cancelled doc_1.\n"
+    assert call("datasets", "cancel", "doc_1").stdout == "doc_1 had ended: nothing changed.\n"
+    lost = call("datasets", "retry", "doc_1")
+    assert (lost.exit_code, "add it again" in lost.stderr) == (1, True)
+    (data / "documents").mkdir(exist_ok=True)
+    (data / "documents" / "doc_1").write_text("words")
+    assert call("datasets", "retry", "doc_1").exit_code == 0
+    [row] = printed(call("datasets", "documents", "handbook", "--json"))
+    assert (row["id"], row["state"], row["error"]) == ("doc_1", "queued", None)
+    assert call("datasets", "retry", "doc_1").exit_code == 1
+    assert call("datasets", "remove", "handbook", "a.txt").stdout == "Removed a.txt.\n"
+    assert not (data / "documents" / "doc_1").exists()
 
 
 def test_a_restored_backup_has_the_datasets_and_can_go_on_with_them(
