@@ -30,7 +30,8 @@ def test_one_is_set_shown_and_deleted(call: Call, tmp_path: Path) -> None:
     assert len(printed(call("list", "--json"))) == 12
     made = printed(call("set", "--name", "Clerk", "--prompt", "You are a clerk.", "--json"))
     assert made == {
-        "id": 1000, "name": "Clerk", "description": "", "prompt": "You are a clerk.", "origin": "database", "version": 1,
+        "id": 1000, "name": "Clerk", "description": "", "prompt": "You are a clerk.", "origin": "database",
+        "version": 1,
     }  # fmt: skip
     (tmp_path / "prompt.txt").write_text("You are a brief clerk.\nÉt cetera.\n")
     again = call("set", "1000", "--prompt-file", str(tmp_path / "prompt.txt"))

@@ -190,7 +190,7 @@ def test_wrong_files_are_told_with_file_line_and_field(
 
 
 def test_a_folder_that_is_not_there_is_told_with_its_setting(tmp_path: Path, untouched: Callable[[], Any]) -> None:
-    with pytest.raises(SettingsError, match="no such folder of personas .SAGEHOLD_PERSONAS."):
+    with pytest.raises(SettingsError, match=r"no such folder of personas \(SAGEHOLD_PERSONAS\)"):
         Personas(untouched(), tmp_path / "none")
 
 

@@ -158,14 +158,13 @@ def test_results_go_before_passages_do() -> None:
 def test_references_are_numbered_lines_in_the_order_of_the_prompt() -> None:
     found = [passage("Lunch is\nat noon.", page=3, heading="Hours"), passage("Closed\u202e on Sunday.")]
     unfetched = WebResult("Other", "https://example.org/", "Else.")
-    assert references(found, [PAGE, unfetched], "The page could\nnot be fetched.").split("\n") == [
-        '[1] Lunch is at noon. - Metadata: {"context": "office hours", "filename": "hours.pdf", "page": 3, '
-        '"heading": "Hours", "dataset": "user_custom_7_handbook_content"}',
-        '[2] Closed on Sunday. - Metadata: {"context": "office hours", "filename": "hours.pdf", '
-        '"dataset": "user_custom_7_handbook_content"}',
-        "[3] Article Title: Lunch - Link: https://example.org/lunch - Article Description: All about lunch. "
-        "- Web Description: Lunch is a meal.",
-        "[4] Article Title: Other - Link: https://example.org/ - Article Description: Else.",
-        "Live search: The page could not be fetched.",
-    ]
+    lines = references(found, [PAGE, unfetched], "The page could\nnot be fetched.").split("\n")
+    about = '"context": "office hours", "filename": "hours.pdf"'
+    dataset = '"dataset": "user_custom_7_handbook_content"'
+    assert lines[0] == f'[1] Lunch is at noon. - Metadata: {{{about}, "page": 3, "heading": "Hours", {dataset}}}'
+    assert lines[1] == f"[2] Closed on Sunday. - Metadata: {{{about}, {dataset}}}"
+    title = "[3] Article Title: Lunch - Link: https://example.org/lunch"
+    assert lines[2] == f"{title} - Article Description: All about lunch. - Web Description: Lunch is a meal."
+    assert lines[3] == "[4] Article Title: Other - Link: https://example.org/ - Article Description: Else."
+    assert lines[4:] == ["Live search: The page could not be fetched."]
     assert references([], []) == ""
