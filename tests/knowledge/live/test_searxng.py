@@ -45,7 +45,11 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 def searxng(answer: Answer | httpx.Response, *, url: str = "http://searx.internal:8080/base/") -> Searxng:
-    handle = answer if callable(answer) else lambda _: answer
+    def handle(request: httpx.Request) -> httpx.Response:
+        made = answer(request) if callable(answer) else answer
+        # As it comes from a network: not read yet.
+        return httpx.Response(made.status_code, headers=made.headers, stream=httpx.ByteStream(made.content))
+
     return Searxng(url, Pages(()), transport=httpx.MockTransport(handle))
 
 

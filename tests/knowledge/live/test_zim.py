@@ -66,7 +66,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("which fish do otters eat", "Otter"),
         ("Seine river", "Seine"),
         ('capital* AND "germany" OR (', "Berlin"),
-        ("Lutetia?", "Paris"),
     ],
 )
 async def test_questions_find_articles(folder: Path, question: str, first: str) -> None:
