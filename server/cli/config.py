@@ -31,6 +31,7 @@ def check(
 
     Chat models are held against what the installed vLLM knows, which takes seconds. No model is loaded.
     """
+    from server.knowledge.live.search import LiveSearch
     from server.knowledge.persona_files import read_personas
     from server.models.config.catalog import Catalog, check_configs
     from server.models.config.check import look_closer
@@ -39,6 +40,7 @@ def check(
     settings = read_settings(config, model_configs=model_configs)
     try:
         own = read_personas(settings.personas) if settings.personas is not None else {}
+        LiveSearch.configured(settings)
     except SettingsError as error:
         fail(error)
     try:
