@@ -98,7 +98,7 @@ class LiveSearch:
         async with anyio.create_task_group() as group:
             for place in range(min(PAGES, len(made))):
                 group.start_soon(read, place)
-        return tuple(made), [unread[place] for place in sorted(unread)]
+        return tuple(made), list(dict.fromkeys(unread[place] for place in sorted(unread)))
 
     def _note(self, trouble: SearchTrouble) -> None:
         """Tell the operator, once a while of each trouble. Questions are in no log."""
