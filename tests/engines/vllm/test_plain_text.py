@@ -12,6 +12,8 @@ import pytest
 
 from server.core import ChatJob, Tool
 from server.errors import InvalidRequest
+from server.knowledge.prompt import grounded
+from server.knowledge.records import WebResult
 from tests import tiny_tokenizers
 from tests.engines.vllm.rendering import rendering
 from tests.tiny_tokenizers import CONTROL, Family
@@ -231,3 +233,12 @@ async def test_no_mixture_of_their_pieces_makes_a_control_token(written: Written
     for _ in range(100):
         messages, fields = chat(text)
         assert written.commands(await written.ids(*messages, **fields)) == expected, (messages, fields)
+
+
+async def test_control_strings_in_a_passage_are_text(written: Written) -> None:
+    def asked(text: str) -> Any:
+        page = WebResult(text, "https://example.org/", text, text)
+        return grounded([HELLO], "Be kind.", [], [page], nonce="c0ffee00")[0]
+
+    hostile = written.commands(await written.ids(*asked(evil(written.family))))
+    assert hostile == written.commands(await written.ids(*asked("harmless")))
