@@ -71,7 +71,9 @@ SECTIONS = (
         ),
     ),
     Section("arms", "Coat of arms", (("", "Government/National coat of arms"),)),
-    Section("heritage", "World Heritage Sites", (("", "Government/National heritage/selected World Heritage Site locales"),)),
+    Section(
+        "heritage", "World Heritage Sites", (("", "Government/National heritage/selected World Heritage Site locales"),)
+    ),
     Section("economy", "Economy", (("", "Economy/Economic overview"),)),
     Section("industries", "Industries", (("", "Economy/Industries"),)),
     Section("agriculture", "Agricultural products", (("", "Economy/Agricultural products"),)),
@@ -135,11 +137,9 @@ def fetched(wheels: Path | None = None) -> Path:
 
 def documents(wheel: Path) -> list[Document]:
     """All documents of the package, by their letters."""
-    found = []
     with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            if "/data/" in name and name.endswith(".json"):
-                found.append(document(Path(name).stem, json.loads(archive.read(name))))
+        entries = [name for name in archive.namelist() if "/data/" in name and name.endswith(".json")]
+        found = [document(Path(name).stem, json.loads(archive.read(name))) for name in entries]
     return sorted(found, key=lambda one: one.code)
 
 
