@@ -91,6 +91,10 @@ class Wire:
     def file(self, file_path: Path | str, strategy: str = "auto") -> Any:
         return self._form("file", {"strategy": strategy}, file_path)
 
+    def delete_filename_from_dataset(self, dataset: str, filename: str) -> Any:
+        """Not of that client: the service's own documents name it."""
+        return self._post(self.server, "delete-filename-from-dataset", json={"dataset": dataset, "filename": filename})
+
     # ------------------------------------------------------------ /user
 
     def add_dataset(self, dataset: str, classification: str | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Ask Sage's own samples for curl, as its guide prints them but for host, key and model, and other clients' requests."""
+"""Ask Sage's own samples for curl, as its guide prints them but for the host and the key."""
 
 import json
 import shutil
@@ -9,7 +9,6 @@ import pytest
 
 from tests.e2e.live import LiveServer
 from tests.e2e.sage_checks import answered
-from tests.e2e.test_node import SUITE, node, run
 from tests.e2e.test_seed_samples import curl
 
 HOST = "https://api.asksage.ai"
@@ -74,12 +73,3 @@ def test_messages_with_live_search_where_there_is_none(server: LiveServer, tmp_p
     answer = sent(server, BOTH, tmp_path)
     assert "energy" in answered(answer).lower()
     assert "Live search: " in answer["references"]
-
-
-def test_continue_and_cline(server: LiveServer, node: str) -> None:
-    output = run(SUITE, node, "--test", "asksage.test.mjs", SAGEHOLD_URL=server.url, OPENAI_API_KEY=server.key)
-    assert "\n# fail 0" in output or "\nℹ fail 0" in output
-    assert "\n# skipped 0" in output or "\nℹ skipped 0" in output
-
-
-__all__ = ["node"]
