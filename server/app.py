@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from server import __version__
 from server.api import admin, errors, openapi, ops
 from server.api.access import require
+from server.api.asksage.dialect import AskSage
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
 from server.api.errors import Guard
@@ -56,9 +57,6 @@ OWN: tuple[APIRouter, ...] = (account.router,)
 PUBLIC: tuple[APIRouter, ...] = (images.public,)
 """Routers under /v1 that need none."""
 
-DIALECTS = Dialects(OPENAI)
-"""Another one is added here, and its routers below."""
-
 EXPOSED = (
     "x-request-id",
     "openai-processing-ms",
@@ -80,8 +78,12 @@ EXPOSED = (
 """Headers that a browser lets pages of `cors_origins` read."""
 
 
-def create_app(settings: Settings, services: Services | None = None, dialects: Dialects = DIALECTS) -> FastAPI:
-    """The application over `services`; without them it builds its own, and closes them when it ends."""
+def create_app(settings: Settings, services: Services | None = None, dialects: Dialects | None = None) -> FastAPI:
+    """The application over `services`; without them it builds its own, and closes them when it ends.
+
+    dialects: by default OpenAI's and Ask Sage's.
+    """
+    dialects = dialects or Dialects(OPENAI, AskSage(strict=settings.asksage_strict_status))
     metrics = Metrics() if services is None else services.metrics
     shutdown = Shutdown() if services is None else services.shutdown
     tracing = tracing_to(settings.otlp_endpoint) if services is None else services.tracing

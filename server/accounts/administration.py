@@ -48,6 +48,7 @@ class Administration:
         metered: bool = True,
         limits: Limits = NO_LIMITS,
         weight: int = 1,
+        email: str | None = None,
         actor: str = LOCAL,
     ) -> tuple[Account, Balance]:
         """A new account with its first credits. Raises InvalidRequest, and then there is no account."""
@@ -56,7 +57,9 @@ class Administration:
             check_grant(first)
             if first < 0:
                 raise InvalidRequest("An account begins with 0 credits or more.", param="credits")
-        account = await self.accounts.create_account(name, metered=metered, limits=limits, weight=weight, actor=actor)
+        account = await self.accounts.create_account(
+            name, metered=metered, limits=limits, weight=weight, email=email, actor=actor
+        )
         if first is not None:
             await self.ledger.grant(account.id, first, "first credits", actor=actor)
         return account, await self.ledger.balance(account.id)

@@ -42,11 +42,11 @@ async def read_json(
     Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400); for a large body, before it is
     read, also RateLimited (429), InsufficientCredits (402) or Overloaded (503).
     """
-    kind = _content_type(request)
+    kind = content_type(request)
     if kind and kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMediaType(f"Unsupported content type: {kind[:80]}. Send application/json.")
     async with Intake(request, task) as intake:
-        body = b"".join([chunk async for chunk in _capped(request, intake, limit, limit)])
+        body = b"".join([chunk async for chunk in capped(request, intake, limit, limit)])
         if not intake.large:
             return _read(body, schema, exact=exact)
         return await intake.read(partial(_read_large, body, schema, exact=exact))
@@ -65,12 +65,12 @@ def _read(body: bytes, schema: type[B], *, exact: bool) -> B:
         raise InvalidRequest(message, code="invalid_json") from None
     if not isinstance(data, dict):
         raise InvalidRequest("The JSON body of your request must be an object.", code="invalid_type")
-    if len(body) <= LARGE and body.count(b"[") + body.count(b"{") > json_size.DEEPEST and _deep(data):
+    if len(body) <= LARGE and body.count(b"[") + body.count(b"{") > json_size.DEEPEST and too_deep(data):
         raise json_size.deep()
     return validate(schema, data)
 
 
-def _deep(data: Any) -> bool:
+def too_deep(data: Any) -> bool:
     """Whether there is more within each other than `json_size.DEEPEST`."""
     level = [data]
     for _ in range(json_size.DEEPEST):
@@ -150,18 +150,23 @@ async def read_form(request: Request, *, file_limit: int, task: Task | None = No
     Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400); for a large body, before it is
     read, also RateLimited (429), InsufficientCredits (402) or Overloaded (503).
     """
-    kind = _content_type(request)
+    kind = content_type(request)
     if kind != "multipart/form-data":
         found = f"Unsupported content type: {kind[:80]}." if kind else "The request has no content type."
         raise UnsupportedMediaType(f"{found} Send multipart/form-data.")
-    _check_charset(request.headers["content-type"])
+    check_charset(request.headers["content-type"])
     async with Intake(request, task) as intake:
-        return await _read_form(request, intake, file_limit)
+        return await form_of(request, intake, file_limit)
 
 
-async def _read_form(request: Request, intake: Intake, file_limit: int) -> Form:
-    parser = MultiPartParser(request.headers, _capped(request, intake, file_limit + FORM_OVERHEAD, file_limit))
-    parser.spool_max_size = file_limit + FORM_OVERHEAD  # never to the disk
+async def form_of(request: Request, intake: Intake, file_limit: int, overhead: int = FORM_OVERHEAD) -> Form:
+    """A multipart body by its parts. overhead: bytes it may have besides its files, in one field or in all.
+
+    Raises what `read_form` does, but for the content type.
+    """
+    most = file_limit + overhead
+    parser = MultiPartParser(request.headers, capped(request, intake, most, file_limit or most), max_part_size=overhead)
+    parser.spool_max_size = most  # never to the disk
     try:
         parsed = await parser.parse()
     except MultiPartException as error:
@@ -187,7 +192,7 @@ async def _read_form(request: Request, intake: Intake, file_limit: int) -> Form:
     return form
 
 
-def _check_charset(content_type: str) -> None:
+def check_charset(content_type: str) -> None:
     """Raises InvalidRequest. The parser decodes names and texts by whatever Python calls so."""
     _, options = parse_options_header(content_type)
     charset = options.get(b"charset", b"utf-8").decode("latin-1")
@@ -199,7 +204,7 @@ def _check_charset(content_type: str) -> None:
         raise InvalidRequest(f"The form's charset '{charset[:40]}' is not read here. Send utf-8.")
 
 
-async def _capped(request: Request, intake: Intake, limit: int, shown: int) -> AsyncGenerator[bytes, None]:
+async def capped(request: Request, intake: Intake, limit: int, shown: int) -> AsyncGenerator[bytes, None]:
     """The body's chunks until there are more than `limit` bytes of them; `shown` is the limit in the message.
 
     A compressed body counts as what it is decompressed to.
@@ -232,5 +237,5 @@ def _too_large(limit: int, read: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"Maximum content size limit ({limit}) exceeded ({read} bytes read)")
 
 
-def _content_type(request: Request) -> str:
+def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -78,7 +78,7 @@ class RequestContext:
 
         async def named_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                record.status = message["status"]
+                record.status = record.refused or message["status"]
                 milliseconds = round((time.perf_counter() - record.started) * 1000)
                 message["headers"] = [
                     *message.get("headers", ()),

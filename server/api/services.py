@@ -19,16 +19,22 @@ from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
 
 if TYPE_CHECKING:
+    from server.accounts.keys.tokens import Exchanged
     from server.accounts.ledger.ledger import Ledger
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
+    from server.knowledge.knowledge import Knowledge
 
 
 class Authenticator(Protocol):
     """The part of accounts that a request needs."""
 
     async def authenticate(self, key: str) -> Caller | None:
-        """Whose key this is; None if it is unknown, expired or revoked. Raises AccountClosed."""
+        """Whose key or token this is; None if it is unknown, expired or revoked. Raises AccountClosed."""
+        ...
+
+    async def exchange(self, key: str, email: str | None) -> "Exchanged":
+        """A token for a key. Raises AccountClosed."""
         ...
 
 
@@ -130,6 +136,8 @@ class Services:
     images: "ImageStore"
     ledger: "Ledger | None" = None
     reports: "Reports | None" = None
+    knowledge: "Knowledge | None" = None
+    """None only where a test has no use for it."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
     spoken: SpokenAnswers = field(default_factory=SpokenAnswers)
     outages: Callable[[], Mapping[str, str]] = dict

@@ -28,7 +28,8 @@ class RequestRecord:
     """What is known of a request. Filled in as it goes through the layers; logged and counted once, at its end.
 
     id: `req_…`, one for the answer's x-request-id, the log and the ledger. started: by time.perf_counter().
-    code: of the error that the client was shown. client: its address.
+    code: of the error that the client was shown. client: its address. refused: the status that the answer's body
+    tells, where that of HTTP is 200 nevertheless.
     """
 
     id: str
@@ -36,6 +37,7 @@ class RequestRecord:
     path: str
     started: float = field(default_factory=time.perf_counter)
     status: int = 0
+    refused: int | None = None
     code: str | None = None
     client: str | None = None
     route: str = "unknown"

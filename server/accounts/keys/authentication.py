@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
 from server.accounts.keys import credentials
+from server.accounts.keys.identity import Account, ApiKey
 from server.accounts.keys.installation import keep_check
 from server.accounts.keys.repository import KeyRepository
 from server.accounts.keys.verified import Verified, VerifiedKeys
@@ -20,6 +22,8 @@ logger = logging.getLogger(__name__)
 VERIFIED_LIFETIME = timedelta(seconds=3)
 # `last_used_at` is for people; writing it at every request would cost more than it is worth.
 TOUCH_INTERVAL = timedelta(minutes=1)
+
+KEY_ID = re.compile(r"key_[0-9a-f]{12}")
 
 
 class Authentication:
@@ -64,6 +68,21 @@ class Authentication:
             raise AccountClosed
         return found
 
+    async def caller(self, key_id: str) -> Caller | None:
+        """The caller that a key stands for, by the key's id, as `authenticate` remembers it; None for a key that is
+        unknown, revoked or expired, or whose account is closed. Raises DatabaseUnavailable.
+        """
+        remembered = key_id.encode()  # never as long as a fingerprint
+        caller = self._verified.get(remembered, self._now())
+        if caller is not None or not KEY_ID.fullmatch(key_id):
+            return caller
+        generation, now = self._verified.generation, self._now()
+        async with self._database.read(within=SERVER_WAIT) as session:
+            found = await KeyRepository(session).with_account(key_id)
+        if found is None or not found[0].valid(now) or found[0].account_closed:
+            return None
+        return self._remember(remembered, *found, now, generation)
+
     def forget(self) -> None:
         """To be called after every change of accounts or keys: the next request reads them anew."""
         self._verified.forget()
@@ -84,20 +103,7 @@ class Authentication:
             if credentials.matches(known, fingerprint) and record.valid(now):
                 if record.account_closed:
                     return AccountClosed()  # each waiter raises one of its own
-                caller = Caller(
-                    key_id=record.id,
-                    account_id=account.id,
-                    scopes=record.scopes,
-                    models=record.models,
-                    metered=account.metered,
-                    limits=record.limits,
-                    account_limits=account.limits,
-                    priority=record.priority,
-                    weight=account.weight,
-                )
-                self._verified.add(fingerprint, Verified(caller, now, record.expires_at), generation)
-                if record.last_used_at is None or now - record.last_used_at >= TOUCH_INTERVAL:
-                    self._beside(self._touch(record.id, now))
+                caller = self._remember(fingerprint, record, account, now, generation)
                 if not self._proven and record.created_at < self._opened:
                     self._proven = True
                     self._beside(keep_check(self._database, self._secret))
@@ -109,6 +115,23 @@ class Authentication:
                     record.id,
                 )
         return None
+
+    def _remember(self, under: bytes, record: ApiKey, account: Account, now: datetime, generation: int) -> Caller:
+        caller = Caller(
+            key_id=record.id,
+            account_id=account.id,
+            scopes=record.scopes,
+            models=record.models,
+            metered=account.metered,
+            limits=record.limits,
+            account_limits=account.limits,
+            priority=record.priority,
+            weight=account.weight,
+        )
+        self._verified.add(under, Verified(caller, now, record.expires_at), generation)
+        if record.last_used_at is None or now - record.last_used_at >= TOUCH_INTERVAL:
+            self._beside(self._touch(record.id, now))
+        return caller
 
     def _beside(self, write: Coroutine[Any, Any, None]) -> None:
         """Write what no answer waits for."""

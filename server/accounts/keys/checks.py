@@ -1,5 +1,6 @@
 """What accounts and keys may be. Each check raises InvalidRequest with the field that is wrong."""
 
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -9,11 +10,24 @@ from server.errors import InvalidRequest
 
 NAME_LENGTH = 64
 MOST_WEIGHT = 100
+EMAIL_LENGTH = 254
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def check_name(name: str) -> None:
     if len(name) > NAME_LENGTH or not name.isprintable():
         raise InvalidRequest(f"A name has at most {NAME_LENGTH} printable characters.", param="name")
+
+
+def plausible_email(email: str) -> bool:
+    """Whether it has the form of an address. Whether mail arrives there is nobody's question here."""
+    return len(email) <= EMAIL_LENGTH and email.isprintable() and EMAIL.fullmatch(email) is not None
+
+
+def check_email(email: str) -> None:
+    if not plausible_email(email):
+        message = f"An e-mail address has one @ with something on both sides, and at most {EMAIL_LENGTH} characters."
+        raise InvalidRequest(message, param="email")
 
 
 def check_limits(limits: Limits) -> None:

@@ -61,13 +61,37 @@ class AccountRepository:
         """For a new account; who asks holds the lock under which accounts are made."""
         return (await self._session.scalar(select(func.max(AccountRow.number))) or 0) + 1
 
-    async def find(self, id_or_name: str) -> Account | None:
-        """An id wins over a name, should one account be named like another's id."""
+    async def give_numbers(self) -> None:
+        """To accounts without one: those that an older version made beside this one. For who holds the same lock."""
         rows = await self._session.scalars(
-            select(AccountRow).where((AccountRow.id == id_or_name) | (AccountRow.name == id_or_name))
+            select(AccountRow).where(AccountRow.number.is_(None)).order_by(AccountRow.created_at, AccountRow.id)
         )
-        found = sorted(rows, key=lambda row: row.id != id_or_name)
+        for row in rows.all():
+            row.number = await self.next_number()
+            await self._session.flush()
+
+    async def find(self, named: str) -> Account | None:
+        """By its id, its name or its e-mail address, in this order, should one account be named like another."""
+        email = named.lower()
+        rows = await self._session.scalars(
+            select(AccountRow).where(
+                (AccountRow.id == named) | (AccountRow.name == named) | (AccountRow.email == email)
+            )
+        )
+        found = sorted(rows, key=lambda row: (row.id != named, row.name != named))
         return _account(found[0]) if found else None
+
+    async def by_email(self, email: str) -> Account | None:
+        row = await self._session.scalar(select(AccountRow).where(AccountRow.email == email.lower()))
+        return None if row is None else _account(row)
+
+    async def by_number(self, number: int) -> Account | None:
+        row = await self._session.scalar(select(AccountRow).where(AccountRow.number == number))
+        return None if row is None else _account(row)
+
+    async def without_number(self) -> bool:
+        """Whether an account has none yet."""
+        return await self._session.scalar(select(AccountRow.id).where(AccountRow.number.is_(None)).limit(1)) is not None
 
     async def all(self) -> Sequence[Account]:
         rows = await self._session.scalars(select(AccountRow).order_by(AccountRow.created_at, AccountRow.id))
@@ -121,8 +145,12 @@ class KeyRepository:
         return [_key(key, account) for key, account in await self._session.execute(query)]
 
     async def get(self, key_id: str) -> ApiKey | None:
+        found = await self.with_account(key_id)
+        return None if found is None else found[0]
+
+    async def with_account(self, key_id: str) -> tuple[ApiKey, Account] | None:
         row = (await self._session.execute(KEYS.where(KeyRow.id == key_id))).first()
-        return None if row is None else _key(row[0], row[1])
+        return None if row is None else (_key(row[0], row[1]), _account(row[1]))
 
     async def all(self, account_id: str | None = None) -> Sequence[ApiKey]:
         query = KEYS.order_by(KeyRow.created_at, KeyRow.id)

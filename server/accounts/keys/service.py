@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts.keys.account_acts import AccountActs, AccountChanges
 from server.accounts.keys.authentication import Authentication
+from server.accounts.keys.checks import plausible_email
 from server.accounts.keys.identity import NO_LIMITS, Account, ApiKey, NewKey
 from server.accounts.keys.installation import secret_for
 from server.accounts.keys.key_acts import KeyActs, KeyChanges, KeyTerms
 from server.accounts.keys.repository import AccountRepository, KeyRepository
 from server.accounts.keys.secret import FILE_NAME
+from server.accounts.keys.tokens import Exchanged, Tokens, looks_like_one
 from server.core import Caller, Limits
 from server.settings import PREFIX, Settings
 from server.storage.clock import utc_now
@@ -49,6 +51,7 @@ class Accounts:
         self._now = now
         self._lock = lock
         self._authentication = Authentication(database, secret, now, proven)
+        self._tokens = Tokens(secret, now)
 
     @classmethod
     async def open(
@@ -73,11 +76,34 @@ class Accounts:
         return cls(database, secret, now, proven=proven, lock=lock)
 
     def authenticate(self, key: str) -> Coroutine[Any, Any, Caller | None]:
-        """The caller that a key stands for, or None; see `Authentication`. A change made here counts at once.
+        """The caller that a key, or a token, stands for, or None; see `Authentication`. A change made here counts at
+        once, for tokens of a key too.
 
         Raises AccountClosed.
         """
+        if looks_like_one(key) and (key_id := self._tokens.key_id(key)) is not None:
+            return self._authentication.caller(key_id)
         return self._authentication.authenticate(key)
+
+    async def exchange(self, key: str, email: str | None) -> Exchanged:
+        """A token for a key, for an account's own address, where it has one; any address, or none, is good for others.
+
+        Raises AccountClosed, DatabaseUnavailable.
+        """
+        caller = await self._authentication.authenticate(key)  # no token is exchanged for another
+        if caller is None:
+            return Exchanged()
+        account = await self.find_account(caller.account_id)
+        if account.email is not None and account.email != (email or "").strip().lower():
+            return Exchanged(account.id)
+        return Exchanged(account.id, self._tokens.issue(caller.key_id, account))
+
+    def caller(self, key_id: str) -> Coroutine[Any, Any, Caller | None]:
+        """The caller that a key stands for, by the key's id: for tokens, and for work that goes on in the background.
+
+        None unless the key would be let in now. A change made here counts at once.
+        """
+        return self._authentication.caller(key_id)
 
     # ------------------------------------------------------------ keys
 
@@ -126,27 +152,54 @@ class Accounts:
     # ------------------------------------------------------------ accounts
 
     async def create_account(
-        self, name: str, *, metered: bool = True, limits: Limits = NO_LIMITS, weight: int = 1, actor: str = LOCAL
+        self,
+        name: str,
+        *,
+        metered: bool = True,
+        limits: Limits = NO_LIMITS,
+        weight: int = 1,
+        email: str | None = None,
+        actor: str = LOCAL,
     ) -> Account:
-        """Raises InvalidRequest for a name that is empty, too long or taken. Credits come by `Ledger.grant`."""
-        async with self._changing() as session:
-            return await self._accounts(session, actor).add(name, metered=metered, limits=limits, weight=weight)
+        """Raises InvalidRequest for a name that is empty, too long or taken, and for an e-mail address likewise.
 
-    async def change_account(
-        self, id_or_name: str, *, actor: str = LOCAL, **changes: Unpack[AccountChanges]
-    ) -> Account:
+        Credits come by `Ledger.grant`.
+        """
+        async with self._changing() as session:
+            acts = self._accounts(session, actor)
+            return await acts.add(name, metered=metered, limits=limits, weight=weight, email=email)
+
+    async def change_account(self, named: str, *, actor: str = LOCAL, **changes: Unpack[AccountChanges]) -> Account:
         """Change what is not None, and of the limits those named. Raises NotFound, InvalidRequest.
 
         It counts at once for the account's keys. A closed account's keys are refused; what its requests in flight hold
         is settled, its money and its history stay, and it can be opened again.
         """
         async with self._changing() as session:
-            return await self._accounts(session, actor).change(id_or_name, **changes)
+            return await self._accounts(session, actor).change(named, **changes)
 
-    async def find_account(self, id_or_name: str) -> Account:
-        """Raises NotFound."""
+    async def find_account(self, named: str) -> Account:
+        """By its id, its name or its e-mail address. Raises NotFound."""
         async with self._database.read() as session:
-            return await self._accounts(session, LOCAL).find(id_or_name)
+            return await self._accounts(session, LOCAL).find(named)
+
+    async def account_of(self, email: str) -> Account | None:
+        """The account with exactly this e-mail address, in letters of either case."""
+        if not plausible_email(email):
+            return None
+        async with self._database.read() as session:
+            return await AccountRepository(session).by_email(email)
+
+    async def numbered(self) -> Sequence[Account]:
+        """Accounts as `list_accounts` has them, each with its number: those that an older version made get one."""
+        async with self._database.read() as session:
+            accounts = AccountRepository(session)
+            if not await accounts.without_number():
+                return await accounts.all()
+        async with self._changing() as session:
+            accounts = AccountRepository(session)
+            await accounts.give_numbers()
+            return await accounts.all()
 
     async def list_accounts(self) -> Sequence[Account]:
         """Accounts in the order of their creation."""

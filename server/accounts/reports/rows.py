@@ -31,7 +31,9 @@ def account_row(account: Account, balance: Balance) -> dict[str, Any]:
     """balance: what the account owns; held: the part of it set aside for requests in flight; available: the rest."""
     return {
         "id": account.id,
+        "number": account.number or None,
         "name": account.name,
+        "email": account.email,
         "metered": account.metered,
         **balance_row(balance),
         "limits": asdict(account.limits),

@@ -31,10 +31,15 @@ class Granted(Balance):
 
 
 class Account(Answer):
-    """weight: 1 to 100, its share where accounts wait for the same model. closed_at: since when no key of it works."""
+    """weight: 1 to 100, its share where accounts wait for the same model. closed_at: since when no key of it works.
+
+    number, email: by which the Ask Sage API names it.
+    """
 
     id: str
+    number: int | None
     name: str
+    email: str | None
     metered: bool
     balance: float
     held: float
