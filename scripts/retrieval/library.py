@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.retrieval.corpus import SECTIONS, Document
+from scripts.retrieval.corpus import DATASET, SECTIONS, Document
 from scripts.retrieval.measures import distinct
 from server.api.access import ANYONE
 from server.errors import DatasetNotFound
@@ -14,7 +14,6 @@ from server.knowledge.records import Dataset, DocumentState, Fusion, Passage
 from server.services import build_services
 from server.settings import Settings
 
-DATASET = "factbook"
 CHUNKS = 30
 """Chunks that are asked for: of them the first ten passages are judged, since a long passage is several chunks."""
 NAMES = {section.heading: section.name for section in SECTIONS}
@@ -41,10 +40,8 @@ def settings_for(
     data: Path, models_dir: Path, configs: Path, models: Sequence[str], database: str | None = None
 ) -> Settings:
     """Of a server without keys. database: a URL; None is SQLite in `data`."""
-    fields = {"database_url": database} if database else {}
-    return Settings(
-        auth="off", data_dir=data, models_dir=models_dir, model_configs=configs, models=tuple(models), **fields
-    )
+    made = Settings(auth="off", data_dir=data, models_dir=models_dir, model_configs=configs, models=tuple(models))
+    return made.model_copy(update={"database_url": database}) if database else made
 
 
 @asynccontextmanager
@@ -72,9 +69,7 @@ async def library(
                 added = await knowledge.ingestion.add(ANYONE, DATASET, one.filename, one.markdown.encode())
                 waiting.append(added)
         for document in waiting:
-            last = document
-            async for last in knowledge.ingestion.follow(document.id):
-                pass
+            last = [now async for now in knowledge.ingestion.follow(document.id)][-1]
             if last.state is not DocumentState.READY:
                 raise NotIngested(f"{last.filename} is {last.state}: {last.error}")
             advance()

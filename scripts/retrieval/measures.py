@@ -41,7 +41,7 @@ def distinct(ids: Iterable[str]) -> list[str]:
 
 
 def _gain(grades: Sequence[int]) -> float:
-    return sum((2**grade - 1) / log2(place + 2) for place, grade in enumerate(grades))
+    return sum(float(2**grade - 1) / log2(place + 2) for place, grade in enumerate(grades))
 
 
 @dataclass(frozen=True, slots=True)
