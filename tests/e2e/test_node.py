@@ -53,6 +53,12 @@ def test_the_node_sdk(server: LiveServer, node: str) -> None:
     assert "\n# skipped 0" in output or "\nℹ skipped 0" in output
 
 
+def test_ask_sage_as_continue_and_cline_ask_it(server: LiveServer, node: str) -> None:
+    output = run(SUITE, node, "--test", "asksage.test.mjs", SAGEHOLD_URL=server.url, OPENAI_API_KEY=server.key)
+    assert "\n# fail 0" in output or "\nℹ fail 0" in output
+    assert "\n# skipped 0" in output or "\nℹ skipped 0" in output
+
+
 def test_the_javascript_of_the_readme(server: LiveServer, node: str, tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to(SUITE / "node_modules", target_is_directory=True)
     (tmp_path / "readme.mjs").write_text(snippet("javascript", base_url=server.url, key=server.key))

@@ -1,0 +1,54 @@
+"""What references are worth to answers: `/server/query` with the dataset and without, on a running server."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from scripts.retrieval.corpus import DATASET
+from scripts.retrieval.questions import Question
+
+LONGEST_ANSWER = 600.0
+FILE = re.compile(r'"filename": ("(?:[^"\\]|\\.)*")')
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """right: whether the text holds a known answer. named: whether its references name a right document; first: whether
+    the first of them does.
+    """
+
+    ask: str
+    text: str
+    right: bool
+    named: bool
+    first: bool
+
+
+def asked(url: str, some: Sequence[Question], *, with_dataset: bool, advance: Callable[[], None]) -> list[Answered]:
+    """Each question once, greedily, with the server's own number of references. Raises httpx.HTTPError."""
+    found = []
+    with httpx.Client(base_url=url, timeout=LONGEST_ANSWER, trust_env=False) as client:
+        for one in some:
+            fields = {"message": one.ask, "dataset": DATASET if with_dataset else "none", "temperature": 0}
+            answer = client.post("/server/query", json=fields).raise_for_status().json()
+            found.append(judged(one, answer))
+            advance()
+    return found
+
+
+def judged(question: Question, answer: Any) -> Answered:
+    """Raises ValueError for an answer that is none."""
+    if answer["status"] != 200:
+        raise ValueError(f"{question.ask}: {answer['response']}")
+    files = [json.loads(one) for one in FILE.findall(answer["references"])]
+    return Answered(
+        question.ask,
+        answer["message"],
+        question.answered_by(answer["message"]),
+        bool(question.documents & set(files)),
+        bool(files) and files[0] in question.documents,
+    )
