@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -119,11 +119,11 @@ class PostgresIndex:
         )
 
     async def remove(self, session: AsyncSession, dataset_number: int, document_number: int) -> None:
-        for table in ("{words}", "{vectors}"):
-            await session.execute(
-                text(_of(f"DELETE FROM {table} WHERE document = :document", dataset_number)),
-                {"document": document_number},
-            )
+        for statement in (
+            "DELETE FROM {words} WHERE document = :document",
+            "DELETE FROM {vectors} WHERE document = :document",
+        ):
+            await session.execute(text(_of(statement, dataset_number)), {"document": document_number})
         await session.execute(delete(ChunkRow).where(ChunkRow.document_number == document_number))
         await session.execute(
             update(DatasetRow).where(DatasetRow.number == dataset_number).values(revision=DatasetRow.revision + 1)
@@ -162,7 +162,7 @@ class PostgresIndex:
 
 
 async def _number(session: AsyncSession, dataset: Dataset) -> int | None:
-    return await session.scalar(text("SELECT number FROM datasets WHERE id = :id"), {"id": dataset.id})
+    return await session.scalar(select(DatasetRow.number).where(DatasetRow.id == dataset.id))
 
 
 async def _bm25(session: AsyncSession, number: int, lexemes: Sequence[str], limit: int) -> Sequence[Found]:
@@ -203,7 +203,7 @@ async def _found(session: AsyncSession, statement: str, values: dict[str, Any], 
     """The best `limit` of ready documents, of a statement that gives number, document and score, at most `:most`."""
     most = limit + 16  # a few chunks of documents that are not ready may be among them
     filtered = text(
-        "SELECT seen.number, seen.score, documents.state = 'ready' AS ready "
+        "SELECT seen.number, seen.score, documents.state = 'ready' AS ready "  # noqa: S608
         f"FROM ({statement}) AS seen LEFT JOIN documents ON documents.number = seen.document "
         "ORDER BY seen.score DESC, seen.number"
     )
