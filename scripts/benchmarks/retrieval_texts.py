@@ -1,4 +1,4 @@
-"""Chunks and questions that nobody wrote, with words as often as a language has them, and vectors that lie in clusters."""
+"""Chunks and questions that nobody wrote, with words as often as in a language, and vectors in clusters."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,8 @@ class Language:
 
     def vectors(self, topic: int, count: int) -> NDArray[np.float32]:
         rows = self._centres[topic] + self._dice.standard_normal((count, DIMENSIONS), dtype=np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        made: NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+        return made
 
     def _numbers(self, topic: int) -> NDArray[np.int64]:
         length = max(20, int(self._dice.normal(LENGTH, LENGTH / 4)))

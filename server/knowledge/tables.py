@@ -85,7 +85,7 @@ class DocumentRow(Base):
 
 
 class ChunkRow(Base):
-    """See `Chunk`. Found only if its document is ready. Its words and its vector are in its dataset's index (search/)."""
+    """See `Chunk`. Found only if its document is ready. Its words and vector are in its dataset's index (search/)."""
 
     __tablename__ = "chunks"
     __table_args__ = (Index("ix_chunks_document_number_place", "document_number", "place"),)
@@ -102,12 +102,12 @@ class ChunkRow(Base):
 
 
 class VectorBlockRow(Base):
-    """Vectors on SQLite, of chunks that follow each other in number from `first` on; see search/vectors.py. No block has
-    chunks of two documents. A number never comes back: by it, what is kept in memory is known.
+    """Vectors on SQLite, of chunks that follow each other in number from `first` on; see search/vectors.py. No block
+    has chunks of two documents. A number never comes back: by it, what is kept in memory is known.
     """
 
     __tablename__ = "vector_blocks"
-    __table_args__ = {"sqlite_autoincrement": True}
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     number: Mapped[int] = mapped_column(Serial, primary_key=True)
     dataset_number: Mapped[int] = mapped_column(ForeignKey("datasets.number", ondelete="CASCADE"), index=True)

@@ -19,6 +19,8 @@ READY = """
 SELECT {columns} FROM vector_blocks JOIN documents ON documents.number = vector_blocks.document_number
 WHERE vector_blocks.dataset_number = ? AND documents.state = 'ready'
 """
+ALL = READY.format(columns="vector_blocks.number, first, vector_blocks.size, vectors")
+ONE = "SELECT number, first, size, vectors FROM vector_blocks WHERE number = ?"
 SIZE = READY.format(columns="coalesce(sum(length(vectors) + 8 * vector_blocks.size), 0)")
 
 

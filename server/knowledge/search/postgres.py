@@ -215,7 +215,7 @@ async def _found(session: AsyncSession, statement: str, values: dict[str, Any], 
     """The best `limit` of ready documents, of a statement that gives number, document and score, at most `:most`."""
     most = limit + 16  # a few chunks of documents that are not ready may be among them
     filtered = text(
-        "SELECT seen.number, seen.score, documents.state = 'ready' AS ready "
+        "SELECT seen.number, seen.score, documents.state = 'ready' AS ready "  # noqa: S608
         f"FROM ({statement}) AS seen LEFT JOIN documents ON documents.number = seen.document "
         "ORDER BY seen.score DESC, seen.number"
     )

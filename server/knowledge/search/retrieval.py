@@ -54,7 +54,7 @@ def fused(keyword: Mapping[int, int], dense: Mapping[int, int], terms: SearchTer
         return 0.0 if rank is None else weight / (K + rank)
 
     places = []
-    for number in keyword | dense:
+    for number in {**keyword, **dense}:
         ranks = keyword.get(number), dense.get(number)
         score = share(terms.keyword_weight, ranks[0]) + share(terms.dense_weight, ranks[1])
         places.append(Place(number, score, *ranks))
@@ -91,17 +91,15 @@ class Retrieval:
         if not searched or limit < 1 or not query.strip():
             return []
         by_words = [each for each in searched.values() if (fusion or each.terms.fusion) != "dense"]
-        by_vectors = [each for each in searched.values() if (fusion or each.terms.fusion) != "keyword"]
-        vectors = await self._vectors(caller, query, {each.model for each in by_vectors if each.model is not None})
+        by_vectors = [each for each in searched.values() if each.model and (fusion or each.terms.fusion) != "keyword"]
+        vectors = await self._vectors(caller, query, {each.model for each in by_vectors if each.model})
         depth = max(limit * DEPTH, LEAST_DEPTH)
         found = await _all(
             [self._index.keyword(each, query, depth) for each in by_words]
-            + [self._index.dense(each, vectors[each.model], depth) for each in by_vectors if each.model is not None]
+            + [self._index.dense(each, vectors[each.model], depth) for each in by_vectors]
         )
         keyword = dict(zip([each.id for each in by_words], found, strict=False))
-        dense = dict(
-            zip([each.id for each in by_vectors if each.model is not None], found[len(by_words) :], strict=True)
-        )
+        dense = dict(zip([each.id for each in by_vectors], found[len(by_words) :], strict=True))
         ranks = _ranks_by_similarity(searched, dense)
         places = [
             place

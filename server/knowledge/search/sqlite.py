@@ -49,6 +49,11 @@ class SqliteIndex:
         self._threads = SearchThreads(database.path)
         self._kept = KeptVectors(vector_memory)
 
+    @property
+    def kept_bytes(self) -> int:
+        """Of vectors that are in memory."""
+        return self._kept.nbytes
+
     async def prepare(self) -> None:
         try:
             async with self._database.read() as session:
@@ -87,7 +92,7 @@ class SqliteIndex:
         )
         connection = await session.connection()
         await connection.exec_driver_sql(
-            f"INSERT INTO {_fts(dataset_number)} (rowid, words) VALUES (?, ?)",
+            f"INSERT INTO {_fts(dataset_number)} (rowid, words) VALUES (?, ?)",  # noqa: S608
             [(first + at, indexed(each.searched)) for at, each in enumerate(chunks)],
         )
         await session.execute(
@@ -112,7 +117,7 @@ class SqliteIndex:
         if rows:
             fts = _fts(dataset_number)
             await connection.exec_driver_sql(
-                f"INSERT INTO {fts} ({fts}, rowid, words) VALUES ('delete', ?, ?)",
+                f"INSERT INTO {fts} ({fts}, rowid, words) VALUES ('delete', ?, ?)",  # noqa: S608
                 [(number, indexed(Chunk(0, body, heading).searched)) for number, body, heading in rows],
             )
         chunks = await _piece(session, most, ChunkRow.document_number == document_number)
@@ -182,9 +187,8 @@ def _keyword(
     match = " OR ".join(f'"{term}"' for term in terms)
     most = limit + 16  # a few chunks of documents that are not ready may be among them
     while True:
-        seen = connection.execute(
-            f"SELECT rowid, rank FROM {fts} WHERE {fts} MATCH ? ORDER BY rank LIMIT ?", (match, most)
-        ).fetchall()
+        statement = f"SELECT rowid, rank FROM {fts} WHERE {fts} MATCH ? ORDER BY rank LIMIT ?"  # noqa: S608
+        seen = connection.execute(statement, (match, most)).fetchall()
         ready = _ready(connection, [number for number, _ in seen])
         found = [Found(number, -rank) for number, rank in seen if number in ready]
         if len(found) >= limit or len(seen) < most:
@@ -198,7 +202,7 @@ def _ready(connection: sqlite3.Connection, numbers: Sequence[int]) -> set[int]:
     return {
         number
         for (number,) in connection.execute(
-            "SELECT chunks.number FROM chunks JOIN documents ON documents.number = chunks.document_number "
+            "SELECT chunks.number FROM chunks JOIN documents ON documents.number = chunks.document_number "  # noqa: S608
             f"WHERE documents.state = 'ready' AND chunks.number IN ({marks})",
             numbers,
         )

@@ -22,13 +22,14 @@ _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f\u0900-\u0dff])*")
 _RUN = re.compile(f"([{_UNSPACED}]+)")
 _MARKS = re.compile("[\u0300-\u036f]+")
 
-STOPWORDS = frozenset(
-    """a about above after again against all am an and any are as at be because been before being below between both
-    but by can could did do does doing down during each few for from further had has have having he her here hers him his
-    how i if in into is it its just me more most my no nor not now of off on once only or other our out over own please
-    same she should so some such tell than that the their them then there these they this those through to too under
-    until up very was we were what when where which while who whom whose why will with would you your""".split()
-)
+_STOPWORDS = """
+    a about above after again against all am an and any are as at be because been before being below between both
+    but by can could did do does doing down during each few for from further had has have having he her here hers
+    him his how i if in into is it its just me more most my no nor not now of off on once only or other our out over
+    own please same she should so some such tell than that the their them then there these they this those through
+    to too under until up very was we were what when where which while who whom whose why will with would you your
+"""
+STOPWORDS = frozenset(_STOPWORDS.split())
 """English words that nearly every chunk holds: they cost the most and tell the least."""
 
 

@@ -9,10 +9,11 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete, insert, inspect, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.knowledge.calls import Vectors
 from server.knowledge.records import Chunk, Dataset, Permission, SearchTerms
-from server.knowledge.search.index import Index
+from server.knowledge.search.index import Found, Index
 from server.knowledge.tables import ChunkRow, DatasetRow, DocumentRow
 from server.storage.database import Database
 
@@ -60,7 +61,7 @@ class Shelf:
             await self.index.create(session, await self.number(made, session))
         return replace(made, terms=terms or SearchTerms(), chunks=1)
 
-    async def number(self, dataset: Dataset, session) -> int:
+    async def number(self, dataset: Dataset, session: AsyncSession) -> int:
         return await session.scalar(select(DatasetRow.number).where(DatasetRow.id == dataset.id))
 
     async def add(
@@ -116,7 +117,7 @@ class Shelf:
             assert await self.index.drop(session, number, 10_000)
             await session.execute(delete(DatasetRow).where(DatasetRow.number == number))
 
-    async def texts(self, found) -> list[str]:
+    async def texts(self, found: Sequence[Found]) -> list[str]:
         """What was found, in that order."""
         async with self.database.read() as session:
             rows = dict((await session.execute(select(ChunkRow.number, ChunkRow.text))).all())
