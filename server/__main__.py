@@ -16,6 +16,7 @@ COMMANDS = {
     "accounts": ("server.cli.accounts", "Create, list, change and close accounts, and grant them credits."),
     "usage": ("server.cli.usage", "Sum up what was used, by key, model, day."),
     "ledger": ("server.cli.ledger", "Export the ledger of credits, and check it."),
+    "personas": ("server.cli.personas", "See, make and change the personas of the Ask Sage API."),
     "audit": ("server.cli.audit", "See who administered what."),
     "backup": ("server.cli.backup", "Back up accounts, keys and credits, while the server runs."),
     "restore": ("server.cli.restore", "Put a backup into the data folder."),

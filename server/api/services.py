@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from server.accounts.ledger.ledger import Ledger
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
+    from server.knowledge.knowledge import Knowledge
 
 
 class Authenticator(Protocol):
@@ -135,6 +136,7 @@ class Services:
     images: "ImageStore"
     ledger: "Ledger | None" = None
     reports: "Reports | None" = None
+    knowledge: "Knowledge | None" = None
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
     spoken: SpokenAnswers = field(default_factory=SpokenAnswers)
     outages: Callable[[], Mapping[str, str]] = dict

@@ -77,7 +77,7 @@ def told(run: "Callable[[Settings], Awaitable[Result]]") -> Result:
         fail(error)
     try:
         return anyio.run(run, settings)
-    except (DatabaseError, SecretError) as error:
+    except (DatabaseError, SecretError, SettingsError) as error:
         fail(error)
     except (Unavailable, *DRIVER_ERRORS) as error:
         fail(explained(error, settings.database))

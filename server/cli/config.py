@@ -31,11 +31,16 @@ def check(
 
     Chat models are held against what the installed vLLM knows, which takes seconds. No model is loaded.
     """
+    from server.knowledge.persona_files import read_personas
     from server.models.config.catalog import Catalog, check_configs
     from server.models.config.check import look_closer
     from server.models.config.files import CatalogError
 
     settings = read_settings(config, model_configs=model_configs)
+    try:
+        own = read_personas(settings.personas) if settings.personas is not None else {}
+    except SettingsError as error:
+        fail(error)
     try:
         configs = check_configs(settings.model_configs)
         findings = look_closer(configs, settings.models_dir)
@@ -54,6 +59,7 @@ def check(
     typer.echo(
         f"The settings are right, and so are {models} models and {bundles} bundles in "
         f"{settings.model_configs.absolute()}."
+        + (f" {len(own)} personas are right in {settings.personas.absolute()}." if settings.personas else "")
     )
 
 

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from server.api.openai.image_input import MAX_FETCHED, MAX_IN_ALL, resolve_images
-from server.api.openai.media_fetch import MediaClient, is_public
+from server.api.openai.media_fetch import MediaClient
 from server.errors import InvalidRequest
+from server.outbound.addresses import is_public
 from server.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -90,13 +90,23 @@ async def test_administration_answers_as_it_says(office: "Office") -> None:
     squad = (await office.administration.accounts.create_key(account="squad")).record.id
     for method, path, summary, body in document.examples():
         if path.startswith("/admin/"):
-            answer = await admin.request(method.upper(), path.format(account="squad", key_id=squad), json=body)
+            answer = await admin.request(
+                method.upper(), path.format(account="squad", key_id=squad, persona_id=3), json=body
+            )
             assert answer.status_code == 200, (path, summary, answer.text)
             document.check(answer)
     key = (await admin.post("/admin/v1/keys", json={"account": "default", "scopes": ["inference"]})).json()
     document.check(await admin.delete(f"/admin/v1/keys/{key['id']}"))
     document.check(await admin.get(f"/admin/v1/keys/{squad}"))
-    for path in ("/admin/v1/accounts", "/admin/v1/accounts/default", "/admin/v1/keys", "/admin/v1/ledger"):
+    document.check(await admin.get("/admin/v1/personas/3"))
+    document.check(await admin.delete("/admin/v1/personas/3"))
+    for path in (
+        "/admin/v1/accounts",
+        "/admin/v1/accounts/default",
+        "/admin/v1/keys",
+        "/admin/v1/ledger",
+        "/admin/v1/personas",
+    ):
         document.check(await admin.get(path))
     for path in ("/admin/v1/usage", "/admin/v1/audit", "/v1/credits", "/v1/usage", "/health", "/ready", "/metrics"):
         document.check(await admin.get(path))

@@ -107,6 +107,27 @@ class Act(Answer):
     details: dict[str, Any]
 
 
+class Persona(Answer):
+    """prompt: the system prompt that it stands for. origin: those of a file or built in are hidden, never changed, by
+    one of the same id in the database. version: grows by one with each change.
+    """
+
+    id: int
+    name: str
+    description: str
+    prompt: str
+    origin: Literal["built-in", "file", "database"]
+    version: int
+
+
+class DeletedPersona(Answer):
+    """now: the persona that was hidden by the deleted one, and has this id again; null if there is none."""
+
+    id: int
+    deleted: Literal[True]
+    now: Persona | None
+
+
 class UsageRow(Answer):
     """A sum of requests, by what was asked for: accounts and keys by id and name."""
 
@@ -142,6 +163,10 @@ class Entries(Listing[Entry]):
 
 
 class Usage(Listing[UsageRow]):
+    pass
+
+
+class Personas(Listing[Persona]):
     pass
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from server.core import Task
 from server.errors import ModelNotFound, ModelNotInstalled
 from server.models.config import weights
-from server.models.config.files import EXAMPLES, CatalogError, Configs, Configured, Problem, collect_configs
+from server.models.config.files import EXAMPLES, CatalogError, Configs, Configured, collect_configs
 from server.models.config.first_seen import first_seen
 from server.models.config.public_names import Draft, PublicModel, adapters_of, drafts_of, models_behind, wanted
 from server.models.config.spec import (
@@ -19,6 +19,7 @@ from server.models.config.spec import (
     VllmModel,
     WhisperModel,
 )
+from server.yaml_files import Problem
 
 __all__ = ["Catalog", "CatalogError", "Missing", "PublicModel", "check_configs"]
 

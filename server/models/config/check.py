@@ -15,8 +15,9 @@ from server.engines import cl100k, shards
 from server.errors import ModelUnavailable
 from server.models.config import weights
 from server.models.config.catalog import not_installed
-from server.models.config.files import EXAMPLES, Configs, Configured, Document, Problem
+from server.models.config.files import EXAMPLES, Configs, Configured
 from server.models.config.spec import DiffusersModel, EmbedModel, VllmModel
+from server.yaml_files import Document, Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from server.models.config.strict import Strict
 from server.models.config.vllm_extra import refusal
 from server.models.config.vllm_spec import VllmModel
 from server.settings import PREFIX, Settings
+from server.yaml_files import Loc
 
-Loc = tuple[str | int, ...]
 Place = tuple[str, ...]
 ENTRY = "*"
 """In a Place, any key of a mapping or any item of a list."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from server.core import Task
-from server.models.config.files import CatalogError, Configs, Problem
+from server.models.config.files import CatalogError, Configs
 from server.models.config.spec import (
     Adapter,
     Bundle,
@@ -18,6 +18,7 @@ from server.models.config.spec import (
     Price,
     VllmModel,
 )
+from server.yaml_files import Problem
 
 PRICED_BY: Mapping[Task, tuple[str, ...]] = MappingProxyType(
     {
