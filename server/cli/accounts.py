@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Create, list, change and close accounts, and grant them credits.", no_args_is_help=True)
 
-Named = Annotated[str, typer.Argument(metavar="ID_OR_NAME", help="The account's id or name.")]
+Named = Annotated[str, typer.Argument(metavar="ID_OR_NAME", help="The account's id, name or e-mail address.")]
+Email = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="Its e-mail address, by which the Ask Sage API names it.", show_default="none"
+    ),
+]
+NewEmail = Annotated[
+    str | None, typer.Option("--email", metavar="ADDRESS", help="Its e-mail address.", show_default="unchanged")
+]
 
 
 @app.command()
@@ -42,6 +51,7 @@ def create(
     tokens_per_minute: TokensPerMinute = None,
     concurrent: Concurrent = None,
     weight: Weight = None,
+    email: Email = None,
     as_json: AsJson = False,
 ) -> None:
     """Create an account. Its keys come by `sagehold keys create --account`."""
@@ -51,7 +61,7 @@ def create(
     amount = None if credits is None else amount_of(credits) or None
     account, balance = administer(
         lambda administration: administration.create_account(
-            name, credits=amount, metered=not unmetered, limits=limits, weight=weight or 1
+            name, credits=amount, metered=not unmetered, limits=limits, weight=weight or 1, email=email
         )
     )
     if as_json:
@@ -67,9 +77,9 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("id", "name", "metered", "balance", "held", "weight", "created", "closed")
+    table = Table("id", "name", "e-mail", "metered", "balance", "held", "weight", "created", "closed")
     for row in rows:
-        cells = (row["id"], row["name"], "yes" if row["metered"] else "no")
+        cells = (row["id"], row["name"], shown(row["email"]), "yes" if row["metered"] else "no")
         shown_as = (shown(row[column]) for column in ("balance", "held", "weight", "created_at", "closed_at"))
         table.add_row(*cells, *shown_as)
     print_table(table, 0)
@@ -130,11 +140,15 @@ def change(
     concurrent: NewConcurrent = None,
     no_limits: NoLimits = False,
     weight: NewWeight = None,
+    email: NewEmail = None,
+    no_email: Annotated[bool, typer.Option("--no-email", help="Take its e-mail address away.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Change what is given; a running server follows within seconds."""
+    if no_email and email is not None:
+        raise typer.BadParameter("--email and --no-email contradict each other")
     limits = limits_changed(limits_of(requests_per_minute, tokens_per_minute, concurrent), no_limits)
-    _change(account, "Changed", as_json, metered=metered, limits=limits, weight=weight)
+    _change(account, "Changed", as_json, metered=metered, limits=limits, weight=weight, email="" if no_email else email)
 
 
 @app.command()

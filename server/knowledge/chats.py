@@ -22,7 +22,7 @@ MOST_CONTENT = 512 * 1024
 """Bytes of a chat, as JSON in ASCII."""
 LONGEST_TITLE = 255
 UNTITLED = "New Chat"
-CHATS_LOCK = 0x5A6E_0005
+CHATS_LOCK = 0x5A6E_0009
 
 
 @dataclass(frozen=True, slots=True)

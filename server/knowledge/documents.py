@@ -1,25 +1,137 @@
 """The documents of datasets, and where their ingestion stands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.core import Caller
-from server.knowledge.records import Document
+from server.errors import NotFound
+from server.knowledge.access import accessible, check, find
+from server.knowledge.names import storable
+from server.knowledge.records import Dataset, Document, DocumentState, Permission
+from server.knowledge.removal import DELETED, Removal
+from server.knowledge.tables import DatasetRow, DocumentRow
+from server.storage.clock import utc_now
 from server.storage.database import Database
 
 
 class Documents:
     """Looks at documents, and takes them out. Raises what `Datasets.find` does."""
 
-    def __init__(self, database: Database) -> None: ...
+    def __init__(self, database: Database, removal: Removal, now: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
+        self._removal = removal
+        self._now = now
 
     async def list(self, caller: Caller, dataset: str | None = None) -> Sequence[tuple[str, Document]]:
         """Each with its dataset's full name, newest first; None is all that the caller may read."""
-        raise NotImplementedError
+        async with self._database.read() as session:
+            if dataset is None:
+                known = await accessible(session, caller)
+            else:
+                known = [await find(session, caller, dataset)]
+            datasets = {one.number: one.dataset for one in known}
+            rows = await session.scalars(
+                select(DocumentRow)
+                .where(DocumentRow.dataset_number.in_(datasets), DocumentRow.state != DELETED)
+                .order_by(DocumentRow.created_at.desc(), DocumentRow.number.desc())
+            )
+            return [
+                (datasets[row.dataset_number].full_name, document_of(row, datasets[row.dataset_number].id))
+                for row in rows
+            ]
 
-    async def find(self, caller: Caller, document_id: str) -> Document:
-        """Raises NotFound, for somebody else's too."""
-        raise NotImplementedError
+    async def find(self, caller: Caller, document_id: str, need: Permission = Permission.READ) -> Document:
+        """Raises NotFound, for somebody else's too; PermissionDenied."""
+        async with self._database.read() as session:
+            return (await find_document(session, caller, document_id, need))[1]
 
     async def delete(self, caller: Caller, dataset: str, filename: str) -> int:
-        """All documents of that name, those under way too. How many there were; raises NotFound for none."""
-        raise NotImplementedError
+        """All documents of that name, those under way too. How many there were; raises NotFound for none.
+
+        When this returns, nobody finds them any more; `Removal` deletes what there is of them.
+        """
+        async with self._database.write() as session:
+            known = await find(session, caller, dataset, Permission.EDIT)
+            count = 0
+            if storable(filename):
+                hidden = await session.scalars(
+                    update(DocumentRow)
+                    .where(
+                        DocumentRow.dataset_number == known.number,
+                        DocumentRow.filename == filename,
+                        DocumentRow.state != DELETED,
+                    )
+                    .values(state=DELETED, updated_at=self._now())
+                    .returning(DocumentRow.number)
+                    .execution_options(synchronize_session=False)
+                )
+                count = len(hidden.all())
+            if not count:
+                raise NotFound(f"There is no document `{filename[:255]}` in that dataset.", param="filename")
+            await changed(session, known.number)
+        self._removal.call()
+        return count
+
+
+async def find_document(
+    session: AsyncSession, caller: Caller, document_id: str, need: Permission = Permission.READ
+) -> tuple[Dataset, Document]:
+    """Raises NotFound where there is none or the caller may not know of it; PermissionDenied."""
+    found = None
+    if storable(document_id):
+        found = (
+            await session.execute(
+                select(DocumentRow, DatasetRow.name)
+                .join(DatasetRow, DatasetRow.number == DocumentRow.dataset_number)
+                .where(DocumentRow.id == document_id, DocumentRow.state != DELETED)
+                .execution_options(populate_existing=True)
+            )
+        ).first()
+    for known in await accessible(session, caller, () if found is None else (found[1],)):
+        if found is not None and known.number == found[0].dataset_number:
+            check(known.dataset, need)
+            return known.dataset, document_of(found[0], known.dataset.id)
+    raise NotFound(f"There is no document `{document_id[:64]}`.", param="document")
+
+
+async def wanted(session: AsyncSession, document_number: int) -> bool:
+    """Whether a document is there and its ingestion is to go on. Until the unit of work ends, nobody deletes it.
+
+    For whoever is about to add to it: what has been deleted must not get chunks any more.
+    """
+    state = await session.scalar(
+        select(DocumentRow.state)
+        .join(DatasetRow, DatasetRow.number == DocumentRow.dataset_number)
+        .where(DocumentRow.number == document_number, DatasetRow.deleted_at.is_(None))
+        .with_for_update(read=True)
+    )
+    return state is not None and state != DELETED and not DocumentState(state).ended
+
+
+async def changed(session: AsyncSession, dataset_number: int) -> None:
+    """What can be found in a dataset has changed: what others keep of it in memory is old."""
+    await session.execute(
+        update(DatasetRow).where(DatasetRow.number == dataset_number).values(revision=DatasetRow.revision + 1)
+    )
+
+
+def document_of(row: DocumentRow, dataset_id: str) -> Document:
+    return Document(
+        id=row.id,
+        dataset_id=dataset_id,
+        filename=row.filename,
+        state=DocumentState(row.state),
+        size=row.size,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        context=row.context,
+        done=row.done,
+        total=row.total,
+        chunks=row.chunks,
+        tokens=row.tokens,
+        attempts=row.attempts,
+        error=row.error,
+    )

@@ -7,6 +7,7 @@ from server.knowledge.documents import Documents
 from server.knowledge.ingestion import Ingestion
 from server.knowledge.live.search import LiveSearch
 from server.knowledge.personas import Personas
+from server.knowledge.removal import Removal
 from server.knowledge.search.retrieval import Retrieval
 from server.knowledge.users import Users
 
@@ -15,6 +16,7 @@ from server.knowledge.users import Users
 class Knowledge:
     datasets: Datasets
     documents: Documents
+    removal: Removal
     ingestion: Ingestion
     retrieval: Retrieval
     personas: Personas

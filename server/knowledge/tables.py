@@ -12,6 +12,9 @@ from server.storage.tables import Base, Serial
 class DatasetRow(Base):
     """See `Dataset`. number: names the tables and indexes that a dataset has of its own (see search/). revision: grows
     by one with each change of what can be found in it, so that what is kept in memory can be known to be old.
+
+    deleted_at: since when nobody sees it any more; its name is free for another one, and what it holds goes piece by
+    piece (see removal.py). Whoever resolves a dataset by its id asks for NULL here.
     """
 
     __tablename__ = "datasets"
@@ -30,6 +33,7 @@ class DatasetRow(Base):
     rerank: Mapped[bool] = mapped_column(server_default="0")
     revision: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class AssignmentRow(Base):
@@ -43,7 +47,10 @@ class AssignmentRow(Base):
 
 
 class DocumentRow(Base):
-    """See `Document`. account_id, key_id: who added it, and pays for its ingestion.
+    """See `Document`. account_id, key_id: who added it, and pays for its ingestion; the command line has no key.
+
+    state: one of `DocumentState`, or `deleted`: nobody sees it any more, and what it holds goes piece by piece (see
+    removal.py).
 
     instance_id, seen_at: the server process that ingests it, and when it last said so; None while nobody does. What
     was added lies in the data folder as `documents/<id>` until it is ready, cancelled or deleted.
@@ -53,6 +60,7 @@ class DocumentRow(Base):
     __table_args__ = (
         Index("ix_documents_dataset_number_filename", "dataset_number", "filename"),
         Index("ix_documents_state", "state"),
+        Index("ix_documents_dataset_number_state_chunks", "dataset_number", "state", "chunks"),  # what datasets count
     )
 
     number: Mapped[int] = mapped_column(Serial, primary_key=True)

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from server.errors import DatabaseUnavailable
 from server.storage.opening import DatabaseError, check_ours, check_whole, in_words, look_at
-from server.storage.sqlite_file import BUSY_TIMEOUT, PRAGMAS, START_TIMEOUT, SqliteFile, into_wal, is_busy
+from server.storage.sqlite_file import BUSY_TIMEOUT, PRAGMAS, START_TIMEOUT, SqliteFile, empty_log, into_wal, is_busy
 from server.storage.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -168,6 +168,13 @@ class Database:
         if not self.sqlite:
             await session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
+    async def empty_log(self) -> bool:
+        """Move all that SQLite's log holds into the database and cut it to nothing, so that no older text stays there.
+
+        False where a reader or a writer is in the way at this moment. Raises sqlite3.Error.
+        """
+        return self.path is None or await anyio.to_thread.run_sync(empty_log, self.path)
+
     @property
     def engine(self) -> Engine:
         """For who watches statements and connections by SQLAlchemy's events."""
@@ -258,7 +265,7 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     # The driver would begin transactions by itself, and only deferred ones; `_begin_sqlite` does it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in PRAGMAS:
+    for pragma in (*PRAGMAS, "PRAGMA secure_delete=ON"):  # a deleted document's text must not stay in free pages
         cursor.execute(pragma)
     cursor.close()
 

@@ -24,7 +24,7 @@ Weight = Annotated[int, Field(ge=1, le=MOST_WEIGHT)]
 
 
 class NewAccount(Body):
-    """credits: what it begins with; none by default."""
+    """credits: what it begins with; none by default. email: by which the Ask Sage API names it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,17 +32,22 @@ class NewAccount(Body):
     credits: Decimal | None = None
     metered: bool = True
     weight: Weight = 1
+    email: str | None = Field(None, min_length=1)
     limits: LimitsBody = LimitsBody()
 
 
 class AccountChange(Body):
-    """closed: true ends the use of all its keys, false opens it again; its money and history stay."""
+    """closed: true ends the use of all its keys, false opens it again; its money and history stay.
+
+    email: "none" takes its address away.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     name: str | None = None
     metered: bool | None = None
     weight: Weight | None = None
+    email: str | None = Field(None, min_length=1)
     closed: bool | None = None
     limits: LimitsBody | None = None
 
@@ -72,6 +77,7 @@ async def create_account(request: Request, caller: KeyedDep, administration: Adm
         metered=body.metered,
         limits=body.limits.all(),
         weight=body.weight,
+        email=body.email,
         actor=caller.key_id,
     )
     return answer(account_row(account, balance))
@@ -89,7 +95,7 @@ async def list_accounts(administration: AdministrationDep) -> Response:
 @router.get("/accounts/{account}")
 @documented(answer=answers.Account)
 async def retrieve_account(account: str, administration: AdministrationDep) -> Response:
-    """One account, by id or name."""
+    """One account, by id, name or e-mail address."""
     found = await administration.accounts.find_account(account)
     return answer(account_row(found, await administration.ledger.balance(found.id)))
 
@@ -101,6 +107,7 @@ async def retrieve_account(account: str, administration: AdministrationDep) -> R
     examples={
         "another limit": {"limits": {"concurrent_requests": 4}},
         "twice the share of others": {"weight": 2},
+        "an address": {"email": "team@example.org"},
         "no use of its keys until it is opened again": {"closed": True},
         "open again": {"closed": False},
     },
@@ -116,6 +123,7 @@ async def change_account(
         name=body.name,
         metered=body.metered,
         weight=body.weight,
+        email="" if body.email == "none" else body.email,
         closed=body.closed,
         limits=limits,
         actor=caller.key_id,

@@ -29,8 +29,12 @@ class Index(Protocol):
         """What a new dataset needs, within the unit of work that makes it."""
         ...
 
-    async def drop(self, session: AsyncSession, dataset_number: int) -> None:
-        """All of it, within the unit of work that deletes the dataset; its rows go with it."""
+    async def drop(self, session: AsyncSession, dataset_number: int, most: int) -> bool:
+        """A piece of what a deleted dataset has, `most` chunks with their vectors at most; whether all of it is gone.
+
+        Called until it is, each time in a unit of work of its own, so that none holds SQLite's writer for long. The
+        dataset is hidden by then: nobody searches it or adds to it. Two processes may do it in turns.
+        """
         ...
 
     async def add(
@@ -44,8 +48,11 @@ class Index(Protocol):
         """Chunks of a document that is not ready yet: they are stored, and found only once it is."""
         ...
 
-    async def remove(self, session: AsyncSession, dataset_number: int, document_number: int) -> None:
-        """A document's chunks, of a ready or of an unfinished one."""
+    async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
+        """A piece of a document's chunks, `most` at most; whether all of them are gone. Called like `drop`.
+
+        Of an unfinished document too, and of one that was taken out: of that nothing is found by then.
+        """
         ...
 
     async def keyword(self, dataset: Dataset, query: str, limit: int) -> Sequence[Found]: ...

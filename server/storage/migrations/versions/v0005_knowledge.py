@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("rerank", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("revision", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("deleted_at", INSTANT),
         sa.UniqueConstraint("id", name="uq_datasets_id"),
         sa.UniqueConstraint("owner_id", "name", name="uq_datasets_owner_id_name"),
         sqlite_autoincrement=True,  # a deleted one's number must not come back: its tables are named after it
@@ -81,6 +82,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_documents_dataset_number_filename", "documents", ["dataset_number", "filename"])
     op.create_index("ix_documents_state", "documents", ["state"])
+    op.create_index("ix_documents_dataset_number_state_chunks", "documents", ["dataset_number", "state", "chunks"])
     op.create_table(
         "chunks",
         sa.Column("number", SERIAL, primary_key=True),
