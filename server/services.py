@@ -9,15 +9,19 @@ from typing import Any
 
 import anyio
 
+from server.accounts.keys.anyone import ensure_anyone
 from server.accounts.keys.service import Accounts
 from server.accounts.ledger.ledger import Ledger
 from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import Reports
+from server.api.access import ANYONE
 from server.api.openai.image_store import ImageStore
 from server.api.services import Services
 from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
 from server.engines.pulse import Patience
+from server.knowledge.gauges import IngestionCounts
+from server.knowledge.opening import open_knowledge
 from server.models.config.catalog import Catalog
 from server.models.config.spec import ModelSpec
 from server.models.factory import make_engine
@@ -30,6 +34,7 @@ from server.observability import Metrics
 from server.observability.joined import Joined
 from server.observability.tracing import Tracing, tracing_to
 from server.pipeline.admission import Admission, Free
+from server.pipeline.inner_calls import InnerCalls
 from server.pipeline.run import Pipeline
 from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
@@ -110,6 +115,16 @@ async def build_services(
         # Without keys there is nobody to bill.
         admission = Admission(ledger if settings.auth == "keys" else Free(), limiter)
         pipeline = Pipeline(catalog, admission, registry, shutdown)
+        calls = InnerCalls(
+            pipeline,
+            catalog,
+            settings.models_dir,
+            free=Pipeline(catalog, Admission(Free(), limiter), registry, shutdown),
+            embedding=settings.embedding_model,
+            reranking=settings.rerank_model,
+        )
+        if calls.embedding is None:
+            log.info("no embedding model is installed: datasets can't be searched, nor added to")
 
         async def end() -> None:
             # Requests that were cut short close first; the engines' end then fails whatever still runs.
@@ -120,6 +135,13 @@ async def build_services(
 
         stack.push_async_callback(end)
         await registry.start()
+        counts = IngestionCounts()
+        metrics.add(counts)
+        if settings.auth == "off":
+            await ensure_anyone(accounts.database, ANYONE.account_id)
+        knowledge = await stack.enter_async_context(
+            open_knowledge(settings, accounts.database, calls, accounts, counts=counts)
+        )
         yield Services(
             settings=settings,
             accounts=accounts,
@@ -131,6 +153,7 @@ async def build_services(
             images=images,
             ledger=ledger,
             reports=Reports(accounts.database),
+            knowledge=knowledge,
             outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )

@@ -137,6 +137,7 @@ class Services:
     ledger: "Ledger | None" = None
     reports: "Reports | None" = None
     knowledge: "Knowledge | None" = None
+    """None only where a test has no use for it."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
     spoken: SpokenAnswers = field(default_factory=SpokenAnswers)
     outages: Callable[[], Mapping[str, str]] = dict

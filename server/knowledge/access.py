@@ -60,7 +60,7 @@ async def accessible(session: AsyncSession, caller: Caller, names: Collection[st
     if names is not None:
         query = query.where(DatasetRow.name.in_(names))
     rows = await session.execute(query)
-    return [Known(row[0].number, _dataset(caller, *row)) for row in rows.tuples()]
+    return [Known(row[0].number, _dataset(caller, *row)) for row in rows]
 
 
 def _readable(account_id: str) -> Select[DatasetRow, int, str | None, int, int]:

@@ -55,6 +55,7 @@ class Documents:
         """
         async with self._database.write() as session:
             known = await find(session, caller, dataset, Permission.EDIT)
+            await changed(session, known.number)  # takes the dataset's row first: see `wanted`
             count = 0
             if storable(filename):
                 hidden = await session.scalars(
@@ -71,7 +72,6 @@ class Documents:
                 count = len(hidden.all())
             if not count:
                 raise NotFound(f"There is no document `{filename[:255]}` in that dataset.", param="filename")
-            await changed(session, known.number)
         self._removal.call()
         return count
 
@@ -102,17 +102,18 @@ async def wanted(session: AsyncSession, document_number: int) -> bool:
 
     For whoever is about to add to it: what has been deleted must not get chunks any more.
     """
-    state = await session.scalar(
-        select(DocumentRow.state)
-        .join(DatasetRow, DatasetRow.number == DocumentRow.dataset_number)
-        .where(DocumentRow.number == document_number, DatasetRow.deleted_at.is_(None))
-        .with_for_update(read=True)
-    )
-    return state is not None and state != DELETED and not DocumentState(state).ended
+    # On PostgreSQL, whoever changes a dataset takes its row first, and then a document's: so none waits for the other.
+    dataset = select(DocumentRow.dataset_number).where(DocumentRow.number == document_number).scalar_subquery()
+    there = select(DatasetRow.number).where(DatasetRow.number == dataset, DatasetRow.deleted_at.is_(None))
+    if await session.scalar(there.with_for_update(key_share=True)) is None:
+        return False
+    state = select(DocumentRow.state).where(DocumentRow.number == document_number, DocumentRow.state != DELETED)
+    found = await session.scalar(state.with_for_update(key_share=True))
+    return found is not None and not DocumentState(found).ended
 
 
 async def changed(session: AsyncSession, dataset_number: int) -> None:
-    """What can be found in a dataset has changed: what others keep of it in memory is old."""
+    """What can be found in a dataset changes with this unit of work: what others keep of it in memory is old."""
     await session.execute(
         update(DatasetRow).where(DatasetRow.number == dataset_number).values(revision=DatasetRow.revision + 1)
     )

@@ -1,40 +1,381 @@
-"""From a file to what can be found: read, cut into chunks, embedded, stored, in the background."""
+"""From a file to what can be found: read, cut into chunks, embedded, stored, in the background.
 
+spool.py      the files that wait
+queue.py      their rows: which wait, whose they are, how far they have come
+lanes.py      which is next
+work.py       one document's way
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+import unicodedata
 from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import suppress
+from functools import partial
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import anyio
 
 from server.core import Caller
-from server.knowledge.records import Document
+from server.errors import (
+    Conflict,
+    InsufficientCredits,
+    InternalError,
+    InvalidRequest,
+    KnowledgeUnavailable,
+    NotFound,
+    RateLimited,
+    SageholdError,
+    ServerStopping,
+    Unavailable,
+)
+from server.knowledge.calls import Models
+from server.knowledge.datasets import Datasets
+from server.knowledge.documents import Documents
+from server.knowledge.gauges import IngestionCounts
+from server.knowledge.lanes import UnderWay, next_of, wait_of
+from server.knowledge.names import storable
+from server.knowledge.parsing import reader
+from server.knowledge.payers import Payers
+from server.knowledge.queue import Claim, NotOurs, Queue, Waiting
+from server.knowledge.records import Dataset, Document, Permission
+from server.knowledge.removal import Removal
+from server.knowledge.search.index import Index
+from server.knowledge.spool import Presence, Spool
+from server.knowledge.work import NO_MODEL, Tools, Work
+from server.settings import Settings
+from server.storage.database import OUTAGE, Database
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0
+"""Seconds between two looks for what other processes have queued."""
+BEAT = 1.0
+"""Seconds between two words of this process, and of how far it is."""
+SWEEP = 60.0
+"""Seconds between two looks for what a crash has left."""
+TRIES = 3
+"""Attempts at a document, those included that ended with the server's death."""
+PAUSES = (10.0, 60.0)
+"""Seconds before the second attempt, and before the third."""
+LONGEST_NAME = 255
 
 
 class Ingestion:
-    """A document becomes visible as a whole, or not at all; one of the same name in the dataset is replaced by it then.
+    """A document becomes visible as a whole, or not at all; older ones of its name in the dataset are replaced by it
+    then.
 
-    A server that dies leaves its work to the next one, which begins it anew.
+    A server that dies leaves its work to the next one that has the file, which begins it anew: whichever process works
+    on the same data folder. Servers that share a PostgreSQL and not a folder each ingest what was added to them.
     """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        index: Index,
+        datasets: Datasets,
+        documents: Documents,
+        removal: Removal,
+        models: Models,
+        payers: Payers,
+        counts: IngestionCounts | None = None,
+    ) -> None:
+        self._settings = settings
+        self._datasets = datasets
+        self._documents = documents
+        self._removal = removal
+        self._models = models
+        self._counts = counts or IngestionCounts()
+        self._spool = Spool(settings.data_dir / "documents")
+        self._queue = Queue(database, index, f"ing_{secrets.token_hex(8)}")
+        self._tools = Tools(self._queue, self._spool, models, payers, settings, self._counts)
+        self._called = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._works: dict[str, tuple[Work, asyncio.Task[None]]] = {}
+        self._turns: dict[str, float] = {}
+        self._later: dict[str, float] = {}
+
+    # ------------------------------------------------------------ for whoever adds
 
     async def add(
         self, caller: Caller, dataset: str, filename: str, data: bytes | Path, *, context: str = ""
     ) -> Document:
         """Queue a file. It is on the disk when this returns; what is then done of it goes on without the caller.
 
-        Raises what `Datasets.find` does, PayloadTooLarge, InvalidRequest for a name or a kind of file that is not read,
-        StorageFull, KnowledgeUnavailable.
+        filename: folders before it are left out. Raises what `Datasets.find` does, PayloadTooLarge, InvalidRequest for
+        a name or a kind of file that is not read, StorageFull, KnowledgeUnavailable, and OSError for a path that can't
+        be read.
         """
-        raise NotImplementedError
+        found = await self._datasets.find(caller, dataset, Permission.EDIT)
+        self._demand_model(found)
+        name = self._checked(filename)
+        if not storable(context):
+            raise InvalidRequest("The context holds characters that can't be kept.", param="context")
+        if data == b"":
+            raise InvalidRequest("The document is empty.", param="file")
+        document_id = f"doc_{secrets.token_hex(12)}"
+        async with self._spool.put(document_id, data, self._settings.max_document) as size:
+            if not size:
+                raise InvalidRequest("The document is empty.", param="file")
+            await self._queue.add(caller, document_id, found, name, context, size)
+        self._called.set()
+        return await self._look(document_id)
 
-    def follow(self, document_id: str) -> AsyncIterator[Document]:
-        """The document as it is now, and at each change, until it has ended."""
-        raise NotImplementedError
+    async def follow(self, document_id: str) -> AsyncIterator[Document]:
+        """The document as it is now, and at each change, until it has ended or was deleted."""
+        told: Document | None = None
+        while True:
+            moved = self._moved
+            document = await self._queue.look(document_id)
+            if document is None:
+                return
+            if document != told:
+                yield document
+                told = document
+            if document.state.ended:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await moved.wait()
 
     async def retry(self, caller: Caller, document_id: str) -> Document:
-        """Begin one anew that failed or was cancelled. Raises NotFound, PermissionDenied, Conflict."""
-        raise NotImplementedError
+        """Begin one anew that failed or was cancelled; the caller pays.
+
+        Raises NotFound, PermissionDenied, Conflict for one that is under way or ready, or whose file another server
+        has, KnowledgeUnavailable.
+        """
+        await self._documents.find(caller, document_id, Permission.EDIT)
+        if document_id not in await self._spool.ids():
+            raise Conflict("The document's file is not on this server. Please add it again.", param="document")
+        if not await self._queue.retry(document_id, caller):
+            raise Conflict("The document did not fail, and was not cancelled.", param="document")
+        self._later.pop(document_id, None)
+        self._called.set()
+        return await self._look(document_id)
 
     async def cancel(self, caller: Caller, document_id: str) -> Document:
-        """End one that has not ended; what was made of it goes. Raises NotFound, PermissionDenied."""
-        raise NotImplementedError
+        """End one that has not ended; what was made of it goes. One that has ended stays as it is.
+
+        Raises NotFound, PermissionDenied.
+        """
+        await self._documents.find(caller, document_id, Permission.EDIT)
+        if await self._queue.cancel(document_id):
+            self._end(document_id)
+            self._move()
+        return await self._look(document_id)
+
+    async def _look(self, document_id: str) -> Document:
+        document = await self._queue.look(document_id)
+        if document is None:
+            raise NotFound(f"There is no document `{document_id[:64]}`.", param="document")
+        return document
+
+    def _demand_model(self, dataset: Dataset) -> None:
+        """Raises KnowledgeUnavailable."""
+        if self._models.embedding is None:
+            raise KnowledgeUnavailable(NO_MODEL)
+        if dataset.model is not None and not self._models.installed(dataset.model):
+            raise KnowledgeUnavailable(
+                f"The dataset was made with the embedding model {dataset.model}, which is not served here any more. "
+                "Vectors of two models are never mixed: serve that one again, or make a new dataset."
+            )
+
+    def _checked(self, filename: str) -> str:
+        """The name without folders. Raises InvalidRequest."""
+        name = unicodedata.normalize("NFC", PureWindowsPath(PurePosixPath(filename).name).name).strip()
+        if not name or not storable(name) or not name.isprintable() or len(name) > LONGEST_NAME:
+            raise InvalidRequest(
+                f"A document's filename has 1 to {LONGEST_NAME} printable characters.", param="filename"
+            )
+        if reader.sound(name):
+            if not self._models.transcribes:
+                raise InvalidRequest("This server has no model that transcribes recordings.", param="file")
+        elif Path(name).suffix.lower() not in reader.SUFFIXES:
+            known = " ".join(sorted(reader.SUFFIXES))
+            raise InvalidRequest(
+                f"Files of the kind of `{name}` are not read. These are, and recordings: {known}", param="filename"
+            )
+        return name
+
+    # ------------------------------------------------------------ in the background
 
     async def run(self) -> None:
-        """Ingest what is queued, forever. A server runs it in the background."""
-        raise NotImplementedError
+        """Ingest what is queued, forever. A server runs it in the background; what is under way at its end waits again.
+
+        Never raises: what goes wrong with one document is in its row, and with the database in the log.
+        """
+        async with Presence(self._spool.folder, self._queue.instance_id) as presence:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._keep_telling())
+                    group.create_task(self._keep_swept(presence))
+                    await self._keep_beginning(presence)
+            finally:
+                await self._let_go()
+
+    async def _keep_beginning(self, presence: Presence) -> None:
+        known: dict[str, Waiting] = {}
+        while True:
+            self._called.clear()
+            wait: float | None = LOOK
+            try:
+                await self._look_around(presence, known)
+                wait = await self._begin(known)
+            except OUTAGE as error:
+                log.warning("documents wait: %s", error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK if wait is None else min(wait, LOOK)):
+                    await self._called.wait()
+
+    async def _look_around(self, presence: Presence, known: dict[str, Waiting]) -> None:
+        """Find out what there is to be done that is not known."""
+        here = await self._spool.ids()
+        for gone in known.keys() - here:
+            del known[gone]
+        found = await self._queue.waiting(here - known.keys(), self._works)
+        others = {one.instance_id for one in found} - {None, self._queue.instance_id}
+        free = await presence.gone(one for one in others if one is not None) | {self._queue.instance_id}
+        held = [one.id for one in found if one.instance_id is not None and one.instance_id not in free]
+        silent = await self._queue.silent(held)
+        known.update({one.id: one for one in found if one.id not in held or one.id in silent})
+
+    async def _begin(self, known: dict[str, Waiting]) -> float | None:
+        """Begin what may be begun. Seconds after which more may be, without anything having happened."""
+        while True:
+            now = time.monotonic()
+            able = [one for one in known.values() if self._later.get(one.id, 0.0) <= now]
+            under_way = [
+                UnderWay(work.claim.document.account_id, work.claim.document.size, work.began)
+                for work, _ in self._works.values()
+            ]
+            one = next_of(sorted(able, key=lambda one: one.number), under_way, self._turns, now)
+            if one is None:
+                return wait_of(under_way, now) if able else None
+            del known[one.id]
+            self._turns[one.account_id] = now
+            claim = await self._queue.claim(one)
+            if claim is None:
+                continue
+            work = Work(claim, self._tools)
+            task = asyncio.create_task(self._ingest(work), name=f"ingestion of {one.id}")
+            self._works[one.id] = (work, task)
+            task.add_done_callback(partial(self._ended, one.id))
+            self._move()
+
+    def _ended(self, document_id: str, _: asyncio.Task[None]) -> None:
+        self._works.pop(document_id, None)
+        self._called.set()
+        self._move()
+
+    def _end(self, document_id: str) -> None:
+        if document_id in self._works:
+            self._works[document_id][1].cancel()
+
+    def _move(self) -> None:
+        """Let all who follow look again."""
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def _ingest(self, work: Work) -> None:
+        claim = work.claim
+        try:
+            if claim.attempt > TRIES:
+                await self._fail(
+                    work, f"It was begun {TRIES} times, and each time the server ended before it was done."
+                )
+                return
+            await work.run()
+            self._tell(work, "ready")
+            self._removal.call()  # older ones of its name
+        except NotOurs:
+            log.info("document %s: cancelled or deleted", claim.document.id)
+        except ServerStopping:
+            pass  # `_let_go` puts it back
+        except (RateLimited, InsufficientCredits, Unavailable, InternalError) as error:
+            await self._again(work, error)
+        except SageholdError as error:
+            await self._fail(work, error.message)
+        except OUTAGE as error:
+            log.warning("document %s waits: %s", claim.document.id, error)
+            self._later[claim.document.id] = time.monotonic() + PAUSES[0]
+        except Exception:
+            log.exception("document %s: a bug", claim.document.id)
+            await self._fail(work, "The server failed to read it.")
+
+    async def _again(self, work: Work, error: SageholdError) -> None:
+        """Try later what may go better then."""
+        claim = work.claim
+        if isinstance(error, KnowledgeUnavailable) or claim.attempt >= TRIES:
+            await self._fail(work, error.message)
+            return
+        pause = PAUSES[claim.attempt - 1]
+        log.info("document %s: tried again in %.0f s: %s", claim.document.id, pause, error.message)
+        self._later[claim.document.id] = time.monotonic() + pause
+        with suppress(NotOurs, *OUTAGE):  # this process still has it then, and takes it up again
+            await self._queue.put_back(claim, counts=True)
+
+    async def _fail(self, work: Work, words: str) -> None:
+        with suppress(NotOurs, *OUTAGE):
+            await self._queue.fail(work.claim, words)
+            self._tell(work, "failed", words)
+
+    def _tell(self, work: Work, state: str, words: str = "") -> None:
+        document = work.claim.document
+        self._counts.ended(state, work.chunks)
+        self._later.pop(document.id, None)
+        seconds = time.monotonic() - work.began
+        if words:
+            log.info("document %s: %s after %.1f s, %d bytes: %s", document.id, state, seconds, document.size, words)
+        else:
+            log.info(
+                "document %s: %s after %.1f s, %d bytes, %d chunks",
+                document.id,
+                state,
+                seconds,
+                document.size,
+                work.chunks,
+            )
+
+    async def _keep_telling(self) -> None:
+        """Write how far each document is, and end the work on those that are not this process's any more."""
+        told: dict[Claim, tuple[int, int]] = {}
+        while True:
+            await asyncio.sleep(BEAT)
+            progress = {work.claim: (work.done, work.total) for work, _ in self._works.values()}
+            try:
+                lost = await self._queue.beat(progress)
+            except OUTAGE as error:
+                log.warning("how far documents are can't be written: %s", error)
+                continue
+            for claim in lost:
+                if claim.document.id in self._works and self._works[claim.document.id][0].claim == claim:
+                    self._end(claim.document.id)
+            if progress != told:
+                self._move()
+            told = progress
+
+    async def _keep_swept(self, presence: Presence) -> None:
+        while True:
+            try:
+                await presence.sweep()
+                await self._spool.sweep(self._queue.need_files)
+                await self._queue.sweep()
+                self._counts.looked(await self._queue.states())
+            except OUTAGE as error:
+                log.warning("what a crash may have left stays until the next look: %s", error)
+            await asyncio.sleep(SWEEP)
+
+    async def _let_go(self) -> None:
+        """Put back what is under way."""
+        with anyio.CancelScope(shield=True):
+            works = list(self._works.values())
+            for _, task in works:
+                task.cancel()
+            if works:
+                await asyncio.wait([task for _, task in works])
+            for work, _ in works:
+                with suppress(NotOurs, *OUTAGE):
+                    await self._queue.put_back(work.claim, counts=False)

@@ -1,6 +1,7 @@
 """Knowledge for the length of a block: its parts put together, and what they do in the background."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -8,36 +9,50 @@ from typing import Any
 from server.knowledge.calls import Models
 from server.knowledge.datasets import Datasets
 from server.knowledge.documents import Documents
+from server.knowledge.gauges import IngestionCounts
 from server.knowledge.ingestion import Ingestion
 from server.knowledge.knowledge import Knowledge
 from server.knowledge.live.search import LiveSearch
 from server.knowledge.payers import Payers
 from server.knowledge.personas import Personas
-from server.knowledge.search.retrieval import Retrieval
+from server.knowledge.removal import Removal
+from server.knowledge.search.retrieval import Retrieval, index_for
 from server.knowledge.users import Users
 from server.settings import Settings
 from server.storage.database import Database
 
+log = logging.getLogger(__name__)
+
 
 @asynccontextmanager
 async def open_knowledge(
-    settings: Settings, database: Database, models: Models, payers: Payers, *, ingests: bool = True
+    settings: Settings,
+    database: Database,
+    models: Models,
+    payers: Payers,
+    *,
+    counts: IngestionCounts | None = None,
 ) -> AsyncGenerator[Knowledge, None]:
-    """database: migrated. ingests: whether what is queued is ingested here, and what was deleted removed."""
+    """database: migrated. What is queued is ingested meanwhile, and what was deleted is removed."""
     async with AsyncExitStack() as stack:
-        datasets, documents = Datasets(database), Documents(database)
-        ingestion = Ingestion()
+        index = index_for(database, settings)
+        stack.push_async_callback(index.aclose)
+        await index.prepare()
+        removal = Removal(database, index, settings.data_dir / "documents")
+        datasets, documents = Datasets(database, index, removal), Documents(database, removal)
+        ingestion = Ingestion(settings, database, index, datasets, documents, removal, models, payers, counts)
         live = LiveSearch()
         stack.push_async_callback(live.aclose)
-        if ingests:
-            await stack.enter_async_context(_beside(ingestion.run(), "ingestion"))
+        await stack.enter_async_context(_beside(removal.run(), "removal"))
+        await stack.enter_async_context(_beside(ingestion.run(), "ingestion"))
         yield Knowledge(
             datasets=datasets,
             documents=documents,
             ingestion=ingestion,
-            retrieval=Retrieval(),
+            retrieval=Retrieval(database, index, models),
             personas=Personas(),
             live=live,
+            removal=removal,
             users=Users(database),
         )
 
@@ -46,8 +61,14 @@ async def open_knowledge(
 async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None, None]:
     """`work` beside the block, and no longer."""
     task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_tell)
     try:
         yield
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s ended: no document goes on until the next start", task.get_name(), exc_info=error)

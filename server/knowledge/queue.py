@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Result, Select, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Result, Select, and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.core import Caller
-from server.errors import Conflict, DatasetNotFound, KnowledgeUnavailable
+from server.errors import Conflict, DatasetNotFound
 from server.knowledge.calls import LOCAL, Vectors
+from server.knowledge.documents import document_of
 from server.knowledge.records import Chunk, Dataset, Document, DocumentState
 from server.knowledge.removal import DELETED, PIECE, REMOVAL_LOCK
 from server.knowledge.search.index import Index
@@ -281,6 +282,12 @@ class Queue:
             await self.clear(dataset_number, number)
         return len(rows)
 
+    async def states(self) -> Mapping[str, int]:
+        """How many documents of all there are in each state."""
+        query = select(DocumentRow.state, func.count()).where(DocumentRow.state != DELETED).group_by(DocumentRow.state)
+        async with self._database.read() as session:
+            return dict((await session.execute(query)).tuples().all())
+
     async def need_files(self, ids: Sequence[str]) -> set[str]:
         """Of some ids those of documents that are to be ingested, or may be once more."""
         found: set[str] = set()
@@ -303,7 +310,7 @@ class Queue:
         )
         async with self._database.read() as session:
             row = (await session.execute(query)).first()
-        return None if row is None else _document(row[0], row[1])
+        return None if row is None else document_of(row[0], row[1])
 
     async def cancel(self, document_id: str) -> bool:
         """Whether it had not ended."""
@@ -350,9 +357,7 @@ class Queue:
     async def _demand(self, session: AsyncSession, claim: "Claim", **values: object) -> None:
         """Write something of a document under way. Raises NotOurs."""
         changed = await session.execute(
-            update(DocumentRow)
-            .where(*claim.held(), _dataset_is_there())
-            .values(updated_at=self._now(), **values)
+            update(DocumentRow).where(*claim.held(), _dataset_is_there()).values(updated_at=self._now(), **values)
         )
         if not _changed(changed):
             raise NotOurs
@@ -375,7 +380,7 @@ class Claim:
         )
 
 
-def _waiting() -> Select[tuple[int, str, int, str, str | None, str, int, int, str | None]]:
+def _waiting() -> Select[int, str, int, str, str | None, str, int, int, str | None]:
     return select(
         DocumentRow.number,
         DocumentRow.id,
@@ -399,22 +404,3 @@ def _dataset_is_there() -> ColumnElement[bool]:
 
 def _changed(result: Result[tuple[()]]) -> bool:
     return bool(result.rowcount)  # type: ignore[attr-defined]
-
-
-def _document(row: DocumentRow, dataset_id: str) -> Document:
-    return Document(
-        id=row.id,
-        dataset_id=dataset_id,
-        filename=row.filename,
-        state=DocumentState(row.state),
-        size=row.size,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        context=row.context,
-        done=row.done,
-        total=row.total,
-        chunks=row.chunks,
-        tokens=row.tokens,
-        attempts=row.attempts,
-        error=row.error,
-    )

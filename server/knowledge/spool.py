@@ -38,9 +38,10 @@ class Spool:
 
     @asynccontextmanager
     async def put(self, document_id: str, data: bytes | Path, most: int) -> AsyncGenerator[int, None]:
-        """Keep a file, whose bytes the block is given; the block writes the row that names it. If the block fails, there
-        is no file. Raises PayloadTooLarge for more than `most` bytes, StorageFull, and OSError for a path that can't be
-        read."""
+        """Keep a file; the block is given its bytes, and writes the row that names it. If it fails, there is no file.
+
+        Raises PayloadTooLarge for more than `most` bytes, StorageFull, and OSError for a path that can't be read.
+        """
         writing = asyncio.ensure_future(to_thread.run_sync(self._put, document_id, data, most))
         try:
             # The thread goes on where whoever waits for it is cancelled, and what it makes would be nobody's.
@@ -69,7 +70,7 @@ class Spool:
 
         How many files it was.
         """
-        here = await to_thread.run_sync(lambda: os.listdir(self.folder))
+        here = await to_thread.run_sync(lambda: [path.name for path in self.folder.iterdir()])
         here = [name for name in here if not name.startswith(PRESENCE)]
         ids = list(dict.fromkeys(name.removesuffix(UNFINISHED) for name in here))
         needed = await wanted(ids)

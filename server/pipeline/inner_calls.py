@@ -161,9 +161,7 @@ class InnerCalls:
     ) -> AsyncIterator[E]:
         """Those of one kind."""
         pipeline = self._free if caller.key_id == LOCAL else self._pipeline
-        ask = Ask(
-            caller=replace(caller, models=None), model=name, priority=Priority.BACKGROUND if background else None
-        )
+        ask = Ask(caller=replace(caller, models=None), model=name, priority=Priority.BACKGROUND if background else None)
         try:
             async with await pipeline.open(ask, job) as run, aclosing(run.events()) as events:  # type: ignore[type-var]
                 async for event in events:

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Self
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 from fastapi import FastAPI
@@ -25,6 +25,10 @@ from server.pipeline.admission import Admission, Bank, Free, Limiter
 from server.pipeline.run import Pipeline
 from server.settings import Settings
 from server.testing.exchange import Exchange
+
+if TYPE_CHECKING:
+    from server.knowledge.knowledge import Knowledge
+    from server.storage.database import Database
 
 KEY = "sk-sage-test"
 CALLER = Caller(key_id="key_test", account_id="acct_test")
@@ -52,6 +56,10 @@ class FakeAccounts:
 
     async def authenticate(self, key: str) -> Caller | None:
         return self.keys.get(key)
+
+    async def caller(self, key_id: str) -> Caller | None:
+        """As ingestion asks for it."""
+        return next((caller for caller in self.keys.values() if caller.key_id == key_id), None)
 
     async def exchange(self, key: str, email: str | None) -> Exchanged:  # noqa: ARG002 - these have no addresses
         """A key is its own token."""
@@ -174,10 +182,12 @@ class FakeServer:
         price: Price | None = None,
         quality: Mapping[Task, Mapping[str, Any]] | None = None,
         senses: Mapping[str, Any] | None = None,
+        knowledge: "Database | None" = None,
     ) -> None:
         """options: the fake engines' own, by task; quality: their modes, as in a model config; senses: the chat
         model's. accounts, bank, limiter, failed_keys: real ones, where a test is about them. Without failed_keys,
-        wrong keys wait for nothing."""
+        wrong keys wait for nothing. knowledge: a database with all tables, open for as long as the server runs, in
+        which datasets are kept; fake accounts are entered there."""
         chosen = options or {}
         models = {
             task: FakeModel(
@@ -210,14 +220,46 @@ class FakeServer:
         )
         self.services.metrics.watch(self.registry.states, self.registry.running)
         self.app: FastAPI = create_app(settings, self.services)
+        self._database = knowledge
+        self._held = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         await self.images.start()
         for engine in self.engines.values():
             await engine.start()
+        if self._database is not None:
+            await self._open_knowledge(self._database)
         return self
 
+    @property
+    def knowledge(self) -> "Knowledge":
+        assert self.services.knowledge is not None, "the server was made without a database"
+        return self.services.knowledge
+
+    async def _open_knowledge(self, database: "Database") -> None:
+        from server.knowledge.gauges import IngestionCounts
+        from server.knowledge.opening import open_knowledge
+        from server.pipeline.inner_calls import InnerCalls
+        from server.testing.seats import seat
+
+        settings, accounts = self.services.settings, self.accounts
+        if isinstance(accounts, FakeAccounts):
+            await seat(database, accounts.keys.values())
+        models = InnerCalls(
+            self.services.pipeline,
+            self.catalog,
+            settings.models_dir,
+            embedding=settings.embedding_model,
+            reranking=settings.rerank_model,
+        )
+        counts = IngestionCounts()
+        self.services.metrics.add(counts)
+        opened = open_knowledge(settings, database, models, accounts, counts=counts)  # type: ignore[arg-type]
+        self.services = replace(self.services, knowledge=await self._held.enter_async_context(opened))
+        self.app.state.services = self.services
+
     async def __aexit__(self, *error: object) -> None:
+        await self._held.aclose()
         for engine in self.engines.values():
             await engine.stop()
         if self.services.tracing is not None:
