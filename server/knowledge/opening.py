@@ -53,7 +53,7 @@ async def open_knowledge(
             personas=Personas(),
             live=live,
             removal=removal,
-            users=Users(database),
+            users=Users(database, keep_prompts=settings.asksage_keep_prompts),
         )
 
 

@@ -176,9 +176,7 @@ def workshop(settings: Settings, database: Database, reader: FakeReader) -> Work
     removal = Removal(database, index, settings.data_dir / "documents")
     datasets, documents = Datasets(database, index, removal), Documents(database, removal)
     ingestion = Ingestion(settings, database, index, datasets, documents, removal, models, payers, counts)
-    return Workshop(
-        settings, database, models, payers, reader, index, removal, datasets, documents, ingestion, counts
-    )
+    return Workshop(settings, database, models, payers, reader, index, removal, datasets, documents, ingestion, counts)
 
 
 async def fill(database: Database) -> None:
