@@ -17,10 +17,12 @@ from server.accounts.reports.usage import Reports
 from server.api.access import ANYONE
 from server.api.openai.image_store import ImageStore
 from server.api.services import Services
+from server.core import Task
 from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
 from server.engines.pulse import Patience
 from server.knowledge.gauges import IngestionCounts
+from server.knowledge.knowledge import Knowledge
 from server.knowledge.opening import open_knowledge
 from server.models.config.catalog import Catalog
 from server.models.config.spec import ModelSpec
@@ -157,6 +159,49 @@ async def build_services(
             outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )
+
+
+@asynccontextmanager
+async def knowledge_alone(settings: Settings, accounts: Accounts) -> AsyncGenerator[Knowledge, None]:
+    """Knowledge for a command, beside a server or without one: models are loaded when they are needed, nothing is
+    billed, and documents that wait in the data folder are ingested meanwhile.
+
+    Raises CatalogError, KnowledgeUnavailable.
+    """
+    catalog = await anyio.to_thread.run_sync(
+        partial(Catalog.load, settings.model_configs, settings.models_dir, None, only=settings.models)
+    )
+    machine = await anyio.to_thread.run_sync(Machine.detect)
+    memory = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
+    patience = Patience(silence=settings.hang_timeout, step=settings.step_timeout)
+    able = (Task.EMBEDDING, Task.SCORE, Task.TRANSCRIPTION)
+    registry = Registry(
+        [
+            spec.model_copy(update={"load": "lazy"})
+            for spec in catalog.models
+            if any(task in spec.tasks for task in able)
+        ],
+        lambda spec, allotment: make_engine(
+            spec, models_dir=settings.models_dir, allotment=allotment, patience=patience
+        ),
+        memory,
+        models_dir=settings.models_dir,
+        queue_timeout=settings.queue_timeout,
+        load_timeout=settings.load_timeout,
+        front_end=of_front_end,
+    )
+    pipeline = Pipeline(catalog, Admission(Free(), RateLimiter()), registry)
+    calls = InnerCalls(
+        pipeline,
+        catalog,
+        settings.models_dir,
+        embedding=settings.embedding_model,
+        reranking=settings.rerank_model,
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(registry.stop, LEAVE, ENGINES)
+        await registry.start()
+        yield await stack.enter_async_context(open_knowledge(settings, accounts.database, calls, accounts))
 
 
 def _outages(accounts: Accounts | None, limiter: RateLimiter) -> Mapping[str, str]:

@@ -21,6 +21,7 @@ from scripts.benchmarks.fairness import fairness
 from scripts.benchmarks.front import front
 from scripts.benchmarks.load import Load, Sample
 from scripts.benchmarks.processes import Side, StartError
+from scripts.benchmarks.retrieval import retrieval
 from server.offline import go_offline
 
 app = typer.Typer(
@@ -212,6 +213,7 @@ app.command()(allocator)
 app.command()(embeddings)
 app.command()(fairness)
 app.command()(front)
+app.command()(retrieval)
 
 
 def _spec(model: str | None, models_dir: Path, configs: Path | None = None) -> Any:

@@ -55,7 +55,7 @@ class Documents:
         """
         async with self._database.write() as session:
             known = await find(session, caller, dataset, Permission.EDIT)
-            await changed(session, known.number)  # takes the dataset's row first: see `wanted`
+            await changed(session, known.number)  # its row first: ingestion takes them in this order too
             count = 0
             if storable(filename):
                 hidden = await session.scalars(
@@ -95,21 +95,6 @@ async def find_document(
             check(known.dataset, need)
             return known.dataset, document_of(found[0], known.dataset.id)
     raise NotFound(f"There is no document `{document_id[:64]}`.", param="document")
-
-
-async def wanted(session: AsyncSession, document_number: int) -> bool:
-    """Whether a document is there and its ingestion is to go on. Until the unit of work ends, nobody deletes it.
-
-    For whoever is about to add to it: what has been deleted must not get chunks any more.
-    """
-    # On PostgreSQL, whoever changes a dataset takes its row first, and then a document's: so none waits for the other.
-    dataset = select(DocumentRow.dataset_number).where(DocumentRow.number == document_number).scalar_subquery()
-    there = select(DatasetRow.number).where(DatasetRow.number == dataset, DatasetRow.deleted_at.is_(None))
-    if await session.scalar(there.with_for_update(key_share=True)) is None:
-        return False
-    state = select(DocumentRow.state).where(DocumentRow.number == document_number, DocumentRow.state != DELETED)
-    found = await session.scalar(state.with_for_update(key_share=True))
-    return found is not None and not DocumentState(found).ended
 
 
 async def changed(session: AsyncSession, dataset_number: int) -> None:

@@ -91,10 +91,10 @@ class Ingestion:
         self._counts = counts or IngestionCounts()
         self._spool = Spool(settings.data_dir / "documents")
         self._queue = Queue(database, index, f"ing_{secrets.token_hex(8)}")
-        self._tools = Tools(self._queue, self._spool, models, payers, settings, self._counts)
+        self.tools = Tools(self._queue, self._spool, models, payers, settings, self._counts)
         self._called = asyncio.Event()
         self._moved = asyncio.Event()
-        self._works: dict[str, tuple[Work, asyncio.Task[None]]] = {}
+        self.under_way: dict[str, tuple[Work, asyncio.Task[None]]] = {}
         self._turns: dict[str, float] = {}
         self._later: dict[str, float] = {}
 
@@ -235,7 +235,7 @@ class Ingestion:
         here = await self._spool.ids()
         for gone in known.keys() - here:
             del known[gone]
-        found = await self._queue.waiting(here - known.keys(), self._works)
+        found = await self._queue.waiting(here - known.keys(), self.under_way)
         others = {one.instance_id for one in found} - {None, self._queue.instance_id}
         free = await presence.gone(one for one in others if one is not None) | {self._queue.instance_id}
         held = [one.id for one in found if one.instance_id is not None and one.instance_id not in free]
@@ -249,7 +249,7 @@ class Ingestion:
             able = [one for one in known.values() if self._later.get(one.id, 0.0) <= now]
             under_way = [
                 UnderWay(work.claim.document.account_id, work.claim.document.size, work.began)
-                for work, _ in self._works.values()
+                for work, _ in self.under_way.values()
             ]
             one = next_of(sorted(able, key=lambda one: one.number), under_way, self._turns, now)
             if one is None:
@@ -259,27 +259,28 @@ class Ingestion:
             claim = await self._queue.claim(one)
             if claim is None:
                 continue
-            work = Work(claim, self._tools)
-            task = asyncio.create_task(self._ingest(work), name=f"ingestion of {one.id}")
-            self._works[one.id] = (work, task)
+            work = Work(claim, self.tools)
+            task = asyncio.create_task(self.ingest(work), name=f"ingestion of {one.id}")
+            self.under_way[one.id] = (work, task)
             task.add_done_callback(partial(self._ended, one.id))
             self._move()
 
     def _ended(self, document_id: str, _: asyncio.Task[None]) -> None:
-        self._works.pop(document_id, None)
+        self.under_way.pop(document_id, None)
         self._called.set()
         self._move()
 
     def _end(self, document_id: str) -> None:
-        if document_id in self._works:
-            self._works[document_id][1].cancel()
+        if document_id in self.under_way:
+            self.under_way[document_id][1].cancel()
 
     def _move(self) -> None:
         """Let all who follow look again."""
         self._moved.set()
         self._moved = asyncio.Event()
 
-    async def _ingest(self, work: Work) -> None:
+    async def ingest(self, work: Work) -> None:
+        """Do it, and write down how it ended. Raises nothing but cancellation."""
         claim = work.claim
         try:
             if claim.attempt > TRIES:
@@ -293,7 +294,9 @@ class Ingestion:
         except NotOurs:
             log.info("document %s: cancelled or deleted", claim.document.id)
         except ServerStopping:
-            pass  # `_let_go` puts it back
+            self._later[claim.document.id] = time.monotonic() + SWEEP  # it is for the next one
+            with suppress(NotOurs, *OUTAGE):
+                await self._queue.put_back(claim, counts=False)
         except (RateLimited, InsufficientCredits, Unavailable, InternalError) as error:
             await self._again(work, error)
         except SageholdError as error:
@@ -303,7 +306,7 @@ class Ingestion:
             self._later[claim.document.id] = time.monotonic() + PAUSES[0]
         except Exception:
             log.exception("document %s: a bug", claim.document.id)
-            await self._fail(work, "The server failed to read it.")
+            await self._fail(work, "The server failed to ingest the document.")
 
     async def _again(self, work: Work, error: SageholdError) -> None:
         """Try later what may go better then."""
@@ -344,14 +347,14 @@ class Ingestion:
         told: dict[Claim, tuple[int, int]] = {}
         while True:
             await asyncio.sleep(BEAT)
-            progress = {work.claim: (work.done, work.total) for work, _ in self._works.values()}
+            progress = {work.claim: (work.done, work.total) for work, _ in self.under_way.values()}
             try:
                 lost = await self._queue.beat(progress)
             except OUTAGE as error:
                 log.warning("how far documents are can't be written: %s", error)
                 continue
             for claim in lost:
-                if claim.document.id in self._works and self._works[claim.document.id][0].claim == claim:
+                if claim.document.id in self.under_way and self.under_way[claim.document.id][0].claim == claim:
                     self._end(claim.document.id)
             if progress != told:
                 self._move()
@@ -371,7 +374,7 @@ class Ingestion:
     async def _let_go(self) -> None:
         """Put back what is under way."""
         with anyio.CancelScope(shield=True):
-            works = list(self._works.values())
+            works = list(self.under_way.values())
             for _, task in works:
                 task.cancel()
             if works:

@@ -286,7 +286,7 @@ class Queue:
         """How many documents of all there are in each state."""
         query = select(DocumentRow.state, func.count()).where(DocumentRow.state != DELETED).group_by(DocumentRow.state)
         async with self._database.read() as session:
-            return dict((await session.execute(query)).tuples().all())
+            return {state: count for state, count in await session.execute(query)}  # noqa: C416 - rows are not pairs to mypy
 
     async def need_files(self, ids: Sequence[str]) -> set[str]:
         """Of some ids those of documents that are to be ingested, or may be once more."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -68,9 +69,14 @@ class Removal:
             while (number := await self._next_dataset()) is not None:
                 await self._remove_dataset(number)
                 count += 1
-            while (found := await self._next_document()) is not None:
-                await self._remove_document(*found)
-                count += 1
+            while rows := await self._next_documents():
+                for dataset, number, _ in rows:
+                    await self._remove(dataset, number)
+                for dataset in dict.fromkeys(dataset for dataset, _, _ in rows):
+                    await self._tidy(dataset)
+                # The rows last: while they are there, the next start knows that something is left.
+                await self._forget([(number, document_id) for _, number, document_id in rows])
+                count += len(rows)
             if count:
                 await self._empty_log()
             return count
@@ -81,11 +87,12 @@ class Removal:
                 select(DatasetRow.number).where(DatasetRow.deleted_at.is_not(None)).order_by(DatasetRow.number).limit(1)
             )
 
-    async def _next_document(self) -> tuple[int, int, str] | None:
+    async def _next_documents(self) -> Sequence[tuple[int, int, str]]:
+        """Of deleted ones some: the dataset's number, their own, and their id."""
         query = select(DocumentRow.dataset_number, DocumentRow.number, DocumentRow.id)
         async with self._database.read() as session:
-            row = (await session.execute(query.where(DocumentRow.state == DELETED).limit(1))).first()
-        return None if row is None else (row[0], row[1], row[2])
+            rows = await session.execute(query.where(DocumentRow.state == DELETED).limit(PIECE))
+            return [(dataset, number, document_id) for dataset, number, document_id in rows]
 
     async def _remove_dataset(self, number: int) -> None:
         gone = False
@@ -99,28 +106,33 @@ class Removal:
                 rows = (await session.execute(documents)).all()
             if not rows:
                 break
-            for _, document_id in rows:
-                await self._unlink(document_id)
-            async with self._database.write() as session:
-                await session.execute(delete(DocumentRow).where(DocumentRow.number.in_([row[0] for row in rows])))
+            await self._forget([(number, document_id) for number, document_id in rows])
         async with self._database.write() as session:
             await session.execute(delete(DatasetRow).where(DatasetRow.number == number))
 
-    async def _remove_document(self, dataset_number: int, number: int, document_id: str) -> None:
+    async def _remove(self, dataset_number: int, number: int) -> None:
         gone = False
         while not gone:
             async with self._database.write() as session:
                 await self._database.lock(session, REMOVAL_LOCK)
-                if not await _there(session, number):  # another process was faster
-                    return
-                gone = await self._index.remove(session, dataset_number, number, PIECE)
-        await self._unlink(document_id)
-        # The row last: while it is there, the next start knows that something is left.
-        async with self._database.write() as session:
-            await session.execute(delete(DocumentRow).where(DocumentRow.number == number))
+                # Not there: another process was faster, or has deleted the dataset with all that this would be done to.
+                gone = not await _there(session, number) or await self._index.remove(
+                    session, dataset_number, number, PIECE
+                )
 
-    async def _unlink(self, document_id: str) -> None:
-        await anyio.Path(self._spool / document_id).unlink(missing_ok=True)
+    async def _tidy(self, dataset_number: int) -> None:
+        done = False
+        while not done:
+            async with self._database.write() as session:
+                await self._database.lock(session, REMOVAL_LOCK)
+                done = not await _kept(session, dataset_number) or await self._index.tidy(session, dataset_number)
+
+    async def _forget(self, documents: Sequence[tuple[int, str]]) -> None:
+        """Their files, and then their rows."""
+        for _, document_id in documents:
+            await anyio.Path(self._spool / document_id).unlink(missing_ok=True)
+        async with self._database.write() as session:
+            await session.execute(delete(DocumentRow).where(DocumentRow.number.in_([one for one, _ in documents])))
 
     async def _empty_log(self) -> None:
         for _ in range(LOG_TRIES):
@@ -135,4 +147,16 @@ class Removal:
 
 
 async def _there(session: AsyncSession, number: int) -> bool:
-    return await session.scalar(select(DocumentRow.number).where(DocumentRow.number == number)) is not None
+    """Whether a document is, and its dataset was not deleted."""
+    query = (
+        select(DocumentRow.number)
+        .join(DatasetRow, DatasetRow.number == DocumentRow.dataset_number)
+        .where(DocumentRow.number == number, DatasetRow.deleted_at.is_(None))
+    )
+    return await session.scalar(query) is not None
+
+
+async def _kept(session: AsyncSession, dataset_number: int) -> bool:
+    """Whether a dataset was not deleted."""
+    query = select(DatasetRow.number).where(DatasetRow.number == dataset_number, DatasetRow.deleted_at.is_(None))
+    return await session.scalar(query) is not None

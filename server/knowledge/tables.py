@@ -85,9 +85,7 @@ class DocumentRow(Base):
 
 
 class ChunkRow(Base):
-    """See `Chunk`. vector: float16, little-endian, on SQLite; on PostgreSQL vectors are in `chunk_vectors`, which
-    pgvector's extension is needed for (see search/postgres.py). Found only if its document is ready.
-    """
+    """See `Chunk`. Found only if its document is ready. Its words and its vector are in its dataset's index (search/)."""
 
     __tablename__ = "chunks"
     __table_args__ = (Index("ix_chunks_document_number_place", "document_number", "place"),)
@@ -101,7 +99,22 @@ class ChunkRow(Base):
     page: Mapped[int | None]
     start: Mapped[int] = mapped_column(BigInteger)
     end: Mapped[int] = mapped_column(BigInteger)
-    vector: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class VectorBlockRow(Base):
+    """Vectors on SQLite, of chunks that follow each other in number from `first` on; see search/vectors.py. No block has
+    chunks of two documents. A number never comes back: by it, what is kept in memory is known.
+    """
+
+    __tablename__ = "vector_blocks"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    number: Mapped[int] = mapped_column(Serial, primary_key=True)
+    dataset_number: Mapped[int] = mapped_column(ForeignKey("datasets.number", ondelete="CASCADE"), index=True)
+    document_number: Mapped[int] = mapped_column(ForeignKey("documents.number", ondelete="CASCADE"), index=True)
+    first: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int]
+    vectors: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class PersonaRow(Base):

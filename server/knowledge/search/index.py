@@ -1,8 +1,9 @@
 """What a database does for search. sqlite.py and postgres.py are the two that there are."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +17,25 @@ class Found:
 
     number: int
     score: float
+
+
+def row(chunk: Chunk) -> dict[str, Any]:
+    """A chunk's columns. What neither database or no UTF-8 can hold is replaced, character by character."""
+    return {
+        "place": chunk.place,
+        "text": _storable(chunk.text),
+        "heading": _storable(chunk.heading),
+        "page": chunk.page,
+        "start": chunk.start,
+        "end": chunk.end,
+    }
+
+
+def _storable(text: str) -> str:
+    return _NOT_STORABLE.sub("\ufffd", text)
+
+
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Index(Protocol):
@@ -51,12 +71,22 @@ class Index(Protocol):
     async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
         """A piece of a document's chunks, `most` at most; whether all of them are gone. Called like `drop`.
 
-        Of an unfinished document too, and of one that was taken out: of that nothing is found by then.
+        Of an unfinished document too, and of one that was taken out: of that nothing is found by then. The dataset's
+        revision grows by it. Rows that are deleted without this, by a cascade for instance, leave their words in the
+        index.
         """
+        ...
+
+    async def tidy(self, session: AsyncSession, dataset_number: int) -> bool:
+        """A piece of the work after which no byte of the words of removed chunks is left; whether it is done."""
         ...
 
     async def keyword(self, dataset: Dataset, query: str, limit: int) -> Sequence[Found]: ...
 
     async def dense(self, dataset: Dataset, query: Vectors, limit: int) -> Sequence[Found]:
         """query: one row. SQLite searches exactly; PostgreSQL by pgvector's HNSW from some size on."""
+        ...
+
+    async def aclose(self) -> None:
+        """What runs is ended; no search comes after it."""
         ...

@@ -15,6 +15,7 @@ class PlainIndex:
     def __init__(self) -> None:
         self.pieces: list[int] = []
         """How many chunks each unit of work has deleted."""
+        self.tidied: list[int] = []
 
     async def prepare(self) -> None: ...
 
@@ -44,7 +45,6 @@ class PlainIndex:
                     heading=chunk.heading,
                     start=chunk.start,
                     end=chunk.end,
-                    vector=vectors[chunk.place].tobytes(),
                 )
                 .returning(ChunkRow.number)
             )
@@ -57,6 +57,12 @@ class PlainIndex:
         which = f"SELECT number FROM chunks WHERE document_number = {document_number} ORDER BY number LIMIT {most}"
         await session.execute(text(f"DELETE FROM words_{dataset_number} WHERE chunk IN ({which})"))
         return await self._delete(session, most, ChunkRow.document_number == document_number)
+
+    async def tidy(self, session: AsyncSession, dataset_number: int) -> bool:
+        self.tidied.append(dataset_number)
+        return True
+
+    async def aclose(self) -> None: ...
 
     async def _delete(self, session: AsyncSession, most: int, which: object) -> bool:
         numbers = (

@@ -13,10 +13,10 @@ from server.knowledge.datasets import Datasets
 from server.knowledge.documents import Documents
 from server.knowledge.records import Chunk, DocumentState
 from server.knowledge.removal import Removal
+from server.knowledge.search.index import Index
 from server.knowledge.tables import DatasetRow, DocumentRow
 from server.storage.clock import utc_now
 from server.storage.database import Database
-from tests.knowledge.store.plain_index import PlainIndex
 
 numbers = count(1)
 
@@ -24,11 +24,14 @@ numbers = count(1)
 @dataclass
 class Shelf:
     database: Database
-    index: PlainIndex
+    index: Index
     spool: Path
     removal: Removal
     datasets: Datasets
     documents: Documents
+    tables_begin: tuple[str, ...] = ("words_",)
+    vector = np.array([[0.5, 0.5, 0.5, 0.5]], np.float32)
+    """Of every chunk."""
 
     async def put(
         self,
@@ -62,7 +65,7 @@ class Shelf:
             )
             assert document is not None
             chunks = [Chunk(place, words, start=0, end=len(words)) for place, words in enumerate(texts)]
-            await self.index.add(session, number, document, chunks, np.ones((len(texts), 4), np.float32))
+            await self.index.add(session, number, document, chunks, np.repeat(self.vector, len(texts), axis=0))
         if not state.ended:
             self.spool.mkdir(parents=True, exist_ok=True)
             (self.spool / document_id).write_text(" ".join(texts))
@@ -80,7 +83,7 @@ class Shelf:
             else "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
         )
         async with self.database.read() as session:
-            return {name for name in await session.scalars(text(query)) if name.startswith("words_")}
+            return {name for name in await session.scalars(text(query)) if name.startswith(self.tables_begin)}
 
     async def left(self) -> dict[str, int]:
         """What there is of datasets, all of them together."""

@@ -1,13 +1,10 @@
 """Documents: who sees them, and how they are taken out."""
 
-import asyncio
-
 import pytest
 from sqlalchemy import select, update
 
 from server.core import Caller
 from server.errors import DatasetNotFound, NotFound, PermissionDenied
-from server.knowledge.documents import changed, wanted
 from server.knowledge.records import DocumentState, Permission
 from server.knowledge.tables import DatasetRow, DocumentRow
 from tests.knowledge.store.shelf import Shelf
@@ -99,52 +96,6 @@ async def test_taking_out_changes_what_can_be_found(shelf: Shelf, ann: Caller) -
     before = await revision()
     await shelf.documents.delete(ann, "handbook", "a.txt")
     assert await revision() == before + 1
-
-
-async def test_nothing_is_added_to_what_is_deleted(shelf: Shelf, ann: Caller) -> None:
-    """Ingestion asks in the unit of work in which it adds."""
-    for name in ("handbook", "minutes"):
-        await shelf.datasets.create(ann, name)
-    ids = [
-        await shelf.put(ann, "handbook", name, state=state)
-        for name, state in (("a.txt", DocumentState.EMBEDDING), ("b.txt", DocumentState.CANCELLED))
-    ]
-    ids.append(await shelf.put(ann, "minutes", "c.txt", state=DocumentState.QUEUED))
-
-    async def still() -> list[bool]:
-        async with shelf.database.write() as session:
-            rows = await session.execute(select(DocumentRow.number, DocumentRow.id))
-            numbers = {document_id: number for number, document_id in rows}
-            return [await wanted(session, numbers.get(document_id, 0)) for document_id in ids]
-
-    assert await still() == [True, False, True]
-    await shelf.datasets.delete(ann, "minutes")
-    assert await still() == [True, False, False]
-    await shelf.documents.delete(ann, "handbook", "a.txt")
-    assert await still() == [False, False, False]
-    await shelf.removal.finish()
-    assert await still() == [False, False, False]
-
-
-async def test_adding_and_taking_out_at_once(shelf: Shelf, ann: Caller) -> None:
-    """On PostgreSQL, rows that each waits for, in another order, would end one of them."""
-    await shelf.datasets.create(ann, "handbook")
-    ids = [await shelf.put(ann, "handbook", f"{place}.txt", state=DocumentState.EMBEDDING) for place in range(6)]
-    async with shelf.database.read() as session:
-        numbers = (await session.scalars(select(DocumentRow.number).order_by(DocumentRow.number))).all()
-
-    async def publish(number: int) -> None:
-        async with shelf.database.write() as session:
-            if await wanted(session, number):
-                await changed(session, 1)
-                await session.execute(update(DocumentRow).where(DocumentRow.number == number).values(state="ready"))
-
-    await asyncio.gather(
-        *(publish(number) for number in numbers),
-        *(shelf.documents.delete(ann, "handbook", f"{place}.txt") for place in range(0, 6, 2)),
-    )
-    left = {one.id: one.state for _, one in await shelf.documents.list(ann)}
-    assert left == dict.fromkeys(ids[1::2], DocumentState.READY)
 
 
 async def test_a_document_is_what_its_row_says(shelf: Shelf, ann: Caller) -> None:

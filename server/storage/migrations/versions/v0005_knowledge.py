@@ -24,6 +24,11 @@ def _of_dataset(table: str, **options: Any) -> sa.Column[int]:
     return sa.Column("dataset_number", SERIAL, key, nullable=False, **options)
 
 
+def _of_document(table: str) -> sa.Column[int]:
+    key = sa.ForeignKey("documents.number", ondelete="CASCADE", name=f"fk_{table}_document_number_documents")
+    return sa.Column("document_number", SERIAL, key, nullable=False)
+
+
 def _count(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger(), nullable=False, server_default="0")
 
@@ -87,22 +92,28 @@ def upgrade() -> None:
         "chunks",
         sa.Column("number", SERIAL, primary_key=True),
         _of_dataset("chunks"),
-        sa.Column(
-            "document_number",
-            SERIAL,
-            sa.ForeignKey("documents.number", ondelete="CASCADE", name="fk_chunks_document_number_documents"),
-            nullable=False,
-        ),
+        _of_document("chunks"),
         sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("heading", sa.Text(), nullable=False, server_default=NOTHING),
         sa.Column("page", sa.Integer()),
         sa.Column("start", sa.BigInteger(), nullable=False),
         sa.Column("end", sa.BigInteger(), nullable=False),
-        sa.Column("vector", sa.LargeBinary()),
     )
     op.create_index("ix_chunks_dataset_number", "chunks", ["dataset_number"])
     op.create_index("ix_chunks_document_number_place", "chunks", ["document_number", "place"])
+    op.create_table(
+        "vector_blocks",
+        sa.Column("number", SERIAL, primary_key=True),
+        _of_dataset("vector_blocks"),
+        _of_document("vector_blocks"),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("vectors", sa.LargeBinary(), nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_vector_blocks_dataset_number", "vector_blocks", ["dataset_number"])
+    op.create_index("ix_vector_blocks_document_number", "vector_blocks", ["document_number"])
     op.create_table(
         "personas",
         sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
@@ -165,6 +176,19 @@ def downgrade() -> None:
     op.drop_index("uq_accounts_number", "accounts")
     op.drop_column("accounts", "email")
     op.drop_column("accounts", "number")
-    for table in ("logins", "prompt_log", "chat_sessions", "personas", "chunks", "documents", "dataset_assignments"):
+    _drop_indexes()
+    for table in ("logins", "prompt_log", "chat_sessions", "personas", "vector_blocks", "chunks", "documents"):
         op.drop_table(table)
+    op.drop_table("dataset_assignments")
     op.drop_table("datasets")
+
+
+def _drop_indexes() -> None:
+    """What datasets have of their own; its names are known by server/knowledge/search/."""
+    connection = op.get_bind()
+    for number in connection.execute(sa.text("SELECT number FROM datasets")).scalars().all():
+        for kind in ("fts", "words", "vectors"):
+            op.execute(f"DROP TABLE IF EXISTS chunk_{kind}_{number}")
+    if connection.dialect.name == "postgresql":
+        op.execute("DROP TEXT SEARCH CONFIGURATION IF EXISTS sagehold_words")
+        op.execute("DROP TEXT SEARCH DICTIONARY IF EXISTS sagehold_stem")

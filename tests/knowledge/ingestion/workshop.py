@@ -18,13 +18,15 @@ from server.knowledge.documents import Documents
 from server.knowledge.gauges import IngestionCounts
 from server.knowledge.ingestion import Ingestion
 from server.knowledge.parsing.parsed import Block
-from server.knowledge.records import Document
+from server.knowledge.queue import Claim, Queue, Waiting
+from server.knowledge.records import Chunk, Document
 from server.knowledge.removal import Removal
 from server.knowledge.tables import ChunkRow, DocumentRow
+from server.knowledge.work import Work
 from server.settings import Settings
 from server.storage.database import Database
 from server.testing.seats import seat
-from tests.knowledge.plain_index import PlainIndex
+from tests.knowledge.store.plain_index import PlainIndex
 
 ANNA = Caller(key_id="key_anna", account_id="acct_anna")
 BERT = Caller(key_id="key_bert", account_id="acct_bert")
@@ -146,11 +148,8 @@ class Workshop:
 
     async def ended(self, document: Document) -> Document:
         """It, once it has ended."""
-        last = document
         async with asyncio.timeout(20):
-            async for last in self.ingestion.follow(document.id):
-                pass
-        return last
+            return [document, *[one async for one in self.ingestion.follow(document.id)]][-1]
 
     async def texts(self, *, ready: bool = True) -> list[str]:
         """Of the chunks that are found, or of all that are stored, in order."""
@@ -164,6 +163,34 @@ class Workshop:
         """Of all documents, deleted ones too."""
         async with self.database.read() as session:
             return [tuple(row) for row in await session.execute(select(*columns).order_by(DocumentRow.number))]
+
+    async def dataset_rows(self, *columns: Any) -> list[Any]:
+        async with self.database.read() as session:
+            return [tuple(row) for row in await session.execute(select(*columns))]
+
+    def samples(self) -> list[tuple[str, dict[str, str], float]]:
+        """Of /metrics."""
+        return [(one.name, one.labels, one.value) for metric in self.counts.collect() for one in metric.samples]
+
+    @property
+    def queue(self) -> Queue:
+        return self.ingestion.tools.queue
+
+    async def waiting(self) -> Sequence[Waiting]:
+        return await self.queue.waiting(await self.ingestion.tools.spool.ids(), ())
+
+    def work(self, claim: Claim) -> Work:
+        return Work(claim, self.ingestion.tools)
+
+    async def store(self, claim: Claim, text: str) -> None:
+        await self.queue.store(claim, [Chunk(0, text)], np.full((1, 4), 0.5, np.float32), 1)
+
+    async def idle(self) -> None:
+        """Return once nothing is under way in this process."""
+        async with asyncio.timeout(20):
+            while self.ingestion.under_way:
+                await asyncio.wait([task for _, task in self.ingestion.under_way.values()])
+                await asyncio.sleep(0)
 
     def files(self) -> list[str]:
         folder = self.settings.data_dir / "documents"

@@ -1,0 +1,205 @@
+"""Search on SQLite: words in an FTS5 table for each dataset, vectors in blocks that are searched in memory."""
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from server.errors import KnowledgeUnavailable
+from server.knowledge.calls import Vectors
+from server.knowledge.records import Chunk, Dataset
+from server.knowledge.search import vectors as packing
+from server.knowledge.search.index import Found, row
+from server.knowledge.search.kept import KeptVectors
+from server.knowledge.search.threads import SearchThreads, Stop
+from server.knowledge.search.words import asked, indexed
+from server.knowledge.tables import ChunkRow, DatasetRow, VectorBlockRow
+from server.storage.database import Database
+
+logger = logging.getLogger(__name__)
+
+BLOCK = 1024
+"""Most chunks of a row of `vector_blocks`."""
+MERGED_AT_ONCE = 200
+"""Pages that FTS5 writes in one piece of a merge."""
+TABLE = """
+CREATE VIRTUAL TABLE {fts} USING fts5(
+    words, content='', tokenize="porter unicode61 remove_diacritics 0 categories 'L* M* N* Co'"
+)
+"""
+"""Contentless: FTS5 keeps no text, and has to be given a chunk's words once more to forget it (SQLite 3.40 can't delete
+otherwise). They are made from `chunks`: whoever changes how (words.py) has to index all chunks anew in a migration.
+"""
+
+
+class SqliteIndex:
+    """See `Index`. Of the words, FTS5 is given only what words.py made, in quotes: no query is FTS5's syntax.
+
+    Vectors are searched exactly. The datasets that were searched last are kept in memory, up to `vector_memory` bytes;
+    what is larger is read from the file for each search.
+    """
+
+    def __init__(self, database: Database, vector_memory: int) -> None:
+        assert database.path is not None
+        self._database = database
+        self._threads = SearchThreads(database.path)
+        self._kept = KeptVectors(vector_memory)
+
+    async def prepare(self) -> None:
+        try:
+            async with self._database.read() as session:
+                await session.execute(text("SELECT fts5(NULL)"))
+        except Exception as error:
+            cause = error.__cause__
+            if not isinstance(cause, OperationalError) or "no such function" not in str(cause):
+                return
+            logger.error("datasets can't be kept: this Python's SQLite (%s) has no FTS5", sqlite3.sqlite_version)
+            raise KnowledgeUnavailable from error
+
+    async def create(self, session: AsyncSession, dataset_number: int) -> None:
+        await session.execute(text(TABLE.format(fts=_fts(dataset_number))))
+
+    async def drop(self, session: AsyncSession, dataset_number: int, most: int) -> bool:
+        await session.execute(text(f"DROP TABLE IF EXISTS {_fts(dataset_number)}"))
+        self._kept.forget(dataset_number)
+        return await _piece(session, most, ChunkRow.dataset_number == dataset_number) & await _blocks(
+            session, most, VectorBlockRow.dataset_number == dataset_number
+        )
+
+    async def add(
+        self,
+        session: AsyncSession,
+        dataset_number: int,
+        document_number: int,
+        chunks: Sequence[Chunk],
+        vectors: Vectors,
+    ) -> None:
+        if not chunks:
+            return
+        first = (await session.scalar(select(func.max(ChunkRow.number))) or 0) + 1
+        of = {"dataset_number": dataset_number, "document_number": document_number}
+        await session.execute(
+            insert(ChunkRow), [{"number": first + at, **of, **row(each)} for at, each in enumerate(chunks)]
+        )
+        connection = await session.connection()
+        await connection.exec_driver_sql(
+            f"INSERT INTO {_fts(dataset_number)} (rowid, words) VALUES (?, ?)",
+            [(first + at, indexed(each.searched)) for at, each in enumerate(chunks)],
+        )
+        await session.execute(
+            insert(VectorBlockRow),
+            [
+                {**of, "first": first + at, "size": len(part), "vectors": packing.packed(part)}
+                for at in range(0, len(chunks), BLOCK)
+                for part in [vectors[at : at + BLOCK]]
+            ],
+        )
+
+    async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
+        connection = await session.connection()
+        rows = (
+            await session.execute(
+                select(ChunkRow.number, ChunkRow.text, ChunkRow.heading)
+                .where(ChunkRow.document_number == document_number)
+                .order_by(ChunkRow.number)
+                .limit(most)
+            )
+        ).all()
+        if rows:
+            fts = _fts(dataset_number)
+            await connection.exec_driver_sql(
+                f"INSERT INTO {fts} ({fts}, rowid, words) VALUES ('delete', ?, ?)",
+                [(number, indexed(Chunk(0, body, heading).searched)) for number, body, heading in rows],
+            )
+        chunks = await _piece(session, most, ChunkRow.document_number == document_number)
+        blocks = await _blocks(session, most, VectorBlockRow.document_number == document_number)
+        if rows or not blocks:
+            await session.execute(
+                update(DatasetRow).where(DatasetRow.number == dataset_number).values(revision=DatasetRow.revision + 1)
+            )
+        return chunks and blocks
+
+    async def tidy(self, session: AsyncSession, dataset_number: int) -> bool:
+        """FTS5 keeps removed words beside a note that they are removed, until it merges all segments into one."""
+        connection = await session.connection()
+        fts = _fts(dataset_number)
+        # A negative number begins with all segments. Less than two changes say that there was nothing left to do
+        # (FTS5's documentation, "The 'merge' Command").
+        before = (await connection.exec_driver_sql("SELECT total_changes()")).scalar_one()
+        await connection.exec_driver_sql(f"INSERT INTO {fts} ({fts}, rank) VALUES ('merge', {-MERGED_AT_ONCE})")
+        after = (await connection.exec_driver_sql("SELECT total_changes()")).scalar_one()
+        return bool(after - before < 2)
+
+    async def keyword(self, dataset: Dataset, query: str, limit: int) -> Sequence[Found]:
+        terms = asked(query)
+        return await self._threads.run(partial(_keyword, dataset.id, terms, limit)) if terms else []
+
+    async def dense(self, dataset: Dataset, query: Vectors, limit: int) -> Sequence[Found]:
+        return await self._threads.run(partial(self._kept.search, dataset.id, query, limit))
+
+    async def aclose(self) -> None:
+        await self._threads.aclose()
+
+
+async def _piece(session: AsyncSession, most: int, which: ColumnElement[bool]) -> bool:
+    """Delete `most` chunks, the first ones; whether none is left."""
+    numbers = (await session.scalars(select(ChunkRow.number).where(which).order_by(ChunkRow.number).limit(most))).all()
+    await session.execute(delete(ChunkRow).where(ChunkRow.number.in_(numbers)))
+    return len(numbers) < most
+
+
+async def _blocks(session: AsyncSession, most: int, which: ColumnElement[bool]) -> bool:
+    """Delete blocks of about `most` vectors; whether none is left."""
+    query = select(VectorBlockRow.number, VectorBlockRow.size).where(which).order_by(VectorBlockRow.number).limit(most)
+    numbers, vectors = [], 0
+    found = (await session.execute(query)).all()
+    for number, size in found:
+        numbers.append(number)
+        vectors += size
+        if vectors >= most:
+            break
+    await session.execute(delete(VectorBlockRow).where(VectorBlockRow.number.in_(numbers)))
+    return len(numbers) == len(found) < most
+
+
+def _fts(dataset_number: int) -> str:
+    return f"chunk_fts_{dataset_number:d}"
+
+
+def _keyword(
+    dataset_id: str, terms: Sequence[str], limit: int, connection: sqlite3.Connection, _stop: Stop
+) -> Sequence[Found]:
+    known = connection.execute(
+        "SELECT number FROM datasets WHERE id = ? AND deleted_at IS NULL", (dataset_id,)
+    ).fetchone()
+    if known is None:
+        return []
+    fts = _fts(known[0])
+    match = " OR ".join(f'"{term}"' for term in terms)
+    most = limit + 16  # a few chunks of documents that are not ready may be among them
+    while True:
+        seen = connection.execute(
+            f"SELECT rowid, rank FROM {fts} WHERE {fts} MATCH ? ORDER BY rank LIMIT ?", (match, most)
+        ).fetchall()
+        ready = _ready(connection, [number for number, _ in seen])
+        found = [Found(number, -rank) for number, rank in seen if number in ready]
+        if len(found) >= limit or len(seen) < most:
+            return found[:limit]
+        most *= 4
+
+
+def _ready(connection: sqlite3.Connection, numbers: Sequence[int]) -> set[int]:
+    """Those of ready documents."""
+    marks = ",".join("?" * len(numbers))
+    return {
+        number
+        for (number,) in connection.execute(
+            "SELECT chunks.number FROM chunks JOIN documents ON documents.number = chunks.document_number "
+            f"WHERE documents.state = 'ready' AND chunks.number IN ({marks})",
+            numbers,
+        )
+    }
