@@ -8,11 +8,9 @@ import httpx
 import pytest
 
 from server.accounts.administration import Administration
-from server.knowledge import opening
 from server.settings import Settings
 from server.storage.database import Database
 from server.testing import FakeServer
-from tests.knowledge.store.plain_index import PlainIndex
 
 
 @dataclass
@@ -26,8 +24,7 @@ class Town:
 
 
 @pytest.fixture
-async def town(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
-    monkeypatch.setattr(opening, "index_for", lambda database, settings: PlainIndex())
+async def town(settings: Settings) -> AsyncIterator[Town]:
     settings = settings.model_copy(update={"asksage_keep_prompts": True})
     async with Administration.open(settings) as administration:
         accounts = administration.accounts
