@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from server import __version__
 from server.api import admin, errors, openapi, ops
 from server.api.access import require
+from server.api.asksage import own_routers as asksage_own
 from server.api.asksage.dialect import AskSage
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
@@ -119,6 +120,10 @@ def _routes() -> Sequence[BaseRoute]:
     for router in OWN:
         served.include_router(router, prefix="/v1", dependencies=[Depends(require("inference", "usage"))])
     served.include_router(admin.router, prefix="/admin/v1", dependencies=[Depends(require("admin"))])
+    for scope, by_prefix in (("inference", asksage_own.OWN), ("admin", asksage_own.ADMIN)):
+        for prefix, own in by_prefix.items():
+            for router in own:
+                served.include_router(router, prefix=prefix, dependencies=[Depends(require(scope))])
     # HEAD wherever GET is, with GET's headers; the HTTP server leaves the body out.
     for route in served.routes:
         if isinstance(route, APIRoute) and "GET" in route.methods:

@@ -50,10 +50,10 @@ async def open_knowledge(
             documents=documents,
             ingestion=ingestion,
             retrieval=Retrieval(database, index, models),
-            personas=Personas(),
+            personas=Personas(database, settings.personas),
             live=live,
             removal=removal,
-            users=Users(database),
+            users=Users(database, keep_prompts=settings.asksage_keep_prompts),
         )
 
 
