@@ -166,7 +166,7 @@ SAMPLES: dict[str, bytes] = {
     "a.epub": epub_of("<h1>One</h1><p>Everybody has thirty days of leave.</p>", "<h1>Two</h1><p>The end.</p>"),
     "a.zip": zip_of({"notes/a.md": "# Leave\n\nEverybody has thirty days of leave."}),
     "a.rtf": rb"{\rtf1\ansi Everybody has {\b thirty} days of leave.\par Caf\'e9.}",
-    "a.html": b"<html><title>Handbook</title><nav>Home</nav><h1>Leave</h1><p>Everybody has <b>thirty</b> days of leave.</p>",
+    "a.html": b"<html><title>Book</title><nav>Home</nav><h1>Leave</h1>Everybody has <b>thirty</b> days of leave.",
     "a.eml": mail_of("Leave", "Everybody has thirty days of leave."),
     "a.md": b"# Handbook\n\n## Leave\n\nEverybody has thirty days of leave.\n",
     "a.csv": b"Name,Rule\nLeave,Everybody has thirty days of leave.\n",
