@@ -22,8 +22,8 @@ from typing import Any, BinaryIO
 from server.engines.parent import die_with_parent
 from server.errors import UnreadableDocument
 from server.knowledge.parsing.bounds import Allowance, Bounds
-from server.knowledge.parsing.dispatch import parse
-from server.knowledge.parsing.outline import Outline, Sink
+from server.knowledge.parsing.dispatch import parse_document
+from server.knowledge.parsing.outline import Sink
 from server.knowledge.parsing.parsed import Block
 from server.knowledge.parsing.source import Source
 
@@ -117,9 +117,7 @@ def main() -> None:
     with os.fdopen(0, "rb") as file:
         source = Source(file, order.suffix, order.bounds, Allowance(order.bounds), progress=frames.progress)
         try:
-            parse(source, Outline(sink))
-            if not sink.blocks:
-                raise UnreadableDocument("There is no text in the file.")
+            parse_document(source, sink)
         except UnreadableDocument as error:
             frames.error(error.message, _place(error.__cause__))
         except MemoryError as error:

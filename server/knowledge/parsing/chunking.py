@@ -95,6 +95,7 @@ class _Packing:
         self._first = starts[0]
         self._empty = tokens("")  # what a tokenizer adds to any text
         self._budget = max(1, most - (tokens(f"{heading}\n") if heading else self._empty))
+        self._ratio = 4.0  # characters a token, as last seen
         self._bounds = [start - self._first for start in starts]
 
     def text(self, start: int, end: int) -> str:
@@ -197,12 +198,10 @@ class _Packing:
 
     def _reach(self, start: int, end: int) -> int:
         """The end of about as much as fits a chunk: a few counts of a text that is not much longer than one."""
-        length = min(end - start, self._budget * CHARACTERS_A_TOKEN)
-        while length > 1:
-            cost = self._cost(start, start + length)
-            if cost <= self._budget:
-                break
+        length = min(end - start, max(1, int(self._budget * self._ratio)))
+        while (cost := self._cost(start, start + length)) > self._budget and length > 1:
             length = max(1, min(length - 1, length * self._budget // cost))
+        self._ratio = min(length / cost, CHARACTERS_A_TOKEN)
         cut = start + length
         if cut >= end:
             return end

@@ -7,7 +7,7 @@ _UNSEEN = re.compile(
     "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f"  # control characters
     "\u00ad\u200b\u2060\ufeff"  # soft hyphens, zero-width spaces, byte order marks
     "\u202a-\u202e\u2066-\u2069"  # changes of the writing's direction, by which text reads otherwise than it looks
-    "\ud800-\udfff\ufdd0-\ufdef\ufff9-\uffff\U000e0000-\U000e007f"  # half characters, none, and tags
+    "\ud800-\udfff\ufdd0-\ufdef\ufff9-\ufffc\ufffe\uffff\U000e0000-\U000e007f"  # half characters, none, and tags
     "]"
 )
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")

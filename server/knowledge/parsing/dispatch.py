@@ -4,8 +4,15 @@ from importlib import import_module
 
 from server.errors import UnreadableDocument
 from server.knowledge.parsing.kinds import MODULES, kind_of
-from server.knowledge.parsing.outline import Outline
+from server.knowledge.parsing.outline import Outline, Sink
 from server.knowledge.parsing.source import Source
+
+
+def parse_document(source: Source, sink: Sink) -> None:
+    """A whole document. Raises as `parse` does, and UnreadableDocument where there is no text in it."""
+    parse(source, Outline(sink))
+    if not sink.blocks:
+        raise UnreadableDocument("There is no text in the file.")
 
 
 def parse(source: Source, outline: Outline) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from server.knowledge.parsing import clean
 from server.knowledge.parsing.outline import Outline
@@ -19,15 +19,11 @@ def put_rows(rows: Iterable[Sequence[str]], outline: Outline, *, headed: bool | 
     """A line for each row: `Name: Ada; Role: engineer` where the first row names the columns, `Ada\tengineer` where
     none does. Empty rows are left out. headed: whether it does; None to judge by what it looks like.
     """
-    filled = (row for row in ([clean.line(cell) for cell in row] for row in rows) if any(row))
-    sample: list[list[str]] = []
-    for row in filled:
-        if not sample and headed is None and sum(map(bool, row)) == 1 and len(row) > 1:
-            outline.text(next(cell for cell in row if cell))  # a table's title, above its names
-            continue
-        sample.append(row)
-        if len(sample) == SAMPLE:
-            break
+    filled = (row for row in ([clean.line(cell) if cell else cell for cell in row] for row in rows) if any(row))
+    sample = list(islice(filled, SAMPLE))
+    if headed is None and any(sum(map(bool, row)) > 1 for row in sample):
+        while sum(map(bool, sample[0])) == 1:  # the table's title, above its names
+            outline.text("".join(sample.pop(0)))
     if not sample:
         return
     if headed is None:

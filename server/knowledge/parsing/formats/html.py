@@ -40,11 +40,14 @@ def put_page(text: str, outline: Outline) -> None:
     """Raises UnreadableDocument where there is no page in it."""
     # An encoding that an XML declaration gives is not that of a text.
     text = re.sub(r"^\s*<\?xml[^>]{0,500}>", "", text, count=1)
-    parser = lxml.html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=False)
+    parser = lxml.html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
     try:
         page = lxml.html.document_fromstring(text, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise UnreadableDocument("There is no text in the page.") from error
+    # Below a depth the parser leaves out everything, and what comes after it too, without an error.
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):
+        raise UnreadableDocument("The page is nested too deeply.")
     title = page.find(".//title")
     if title is not None and title.text:
         outline.heading(1, title.text)

@@ -46,7 +46,7 @@ def parse(source: Source, outline: Outline) -> None:
     if total and unread == total:
         raise UnreadableDocument("The PDF is damaged: none of its pages can be read.")
     if not outline.sink.blocks:
-        raise UnreadableDocument("There is no text in the PDF: its pages are images, which are not read.")
+        raise UnreadableDocument("There is no text in the PDF. Pages that are images, as from a scanner, are not read.")
 
 
 def _opened(reader: PdfReader) -> bool:
