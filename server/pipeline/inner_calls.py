@@ -31,10 +31,11 @@ from server.core import (
 from server.errors import KnowledgeUnavailable, ServerStopping, UnreadableDocument
 from server.knowledge.calls import LOCAL, Measure, Vectors
 from server.models.config import weights
-from server.models.config.files import CatalogError, Problem
+from server.models.config.files import CatalogError
 from server.models.config.spec import EmbedModel, ModelSpec
 from server.pipeline.run import Pipeline
 from server.pipeline.shutdown import taken_back
+from server.yaml_files import Problem
 
 if TYPE_CHECKING:
     from server.engines.embed.measure import TextMeasure

@@ -172,9 +172,8 @@ class PostgresIndex:
 
 
 async def _number(session: AsyncSession, dataset: Dataset) -> int | None:
-    return await session.scalar(
-        text("SELECT number FROM datasets WHERE id = :id AND deleted_at IS NULL"), {"id": dataset.id}
-    )
+    found = select(DatasetRow.number).where(DatasetRow.id == dataset.id, DatasetRow.deleted_at.is_(None))
+    return await session.scalar(found)
 
 
 async def _bm25(session: AsyncSession, number: int, lexemes: Sequence[str], limit: int) -> Sequence[Found]:

@@ -135,7 +135,7 @@ class SqliteIndex:
         # A negative number begins with all segments. Less than two changes say that there was nothing left to do
         # (FTS5's documentation, "The 'merge' Command").
         before = (await connection.exec_driver_sql("SELECT total_changes()")).scalar_one()
-        await connection.exec_driver_sql(f"INSERT INTO {fts} ({fts}, rank) VALUES ('merge', {-MERGED_AT_ONCE})")
+        await connection.exec_driver_sql(f"INSERT INTO {fts} ({fts}, rank) VALUES ('merge', {-MERGED_AT_ONCE})")  # noqa: S608 - of numbers
         after = (await connection.exec_driver_sql("SELECT total_changes()")).scalar_one()
         return bool(after - before < 2)
 
