@@ -148,7 +148,7 @@ async def update_permission_dataset(
 
 
 @router.api_route("/get-datasets-with-permissions", methods=["GET", "POST"])
-@documented(body=Checking, answer=Said)
+@documented(body=Checking, answer=Said, examples={"all of them": {}})
 async def datasets_with_permissions(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """What the caller may read, each with what it may do: read, edit, admin or owner."""
     await bodies.read(request, Checking, limit=MOST_BODY)

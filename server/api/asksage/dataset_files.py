@@ -9,7 +9,7 @@ from server.api.answers.asksage_users import Said
 from server.api.asksage import body as bodies
 from server.api.asksage.dataset_access import Named
 from server.api.asksage.dialect import said
-from server.api.asksage.own import MOST_BODY, KnowledgeDep, shown_time
+from server.api.asksage.own import MOST_BODY, KnowledgeDep, Nothing, shown_time
 from server.api.deps import CallerDep
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
@@ -30,7 +30,7 @@ class FileBody(Named):
 
 
 @router.api_route("/get-personas", methods=["GET", "POST"])
-@documented(answer=Said)
+@documented(body=Nothing, answer=Said, examples={"nothing": {}})
 async def get_personas(knowledge: KnowledgeDep) -> Response:
     """By number; 1 is the one that speaks where none is asked for."""
     return said(
@@ -42,7 +42,7 @@ async def get_personas(knowledge: KnowledgeDep) -> Response:
 
 
 @router.api_route("/get-datasets", methods=["GET", "POST"])
-@documented(answer=Said)
+@documented(body=Nothing, answer=Said, examples={"nothing": {}})
 async def get_datasets(caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """Full names of what the caller may read, its own first."""
     return said([dataset.full_name for dataset in await knowledge.datasets.list(caller)])
@@ -77,7 +77,7 @@ async def delete_dataset(request: Request, caller: CallerDep, knowledge: Knowled
 
 
 @router.api_route("/get-all-files-ingested", methods=["GET", "POST"])
-@documented(body=FilesBody, answer=Said, missing=True)
+@documented(body=FilesBody, answer=Said, missing=True, examples={"of one dataset": {"dataset": "handbook"}})
 async def get_all_files_ingested(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """Documents, the newest first, those too that are under way, have failed or were cancelled: see `state`."""
     body = (await bodies.read(request, FilesBody, limit=MOST_BODY)).body

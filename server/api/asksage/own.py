@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from server.accounts.keys.identity import Account
 from server.api.rows import AdministrationDep
 from server.api.services import services_of
+from server.api.validation import Body
 from server.errors import KnowledgeUnavailable, NotFound
 from server.knowledge.knowledge import Knowledge
 
@@ -26,6 +27,10 @@ async def get_knowledge(connection: HTTPConnection) -> Knowledge:
 
 
 KnowledgeDep = Annotated[Knowledge, Depends(get_knowledge)]
+
+
+class Nothing(Body):
+    """No fields are looked at."""
 
 
 class NoAccount(NotFound):

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from server.api.answers.asksage_users import Said
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import answered, said
-from server.api.asksage.own import MOST_BODY, KnowledgeDep, account_by, shown_time
+from server.api.asksage.own import MOST_BODY, KnowledgeDep, Nothing, account_by, shown_time
 from server.api.deps import CallerDep
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
@@ -81,7 +81,7 @@ async def _in_words(missing: str | None = None, invalid: str | None = None) -> A
 
 
 @router.api_route("/get-chats", methods=["GET", "POST"])
-@documented(answer=Said)
+@documented(body=Nothing, answer=Said, examples={"nothing": {}})
 async def get_chats(caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """The account's chats, without what is in them. `response` is JSON in a text."""
     rows = [_row(chat) for chat in await knowledge.users.chats.list(caller)]
@@ -89,7 +89,7 @@ async def get_chats(caller: CallerDep, knowledge: KnowledgeDep) -> Response:
 
 
 @router.post("/create-chat-session")
-@documented(body=NewSession, answer=Said)
+@documented(body=NewSession, answer=Said, examples={"a title": {"title": "plans"}})
 async def create_chat_session(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """A new chat; `response` is its id."""
     try:
@@ -102,7 +102,7 @@ async def create_chat_session(request: Request, caller: CallerDep, knowledge: Kn
 
 
 @router.api_route("/get-chat-session", methods=["GET", "POST"])
-@documented(body=SessionBody, answer=Said)
+@documented(body=SessionBody, answer=Said, examples={"a chat": {"session_id": "0b6c1d1e-1111-4222-8333-444455556666"}})
 async def get_chat_session(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """A chat, with what is in it."""
     try:
@@ -115,7 +115,7 @@ async def get_chat_session(request: Request, caller: CallerDep, knowledge: Knowl
 
 
 @router.post("/delete-chat-session")
-@documented(body=SessionBody, answer=Said)
+@documented(body=SessionBody, answer=Said, examples={"a chat": {"session_id": "0b6c1d1e-1111-4222-8333-444455556666"}})
 async def delete_chat_session(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """Delete a chat."""
     try:
@@ -156,7 +156,11 @@ async def append_chat(request: Request, caller: CallerDep, knowledge: KnowledgeD
 
 
 @router.post("/copy-chat")
-@documented(body=Copying, answer=Said)
+@documented(
+    body=Copying,
+    answer=Said,
+    examples={"to another account": {"chat_id": "0b6c1d1e-1111-4222-8333-444455556666", "email": "bob@example.org"}},
+)
 async def copy_chat(
     request: Request, caller: CallerDep, knowledge: KnowledgeDep, administration: AdministrationDep
 ) -> Response:
@@ -175,7 +179,11 @@ async def copy_chat(
 
 
 @router.post("/update-chat-session-title")
-@documented(body=Retitling, answer=Said)
+@documented(
+    body=Retitling,
+    answer=Said,
+    examples={"another title": {"session_id": "0b6c1d1e-1111-4222-8333-444455556666", "new_title": "plans"}},
+)
 async def update_chat_session_title(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """Give a chat another title."""
     try:
@@ -190,7 +198,11 @@ async def update_chat_session_title(request: Request, caller: CallerDep, knowled
 
 
 @router.post("/update-chat-session-json")
-@documented(body=Replacing, answer=Said)
+@documented(
+    body=Replacing,
+    answer=Said,
+    examples={"empty": {"session_id": "0b6c1d1e-1111-4222-8333-444455556666", "json_data": []}},
+)
 async def update_chat_session_json(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """Replace what is in a chat, and its title."""
     try:

@@ -56,7 +56,7 @@ class TokensBody(Body):
 
 
 @router.api_route("/admin-get-all-users-with-tokens", methods=["GET", "POST"])
-@documented(body=UsersBody, answer=Said)
+@documented(body=UsersBody, answer=Said, examples={"the first ten": {"start": 0, "limit": 10}})
 async def users_with_tokens(request: Request, administration: AdministrationDep) -> Response:
     """Accounts with what they have left and what they used this month (UTC); tokens are null where one never pays."""
     body = (await bodies.read(request, UsersBody, limit=MOST_BODY)).body

@@ -11,7 +11,7 @@ from server.accounts.keys.service import Accounts
 from server.api.answers.asksage_users import Said
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import answered, said
-from server.api.asksage.own import MOST_BODY, shown_time
+from server.api.asksage.own import MOST_BODY, Nothing, shown_time
 from server.api.deps import KeyedDep
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
@@ -38,7 +38,7 @@ class KeyBody(Body):
 
 
 @router.api_route("/get-user-api-keys", methods=["GET", "POST"])
-@documented(answer=Said)
+@documented(body=Nothing, answer=Said, examples={"nothing": {}})
 async def get_user_api_keys(caller: KeyedDep, administration: AdministrationDep) -> Response:
     """The account's keys that work, without their texts."""
     keys = await _working(administration.accounts, caller)

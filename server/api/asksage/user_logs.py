@@ -36,7 +36,7 @@ class VoteBody(Body):
 
 
 @router.api_route("/get-user-logs", methods=["GET", "POST"])
-@documented(body=LogsBody, answer=Said)
+@documented(body=LogsBody, answer=Said, examples={"the last ten": {"limit": 10}})
 async def get_user_logs(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """The account's questions, the newest first. Their texts are there where the server keeps them."""
     body = (await bodies.read(request, LogsBody, limit=MOST_BODY)).body
@@ -62,7 +62,7 @@ async def get_user_logs(request: Request, caller: CallerDep, knowledge: Knowledg
 
 
 @router.api_route("/get-user-logins", methods=["GET", "POST"])
-@documented(body=LoginsBody, answer=Said)
+@documented(body=LoginsBody, answer=Said, examples={"the last three": {"limit": 3}})
 async def get_user_logins(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """The account's token exchanges, the newest first."""
     body = (await bodies.read(request, LoginsBody, limit=MOST_BODY)).body
