@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from server import __version__
 from server.api import admin, errors, openapi, ops
 from server.api.access import require
+from server.api.asksage import routers as asksage
 from server.api.asksage.dialect import AskSage
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
@@ -118,6 +119,12 @@ def _routes() -> Sequence[BaseRoute]:
         served.include_router(router, prefix="/v1", dependencies=[Depends(require("inference"))])
     for router in OWN:
         served.include_router(router, prefix="/v1", dependencies=[Depends(require("inference", "usage"))])
+    for prefix, routers in asksage.PUBLIC.items():
+        for router in routers:
+            served.include_router(router, prefix=prefix)
+    for prefix, routers in asksage.KEYED.items():
+        for router in routers:
+            served.include_router(router, prefix=prefix, dependencies=[Depends(require("inference"))])
     served.include_router(admin.router, prefix="/admin/v1", dependencies=[Depends(require("admin"))])
     # HEAD wherever GET is, with GET's headers; the HTTP server leaves the body out.
     for route in served.routes:
