@@ -25,15 +25,27 @@ class FollowUpBody(QueryBody):
     limit_references: int | None = Field(0, ge=0)
 
 
-@router.api_route("/follow-up-questions", methods=["GET", "POST"])
-@router.api_route("/follow_up_questions", methods=["GET", "POST"])
-@documented(
-    body=FollowUpBody, form=FollowUpBody, inference=True, answer=Completion,
-    examples={"after a question": {"message": "What is the capital of Japan?"}},
-)  # fmt: skip
-async def follow_up_questions(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
-    """Questions that may be asked next, as text in `message`."""
+EXAMPLES = {"after a question": {"message": "What is the capital of Japan?"}}
+
+
+async def _answer(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
     asking = Asking(request, pipeline, services)
     body, files = await asking.received(FollowUpBody)
     asked = body.model_copy(update={"system_prompt": INSTRUCTION})
     return await asking.answer(asked, body.conversation(), files, streamed=body.streaming)
+
+
+@router.api_route("/follow-up-questions", methods=["GET", "POST"])
+@documented(body=FollowUpBody, form=FollowUpBody, inference=True, answer=Completion, examples=EXAMPLES)
+async def follow_up_questions(request: Request, pipeline: PipelineDep, services: ServicesDep) -> Response:
+    """Questions that may be asked next, as text in `message`."""
+    return await _answer(request, pipeline, services)
+
+
+@router.api_route("/follow_up_questions", methods=["GET", "POST"])
+@documented(body=FollowUpBody, form=FollowUpBody, inference=True, answer=Completion, examples=EXAMPLES)
+async def follow_up_questions_by_its_other_name(
+    request: Request, pipeline: PipelineDep, services: ServicesDep
+) -> Response:
+    """The same as /server/follow-up-questions."""
+    return await _answer(request, pipeline, services)

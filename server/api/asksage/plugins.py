@@ -8,6 +8,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from server.api.answers.asksage import Completion, Plugins
+from server.api.asksage.body import Nothing
 from server.api.asksage.dialect import said
 from server.api.asksage.plugin_templates import TEMPLATES, Template, template
 from server.api.asksage.query import Asking
@@ -60,7 +61,7 @@ def _values(chosen: Template, given: Mapping[str, Any] | list[Any]) -> Mapping[s
 
 
 @router.api_route("/get-plugins", methods=["GET", "POST"])
-@documented(answer=Plugins)
+@documented(body=Nothing, answer=Plugins, examples={"nothing": {}})
 async def get_plugins(request: Request) -> Response:  # noqa: ARG001 - PlainRoute wants it
     """The plugins, each with the prompt that a client may fill in by itself."""
     return said([one.shown() for one in TEMPLATES])

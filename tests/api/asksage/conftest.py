@@ -95,7 +95,7 @@ class Sage:
 
 def with_shelf(fake: FakeServer) -> Shelf:
     shelf = Shelf()
-    fake.app.state.services = replace(fake.services, knowledge=shelf.knowledge())
+    fake.app.state.services = replace(fake.app.state.services, knowledge=shelf.knowledge())
     return shelf
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -81,7 +82,7 @@ async def test_counts_are_integers_without_a_body_too(sage: Sage, name: str) -> 
 
 async def test_tokens_of_this_month_and_what_is_left(office: "Office") -> None:
     with_shelf(office.fake)
-    await office.administration.create_account("team", credits=1000)
+    await office.administration.create_account("team", credits=Decimal(1000))
     key = await office.key("inference", account="team")
     async with office.fake.client(key=key) as http:
         told = (await http.post("/server/query", json={"message": "one two", "system_prompt": "x"})).json()
@@ -293,12 +294,12 @@ async def test_a_token_works_wherever_a_key_does(office: "Office") -> None:
             assert told == {
                 "error": "invalid_credentials",
                 "response": "The e-mail address or the API key is wrong.",
-                "status": 400,
+                "status": 401,
             }
         assert (await http.post(path, json={"email": "x"})).json()["param"] == "api_key"
         await office.administration.accounts.revoke_key(new.record.id)
         assert (await http.post("/server/query", **asking)).json() == {
-            "error": "invalid_api_key", "response": "Token is invalid [2]", "status": 400,
+            "error": "invalid_api_key", "response": "Token is invalid [2]", "status": 401,
         }  # fmt: skip
         assert (await http.get("/v1/models", headers=bearer)).status_code == 401
     account = new.record.account_id
