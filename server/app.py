@@ -14,6 +14,7 @@ from server import __version__
 from server.api import admin, errors, openapi, ops
 from server.api.access import require
 from server.api.asksage import own_routers as asksage_own
+from server.api.asksage import routers as asksage
 from server.api.asksage.dialect import AskSage
 from server.api.context import RequestContext
 from server.api.dialect import Dialects
@@ -119,6 +120,12 @@ def _routes() -> Sequence[BaseRoute]:
         served.include_router(router, prefix="/v1", dependencies=[Depends(require("inference"))])
     for router in OWN:
         served.include_router(router, prefix="/v1", dependencies=[Depends(require("inference", "usage"))])
+    for prefix, routers in asksage.PUBLIC.items():
+        for router in routers:
+            served.include_router(router, prefix=prefix)
+    for prefix, routers in asksage.KEYED.items():
+        for router in routers:
+            served.include_router(router, prefix=prefix, dependencies=[Depends(require("inference"))])
     served.include_router(admin.router, prefix="/admin/v1", dependencies=[Depends(require("admin"))])
     for scope, by_prefix in (("inference", asksage_own.OWN), ("admin", asksage_own.ADMIN)):
         for prefix, own in by_prefix.items():

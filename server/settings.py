@@ -179,6 +179,9 @@ class Settings(BaseSettings):
     asksage_model: str | None = Field(
         None, description="what the model name openai_gpt stands for; default: the first chat model"
     )
+    asksage_echo_files: bool = Field(
+        False, description="begin answers to questions with a file by the file's text, as the Ask Sage service does"
+    )
     asksage_keep_prompts: bool = Field(
         False, description="keep questions and answers for get-user-logs, and not their tokens alone"
     )

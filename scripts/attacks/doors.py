@@ -53,7 +53,7 @@ def doors(document: dict[str, Any]) -> list[Door]:
     found = []
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            scopes = {scope for one in operation.get("security", ()) for scope in one["key"]}
+            scopes = {scope for one in operation.get("security", ()) for scheme in one.values() for scope in scheme}
             if scopes:
                 found.append(Door(method.upper(), path, frozenset(scopes)))
     return found

@@ -187,7 +187,9 @@ async def _dataset(database: Any, index: Any, size: int) -> tuple[Any, int]:
     from server.knowledge.records import Dataset, Permission
     from server.knowledge.tables import DatasetRow
 
-    made = Dataset(uuid4().hex, f"of {size}", "owner", 1, Permission.OWNER, NOW, model="generated", dimensions=384, chunks=1)
+    made = Dataset(
+        uuid4().hex, f"of {size}", "owner", 1, Permission.OWNER, NOW, model="generated", dimensions=384, chunks=1
+    )
     async with database.write() as session:
         at = NOW.isoformat(" ") if database.sqlite else NOW
         if not await session.scalar(text("SELECT 1 FROM accounts WHERE id = 'owner'")):
@@ -211,9 +213,7 @@ async def _add(database: Any, index: Any, number: int, chunks: Any, vectors: Any
     name = uuid4().hex
     async with database.write() as session:
         values = {"filename": name, "size": 1, "state": "ready", "created_at": NOW, "updated_at": NOW}
-        await session.execute(
-            insert(DocumentRow).values(id=name, dataset_number=number, account_id="owner", **values)
-        )
+        await session.execute(insert(DocumentRow).values(id=name, dataset_number=number, account_id="owner", **values))
         document: int = await session.scalar(select(DocumentRow.number).where(DocumentRow.id == name))
         await index.add(session, number, document, chunks, vectors)
         await session.execute(
@@ -231,7 +231,11 @@ async def _forget(session: Any, number: int) -> None:
 
 
 async def _recall(
-    database: Any, index: Any, dataset: Any, asked: Sequence[tuple[str, NDArray[np.float32]]], vectors: NDArray[np.float16]
+    database: Any,
+    index: Any,
+    dataset: Any,
+    asked: Sequence[tuple[str, NDArray[np.float32]]],
+    vectors: NDArray[np.float16],
 ) -> float:
     """The share of the ten nearest, by brute force, that are among the first ten found. Numbers grow with the order."""
     from sqlalchemy import func, select
@@ -246,7 +250,9 @@ async def _recall(
         )
     hits = 0
     for _, vector in asked:
-        scores = np.concatenate([part.astype(np.float32) @ vector[0] for part in np.array_split(vectors, max(1, len(vectors) // 50_000))])
+        scores = np.concatenate(
+            [part.astype(np.float32) @ vector[0] for part in np.array_split(vectors, max(1, len(vectors) // 50_000))]
+        )
         nearest = set((np.argsort(-scores)[:10] + first).tolist())
         hits += len(nearest & {one.number for one in (await index.dense(dataset, vector, LIMIT))[:10]})
     return hits / (10 * len(asked))
@@ -270,12 +276,36 @@ def _percentiles(times: Sequence[float]) -> tuple[float, float]:
 
 def _show(rows: Sequence[Row]) -> None:
     table = Table(title="Times in ms: median / 99%. In parallel: eight at a time.", title_justify="left")
-    for name in ("", "chunks", "added/s", "MB", "first", "words", "vectors", "both", "parallel", "loop", "RSS", "recall", "remove", "drop"):
+    for name in (
+        "",
+        "chunks",
+        "added/s",
+        "MB",
+        "first",
+        "words",
+        "vectors",
+        "both",
+        "parallel",
+        "loop",
+        "RSS",
+        "recall",
+        "remove",
+        "drop",
+    ):
         table.add_column(name, justify="right")
     for row in rows:
         pairs = [f"{one:.1f} / {other:.1f}" for one, other in (row.keyword, row.dense, row.both, row.parallel)]
         table.add_row(
-            row.database, f"{row.chunks:,}", f"{row.filled:,.0f}", f"{row.bytes_on_disk / 1e6:,.0f}", f"{row.first_dense:.0f}",
-            *pairs, f"{row.loop_pause:.0f}", f"{row.memory / 1e6:,.0f}", f"{row.recall:.3f}", f"{row.remove_document:.0f}", f"{row.drop:.0f}",
+            row.database,
+            f"{row.chunks:,}",
+            f"{row.filled:,.0f}",
+            f"{row.bytes_on_disk / 1e6:,.0f}",
+            f"{row.first_dense:.0f}",
+            *pairs,
+            f"{row.loop_pause:.0f}",
+            f"{row.memory / 1e6:,.0f}",
+            f"{row.recall:.3f}",
+            f"{row.remove_document:.0f}",
+            f"{row.drop:.0f}",
         )
     console.print(table)

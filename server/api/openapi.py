@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.api.access import scopes_of
+from server.api.answers.asksage import Refusal
 
 router = APIRouter()
 
@@ -32,6 +33,12 @@ REF = "#/components/schemas/{model}"
 
 VALIDATED: JsonSchemaMode = "validation"
 SERIALIZED: JsonSchemaMode = "serialization"
+
+NATIVE = ("/server/", "/user/")
+"""Paths of the Ask Sage API, whose refusals have a form of their own."""
+REFUSED = (
+    "A refusal: with HTTP status 200 and its own in the body, or with its own for both where the server is strict."
+)
 
 ERRORS: Mapping[int, str] = {
     400: "The request is wrong: `param` names the field.",
@@ -154,6 +161,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             routes=routes,
         )
     used: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Error, SERIALIZED)]
+    used.append((Refusal, SERIALIZED))
     used += [each for route in routes for each in documented_of(route).models]
     names, definitions = models_json_schema(list(dict.fromkeys(used)), ref_template=REF)
     made["components"] = {
@@ -163,7 +171,13 @@ def document(app: FastAPI) -> dict[str, Any]:
                 "type": "http",
                 "scheme": "bearer",
                 "description": "An API key. Each operation names the scope that it needs.",
-            }
+            },
+            "token": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "x-access-tokens",
+                "description": "An API key, or a token that it was exchanged for. A bearer key is taken too.",
+            },
         },
         "responses": {
             str(status): {"description": text, "content": _json({"$ref": REF.format(model="Error")})}
@@ -190,13 +204,19 @@ def _complete(operation: dict[str, Any], method: str, route: APIRoute, names: Na
     operation["summary"] = re.split(r"(?<=[.:;])\s|\n", text)[0].rstrip(".:;")
     if scopes := scopes_of(route):
         # Any of them: each is an alternative.
-        operation["security"] = [{"key": [scope]} for scope in sorted(scopes)]
-    if about.body or about.form:
+        scheme = "token" if route.path.startswith(NATIVE) else "key"
+        operation["security"] = [{scheme: [scope]} for scope in sorted(scopes)]
+    # Where a GET takes the same fields, they come in its query string.
+    if (about.body or about.form) and method not in ("GET", "HEAD"):
         operation["requestBody"] = {"required": True, "content": _request(about, names)}
-    answered = {"200": {"description": "The answer.", "content": _answer(about, names)}}
-    operation["responses"] = answered | {
+    answered: dict[str, Any] = {"200": {"description": "The answer.", "content": _answer(about, names)}}
+    errors: dict[str, Any] = {
         str(status): {"$ref": f"#/components/responses/{status}"} for status in _errors(route, about, bool(scopes))
     }
+    if route.path.startswith(NATIVE):
+        refused = {"description": REFUSED, "content": _json(names[Refusal, SERIALIZED])}
+        errors = {"default": refused}
+    operation["responses"] = answered | errors
     if method == "HEAD":
         operation["responses"]["200"].pop("content")
 

@@ -40,6 +40,7 @@ class ChatJob(Sampling):
     add_generation_prompt: whether the prompt ends with what begins the assistant's turn.
     documents: what templates for retrieval are given, each an object such as `{"title": …, "text": …}`.
     aloud: how the answer is also spoken, by another model; None for text alone.
+    no_default_limit: without max_tokens the answer has the room that is left, whatever the model's config says.
     """
 
     task: ClassVar[Task] = Task.CHAT
@@ -53,6 +54,7 @@ class ChatJob(Sampling):
     add_generation_prompt: bool = True
     documents: tuple[Mapping[str, Any], ...] = ()
     aloud: Aloud | None = None
+    no_default_limit: bool = False
 
     @property
     def forced_tool(self) -> str | None:

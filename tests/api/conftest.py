@@ -30,6 +30,8 @@ class Office:
 
 @pytest.fixture
 async def office(settings: Settings) -> AsyncIterator[Office]:
+    # So that errors of all dialects are seen by their HTTP status.
+    settings = settings.model_copy(update={"asksage_strict_status": True})
     async with (
         Administration.open(settings) as administration,
         FakeServer(settings, accounts=administration.accounts, bank=administration.ledger) as fake,

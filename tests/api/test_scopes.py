@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 OPEN_TO_ALL = {"/health", "/version", "/ready", "/metrics", "/openapi.json", "/v1/images/{file}"}
+OPEN_TO_ALL |= {"/server/get-models", "/user/get-token-with-api-key"}
 OWN = {"/v1/credits", "/v1/usage"}
 
 
@@ -61,11 +62,13 @@ async def test_a_key_gets_what_its_scopes_say(office: "Office", scopes: set[str]
             wanted = declared(route)
             for method in route.methods:
                 answer = await client.request(method, re.sub(r"{[^}]*}", "x", route.path), content=b"{")
+                if route.path == "/user/get-token-with-api-key":
+                    continue  # its key is in its body
                 if wanted is None or wanted & effective:
                     assert answer.status_code not in (401, 403, 500), f"{method} {route.path}"
                 else:
                     assert answer.status_code == 403, f"{method} {route.path}"
-                    assert method == "HEAD" or answer.json()["error"]["code"] == "permission_denied"
+                    assert method == "HEAD" or b'"permission_denied"' in answer.content
 
 
 async def test_no_key_and_a_wrong_one_get_401_from_all_of_them(office: "Office") -> None:

@@ -29,6 +29,10 @@ MOST_FIELDS = 1000
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 
 
+class Nothing(Body):
+    """Of endpoints that take no fields; what is sent nevertheless is ignored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Received(Generic[B]):
     """A body's fields as their schema, and its files in the order they came."""

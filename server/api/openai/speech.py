@@ -93,7 +93,7 @@ async def speak(request: Request, pipeline: PipelineDep, settings: SettingsDep) 
     opening = pipeline.run(ask, body.job())
     if body.stream_format == "sse":
         return SseResponse(opening, _frames)
-    return RunResponse(opening, _audio, media_type=MEDIA_TYPES[body.response_format])
+    return RunResponse(opening, audio_of, media_type=MEDIA_TYPES[body.response_format])
 
 
 @router.get("/audio/voices")
@@ -128,7 +128,7 @@ def _described(name: str, voice: PiperVoice) -> dict[str, str]:
     return {"voice": name, "language": voice.language, "description": voice.description}
 
 
-async def _audio(run: Run) -> AsyncGenerator[bytes, None]:
+async def audio_of(run: Run) -> AsyncGenerator[bytes, None]:
     async for event in run.events():
         if isinstance(event, AudioChunk):
             yield event.data

@@ -138,11 +138,11 @@ async def _answered(
     request: Request, pipeline: PipelineDep, model: str, job: Job
 ) -> tuple[Event | None, dict[str, str]]:
     async with pipeline.run(ask_of(request, pipeline.caller, model, quality=None), job) as run:
-        found = await while_connected(request, _first(run))
+        found = await while_connected(request, first_event(run))
     return found, run.headers
 
 
-async def _first(run: Run) -> Event | None:
+async def first_event(run: Run) -> Event | None:
     found = None
     async for event in run.events():
         found = found or event

@@ -91,7 +91,7 @@ class ChatRules(TaskRules[ChatJob]):
         mode, said = mode if isinstance(mode, ChatMode) else ChatMode(), spec.defaults
         limit = None if choice.chosen else mode.max_tokens
         changes: dict[str, Any] = {
-            "max_tokens": job.max_tokens or _limit(job, limit or said.max_tokens),
+            "max_tokens": job.max_tokens or _limit(job, limit or (None if job.no_default_limit else said.max_tokens)),
             "temperature": _chosen(choice, job.temperature, mode.temperature, said.temperature),
             "top_p": _chosen(choice, job.top_p, mode.top_p, said.top_p),
         }
