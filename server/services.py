@@ -164,7 +164,7 @@ async def build_services(
 @asynccontextmanager
 async def knowledge_alone(settings: Settings, accounts: Accounts) -> AsyncGenerator[Knowledge, None]:
     """Knowledge for a command, beside a server or without one: models are loaded when they are needed, nothing is
-    billed, and documents that wait in the data folder are ingested meanwhile.
+    billed, and what it adds is ingested by a server that is at work on the data folder, or else by itself.
 
     Raises CatalogError, KnowledgeUnavailable.
     """
@@ -201,7 +201,7 @@ async def knowledge_alone(settings: Settings, accounts: Accounts) -> AsyncGenera
     async with AsyncExitStack() as stack:
         stack.push_async_callback(registry.stop, LEAVE, ENGINES)
         await registry.start()
-        yield await stack.enter_async_context(open_knowledge(settings, accounts.database, calls, accounts))
+        yield await stack.enter_async_context(open_knowledge(settings, accounts.database, calls, accounts, guest=True))
 
 
 def _outages(accounts: Accounts | None, limiter: RateLimiter) -> Mapping[str, str]:

@@ -32,15 +32,21 @@ async def open_knowledge(
     payers: Payers,
     *,
     counts: IngestionCounts | None = None,
+    guest: bool = False,
 ) -> AsyncGenerator[Knowledge, None]:
-    """database: migrated. What is queued is ingested meanwhile, and what was deleted is removed."""
+    """database: migrated. What is queued is ingested meanwhile, and what was deleted is removed.
+
+    guest: for a command; see `Ingestion`.
+    """
     async with AsyncExitStack() as stack:
         index = index_for(database, settings)
         stack.push_async_callback(index.aclose)
         await index.prepare()
         removal = Removal(database, index, settings.data_dir / "documents")
         datasets, documents = Datasets(database, index, removal), Documents(database, removal)
-        ingestion = Ingestion(settings, database, index, datasets, documents, removal, models, payers, counts)
+        ingestion = Ingestion(
+            settings, database, index, datasets, documents, removal, models, payers, counts, guest=guest
+        )
         live = LiveSearch()
         stack.push_async_callback(live.aclose)
         await stack.enter_async_context(_beside(removal.run(), "removal"))
