@@ -85,8 +85,8 @@ def add(
         chunks = sum(document.chunks for document in adding.added)
         typer.echo(f"Added {_documents(len(adding.added))} to {dataset}: {chunks} passages.")
         if sources.skipped:
-            why = ", ".join(f"{count} {reason}" for reason, count in sources.skipped.most_common())
-            typer.echo(f"Left out of folders: {why}.")
+            why = [f"{count} {reason}" for reason, count in sorted(sources.skipped.items())]
+            typer.echo(f"Left out of folders: {', '.join(why)}.")
     if adding.failed:
         raise typer.Exit(1)
 
