@@ -36,7 +36,7 @@ from server.observability import Metrics
 from server.observability.joined import Joined
 from server.observability.tracing import Tracing, tracing_to
 from server.pipeline.admission import Admission, Free
-from server.pipeline.inner_calls import InnerCalls
+from server.pipeline.inner_calls import InnerCalls, chosen
 from server.pipeline.run import Pipeline
 from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
@@ -125,6 +125,7 @@ async def build_services(
             embedding=settings.embedding_model,
             reranking=settings.rerank_model,
         )
+        chosen(catalog, Task.CHAT, "SAGEHOLD_ASKSAGE_MODEL", settings.asksage_model)
         if calls.embedding is None:
             log.info("no embedding model is installed: datasets can't be searched, nor added to")
 

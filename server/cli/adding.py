@@ -59,11 +59,13 @@ def add(
     account: Account = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Add documents, and wait until they can be found. One of a name that is there already replaces it.
+    """Add documents, and wait until they can be found. One of a name that is there already is replaced.
 
-    A server that runs on the same data folder ingests them; without one, this command does it, by the same models.
-    Of folders, hidden files, empty ones and kinds that are not read are left out. Ends with 1 if a document failed, and
-    says which and why; Ctrl-C takes back what is not ready yet.
+    A server that runs on the same data folder ingests them; without one, this command does.
+
+    Of folders, hidden and empty files and kinds that are not read are left out.
+
+    Ends with 1 if a document failed, and says which and why. Ctrl-C takes back what is not ready yet.
     """
     with _standard_input(paths) as piped:
         sources = _sources(paths, piped, name)
@@ -148,9 +150,11 @@ class Adding:
             progress.advance(whole)
 
     async def _one(self, knowledge: "Knowledge", caller: "Caller", source: Source, progress: "Progress") -> None:
+        from server.knowledge.records import DocumentState
+
         ingestion = knowledge.ingestion
         queued = await ingestion.add(caller, self._dataset, source.name, source.path, context=self._context)
-        line = progress.add_task(f"queued {_printable(source.shown)}", total=None)
+        line = progress.add_task("", total=None, visible=False)  # few are under way at once, and many wait
         document: Document | None = None
         try:
             async for document in ingestion.follow(queued.id):
@@ -159,12 +163,13 @@ class Adding:
                     description=f"{document.state.value} {_printable(source.shown)}",
                     completed=document.done,
                     total=document.total or None,
+                    visible=document.state is not DocumentState.QUEUED,
                 )
         finally:
             progress.remove_task(line)
         if document is None or not document.state.ended:
             self._fail(progress, source, "it was taken out of the dataset, or replaced, before it was ready")
-        elif document.state.value == "ready":
+        elif document.state is DocumentState.READY:
             self.added.append(document)
         else:
             self._fail(progress, source, document.error or "it was cancelled")

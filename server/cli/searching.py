@@ -19,7 +19,7 @@ WIDTH = 100
 
 
 def search(
-    question: Annotated[str, typer.Argument(help="What is searched for.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What is searched for.")],
     dataset: Annotated[
         list[str] | None,
         typer.Option("--dataset", help="A dataset's name; may be given several times.", show_default="all"),
