@@ -193,6 +193,7 @@ class Ingestion:
         taken = [one for one in self._added if await self._queue.withdraw(one)]
         for one in taken:
             self._end(one)
+        await self.settle()
         if taken:
             await self._removal.finish()
         return len(taken)

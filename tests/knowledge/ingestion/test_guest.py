@@ -82,6 +82,7 @@ async def test_what_is_withdrawn_leaves_nothing(shop: Workshop) -> None:
     async with guest.working():
         ready = await guest.ingestion.add(MINE, "handbook", "ready.txt", b"ready")
         assert (await guest.ended(ready)).state is DocumentState.READY
+        await guest.ingestion.settle()
         guest.models.gate.clear()
         guest.models.begun.clear()
         await guest.ingestion.add(MINE, "handbook", "large.txt", b"\n\n".join([b"word"] * 20))
@@ -91,7 +92,7 @@ async def test_what_is_withdrawn_leaves_nothing(shop: Workshop) -> None:
         assert await guest.rows(DocumentRow.id, DocumentRow.state) == [(theirs.id, "queued"), (ready.id, "ready")]
         assert await guest.texts(ready=False) == ["ready"]
         assert [name for name in guest.files() if not name.startswith(".")] == [theirs.id]
-        await guest.idle()
+        assert not guest.ingestion.under_way
     assert await guest.ingestion.withdraw() == 0
 
 

@@ -118,7 +118,8 @@ def test_a_name_of_which_something_is_there_is_served(place: Path) -> None:
 def test_config_check_warns_of_missing_files(place: Path) -> None:
     checked = config_check()
     assert checked.exit_code == 0
-    [line] = checked.stderr.splitlines()
+    line, datasets = checked.stderr.splitlines()
+    assert datasets.startswith("info: no embedding model is installed")
     where = f"{place}/configs/a.yaml:3: path"
     assert line == f"warning: {where}: ears is not installed: there is no {place}/models/ears; bring it by: bring ears"
     assert checked.stdout.endswith(f"2 models and 2 bundles in {place}/configs.\n")
