@@ -65,6 +65,9 @@ class SqliteIndex:
             logger.error("datasets can't be kept: this Python's SQLite (%s) has no FTS5", sqlite3.sqlite_version)
             raise KnowledgeUnavailable from error
 
+    async def tend(self) -> None:
+        return
+
     async def create(self, session: AsyncSession, dataset_number: int) -> None:
         await session.execute(text(TABLE.format(fts=_fts(dataset_number))))
 
