@@ -81,6 +81,7 @@ class SearchThreads:
             connection = self._own.connection = self._connect()
         stop.uses(connection)
         try:
+            stop.check()  # once more: from here on, whoever asks interrupts the connection
             connection.execute("BEGIN")
             return work(connection, stop)
         finally:
