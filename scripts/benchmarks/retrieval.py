@@ -20,14 +20,15 @@ from rich.table import Table
 console = Console()
 LIMIT = 50
 """Chunks that each order is asked for, as `Retrieval` does for 12 passages."""
-BATCH = 50
+REMOVED = 20_000
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """Of one size on one database. Times in milliseconds, but for filled (chunks a second) and built (seconds);
-    memory in bytes, of this process.
+    memory in bytes, of this process. removed, dropped: the longest unit of work, for which others who write wait, and
+    all of them: of a document that has half of the chunks, and REMOVED at most, and of the dataset with what is left.
     """
 
     database: str
@@ -43,8 +44,8 @@ class Row:
     loop_pause: float
     memory: int
     recall: float
-    remove_document: float
-    drop: float
+    removed: tuple[float, float]
+    dropped: tuple[float, float]
 
 
 def retrieval(
@@ -127,9 +128,12 @@ async def _measure(kind: str, url: str, size: int, questions: int, memory: int) 
     watching.cancel()
     used = psutil.Process().memory_info().rss - before
     recall = await _recall(database, index, dataset, asked[:100], vectors)
-    remove = await _pieces(database, lambda session: index.remove(session, number, document, PIECE))
     bytes_on_disk = await _bytes(database)
-    drop = await _pieces(database, lambda session: index.drop(session, number, PIECE))
+    await _in_unit(database, lambda session: _one_document(session, database.sqlite, number, document, size // 2))
+    removed = await _pieces(database, lambda session: index.remove(session, number, document, PIECE))
+    tidied = await _pieces(database, lambda session: index.tidy(session, number))
+    removed = (max(removed[0], tidied[0]), removed[1] + tidied[1])
+    dropped = await _pieces(database, lambda session: index.drop(session, number, PIECE))
     await _in_unit(database, lambda session: _forget(session, number))
     await index.aclose()
     await database.aclose()
@@ -147,8 +151,8 @@ async def _measure(kind: str, url: str, size: int, questions: int, memory: int) 
         1000 * max(pauses, default=0.0),
         used,
         recall,
-        remove,
-        drop,
+        removed,
+        dropped,
     )
 
 
@@ -182,14 +186,27 @@ async def _in_unit(database: Any, work: Callable[[Any], Coroutine[Any, Any, Any]
         return await work(session)
 
 
-async def _pieces(database: Any, work: Callable[[Any], Coroutine[Any, Any, bool]]) -> float:
-    """The longest of the units of work in which something is removed: what others who write wait for."""
-    longest, done = 0.0, False
+async def _pieces(database: Any, work: Callable[[Any], Coroutine[Any, Any, bool]]) -> tuple[float, float]:
+    """The longest of the units of work in which something is removed, and all of them."""
+    longest, whole, done = 0.0, 0.0, False
     while not done:
         begun = time.perf_counter()
         done = await _in_unit(database, work)
-        longest = max(longest, 1000 * (time.perf_counter() - begun))
-    return longest
+        spent = 1000 * (time.perf_counter() - begun)
+        longest, whole = max(longest, spent), whole + spent
+    return longest, whole
+
+
+async def _one_document(session: Any, sqlite: bool, number: int, document: int, chunks: int) -> None:
+    """Make so many chunks of the dataset one document's, and REMOVED at most."""
+    from sqlalchemy import text
+
+    values = {"number": number, "document": document, "chunks": min(chunks, REMOVED)}
+    first = "(SELECT min(number) FROM chunks WHERE dataset_number = :number) + :chunks"
+    which = "SET document_number = :document WHERE dataset_number = :number AND"
+    await session.execute(text(f"UPDATE chunks {which} number < {first}"), values)
+    if sqlite:
+        await session.execute(text(f"UPDATE vector_blocks {which} first < {first}"), values)
 
 
 async def _dataset(database: Any, index: Any, size: int) -> tuple[Any, int]:
@@ -326,7 +343,7 @@ def _show(rows: Sequence[Row]) -> None:
             f"{row.loop_pause:.0f}",
             f"{row.memory / 1e6:,.0f}",
             f"{row.recall:.3f}",
-            f"{row.remove_document:.0f}",
-            f"{row.drop:.0f}",
+            f"{row.removed[0]:.0f} of {row.removed[1]:,.0f}",
+            f"{row.dropped[0]:.0f} of {row.dropped[1]:,.0f}",
         )
     console.print(table)

@@ -23,8 +23,10 @@ logger = logging.getLogger(__name__)
 
 BLOCK = 1024
 """Most chunks of a row of `vector_blocks`."""
-MERGED_AT_ONCE = 200
+MERGED_AT_ONCE = 100
 """Pages that FTS5 writes in one piece of a merge."""
+FORGOTTEN_AT_ONCE = 100
+"""Chunks whose words FTS5 forgets in one piece: it takes as long for each as to index it, and nobody else writes."""
 HAS_FTS5 = "SELECT fts5(NULL)"
 TABLE = """
 CREATE VIRTUAL TABLE {fts} USING fts5(
@@ -108,6 +110,7 @@ class SqliteIndex:
 
     async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
         connection = await session.connection()
+        most = min(most, FORGOTTEN_AT_ONCE)
         rows = (
             await session.execute(
                 select(ChunkRow.number, ChunkRow.text, ChunkRow.heading)

@@ -86,6 +86,15 @@ async def test_a_cancelled_search_ends(database: Database) -> None:
     threads = SearchThreads(database.path)
     begun, ended = threading.Semaphore(0), threading.Semaphore(0)
 
+    def between(connection: sqlite3.Connection, stop: Stop) -> None:
+        begun.release()
+        try:
+            while not stop.asked:
+                pass
+            connection.execute(FOREVER).fetchone()
+        finally:
+            ended.release()
+
     def by_words(connection: sqlite3.Connection, _stop: Stop) -> None:
         begun.release()
         try:
@@ -101,7 +110,7 @@ async def test_a_cancelled_search_ends(database: Database) -> None:
         finally:
             ended.release()
 
-    for work in (by_words, by_vectors):
+    for work in (by_words, by_vectors, between):
         search = asyncio.create_task(threads.run(work))
         assert await asyncio.to_thread(begun.acquire, timeout=20)
         search.cancel()
