@@ -181,6 +181,7 @@ class Database:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 try:
                     await connection.execute(text("SET lock_timeout = 0"))
+                    await connection.execute(text("SET statement_timeout = 0"))
                     yield connection
                 finally:
                     await connection.invalidate()

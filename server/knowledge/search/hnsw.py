@@ -32,6 +32,8 @@ LEFT JOIN pg_index ON pg_index.indexrelid = to_regclass('chunk_vectors_' || data
 WHERE datasets.deleted_at IS NULL AND datasets.dimensions <= :dimensions AND indisvalid IS NOT TRUE
 GROUP BY datasets.number, datasets.dimensions HAVING sum(documents.chunks) >= :least ORDER BY datasets.number
 """
+CANCELLED = ("57014", "42P01")
+"""What PostgreSQL says to who builds when the dataset is deleted: it was cancelled, or there is no such table."""
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{index}')"
 CREATE = (
     "CREATE INDEX CONCURRENTLY {index} ON chunk_vectors_{number:d} "
@@ -73,7 +75,13 @@ class Builder:
             if not await connection.scalar(text(f"SELECT pg_try_advisory_lock({BUILD_LOCK})")):
                 return False
             if not await connection.scalar(text(VALID.format(index=index_of(number)))):
-                await self._create(connection, number, dimensions, int(chunks))
+                try:
+                    await self._create(connection, number, dimensions, int(chunks))
+                except DBAPIError as error:
+                    if _code(error) not in CANCELLED:
+                        raise
+                    logger.info("the approximate index of dataset %d was not built: %s", number, error.orig)
+                    return False
         return True
 
     async def _create(self, connection: AsyncConnection, number: int, dimensions: int, chunks: int) -> None:
