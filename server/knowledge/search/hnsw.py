@@ -18,7 +18,7 @@ MOST_DIMENSIONS = 4000
 """That pgvector indexes of float16. Longer vectors are always searched exactly."""
 CONNECTIONS, BREADTH = 16, 100
 """Of each vector with its neighbours, and of the search for them while the index is built (m, ef_construction)."""
-EXPLORED: Final = 400
+EXPLORED: Final = 200
 """Vectors that a search looks at closely (hnsw.ef_search)."""
 BUILD_LOCK = 0x5A6E_0013
 LOOK = 30.0
