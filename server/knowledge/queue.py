@@ -153,12 +153,11 @@ class Queue:
 
     async def beat(self, progress: "Mapping[Claim, tuple[int, int]]") -> "Sequence[Claim]":
         """Say that this process is at work, and how far it is; which documents are not its any more."""
-        if not progress:
-            return ()
         lost = []
-        async with self._database.write() as session:
-            seen = await self._time(session)
-            for claim, (done, total) in progress.items():
+        for claim, (done, total) in progress.items():
+            # Each in a unit of work of its own: whoever publishes locks several rows too, in another order.
+            async with self._database.write() as session:
+                seen = await self._time(session)
                 values = {"seen_at": seen, "done": done, "total": total, "updated_at": self._now()}
                 if not _changed(await session.execute(update(DocumentRow).where(*claim.held()).values(values))):
                     lost.append(claim)
@@ -197,10 +196,10 @@ class Queue:
         document = claim.document
         async with self._database.write() as session:
             dataset = and_(DatasetRow.number == document.dataset_number, DatasetRow.deleted_at.is_(None))
-            # First, and so in the order in which whoever deletes a dataset locks.
-            row = (
-                await session.execute(select(DatasetRow.model, DatasetRow.dimensions).where(dataset).with_for_update())
-            ).first()
+            # First, and so in the order in which whoever deletes a dataset locks. The key is left free: who stores chunks
+            # of an older document of this name, which this will wait for, refers to the dataset by it.
+            query = select(DatasetRow.model, DatasetRow.dimensions).where(dataset).with_for_update(key_share=True)
+            row = (await session.execute(query)).first()
             if row is None:
                 raise NotOurs
             if row.model is not None and (row.model, row.dimensions) != (model, dimensions):

@@ -1,6 +1,8 @@
 """From added to found, and every way in which that ends otherwise."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -424,6 +426,35 @@ async def test_a_process_that_was_given_up_writes_nothing_more(shop: Workshop) -
     assert await shop.rows(DocumentRow.state, DocumentRow.attempts) == [("ready", 2)]
     assert await shop.texts(ready=False) == ["text"]
     assert await slow.queue.beat({first: (1, 1)}) == [first]
+
+
+async def test_two_of_one_name_wait_for_each_other_without_end_never(shop: Workshop) -> None:
+    """One stores chunks while the other, newer one becomes ready and takes it out of sight."""
+    await dataset(shop)
+    for text in (b"old", b"new"):
+        await shop.ingestion.add(ANNA, "handbook", "a.txt", text)
+    waiting = await shop.waiting()
+    old, new = [await shop.queue.claim(one) for one in waiting]
+    assert old is not None
+    assert new is not None
+    await shop.store(new, "new")
+    locked, go_on = asyncio.Event(), asyncio.Event()
+    add = shop.index.add
+
+    async def slow(*arguments: Any) -> None:
+        locked.set()  # the old one's row
+        await go_on.wait()
+        await add(*arguments)
+
+    shop.index.add = slow  # type: ignore[method-assign]
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(shop.store(old, "old"))
+        await locked.wait()
+        group.create_task(shop.queue.publish(new, chunks=1, tokens=1, model="tiny", dimensions=4))
+        if not shop.database.sqlite:
+            await shop.blocked(1)
+        go_on.set()
+    assert await shop.texts() == ["new"]
 
 
 async def test_the_command_lines_documents_are_nobodys_bill(shop: Workshop) -> None:
