@@ -174,7 +174,9 @@ class Workshop:
 
     async def blocked(self, count: int) -> None:
         """Return once so many units of work wait for a lock of PostgreSQL's."""
-        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
         async with asyncio.timeout(20):
             while True:
                 async with self.database.read() as session:
