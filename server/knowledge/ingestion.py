@@ -32,7 +32,7 @@ from server.errors import (
     ServerStopping,
     Unavailable,
 )
-from server.knowledge.calls import LOCAL, Models
+from server.knowledge.calls import LOCAL, Models, Vectors
 from server.knowledge.datasets import Datasets
 from server.knowledge.documents import Documents
 from server.knowledge.gauges import IngestionCounts
@@ -44,6 +44,7 @@ from server.knowledge.queue import FORGOTTEN, Claim, Kept, NotOurs, Queue, Waiti
 from server.knowledge.records import Dataset, Document, Permission
 from server.knowledge.removal import Removal
 from server.knowledge.search.index import Index
+from server.knowledge.search.no_index import NoIndex
 from server.knowledge.spool import Presence, Spool
 from server.knowledge.work import LOST, NO_MODEL, Tools, Work
 from server.settings import Settings
@@ -87,6 +88,7 @@ class Ingestion:
         counts: IngestionCounts | None = None,
     ) -> None:
         self._settings = settings
+        self._index = index
         self._datasets = datasets
         self._documents = documents
         self._removal = removal
@@ -115,6 +117,8 @@ class Ingestion:
         StorageFull, KnowledgeUnavailable, and OSError for a path that can't be read.
         """
         found = await self._datasets.find(caller, dataset, Permission.EDIT)
+        if isinstance(self._index, NoIndex):
+            self._index.refuse()
         self._demand_model(found)
         name = self._checked(filename)
         if not storable(context):
@@ -148,6 +152,14 @@ class Ingestion:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
                     await moved.wait()
+
+    async def vectors(self, caller: Caller, document_id: str, most: int) -> Vectors:
+        """Of a document's first `most` chunks, in order, of half precision; none before it is ready.
+
+        Raises NotFound.
+        """
+        await self._documents.find(caller, document_id)
+        return await self._queue.vectors(document_id, most)
 
     async def retry(self, caller: Caller, document_id: str) -> Document:
         """Begin one anew that failed or was cancelled; the caller pays.

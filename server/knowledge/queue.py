@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
 from sqlalchemy import ColumnElement, Result, Select, and_, exists, func, insert, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -396,6 +397,21 @@ class Queue:
         async with self._database.read() as session:
             row = (await session.execute(query)).first()
         return None if row is None else document_of(row[0], row[1])
+
+    async def vectors(self, document_id: str, most: int) -> Vectors:
+        """Of the first `most` chunks of a document that is ready; none of another."""
+        query = (
+            select(DocumentRow.dataset_number, DocumentRow.number)
+            .join(DatasetRow, DatasetRow.number == DocumentRow.dataset_number)
+            .where(
+                DocumentRow.id == document_id,
+                DocumentRow.state == DocumentState.READY,
+                DatasetRow.deleted_at.is_(None),
+            )
+        )
+        async with self._database.read() as session:
+            row = (await session.execute(query)).first()
+            return np.empty((0, 0), np.float32) if row is None else await self._index.vectors(session, *row, most)
 
     async def cancel(self, document_id: str) -> bool:
         """Whether it had not ended."""
