@@ -1,6 +1,5 @@
 """What routes work with: the parts of the server that they are given, each by what it must be able to do."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
     from server.knowledge.knowledge import Knowledge
-
-
-READERS = 4
-"""Files that are read at once for requests that wait; ingestion has processes of its own."""
 
 
 class Authenticator(Protocol):
@@ -148,8 +143,6 @@ class Services:
     outages: Callable[[], Mapping[str, str]] = dict
     """What is down that requests need, by its name, in words for everyone."""
     bodies: BodyRoom = field(init=False)
-    readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))
-    """For files that are read while a request waits; each takes a process, and up to SAGEHOLD_DOCUMENT_MEMORY."""
     first_key: str | None = None
     """The key that the first start made, to be shown once."""
 

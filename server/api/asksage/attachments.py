@@ -3,16 +3,16 @@
 import base64
 import json
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from anyio import to_thread
 from starlette.requests import Request
 
 from server.api.asksage.model_names import able
-from server.api.asksage.reading import blocks_of
 from server.api.body import Upload
 from server.api.openai.image_input import FORMATS
 from server.api.openai.quality import ask_of
@@ -76,7 +76,11 @@ def _picture(data: bytes) -> Mapping[str, Any]:
 
 async def _read(services: Services, file: Upload, name: str) -> list[str]:
     """The text of each page, or of the whole where there are none."""
-    blocks = await blocks_of(services, file, name)
+    settings = services.settings
+    with tempfile.TemporaryDirectory(prefix="sagehold-") as folder:
+        path = Path(folder) / "file"
+        await to_thread.run_sync(path.write_bytes, file.data)
+        blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
     pages: dict[int | None, list[str]] = {}
     for block in blocks:
         pages.setdefault(block.page, []).append(block.text)

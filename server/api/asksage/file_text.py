@@ -1,15 +1,17 @@
 """/server/file: the text of a file, which is put nowhere."""
 
 import json
+import tempfile
+from pathlib import Path
 from typing import Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.api.answers.asksage_users import FileText
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import answered
-from server.api.asksage.reading import blocks_of
 from server.api.body import FORM_OVERHEAD, Upload
 from server.api.deps import PipelineDep, ServicesDep
 from server.api.lifetime import while_connected
@@ -61,7 +63,11 @@ async def _heard(run: Run) -> str:
 
 
 async def _read(services: Services, file: Upload, name: str) -> str:
-    blocks = await blocks_of(services, file, name)
+    settings = services.settings
+    with tempfile.TemporaryDirectory(prefix="sagehold-") as folder:
+        path = Path(folder) / "file"
+        await to_thread.run_sync(path.write_bytes, file.data)
+        blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
     pages: dict[int | None, list[str]] = {}
     for block in blocks:
         pages.setdefault(block.page, []).append(block.text)
