@@ -360,6 +360,7 @@ class Ingestion:
         pause = PAUSES[claim.attempt - 1]
         log.info("document %s: tried again in %.0f s: %s", claim.document.id, pause, error.message)
         self._later[claim.document.id] = time.monotonic() + pause
+        work.ending = True
         with suppress(NotOurs, *OUTAGE):  # this process still has it then, and takes it up again
             await self._queue.put_back(claim, counts=True)
 
@@ -391,7 +392,7 @@ class Ingestion:
         told: dict[Claim, tuple[int, int]] = {}
         while True:
             await asyncio.sleep(BEAT)
-            progress = {work.claim: (work.done, work.total) for work, _ in self.under_way.values()}
+            progress = {work.claim: (work.done, work.total) for work, _ in self.under_way.values() if not work.ending}
             try:
                 lost = await self._queue.beat(progress)
             except OUTAGE as error:

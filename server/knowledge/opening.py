@@ -53,6 +53,7 @@ async def open_knowledge(
         live = LiveSearch()
         stack.push_async_callback(live.aclose)
         if not isinstance(index, NoIndex):
+            await stack.enter_async_context(_beside(index.tend(), "search's indexes"))
             await stack.enter_async_context(_beside(removal.run(), "removal"))
             await stack.enter_async_context(_beside(ingestion.run(), "ingestion"))
         yield Knowledge(

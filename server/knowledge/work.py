@@ -48,8 +48,9 @@ class Tools:
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """done, total: of the step under way; see `Document`. chunks: of a document that is ready. ending: whether its end
-    is being written."""
+    """done, total: of the step under way; see `Document`. chunks: how many, once it is published. ending: its end is
+    being written, which makes sure by itself that the document is still this process's; after that it is nobody's.
+    """
 
     claim: Claim
     tools: Tools

@@ -20,6 +20,9 @@ class NoIndex:
     async def prepare(self) -> None:
         self.refuse()
 
+    async def tend(self) -> None:
+        pass
+
     async def create(self, session: AsyncSession, dataset_number: int) -> None:  # noqa: ARG002 - all here refuse
         self.refuse()
 

@@ -198,9 +198,41 @@ async def test_vectors_of_another_length_are_not_mixed_in(shop: Workshop) -> Non
         await shop.ended(await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text"))
         shop.models.dimensions = 8
         ended = await shop.ended(await shop.ingestion.add(ANNA, "handbook", "b.txt", b"more"))
+        await shop.idle()  # its chunks go after it has failed
     assert ended.state is DocumentState.FAILED
     assert "another embedding model" in (ended.error or "")
     assert await shop.texts(ready=False) == ["text"]
+
+
+async def test_a_document_that_failed_leaves_nothing_though_this_process_does_not_have_it_any_more(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chunks go after its row says that it failed; meanwhile the server finds that the row is not its own."""
+    await dataset(shop)
+    beat, clear = shop.queue.beat, shop.queue.clear
+    beaten = asyncio.Semaphore(0)
+
+    async def counted(*arguments: Any) -> Any:
+        lost = await beat(*arguments)
+        beaten.release()
+        return lost
+
+    async def late(*arguments: Any) -> None:
+        while not beaten.locked():
+            await beaten.acquire()
+        for _ in range(2):
+            await beaten.acquire()
+        await clear(*arguments)
+
+    async with shop.working():
+        await shop.ended(await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text"))
+        monkeypatch.setattr(shop.queue, "beat", counted)
+        monkeypatch.setattr(shop.queue, "clear", late)
+        shop.models.dimensions = 8
+        await shop.ended(await shop.ingestion.add(ANNA, "handbook", "b.txt", b"more"))
+        await shop.idle()
+    assert await shop.texts(ready=False) == ["text"]
+    assert ("sagehold_documents_ended_total", {"state": "failed"}, 1.0) in shop.samples()
 
 
 # ------------------------------------------------------------ what goes wrong
@@ -429,33 +461,6 @@ async def test_a_process_that_was_given_up_writes_nothing_more(shop: Workshop) -
     assert await shop.rows(DocumentRow.state, DocumentRow.attempts) == [("ready", 2)]
     assert await shop.texts(ready=False) == ["text"]
     assert await slow.queue.beat({first: (1, 1)}) == [first]
-
-
-async def test_a_beat_does_not_end_what_is_just_ending(shop: Workshop) -> None:
-    """Its row is nobody's by then."""
-    await dataset(shop)
-    publish, beat = shop.queue.publish, shop.queue.beat
-    published, beaten = asyncio.Event(), asyncio.Event()
-
-    async def publishing(*arguments: Any, **values: Any) -> bool:
-        done = await publish(*arguments, **values)
-        published.set()
-        await beaten.wait()
-        await asyncio.sleep(0)
-        return done
-
-    async def beating(progress: Any) -> Any:
-        lost = await beat(progress)
-        if lost and published.is_set():
-            beaten.set()
-        return lost
-
-    shop.queue.publish, shop.queue.beat = publishing, beating  # type: ignore[method-assign]
-    async with shop.working():
-        await shop.ended(await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text"))
-        await shop.idle()
-        assert [name for name in shop.files() if name.startswith("doc_")] == []
-    assert ("sagehold_documents_ended_total", {"state": "ready"}, 1.0) in shop.samples()
 
 
 async def test_what_is_cleared_is_not_what_somebody_else_has_stored_since(shop: Workshop) -> None:
