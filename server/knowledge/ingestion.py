@@ -65,6 +65,8 @@ PAUSES = (10.0, 60.0)
 ROOM_WAIT = 30
 """Seconds after which a document that found no room may find some."""
 LONGEST_NAME = 255
+SERVER, GUEST = "ing_", "cli_"
+"""How the names of processes begin: of those that serve, and of commands."""
 
 
 class Ingestion:
@@ -73,6 +75,9 @@ class Ingestion:
 
     A server that dies leaves its work to the next one that has the file, which begins it anew: whichever process works
     on the same data folder. Servers that share a PostgreSQL and not a folder each ingest what was added to them.
+
+    A command, a guest, ingests nothing but what it has added itself, and only while no server is at work on the folder:
+    the server has the models loaded already, and what others have added is theirs to pay for.
     """
 
     def __init__(
@@ -86,6 +91,8 @@ class Ingestion:
         models: Models,
         payers: Payers,
         counts: IngestionCounts | None = None,
+        *,
+        guest: bool = False,
     ) -> None:
         self._settings = settings
         self._index = index
@@ -97,7 +104,9 @@ class Ingestion:
         self._spool = Spool(settings.data_dir / "documents")
         # Whether all servers that share the database have the folder in common.
         self._alone = database.path is not None and database.path.parent == settings.data_dir.resolve()
-        self._queue = Queue(database, index, f"ing_{secrets.token_hex(8)}")
+        self._queue = Queue(database, index, f"{GUEST if guest else SERVER}{secrets.token_hex(8)}")
+        self._guest = guest
+        self._added: set[str] = set()
         self.tools = Tools(self._queue, self._spool, models, payers, settings, self._counts)
         self._called = asyncio.Event()
         self._moved = asyncio.Event()
@@ -128,6 +137,8 @@ class Ingestion:
         # Before the disk is written to; and once more, with those that came meanwhile, when the row is.
         self._check_room(caller, 0, await self._queue.kept(caller.account_id))
         document_id = f"doc_{secrets.token_hex(12)}"
+        if self._guest:
+            self._added.add(document_id)
         async with self._spool.put(document_id, data, self._settings.max_document) as size:
             if not size:
                 raise InvalidRequest("The document is empty.", param="file")
@@ -186,6 +197,18 @@ class Ingestion:
             self._end(document_id)
             self._move()
         return await self._look(document_id)
+
+    async def withdraw(self) -> int:
+        """For a command that is broken off: take back what it has added and what is not ready, as if it had never been.
+
+        How many documents it was. Nothing of them is on the disk any more when this returns.
+        """
+        taken = [one for one in self._added if await self._queue.withdraw(one)]
+        for one in taken:
+            self._end(one)
+        if taken:
+            await self._removal.finish()
+        return len(taken)
 
     async def _look(self, document_id: str) -> Document:
         document = await self._queue.look(document_id)
@@ -271,6 +294,8 @@ class Ingestion:
     async def _look_around(self, presence: Presence, known: dict[str, Waiting]) -> None:
         """Find out what there is to be done that is not known."""
         here = await self._spool.ids()
+        if self._guest:
+            here = set() if await presence.others(SERVER) else here & self._added
         for gone in known.keys() - here:
             del known[gone]
         found = await self._queue.waiting(here - known.keys(), self.under_way)

@@ -34,11 +34,12 @@ async def open_knowledge(
     payers: Payers,
     *,
     counts: IngestionCounts | None = None,
+    guest: bool = False,
 ) -> AsyncGenerator[Knowledge, None]:
     """database: migrated. What is queued is ingested meanwhile, and what was deleted is removed.
 
     Where the database can't have an index, for one reason or another that is in the log, the rest works: personas, logs
-    and chats.
+    and chats. guest: for a command; see `Ingestion`.
     """
     async with AsyncExitStack() as stack:
         index = index_for(database, settings)
@@ -49,7 +50,9 @@ async def open_knowledge(
             index = NoIndex()
         removal = Removal(database, index, settings.data_dir / "documents")
         datasets, documents = Datasets(database, index, removal), Documents(database, removal)
-        ingestion = Ingestion(settings, database, index, datasets, documents, removal, models, payers, counts)
+        ingestion = Ingestion(
+            settings, database, index, datasets, documents, removal, models, payers, counts, guest=guest
+        )
         live = LiveSearch()
         stack.push_async_callback(live.aclose)
         if not isinstance(index, NoIndex):

@@ -435,6 +435,16 @@ class Queue:
         await self.clear(*row)
         return True
 
+    async def withdraw(self, document_id: str) -> bool:
+        """Hide one that has not become ready; `Removal` does the rest. Whether there was one."""
+        async with self._database.write() as session:
+            done = await session.execute(
+                update(DocumentRow)
+                .where(DocumentRow.id == document_id, DocumentRow.state.not_in((DocumentState.READY, DELETED)))
+                .values(state=DELETED, instance_id=None, seen_at=None, updated_at=self._now())
+            )
+            return _changed(done)
+
     async def retry(self, document_id: str, caller: Caller) -> bool:
         """Whether it had ended, and not well. Whoever has it tried again pays for it."""
         async with self._database.write() as session:
