@@ -119,6 +119,7 @@ class Adding:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(AT_ONCE, len(self._sources.files))):
                         group.create_task(self._each(knowledge, caller, waiting, progress, whole))
+                await knowledge.ingestion.settle()
             except asyncio.CancelledError:
                 progress.update(whole, description="taking back what is not ready")
                 await knowledge.ingestion.withdraw()

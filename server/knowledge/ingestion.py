@@ -198,6 +198,13 @@ class Ingestion:
             self._move()
         return await self._look(document_id)
 
+    async def settle(self) -> None:
+        """Return once nothing is under way in this process: whoever follows a document sees its end before its file is
+        gone, and a command ends then."""
+        while self.under_way:
+            await asyncio.wait([task for _, task in self.under_way.values()])
+            await asyncio.sleep(0)
+
     async def withdraw(self) -> int:
         """For a command that is broken off: take back what it has added and what is not ready, as if it had never been.
 

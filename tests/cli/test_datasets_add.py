@@ -1,5 +1,6 @@
 """`sagehold datasets add` and `search`, over a fake embedding model, without a server and beside one."""
 
+import asyncio
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from server.__main__ import build
 from server.accounts.administration import Administration
 from server.core import Task
+from server.knowledge.spool import Spool
 from server.settings import Settings
 from server.testing import FakeServer
 from tests.cli.installed import install
@@ -112,6 +114,20 @@ def test_standard_input_replaces_what_had_its_name(data: Path) -> None:
     assert found["text"] == "Entirely different ones."
     empty = call("datasets", "add", "handbook", "-", input="")
     assert (empty.exit_code, empty.stderr) == (1, "stdin.txt: The document is empty.\n")
+
+
+def test_a_file_goes_before_the_command_ends(data: Path, rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document is ready before its file is gone."""
+    removed = Spool.remove
+
+    async def late(spool: Spool, document_id: str) -> None:
+        for _ in range(200):
+            await asyncio.sleep(0.001)
+        await removed(spool, document_id)
+
+    monkeypatch.setattr(Spool, "remove", late)
+    assert call("datasets", "add", "handbook", str(rules / "leave.txt")).exit_code == 0
+    assert spooled(data) == []
 
 
 def test_what_a_terminal_would_obey_is_not_printed(data: Path, tmp_path: Path) -> None:
