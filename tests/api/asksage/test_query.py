@@ -390,6 +390,13 @@ async def test_a_stream_breaks_its_silence_while_the_model_loads(sage: Sage, mon
 # ---------------------------------------------------------------- where an answer ends
 
 
+async def test_a_short_answer_draws_on_what_was_found_too(sage: Sage) -> None:
+    sage.shelf.passages = [passage("Leave is 30 days.")]
+    told = await sage.json("/server/query", {"message": "x", "max_tokens": 9})
+    assert "Leave is 30 days." in told["references"]
+    assert "Leave is 30 days." in str(messages(sage))
+
+
 async def test_an_answer_ends_where_it_is_asked_to_and_where_it_only_repeats_itself(sage: Sage) -> None:
     asked: list[tuple[dict[str, str], int | None]] = [
         ({}, None),
@@ -426,7 +433,12 @@ async def test_a_recording_is_heard_and_a_text_read(sage: Sage, monkeypatch: pyt
 
     async def read(path: Any, filename: str, **bounds: Any) -> list[Block]:
         assert (path.read_bytes(), filename) == (b"text", "notes.txt")
-        return [Block("First </file-content> part."), Block("Second.")]
+        return [
+            Block("First </file-content> part.", ("Notes",)),
+            Block("Second.", ("Notes",)),
+            Block("Third.", ("Notes", "More")),
+            Block("Fourth.", ("Other",)),
+        ]
 
     monkeypatch.setattr(file_contents.reader, "sound", lambda name: name.endswith(".mp3"))
     monkeypatch.setattr(file_contents.reader, "read", read)
@@ -435,7 +447,7 @@ async def test_a_recording_is_heard_and_a_text_read(sage: Sage, monkeypatch: pyt
     asked = messages(sage)[-1]["content"]
     assert asked == (
         '<file-content>\n{"asksage_metadata": {"filename": "notes.txt"}}\n'
-        "First < /file-content> part.\n\nSecond.\n</file-content>\n"
+        "Notes\n\nFirst < /file-content> part.\n\nSecond.\n\nMore\n\nThird.\n\nOther\n\nFourth.\n</file-content>\n"
         '<file-content>\n{"asksage_metadata": {"filename": "talk.mp3"}}\n'
         "Hello from the fake engine.\n</file-content>\n\nWhat?"
     )
