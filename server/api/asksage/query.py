@@ -31,8 +31,9 @@ from server.api.plain_route import PlainRoute
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
 from server.api.sse import SseResponse
-from server.core import Task
+from server.core import ChatJob, Task
 from server.errors import ModelNotFound
+from server.pipeline.modes import plan_for
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -117,8 +118,10 @@ class Asking:
         settings = services.settings
         name = resolved(services, caller, body.model)
         ask = ask_of(request, caller, name, quality=body.quality, streamed=streamed)
-        attached = await read_attached(request, self.pipeline, services, files)
+        # What is asked of the wrong model or of a dataset that is not there pays for nothing.
+        plan_for(ask, ChatJob(messages=tuple(messages)), services.catalog)
         grounds = await grounds_of(services, caller, body, messages)
+        attached = await read_attached(request, self.pipeline, services, files)
         pictured = attached.put(messages) if attached.pictures else messages
         if any(not isinstance(message["content"], str) for message in pictured):
             # Checked, and fetched where they are URLs; the files' pictures too.
