@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from server.api.answers.asksage import Completion
 from server.api.asksage import body as bodies
@@ -33,7 +32,6 @@ from server.api.services import Services
 from server.api.sse import SseResponse
 from server.core import ChatJob, Task
 from server.errors import ModelNotFound
-from server.pipeline.modes import plan_for
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -91,7 +89,8 @@ class Asking:
             async with answering:
                 await while_connected(self.request, answering.finish())
         except ModelNotFound as error:
-            return answered(self.unavailable(error))
+            explained = self._unavailable(error)
+            return Response(packed(explained) + SEPARATOR, media_type=STREAMED) if streamed else answered(explained)
         await self.note(answering)
         return answered(answering.whole(), answering.headers)
 
@@ -119,7 +118,7 @@ class Asking:
         name = resolved(services, caller, body.model)
         ask = ask_of(request, caller, name, quality=body.quality, streamed=streamed)
         # What is asked of the wrong model or of a dataset that is not there pays for nothing.
-        plan_for(ask, ChatJob(messages=tuple(messages)), services.catalog)
+        self.pipeline.check(ask, ChatJob(messages=tuple(messages)))
         grounds = await grounds_of(services, caller, body, messages)
         attached = await read_attached(request, self.pipeline, services, files)
         pictured = attached.put(messages) if attached.pictures else messages
@@ -132,7 +131,7 @@ class Asking:
         echo = f"{attached.text}\n\n" if attached.text and settings.asksage_echo_files else ""
         return Answering(self.pipeline, ask, question, model=body.model, context=context_of(services, name), echo=echo)
 
-    def unavailable(self, error: ModelNotFound) -> dict[str, Any]:
+    def _unavailable(self, error: ModelNotFound) -> dict[str, Any]:
         """As the service says it: an answer that explains. Raises the error where the status is strict."""
         if self.services.settings.asksage_strict_status:
             raise error
@@ -155,14 +154,6 @@ class _Stream(SseResponse[Answering]):
 
     def __init__(self, asking: Asking, answering: Answering) -> None:
         super().__init__(answering, partial(_pieces, asking), media_type=STREAMED, comment=_newline)
-        self._asking = asking
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        except ModelNotFound as error:  # found before anything was sent
-            explained = packed(self._asking.unavailable(error)) + SEPARATOR
-            await Response(explained, media_type=STREAMED)(scope, receive, send)
 
 
 async def _pieces(asking: Asking, answering: Answering) -> AsyncGenerator[bytes, None]:
