@@ -121,6 +121,7 @@ class Asking:
         self.pipeline.check(ask, ChatJob(messages=tuple(messages)))
         grounds = await grounds_of(services, caller, body, messages)
         attached = await read_attached(request, self.pipeline, services, files)
+        echo = f"{attached.text}\n\n" if attached.text and settings.asksage_echo_files else ""
         pictured = attached.put(messages) if attached.pictures else messages
         if any(not isinstance(message["content"], str) for message in pictured):
             # Checked, and fetched where they are URLs; the files' pictures too.
@@ -128,7 +129,6 @@ class Asking:
             if attached.pictures:
                 attached = type(attached)()  # all of it is in the messages now
         question = Question(body, messages, attached, grounds)
-        echo = f"{attached.text}\n\n" if attached.text and settings.asksage_echo_files else ""
         return Answering(self.pipeline, ask, question, model=body.model, context=context_of(services, name), echo=echo)
 
     def _unavailable(self, error: ModelNotFound) -> dict[str, Any]:

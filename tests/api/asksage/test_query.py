@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -425,6 +426,21 @@ async def test_a_picture_is_seen(sage: Sage) -> None:
     text, picture = messages(sage)[-1]["content"]
     assert text == {"type": "text", "text": "What is it?"}
     assert picture["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+async def test_an_answer_begins_with_its_files_where_that_is_set(sage: Sage) -> None:
+    services = sage.fake.app.state.services
+    settings = services.settings.model_copy(update={"asksage_echo_files": True})
+    sage.fake.app.state.services = replace(services, settings=settings)
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(picture, "PNG")
+    files = [("file", ("notes.txt", b"Leave is 30 days.")), ("file", ("a.png", picture.getvalue()))]
+    for sent in (files[:1], files):
+        told = await sage.json("/server/query", data={"message": "What?"}, files=sent)
+        assert told["message"] == (
+            '<file-content>\n{"asksage_metadata": {"filename": "notes.txt"}}\nLeave is 30 days.\n</file-content>\n\n'
+            "Hello from the fake engine."
+        )
 
 
 @pytest.mark.parametrize("wrong", [{"model": "gpt-9"}, {"dataset": "nosuch"}])
