@@ -5,7 +5,7 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from server.api.asksage.model_names import able
 from server.api.body import Upload
+from server.api.lifetime import while_connected
 from server.api.openai.image_input import FORMATS
 from server.api.openai.quality import ask_of
 from server.api.request_pipeline import RequestPipeline
@@ -21,6 +22,7 @@ from server.api.services import Services
 from server.core import Segment, Task, TranscriptionJob
 from server.errors import InvalidRequest
 from server.knowledge.parsing import reader
+from server.pipeline.run import Run
 
 MOST_FILES = 20
 _PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif"))
@@ -57,15 +59,15 @@ async def read_attached(
         raise InvalidRequest(f"A question has at most {MOST_FILES} files.", param="file")
     texts: list[str] = []
     pictures: list[Mapping[str, Any]] = []
-    for file in files:
+    for number, file in enumerate(files, 1):
         name = PurePosixPath(file.filename.replace("\\", "/")).name or "file"
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in _PICTURES or file.content_type in FORMATS.values():
             pictures.append(await to_thread.run_sync(_picture, file.data))
         elif reader.sound(name):
-            texts.append(_marked(name, None, await _heard(request, pipeline, services, file, name)))
+            texts.append(_marked(name, None, await _heard(request, pipeline, services, file, name, number)))
         else:
-            texts += await _read(services, file, name)
+            texts += await while_connected(request, _read(services, file, name))
     return Attached("\n".join(texts), tuple(pictures))
 
 
@@ -87,13 +89,22 @@ async def _read(services: Services, file: Upload, name: str) -> list[str]:
     return [_marked(name, page, "\n\n".join(texts)) for page, texts in pages.items()]
 
 
-async def _heard(request: Request, pipeline: RequestPipeline, services: Services, file: Upload, name: str) -> str:
+async def _heard(
+    request: Request, pipeline: RequestPipeline, services: Services, file: Upload, name: str, number: int
+) -> str:
     models = able(services, pipeline.caller, Task.TRANSCRIPTION)
     if not models:
         raise InvalidRequest("Recordings can't be read here: no model that transcribes is installed.", param="file")
     ask = ask_of(request, pipeline.caller, models[0], quality=None)
+    # The ledger makes one hold for an id: the request's own is the answer's.
+    ask = replace(ask, id=f"{ask.id}-file-{number}")
     async with pipeline.run(ask, TranscriptionJob(audio=file.data, filename=name)) as run:
-        return "".join([event.text async for event in run.events() if isinstance(event, Segment)]).strip()
+        # Within the run: whoever hangs up pays for what was heard until then.
+        return await while_connected(request, _said(run))
+
+
+async def _said(run: Run) -> str:
+    return "".join([event.text async for event in run.events() if isinstance(event, Segment)]).strip()
 
 
 def _marked(name: str, page: int | None, text: str) -> str:

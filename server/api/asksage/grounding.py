@@ -12,6 +12,7 @@ from server.core import Caller, ChatJob
 from server.errors import DatasetNotFound, EngineFailed, Unavailable
 from server.knowledge import prompt
 from server.knowledge.records import Dataset, Live, Passage, Persona
+from server.observability.tracing import stage
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +57,15 @@ async def grounds_of(
     if datasets and body.references and question:
         grounds = replace(grounds, datasets=datasets)
         try:
-            found = await knowledge.retrieval.search(caller, question[:LONGEST_SEARCH], datasets, body.references)
+            with stage("retrieve"):
+                found = await knowledge.retrieval.search(caller, question[:LONGEST_SEARCH], datasets, body.references)
             grounds = replace(grounds, passages=found)
         except (Unavailable, EngineFailed) as error:
             log.warning("an answer was given without its datasets: %s", error.message)
             grounds = replace(grounds, down=True)
     if body.live and question:
-        grounds = replace(grounds, live=await knowledge.live.search(question, body.live))
+        with stage("live"):
+            grounds = replace(grounds, live=await knowledge.live.search(question, body.live))
     return grounds
 
 

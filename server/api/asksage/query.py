@@ -1,6 +1,7 @@
 """/server/query, /query_with_file and /query_stream: a question, and an answer that names what it draws on."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -11,9 +12,9 @@ from starlette.responses import Response
 from server.api.answers.asksage import Completion
 from server.api.asksage import body as bodies
 from server.api.asksage.answering import Answering, empty
-from server.api.asksage.attachments import read_attached
+from server.api.asksage.attachments import Attached, read_attached
 from server.api.asksage.dialect import SEPARATOR, answered, packed
-from server.api.asksage.grounding import Question, grounds_of, question_of
+from server.api.asksage.grounding import Grounds, Question, grounds_of, question_of
 from server.api.asksage.model_names import context_of, resolved
 from server.api.asksage.plugin_templates import without_tag
 from server.api.asksage.query_request import QueryBody
@@ -31,9 +32,11 @@ from server.api.plain_route import PlainRoute
 from server.api.request_pipeline import RequestPipeline
 from server.api.run_response import RunResponse
 from server.api.services import Services
-from server.core import Task
+from server.core import Ask, Task
 from server.errors import ModelNotFound
+from server.observability.tracing import stage
 from server.pipeline.run import ClientGone
+from server.settings import Settings
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -84,11 +87,11 @@ class Asking:
         """The answer to the last of the messages. Raises all that deserves a status."""
         body.functions()  # what is wrong in the request is told before anything is searched for
         try:
-            answering = await while_connected(self.request, self._prepared(body, messages, files, streamed))
+            opening = self._opened(body, messages, files, streamed)
             if streamed:
                 render = partial(_pieces, self)
-                return RunResponse(answering, render, media_type="text/plain; charset=utf-8")
-            async with answering:
+                return RunResponse(opening, render, media_type="text/plain; charset=utf-8")
+            async with opening as answering:
                 await while_connected(self.request, answering.finish())
         except ModelNotFound as error:
             return self._unavailable(error)
@@ -111,19 +114,38 @@ class Asking:
                 uuid=answering.uuid,
             )
 
-    async def _prepared(
+    @asynccontextmanager
+    async def _opened(
         self, body: QueryBody, messages: Sequence[Mapping[str, Any]], files: Sequence[Upload], streamed: bool
+    ) -> AsyncGenerator[Answering, None]:
+        """One request, whatever else it takes: recordings are heard, the question is embedded."""
+        services, caller = self.services, self.pipeline.caller
+        name = resolved(services, caller, body.model)
+        ask = ask_of(self.request, caller, name, quality=body.quality, streamed=streamed)
+        job, _, _ = Question(body, messages, Attached(), Grounds("")).job(0.0, None)
+        async with (
+            self.pipeline.admitted(ask, job),
+            await self._prepared(ask, name, body, messages, files) as answering,
+        ):
+            yield answering
+
+    async def _prepared(
+        self,
+        ask: Ask,
+        name: str,
+        body: QueryBody,
+        messages: Sequence[Mapping[str, Any]],
+        files: Sequence[Upload],
     ) -> Answering:
         request, services, caller = self.request, self.services, self.pipeline.caller
         settings = services.settings
-        name = resolved(services, caller, body.model)
-        ask = ask_of(request, caller, name, quality=body.quality, streamed=streamed)
-        attached = await read_attached(request, self.pipeline, services, files)
-        grounds = await grounds_of(services, caller, body, messages)
+        with stage("files"):
+            attached = await read_attached(request, self.pipeline, services, files)
+        grounds = await while_connected(request, grounds_of(services, caller, body, messages))
         pictured = attached.put(messages) if attached.pictures else messages
         if any(not isinstance(message["content"], str) for message in pictured):
             # Checked, and fetched where they are URLs; the files' pictures too.
-            messages = await resolve_sounds(await resolve_images(pictured, settings), settings)
+            messages = await while_connected(request, _resolved(pictured, settings))
             if attached.pictures:
                 attached = type(attached)()  # all of it is in the messages now
         question = Question(body, messages, attached, grounds)
@@ -138,6 +160,10 @@ class Asking:
         record_of(self.request.scope).refused = error.status
         nothing = dict.fromkeys(("usage", "tool_calls", "tool_calls_unified", "tool_responses"))
         return answered(empty() | nothing | {"message": error.message, "type": "teach", "error": error.code})
+
+
+async def _resolved(messages: Sequence[Mapping[str, Any]], settings: Settings) -> Sequence[Mapping[str, Any]]:
+    return await resolve_sounds(await resolve_images(messages, settings), settings)
 
 
 async def _pieces(asking: Asking, answering: Answering) -> AsyncGenerator[bytes, None]:
