@@ -1,4 +1,4 @@
-"""What reads documents and pages stays out of the front end: it has a process of its own, or comes when it is needed."""
+"""What reads documents and pages stays out of the front end, unless it is needed."""
 
 import subprocess
 import sys

@@ -17,7 +17,7 @@ NOBODYS = "0b6c1d1e-1111-4222-8333-444455556666"
         ("/user/append-chat", {"session_id": NOBODYS}, 400),
         ("/user/update-chat-session-json", {"session_id": NOBODYS, "json_data": []}, 400),
         ("/user/update-chat-session-title", {"session_id": NOBODYS, "new_title": "x"}, 404),
-        ("/user/copy-chat", {"chat_id": NOBODYS, "email": "bob@example.org"}, 404),
+        ("/user/copy-chat", {"chat_id": NOBODYS, "email": "bob@example.org"}, 400),
         ("/user/delete-dataset", {"dataset": "nothing"}, 404),
         ("/server/query", {"message": "x", "live": 7}, 400),
         ("/user/create-chat-session", {"title": "x"}, 200),
