@@ -36,6 +36,8 @@ MEMORY = 256 * 2**20
 BOUNDS = Bounds()
 NUMBERS = (b"\0", b"\xff", b"\x7f", b"\x80", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"99999999999")
 
+NAMES = ("../../x", "/etc/passwd", "a" * 60_000, "mimetype", "\u202e.txt")
+
 
 def samples() -> dict[str, bytes]:
     """A small file of each kind, by its name."""
@@ -84,7 +86,9 @@ def _repacked(data: bytes, numbers: random.Random) -> bytes:
                     continue
                 inner = mutated(inner, numbers) if trick < 4 else inner
                 if trick == 5:
-                    info.filename = numbers.choice(("../../x", "/etc/passwd", "a" * 60_000, info.filename, "\u202e.txt"))
+                    info.filename = numbers.choice(
+                        ("../../x", "/etc/passwd", "a" * 60_000, info.filename, "\u202e.txt")
+                    )
             made.writestr(info, inner)
     return out.getvalue()
 
@@ -133,7 +137,7 @@ async def _through_the_process(folder: Path, kinds: dict[str, bytes], count: int
     read = refused = 0
     wrong: Counter[str] = Counter()
     slowest = 0.0
-    files_before = len(os.listdir("/proc/self/fd"))
+    files_before = _open_files()
     path = folder / "file"
     for place in range(count):
         name = list(kinds)[place % len(kinds)]
@@ -150,8 +154,9 @@ async def _through_the_process(folder: Path, kinds: dict[str, bytes], count: int
             wrong[f"raised {type(error).__name__}"] += 1
         slowest = max(slowest, time.monotonic() - began)
     left = [child.pid for child in psutil.Process().children(recursive=True) if "parsing.child" in _line(child)]
-    files = len(os.listdir("/proc/self/fd")) - files_before
-    others = [each.name for each in folder.iterdir() if each != path]
+    files = _open_files() - files_before
+    others = os.listdir(folder)  # noqa: PTH208 - as a list
+    others.remove(path.name)
     first = f", {next(iter(wrong))}" if wrong else ""
     return Row(
         f"{count:,} damaged documents through the process that reads",
@@ -160,6 +165,10 @@ async def _through_the_process(folder: Path, kinds: dict[str, bytes], count: int
         f"read or refused in words, within {LONGEST:g} s, nothing left",
         not wrong and not left and files <= 0 and not others and slowest < LONGEST,
     )
+
+
+def _open_files() -> int:
+    return psutil.Process().num_fds()
 
 
 def _line(process: psutil.Process) -> str:

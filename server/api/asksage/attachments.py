@@ -3,16 +3,16 @@
 import base64
 import json
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from anyio import to_thread
 from starlette.requests import Request
 
 from server.api.asksage.model_names import able
+from server.api.asksage.reading import read_text
 from server.api.body import Upload
 from server.api.openai.image_input import FORMATS
 from server.api.openai.quality import ask_of
@@ -21,6 +21,7 @@ from server.api.services import Services
 from server.core import Segment, Task, TranscriptionJob
 from server.errors import InvalidRequest
 from server.knowledge.parsing import reader
+from server.knowledge.prompt import File, fenced
 
 MOST_FILES = 20
 _PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif"))
@@ -29,17 +30,22 @@ _MARK = re.compile(r"<(\s*/?\s*file-content)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """text: of all files that have one, each between marks. pictures: content parts of a message."""
+    """files: those that have a text, or their pages. pictures: content parts of a message."""
 
-    text: str = ""
+    files: tuple[File, ...] = ()
     pictures: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def echo(self) -> str:
+        """The files as the service repeats them in its answers, each between marks."""
+        return "\n".join(map(_marked, self.files))
+
     def put(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The messages with what was attached before the text of the last one."""
+        """The messages with what was attached before the text of the last one. A file can't know its marks there."""
         *earlier, last = messages
         content = last["content"]
-        if self.text:
-            text = f"{self.text}\n\n"
+        if self.files:
+            text = f"{fenced(self.files)}\n\n"
             content = f"{text}{content}" if isinstance(content, str) else [{"type": "text", "text": text}, *content]
         if self.pictures:
             parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -55,7 +61,7 @@ async def read_attached(
         return Attached()
     if len(files) > MOST_FILES:
         raise InvalidRequest(f"A question has at most {MOST_FILES} files.", param="file")
-    texts: list[str] = []
+    found: list[File] = []
     pictures: list[Mapping[str, Any]] = []
     for file in files:
         name = PurePosixPath(file.filename.replace("\\", "/")).name or "file"
@@ -63,28 +69,15 @@ async def read_attached(
         if suffix in _PICTURES or file.content_type in FORMATS.values():
             pictures.append(await to_thread.run_sync(_picture, file.data))
         elif reader.sound(name):
-            texts.append(_marked(name, None, await _heard(request, pipeline, services, file, name)))
+            found.append(File(name, await _heard(request, pipeline, services, file, name)))
         else:
-            texts += await _read(services, file, name)
-    return Attached("\n".join(texts), tuple(pictures))
+            found += await read_text(services, file, name)
+    return Attached(tuple(found), tuple(pictures))
 
 
 def _picture(data: bytes) -> Mapping[str, Any]:
     # Which kind it is, the picture's own header says where it is checked.
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(data).decode()}"}}
-
-
-async def _read(services: Services, file: Upload, name: str) -> list[str]:
-    """The text of each page, or of the whole where there are none."""
-    settings = services.settings
-    with tempfile.TemporaryDirectory(prefix="sagehold-") as folder:
-        path = Path(folder) / "file"
-        await to_thread.run_sync(path.write_bytes, file.data)
-        blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
-    pages: dict[int | None, list[str]] = {}
-    for block in blocks:
-        pages.setdefault(block.page, []).append(block.text)
-    return [_marked(name, page, "\n\n".join(texts)) for page, texts in pages.items()]
 
 
 async def _heard(request: Request, pipeline: RequestPipeline, services: Services, file: Upload, name: str) -> str:
@@ -96,8 +89,8 @@ async def _heard(request: Request, pipeline: RequestPipeline, services: Services
         return "".join([event.text async for event in run.events() if isinstance(event, Segment)]).strip()
 
 
-def _marked(name: str, page: int | None, text: str) -> str:
-    about = {"filename": name} | ({"page_number": page} if page is not None else {})
+def _marked(file: File) -> str:
+    about = {"filename": file.name} | ({"page_number": file.page} if file.page is not None else {})
     # A file can't end its own marks.
-    inner = _MARK.sub(r"< \1", text)
+    inner = _MARK.sub(r"< \1", file.text)
     return f"<file-content>\n{json.dumps({'asksage_metadata': about}, ensure_ascii=False)}\n{inner}\n</file-content>"

@@ -119,6 +119,8 @@ class Asking:
         name = resolved(services, caller, body.model)
         ask = ask_of(request, caller, name, quality=body.quality, streamed=streamed)
         attached = await read_attached(request, self.pipeline, services, files)
+        echo = f"{attached.echo}\n\n" if attached.files and settings.asksage_echo_files else ""
+        filed = bool(attached.files)
         grounds = await grounds_of(services, caller, body, messages)
         pictured = attached.put(messages) if attached.pictures else messages
         if any(not isinstance(message["content"], str) for message in pictured):
@@ -126,8 +128,7 @@ class Asking:
             messages = await resolve_sounds(await resolve_images(pictured, settings), settings)
             if attached.pictures:
                 attached = type(attached)()  # all of it is in the messages now
-        question = Question(body, messages, attached, grounds)
-        echo = f"{attached.text}\n\n" if attached.text and settings.asksage_echo_files else ""
+        question = Question(body, messages, attached, grounds, filed)
         return Answering(self.pipeline, ask, question, model=body.model, context=context_of(services, name), echo=echo)
 
     def _unavailable(self, error: ModelNotFound) -> Response:
