@@ -1,7 +1,6 @@
 """Files that come with a question: their text, what is said in them, or the picture itself."""
 
 import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +10,12 @@ from typing import Any
 from anyio import to_thread
 from starlette.requests import Request
 
-from server.api.asksage.model_names import able
-from server.api.asksage.reading import read_text
+from server.api.asksage.file_contents import Page, name_of, pages_of
 from server.api.body import Upload
 from server.api.openai.image_input import FORMATS
-from server.api.openai.quality import ask_of
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
-from server.core import Segment, Task, TranscriptionJob
 from server.errors import InvalidRequest
-from server.knowledge.parsing import reader
 from server.knowledge.prompt import File, fenced
 
 MOST_FILES = 20
@@ -30,22 +25,22 @@ _MARK = re.compile(r"<(\s*/?\s*file-content)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """files: those that have a text, or their pages. pictures: content parts of a message."""
+    """pages: of all files that have a text, each with its file's name. pictures: content parts of a message."""
 
-    files: tuple[File, ...] = ()
+    pages: tuple[tuple[str, Page], ...] = ()
     pictures: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def echo(self) -> str:
         """The files as the service repeats them in its answers, each between marks."""
-        return "\n".join(map(_marked, self.files))
+        return "\n".join(_marked(name, page) for name, page in self.pages)
 
     def put(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The messages with what was attached before the text of the last one. A file can't know its marks there."""
         *earlier, last = messages
         content = last["content"]
-        if self.files:
-            text = f"{fenced(self.files)}\n\n"
+        if self.pages:
+            text = f"{fenced([File(name, page.text, page.number) for name, page in self.pages])}\n\n"
             content = f"{text}{content}" if isinstance(content, str) else [{"type": "text", "text": text}, *content]
         if self.pictures:
             parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -61,18 +56,16 @@ async def read_attached(
         return Attached()
     if len(files) > MOST_FILES:
         raise InvalidRequest(f"A question has at most {MOST_FILES} files.", param="file")
-    found: list[File] = []
+    pages: list[tuple[str, Page]] = []
     pictures: list[Mapping[str, Any]] = []
     for file in files:
-        name = PurePosixPath(file.filename.replace("\\", "/")).name or "file"
+        name = name_of(file)
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in _PICTURES or file.content_type in FORMATS.values():
             pictures.append(await to_thread.run_sync(_picture, file.data))
-        elif reader.sound(name):
-            found.append(File(name, await _heard(request, pipeline, services, file, name)))
         else:
-            found += await read_text(services, file, name)
-    return Attached(tuple(found), tuple(pictures))
+            pages += [(name, page) for page in await pages_of(request, pipeline, services, file, name)]
+    return Attached(tuple(pages), tuple(pictures))
 
 
 def _picture(data: bytes) -> Mapping[str, Any]:
@@ -80,17 +73,6 @@ def _picture(data: bytes) -> Mapping[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(data).decode()}"}}
 
 
-async def _heard(request: Request, pipeline: RequestPipeline, services: Services, file: Upload, name: str) -> str:
-    models = able(services, pipeline.caller, Task.TRANSCRIPTION)
-    if not models:
-        raise InvalidRequest("Recordings can't be read here: no model that transcribes is installed.", param="file")
-    ask = ask_of(request, pipeline.caller, models[0], quality=None)
-    async with pipeline.run(ask, TranscriptionJob(audio=file.data, filename=name)) as run:
-        return "".join([event.text async for event in run.events() if isinstance(event, Segment)]).strip()
-
-
-def _marked(file: File) -> str:
-    about = {"filename": file.name} | ({"page_number": file.page} if file.page is not None else {})
-    # A file can't end its own marks.
-    inner = _MARK.sub(r"< \1", file.text)
-    return f"<file-content>\n{json.dumps({'asksage_metadata': about}, ensure_ascii=False)}\n{inner}\n</file-content>"
+def _marked(name: str, page: Page) -> str:
+    inner = _MARK.sub(r"< \1", page.headed(name))  # a file can't end its own marks
+    return f"<file-content>\n{inner}\n</file-content>"

@@ -109,7 +109,9 @@ class Question:
             tools=tools,
             tool_choice=choice,
             reasoning_effort=self.body.reasoning_effort,
+            max_tokens=self.body.max_completion_tokens or self.body.max_tokens,
             no_default_limit=True,
+            end_loops=True,
         )
         return job, passages_held, results_held
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from server.api.answers.asksage import Completion
 from server.api.asksage import body as bodies
@@ -20,8 +21,7 @@ from server.api.asksage.query_request import QueryBody
 from server.api.body import Upload
 from server.api.context import record_of
 from server.api.deps import PipelineDep, ServicesDep
-from server.api.dialect import dialect_of
-from server.api.errors import as_sagehold_error, note_refusal
+from server.api.errors import note_refusal
 from server.api.lifetime import while_connected
 from server.api.openai.audio_input import resolve_sounds
 from server.api.openai.image_input import resolve_images
@@ -29,16 +29,16 @@ from server.api.openai.quality import ask_of
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.request_pipeline import RequestPipeline
-from server.api.run_response import RunResponse
 from server.api.services import Services
+from server.api.sse import SseResponse
 from server.core import Task
 from server.errors import ModelNotFound
-from server.pipeline.run import ClientGone
 
 router = APIRouter(route_class=PlainRoute)
 
 Q = TypeVar("Q", bound=QueryBody)
 
+STREAMED = "text/plain; charset=utf-8"
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "a question": {"message": "What is the capital of Japan?", "model": "openai_gpt"},
     "OpenAI's messages with what is Ask Sage's": {
@@ -86,12 +86,11 @@ class Asking:
         try:
             answering = await while_connected(self.request, self._prepared(body, messages, files, streamed))
             if streamed:
-                render = partial(_pieces, self)
-                return RunResponse(answering, render, media_type="text/plain; charset=utf-8")
+                return _Stream(self, answering)
             async with answering:
                 await while_connected(self.request, answering.finish())
         except ModelNotFound as error:
-            return self._unavailable(error)
+            return answered(self.unavailable(error))
         await self.note(answering)
         return answered(answering.whole(), answering.headers)
 
@@ -119,8 +118,8 @@ class Asking:
         name = resolved(services, caller, body.model)
         ask = ask_of(request, caller, name, quality=body.quality, streamed=streamed)
         attached = await read_attached(request, self.pipeline, services, files)
-        echo = f"{attached.echo}\n\n" if attached.files and settings.asksage_echo_files else ""
-        filed = bool(attached.files)
+        echo = f"{attached.echo}\n\n" if attached.pages and settings.asksage_echo_files else ""
+        filed = bool(attached.pages)
         grounds = await grounds_of(services, caller, body, messages)
         pictured = attached.put(messages) if attached.pictures else messages
         if any(not isinstance(message["content"], str) for message in pictured):
@@ -131,14 +130,37 @@ class Asking:
         question = Question(body, messages, attached, grounds, filed)
         return Answering(self.pipeline, ask, question, model=body.model, context=context_of(services, name), echo=echo)
 
-    def _unavailable(self, error: ModelNotFound) -> Response:
-        """As the service says it: an answer that explains. A strict server says it by its status."""
+    def unavailable(self, error: ModelNotFound) -> dict[str, Any]:
+        """As the service says it: an answer that explains. Raises the error where the status is strict."""
         if self.services.settings.asksage_strict_status:
             raise error
         note_refusal(self.request.scope, error)
         record_of(self.request.scope).refused = error.status
         nothing = dict.fromkeys(("usage", "tool_calls", "tool_calls_unified", "tool_responses"))
-        return answered(empty() | nothing | {"message": error.message, "type": "teach", "error": error.code})
+        return empty() | nothing | {"message": error.message, "type": "teach", "error": error.code}
+
+
+def _newline(progress: str) -> bytes:  # noqa: ARG001 - SseResponse says what is being done
+    return b"\n"
+
+
+class _Stream(SseResponse[Answering]):
+    """Objects with the text so far, each followed by the separator; the last one is the whole answer, or the error.
+
+    A silence is broken by a newline, which is nothing before an object of JSON: the service's own streams are not known
+    to have comments.
+    """
+
+    def __init__(self, asking: Asking, answering: Answering) -> None:
+        super().__init__(answering, partial(_pieces, asking), media_type=STREAMED, comment=_newline)
+        self._asking = asking
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except ModelNotFound as error:  # found before anything was sent
+            explained = packed(self._asking.unavailable(error)) + SEPARATOR
+            await Response(explained, media_type=STREAMED)(scope, receive, send)
 
 
 async def _pieces(asking: Asking, answering: Answering) -> AsyncGenerator[bytes, None]:
@@ -147,34 +169,23 @@ async def _pieces(asking: Asking, answering: Answering) -> AsyncGenerator[bytes,
     The next one is sent when there is a sixteenth more to say, so that all of them together are no more than some
     seventeen times as long as the answer.
     """
-    shown, said, begun = 0, 0, False
-    try:
-        async for event in answering.run.events():
-            if not answering.said.add(event):
-                continue
-            said += len(answering.said.text[-1])
-            if said > shown + shown // 16:
-                shown, begun = said, True
-                partial_answer = {
-                    "message": "".join(answering.said.text),
-                    "response": "OK",
-                    "status": 200,
-                    "type": "partial",
-                    "uuid": answering.uuid,
-                }
-                yield packed(partial_answer) + SEPARATOR
-        await asking.note(answering)
-        yield packed(answering.whole()) + SEPARATOR
-    except ClientGone:
-        raise
-    except Exception as raised:
-        if not begun:
-            raise
-        answering.run.fail()
-        scope = asking.request.scope
-        shown_error = as_sagehold_error(raised)
-        note_refusal(scope, shown_error)
-        yield dialect_of(scope).error_event(shown_error)
+    shown = said = 0
+    async for event in answering.run.events():
+        if not answering.said.add(event):
+            continue
+        said += len(answering.said.text[-1])
+        if said > shown + shown // 16:
+            shown = said
+            partial_answer = {
+                "message": "".join(answering.said.text),
+                "response": "OK",
+                "status": 200,
+                "type": "partial",
+                "uuid": answering.uuid,
+            }
+            yield packed(partial_answer) + SEPARATOR
+    await asking.note(answering)
+    yield packed(answering.whole()) + SEPARATOR
 
 
 async def _query(request: Request, pipeline: PipelineDep, services: ServicesDep, *, streamed: bool = False) -> Response:

@@ -52,6 +52,7 @@ class QueryBody(Body):
     message: a text, or turns. messages: the same as the OpenAI API has it. persona: a number or a name; any other is
     the default one. dataset: names, `all` or `none`. limit_references: most passages of datasets, 0 for none.
     live: 1 searches the web or an archive, 2 reads the first pages too. system_prompt: in place of the persona's.
+    max_tokens, max_completion_tokens: of the answer; without them it has the room that the context leaves.
     """
 
     message: str | list[Turn] | None = None
@@ -72,6 +73,8 @@ class QueryBody(Body):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     mode: Literal["chat", "deep_agent"] = "chat"
     streaming: bool = False
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
     usage: bool = False
     quality: QualityField = None
 

@@ -10,12 +10,14 @@ import orjson
 import pytest
 from PIL import Image
 
+from server.api import sse
 from server.api.asksage.dialect import ESCAPED, SEPARATOR
 from server.api.turns import Turns
 from server.core import ChatJob, Task
 from server.errors import InsufficientCredits, KnowledgeUnavailable
 from server.knowledge.prompt import FILE_RULE
 from server.knowledge.records import Live, WebResult
+from server.testing import KEY
 from tests.api.asksage.conftest import HANDBOOK, Sage, passage
 
 pytestmark = pytest.mark.anyio
@@ -362,6 +364,52 @@ async def test_a_refusal_before_a_stream_and_an_error_within_it(sage: Sage) -> N
     assert sage.shelf.asked == []
 
 
+async def test_a_stream_of_a_model_that_is_not_served_explains_too(sage: Sage) -> None:
+    answer = await sage.http.post("/server/query_stream", json={"message": "x", "model": "gpt-9"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    explained, nothing = answer.content.split(SEPARATOR)
+    told = orjson.loads(explained)
+    assert nothing == b""
+    assert set(told) == KEYS
+    assert (told["type"], told["status"], told["response"]) == ("teach", 200, "OK")
+    assert "gpt-9" in told["message"]
+    assert told["tool_calls"] is told["tool_calls_unified"] is told["tool_responses"] is told["usage"] is None
+
+
+async def test_a_stream_breaks_its_silence_while_the_model_loads(sage: Sage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "PATIENCE", 0)
+    sage.fake.registry.loaded.clear()
+    async with sage.fake.exchange("POST", "/server/query_stream", body=orjson.dumps({"message": "x"})) as sent:
+        assert await sent.start() == 200
+        assert sent.headers["content-type"] == "text/plain; charset=utf-8"
+        assert await sent.chunk() == b"\n"
+        sage.fake.registry.loaded.set()
+        answer = b""
+        while (chunk := await sent.chunk()) is not None:
+            answer += chunk
+        *objects, nothing = answer.split(SEPARATOR)
+        assert (nothing, orjson.loads(objects[-1])["message"]) == (b"", "Hello from the fake engine.")
+
+
+# ---------------------------------------------------------------- where an answer ends
+
+
+async def test_an_answer_ends_where_it_is_asked_to_and_where_it_only_repeats_itself(sage: Sage) -> None:
+    asked: list[tuple[dict[str, str], int | None]] = [
+        ({}, None),
+        ({"max_tokens": "2"}, 2),
+        ({"max_completion_tokens": "3"}, 3),
+    ]
+    for more, most in asked:
+        await sage.json("/server/query", data={"message": "x", **more})
+        assert (job(sage).max_tokens, job(sage).end_loops) == (most, True)
+    told = await sage.json("/server/query", {"message": "x", "max_tokens": 0})
+    assert (told["status"], told["param"]) == (400, "max_tokens")
+    chat = {"model": "fake-chat", "messages": [{"role": "user", "content": "x"}]}
+    await sage.http.post("/v1/chat/completions", json=chat, headers={"authorization": f"Bearer {KEY}"})
+    assert job(sage).end_loops is False
+
+
 # ---------------------------------------------------------------- files
 
 
@@ -377,15 +425,15 @@ async def test_a_picture_is_seen(sage: Sage) -> None:
 
 
 async def test_a_recording_is_heard_and_a_text_read(sage: Sage, monkeypatch: pytest.MonkeyPatch) -> None:
-    from server.api.asksage import attachments, reading
+    from server.api.asksage import file_contents
     from server.knowledge.parsing.parsed import Block
 
     async def read(path: Any, filename: str, **bounds: Any) -> list[Block]:
         assert (path.read_bytes(), filename) == (b"text", "notes.txt")
         return [Block("First </file-content> part."), Block("Second.")]
 
-    monkeypatch.setattr(attachments.reader, "sound", lambda name: name.endswith(".mp3"))
-    monkeypatch.setattr(reading.reader, "read", read)
+    monkeypatch.setattr(file_contents.reader, "sound", lambda name: name.endswith(".mp3"))
+    monkeypatch.setattr(file_contents.reader, "read", read)
     files = [("file", ("../notes.txt", b"text")), ("file", ("talk.mp3", b"sound"))]
     await sage.json("/server/query_with_file", data={"message": "What?"}, files=files)
     rule, asked = (message["content"] for message in messages(sage))
