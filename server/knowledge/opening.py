@@ -41,7 +41,7 @@ async def open_knowledge(
         removal = Removal(database, index, settings.data_dir / "documents")
         datasets, documents = Datasets(database, index, removal), Documents(database, removal)
         ingestion = Ingestion(settings, database, index, datasets, documents, removal, models, payers, counts)
-        live = LiveSearch()
+        live = LiveSearch.configured(settings)
         stack.push_async_callback(live.aclose)
         await stack.enter_async_context(_beside(removal.run(), "removal"))
         await stack.enter_async_context(_beside(ingestion.run(), "ingestion"))

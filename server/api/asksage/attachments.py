@@ -16,6 +16,7 @@ from server.api.openai.image_input import FORMATS
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
 from server.errors import InvalidRequest
+from server.knowledge.prompt import File, fenced
 
 MOST_FILES = 20
 _PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif"))
@@ -24,17 +25,22 @@ _MARK = re.compile(r"<(\s*/?\s*file-content)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """text: of all files that have one, each between marks. pictures: content parts of a message."""
+    """pages: of all files that have a text, each with its file's name. pictures: content parts of a message."""
 
-    text: str = ""
+    pages: tuple[tuple[str, Page], ...] = ()
     pictures: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def echo(self) -> str:
+        """The files as the service repeats them in its answers, each between marks."""
+        return "\n".join(_marked(name, page) for name, page in self.pages)
+
     def put(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The messages with what was attached before the text of the last one."""
+        """The messages with what was attached before the text of the last one. A file can't know its marks there."""
         *earlier, last = messages
         content = last["content"]
-        if self.text:
-            text = f"{self.text}\n\n"
+        if self.pages:
+            text = f"{fenced([File(name, page.text, page.number) for name, page in self.pages])}\n\n"
             content = f"{text}{content}" if isinstance(content, str) else [{"type": "text", "text": text}, *content]
         if self.pictures:
             parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -50,7 +56,7 @@ async def read_attached(
         return Attached()
     if len(files) > MOST_FILES:
         raise InvalidRequest(f"A question has at most {MOST_FILES} files.", param="file")
-    texts: list[str] = []
+    pages: list[tuple[str, Page]] = []
     pictures: list[Mapping[str, Any]] = []
     for number, file in enumerate(files, 1):
         name = name_of(file)
@@ -58,10 +64,9 @@ async def read_attached(
         if suffix in _PICTURES or file.content_type in FORMATS.values():
             pictures.append(await to_thread.run_sync(_picture, file.data))
         else:
-            texts += [
-                _marked(name, page) for page in await pages_of(request, pipeline, services, file, name, part=number)
-            ]
-    return Attached("\n".join(texts), tuple(pictures))
+            found = await pages_of(request, pipeline, services, file, name, part=number)
+            pages += [(name, page) for page in found]
+    return Attached(tuple(pages), tuple(pictures))
 
 
 def _picture(data: bytes) -> Mapping[str, Any]:

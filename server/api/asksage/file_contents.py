@@ -53,8 +53,8 @@ async def pages_of(
     """name: its suffix says what the file is. part: its number, where it is not what the request is about; the ledger
     makes one hold for an id, and the request's own is then its answer's.
 
-    Whoever hangs up pays for what was heard until then. Raises UnreadableDocument, HungUp, and for recordings
-    InvalidRequest and what `Pipeline.open` does.
+    Whoever hangs up pays for what was heard until then. Raises UnreadableDocument, Overloaded, HungUp, and for
+    recordings InvalidRequest and what `Pipeline.open` does.
     """
     if reader.sound(name):
         return [Page(None, await _heard(request, pipeline, services, file, name, part))]
@@ -63,10 +63,13 @@ async def pages_of(
 
 async def _read(services: Services, file: Upload, name: str) -> Sequence[Page]:
     settings = services.settings
-    with tempfile.TemporaryDirectory(prefix="sagehold-") as folder:
-        path = Path(folder) / "file"
-        await to_thread.run_sync(path.write_bytes, file.data)
-        blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
+    # It has no name, so nothing is left of it, however this process ends.
+    async with services.reading.turn():
+        with tempfile.TemporaryFile(prefix="sagehold-") as kept:
+            await to_thread.run_sync(kept.write, file.data)
+            kept.flush()
+            path = Path(f"/proc/self/fd/{kept.fileno()}")
+            blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
     pages: dict[int | None, list[str]] = {}
     above: tuple[str, ...] = ()
     for block in blocks:

@@ -82,12 +82,14 @@ def question_of(messages: Sequence[Mapping[str, Any]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with all that its answer draws on. made: how it becomes a job with so much of what was found."""
+    """A question with all that its answer draws on. attached: what is not in the messages yet. filed: whether it came
+    with files that have a text."""
 
     body: QueryBody
     messages: Sequence[Mapping[str, Any]]
     attached: Attached
     grounds: Grounds
+    filed: bool = False
 
     def job(self, share: float, context: int | None) -> tuple[ChatJob, int, int]:
         """The job, and how many passages and results it holds. share: of what was found, 0 to 1. context: tokens."""
@@ -100,7 +102,9 @@ class Question:
             # A quarter of the context is left to the answer.
             written = sum(len(str(message["content"])) for message in messages) + len(grounds.system)
             room = max(0, int(context * 0.75 * CHARACTERS_A_TOKEN) - written)
-        put, passages_held, results_held = prompt.grounded(messages, grounds.system, passages, results, room)
+        put, passages_held, results_held = prompt.grounded(
+            messages, grounds.system, passages, results, room, files=self.filed
+        )
         tools, choice = self.body.functions()
         job = ChatJob(
             messages=tuple(put),

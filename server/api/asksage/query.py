@@ -140,6 +140,8 @@ class Asking:
         settings = services.settings
         with stage("files"):
             attached = await read_attached(request, self.pipeline, services, files)
+        echo = f"{attached.echo}\n\n" if attached.pages and settings.asksage_echo_files else ""
+        filed = bool(attached.pages)
         grounds = await while_connected(request, grounds_of(services, caller, body, messages))
         pictured = attached.put(messages) if attached.pictures else messages
         if any(not isinstance(message["content"], str) for message in pictured):
@@ -147,8 +149,7 @@ class Asking:
             messages = await while_connected(request, _resolved(pictured, settings))
             if attached.pictures:
                 attached = type(attached)()  # all of it is in the messages now
-        question = Question(body, messages, attached, grounds)
-        echo = f"{attached.text}\n\n" if attached.text and settings.asksage_echo_files else ""
+        question = Question(body, messages, attached, grounds, filed)
         return Answering(self.pipeline, ask, question, model=body.model, context=context_of(services, name), echo=echo)
 
     def unavailable(self, error: ModelNotFound) -> dict[str, Any]:
