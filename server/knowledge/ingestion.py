@@ -295,6 +295,7 @@ class Ingestion:
             log.info("document %s: cancelled or deleted", claim.document.id)
         except ServerStopping:
             self._later[claim.document.id] = time.monotonic() + SWEEP  # it is for the next one
+            work.ending = True
             with suppress(NotOurs, *OUTAGE):
                 await self._queue.put_back(claim, counts=False)
         except (RateLimited, InsufficientCredits, Unavailable, InternalError) as error:
@@ -317,10 +318,12 @@ class Ingestion:
         pause = PAUSES[claim.attempt - 1]
         log.info("document %s: tried again in %.0f s: %s", claim.document.id, pause, error.message)
         self._later[claim.document.id] = time.monotonic() + pause
+        work.ending = True
         with suppress(NotOurs, *OUTAGE):  # this process still has it then, and takes it up again
             await self._queue.put_back(claim, counts=True)
 
     async def _fail(self, work: Work, words: str) -> None:
+        work.ending = True
         with suppress(NotOurs, *OUTAGE):
             await self._queue.fail(work.claim, words)
             self._tell(work, "failed", words)
@@ -347,14 +350,16 @@ class Ingestion:
         told: dict[Claim, tuple[int, int]] = {}
         while True:
             await asyncio.sleep(BEAT)
-            progress = {work.claim: (work.done, work.total) for work, _ in self.under_way.values()}
+            progress = {work.claim: (work.done, work.total) for work, _ in self.under_way.values() if not work.ending}
             try:
                 lost = await self._queue.beat(progress)
             except OUTAGE as error:
                 log.warning("how far documents are can't be written: %s", error)
                 continue
             for claim in lost:
-                if claim.document.id in self.under_way and self.under_way[claim.document.id][0].claim == claim:
+                work, _ = self.under_way.get(claim.document.id, (None, None))
+                # One whose end was written meanwhile still deletes its file or its chunks.
+                if work is not None and work.claim == claim and not work.ending:
                     self._end(claim.document.id)
             if progress != told:
                 self._move()

@@ -43,6 +43,7 @@ async def open_knowledge(
         ingestion = Ingestion(settings, database, index, datasets, documents, removal, models, payers, counts)
         live = LiveSearch.configured(settings)
         stack.push_async_callback(live.aclose)
+        await stack.enter_async_context(_beside(index.tend(), "search's indexes"))
         await stack.enter_async_context(_beside(removal.run(), "removal"))
         await stack.enter_async_context(_beside(ingestion.run(), "ingestion"))
         yield Knowledge(

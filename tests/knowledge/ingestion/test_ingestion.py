@@ -1,6 +1,8 @@
 """From added to found, and every way in which that ends otherwise."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,9 +195,41 @@ async def test_vectors_of_another_length_are_not_mixed_in(shop: Workshop) -> Non
         await shop.ended(await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text"))
         shop.models.dimensions = 8
         ended = await shop.ended(await shop.ingestion.add(ANNA, "handbook", "b.txt", b"more"))
+        await shop.idle()  # its chunks go after it has failed
     assert ended.state is DocumentState.FAILED
     assert "another embedding model" in (ended.error or "")
     assert await shop.texts(ready=False) == ["text"]
+
+
+async def test_a_document_that_failed_leaves_nothing_though_this_process_does_not_have_it_any_more(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chunks go after its row says that it failed; meanwhile the server finds that the row is not its own."""
+    await dataset(shop)
+    beat, clear = shop.queue.beat, shop.queue.clear
+    beaten = asyncio.Semaphore(0)
+
+    async def counted(*arguments: Any) -> Any:
+        lost = await beat(*arguments)
+        beaten.release()
+        return lost
+
+    async def late(*arguments: Any) -> None:
+        while not beaten.locked():
+            await beaten.acquire()
+        for _ in range(2):
+            await beaten.acquire()
+        await clear(*arguments)
+
+    async with shop.working():
+        await shop.ended(await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text"))
+        monkeypatch.setattr(shop.queue, "beat", counted)
+        monkeypatch.setattr(shop.queue, "clear", late)
+        shop.models.dimensions = 8
+        await shop.ended(await shop.ingestion.add(ANNA, "handbook", "b.txt", b"more"))
+        await shop.idle()
+    assert await shop.texts(ready=False) == ["text"]
+    assert ("sagehold_documents_ended_total", {"state": "failed"}, 1.0) in shop.samples()
 
 
 # ------------------------------------------------------------ what goes wrong

@@ -19,6 +19,8 @@ class PlainIndex:
 
     async def prepare(self) -> None: ...
 
+    async def tend(self) -> None: ...
+
     async def create(self, session: AsyncSession, dataset_number: int) -> None:
         await session.execute(text(f"CREATE TABLE words_{dataset_number} (chunk INTEGER, words TEXT)"))
 
