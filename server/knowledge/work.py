@@ -10,7 +10,7 @@ import anyio
 from anyio import to_thread
 
 from server.core import Caller
-from server.errors import AccountClosed, KnowledgeUnavailable, NotAuthenticated, RateLimited, UnreadableDocument
+from server.errors import KnowledgeUnavailable, NotAuthenticated, RateLimited, UnreadableDocument
 from server.knowledge.calls import LOCAL, Measure, Models, Vectors
 from server.knowledge.gauges import IngestionCounts
 from server.knowledge.parsing import reader
@@ -131,16 +131,15 @@ class Work:
         raise AssertionError
 
     async def _payer(self) -> Caller:
-        """Raises AccountClosed, NotAuthenticated."""
+        """Raises NotAuthenticated."""
         document = self.claim.document
         if document.key_id is None:
             return Caller(key_id=LOCAL, account_id=document.account_id)
-        try:
-            caller = await self.tools.payers.caller(document.key_id)
-        except AccountClosed:
-            raise AccountClosed("The account that added the document is closed.") from None
+        caller = await self.tools.payers.caller(document.key_id)
         if caller is None:
-            raise NotAuthenticated("The API key that the document was added with is not valid any more.")
+            raise NotAuthenticated(
+                "The API key that the document was added with is not valid any more, or its account is closed."
+            )
         return caller
 
     @contextmanager

@@ -74,6 +74,10 @@ class Index(Protocol):
         """Chunks of a document that is not ready yet: they are stored, and found only once it is."""
         ...
 
+    async def vectors(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> Vectors:
+        """Of a document's first `most` chunks, in order, as they are stored: of half precision."""
+        ...
+
     async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
         """A piece of a document's chunks, `most` at most; whether all of them are gone. Called like `drop`.
 

@@ -152,6 +152,12 @@ class PostgresIndex:
             ],
         )
 
+    async def vectors(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> Vectors:
+        query = "SELECT CAST(vector AS text) FROM {vectors} WHERE document = :document ORDER BY number LIMIT :most"
+        rows = await session.scalars(text(_of(query, dataset_number)), {"document": document_number, "most": most})
+        vectors = [np.fromstring(row.strip("[]"), np.float32, sep=",") for row in rows]
+        return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+
     async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
         first = select(ChunkRow.number).where(ChunkRow.document_number == document_number).limit(most)
         numbers = (await session.scalars(first)).all()

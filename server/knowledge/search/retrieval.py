@@ -13,6 +13,7 @@ from server.knowledge.access import readable_by
 from server.knowledge.calls import Models, Vectors
 from server.knowledge.records import Chunk, Dataset, DocumentState, Fusion, Passage, SearchTerms
 from server.knowledge.search.index import Found, Index
+from server.knowledge.search.no_index import NoIndex
 from server.knowledge.search.postgres import PostgresIndex
 from server.knowledge.search.sqlite import SqliteIndex
 from server.knowledge.tables import ChunkRow, DatasetRow, DocumentRow
@@ -91,6 +92,8 @@ class Retrieval:
         searched = {each.id: each for each in datasets if each.chunks}
         if not searched or limit < 1 or not query.strip():
             return []
+        if isinstance(self._index, NoIndex):  # before anything is paid
+            self._index.refuse()
         by_words = [each for each in searched.values() if (fusion or each.terms.fusion) != "dense"]
         by_vectors = [each for each in searched.values() if each.model and (fusion or each.terms.fusion) != "keyword"]
         vectors = await self._vectors(caller, query, {each.model for each in by_vectors if each.model})

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 from anyio import to_thread
 from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -109,6 +110,15 @@ class SqliteIndex:
                 for part in [vectors[at : at + BLOCK]]
             ],
         )
+
+    async def vectors(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> Vectors:
+        query = select(VectorBlockRow.vectors, VectorBlockRow.size).where(
+            VectorBlockRow.dataset_number == dataset_number, VectorBlockRow.document_number == document_number
+        )
+        # No block is empty, so that there are enough of them.
+        blocks = (await session.execute(query.order_by(VectorBlockRow.first).limit(most))).all()
+        rows = [np.frombuffer(data, packing.HALF).reshape(size, -1) for data, size in blocks]
+        return np.concatenate(rows)[:most].astype(np.float32) if rows else np.empty((0, 0), np.float32)
 
     async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
         connection = await session.connection()

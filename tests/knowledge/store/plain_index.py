@@ -55,6 +55,9 @@ class PlainIndex:
                 {"number": number, "words": chunk.text},
             )
 
+    async def vectors(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> Vectors:
+        raise NotImplementedError
+
     async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
         which = f"SELECT number FROM chunks WHERE document_number = {document_number} ORDER BY number LIMIT {most}"
         await session.execute(text(f"DELETE FROM words_{dataset_number} WHERE chunk IN ({which})"))
