@@ -20,6 +20,7 @@ ATTACKS = (
     "bad_requests",
     "doors",
     "bodies",
+    "questions",
     "readers",
     "queue",
     "hangs",
