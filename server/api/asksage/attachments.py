@@ -15,10 +15,13 @@ from server.api.body import Upload
 from server.api.openai.image_input import FORMATS
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
-from server.errors import InvalidRequest
+from server.errors import ContextLengthExceeded, InvalidRequest
 from server.knowledge.prompt import File, fenced
 
 MOST_FILES = 20
+MOST_TEXT = 2_000_000
+"""Characters of all files of a question: half a million tokens. More would be fenced and joined, while others wait, for
+a prompt that no model here takes; each file by itself may hold 50 million."""
 _PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif"))
 _MARK = re.compile(r"<(\s*/?\s*file-content)", re.IGNORECASE)
 
@@ -51,7 +54,7 @@ class Attached:
 async def read_attached(
     request: Request, pipeline: RequestPipeline, services: Services, files: Sequence[Upload]
 ) -> Attached:
-    """Raises UnreadableDocument, InvalidRequest, and for recordings what `Pipeline.open` does."""
+    """Raises UnreadableDocument, InvalidRequest, ContextLengthExceeded, and for recordings what `Pipeline.open` does."""
     if not files:
         return Attached()
     if len(files) > MOST_FILES:
@@ -66,6 +69,12 @@ async def read_attached(
         else:
             found = await pages_of(request, pipeline, services, file, name, part=number)
             pages += [(name, page) for page in found]
+            if sum(len(page.text) for _, page in pages) > MOST_TEXT:
+                raise ContextLengthExceeded(
+                    f"The files of a question have at most {MOST_TEXT:,} characters of text together. Put them into a "
+                    "dataset, and ask about that.",
+                    param="file",
+                )
     return Attached(tuple(pages), tuple(pictures))
 
 

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
+from server.api.asksage import attachments
 from server.api.asksage import body as bodies
 from server.api.asksage.plugins import PluginBody
 from server.api.asksage.query_request import QueryBody
@@ -83,3 +84,14 @@ async def test_too_many_datasets_are_refused_by_name(sage: Sage, path: str, give
     assert (told["status"], told["param"]) == (400, "dataset")
     assert "100" in told["response"]
     assert sage.shelf.searches == []
+
+
+@pytest.mark.anyio
+async def test_the_text_of_a_questions_files_is_bounded(sage: Sage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attachments, "MOST_TEXT", 10)
+    for texts, status in ((("12345",), 200), (("12345", "123456"), 400)):
+        files = [("file", (f"{number}.txt", text)) for number, text in enumerate(texts)]
+        told = (await sage.http.post("/server/query", data={"message": "x"}, files=files)).json()
+        assert told["status"] == status
+    assert (told["param"], told["error"]) == ("file", "context_length_exceeded")
+    assert sage.fake.engines[Task.CHAT].started == 1
