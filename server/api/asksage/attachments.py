@@ -54,7 +54,7 @@ class Attached:
 async def read_attached(
     request: Request, pipeline: RequestPipeline, services: Services, files: Sequence[Upload]
 ) -> Attached:
-    """Raises UnreadableDocument, InvalidRequest, ContextLengthExceeded, and for recordings what `Pipeline.open` does."""
+    """Raises UnreadableDocument, InvalidRequest, ContextLengthExceeded; for recordings what `Pipeline.open` does."""
     if not files:
         return Attached()
     if len(files) > MOST_FILES:

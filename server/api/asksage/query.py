@@ -138,11 +138,12 @@ class Asking:
     ) -> Answering:
         request, services, caller = self.request, self.services, self.pipeline.caller
         settings = services.settings
+        # First: what is asked of a dataset that is not there has no recording heard.
+        grounds = await while_connected(request, grounds_of(services, caller, body, messages))
         with stage("files"):
             attached = await read_attached(request, self.pipeline, services, files)
         echo = f"{attached.echo}\n\n" if attached.pages and settings.asksage_echo_files else ""
         filed = bool(attached.pages)
-        grounds = await while_connected(request, grounds_of(services, caller, body, messages))
         pictured = attached.put(messages) if attached.pictures else messages
         if any(not isinstance(message["content"], str) for message in pictured):
             # Checked, and fetched where they are URLs; the files' pictures too.

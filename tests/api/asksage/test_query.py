@@ -431,8 +431,33 @@ async def test_a_picture_is_seen(sage: Sage) -> None:
     assert picture["image_url"]["url"].startswith("data:image/png;base64,")
 
 
+async def test_an_answer_begins_with_its_files_where_that_is_set(sage: Sage) -> None:
+    services = sage.fake.app.state.services
+    settings = services.settings.model_copy(update={"asksage_echo_files": True})
+    sage.fake.app.state.services = replace(services, settings=settings)
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(picture, "PNG")
+    files = [("file", ("notes.txt", b"Leave is 30 days.")), ("file", ("a.png", picture.getvalue()))]
+    for sent in (files[:1], files):
+        told = await sage.json("/server/query", data={"message": "What?"}, files=sent)
+        assert told["message"] == (
+            '<file-content>\n{"asksage_metadata": {"filename": "notes.txt"}}\nLeave is 30 days.\n</file-content>\n\n'
+            "Hello from the fake engine."
+        )
+
+
+@pytest.mark.parametrize("wrong", [{"model": "gpt-9"}, {"dataset": "nosuch"}])
+async def test_what_can_not_be_answered_is_not_heard_first(sage: Sage, wrong: dict[str, str]) -> None:
+    """Nor paid for: neither the recording nor a search."""
+    sage.shelf.passages = [passage("Leave is 30 days.")]
+    told = await sage.json("/server/query", data={"message": "What?", **wrong}, files={"file": ("talk.mp3", b"sound")})
+    assert told["type" if "model" in wrong else "error"] == ("teach" if "model" in wrong else "dataset_not_found")
+    assert sage.fake.engines[Task.TRANSCRIPTION].jobs == []
+    assert sage.shelf.searches == []
+
+
 async def test_a_recording_is_heard_and_a_text_read(sage: Sage, monkeypatch: pytest.MonkeyPatch) -> None:
-    from server.api.asksage import file_contents
+    from server.knowledge.parsing import reader
     from server.knowledge.parsing.parsed import Block
 
     async def read(path: Any, filename: str, **bounds: Any) -> list[Block]:
@@ -444,8 +469,8 @@ async def test_a_recording_is_heard_and_a_text_read(sage: Sage, monkeypatch: pyt
             Block("Fourth.", ("Other",)),
         ]
 
-    monkeypatch.setattr(file_contents.reader, "sound", lambda name: name.endswith(".mp3"))
-    monkeypatch.setattr(file_contents.reader, "read", read)
+    monkeypatch.setattr(reader, "sound", lambda name: name.endswith(".mp3"))
+    monkeypatch.setattr(reader, "read", read)
     files = [("file", ("../notes.txt", b"text")), ("file", ("talk.mp3", b"sound"))]
     await sage.json("/server/query_with_file", data={"message": "What?"}, files=files)
     rule, asked = (message["content"] for message in messages(sage))
