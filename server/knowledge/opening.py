@@ -53,7 +53,7 @@ async def open_knowledge(
         ingestion = Ingestion(
             settings, database, index, datasets, documents, removal, models, payers, counts, guest=guest
         )
-        live = LiveSearch()
+        live = LiveSearch.configured(settings)
         stack.push_async_callback(live.aclose)
         if not isinstance(index, NoIndex):
             await stack.enter_async_context(_beside(index.tend(), "search's indexes"))

@@ -145,8 +145,9 @@ async def test_a_chat_is_made_read_changed_and_deleted(users: Users, ada: Caller
     assert (made.title, made.content, made.created_at) == ("New Chat", [], clock())
     clock.forward(seconds=1)
     odd = {"user": "me", "message": "a\0\ud800é", "more": [1, None, 2.5]}
-    assert (await chats.append(ada, made.id, [odd])).content == [odd]
-    assert (await chats.append(ada, made.id.upper(), ["x"])).content == [odd, "x"]
+    for more, content in (([odd], [odd]), ([], [odd]), (["x"], [odd, "x"])):
+        await chats.append(ada, made.id.upper(), more)
+        assert (await chats.find(ada, made.id)).content == content
     found = await chats.find(ada, made.id)
     assert (found.content, found.updated_at) == ([odd, "x"], clock())
     await chats.retitle(ada, made.id, " Émile ")

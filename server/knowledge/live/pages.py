@@ -5,7 +5,6 @@ from email.message import Message
 
 import anyio
 
-from server.knowledge.live.page_text import page_text
 from server.knowledge.live.provider import PAGE, SearchTrouble
 from server.outbound.fetch import Fetcher, FetchError, Refusal
 
@@ -38,7 +37,7 @@ class Pages:
         else:
             # A page can be made so that parsing takes long: whoever asked need not wait for that.
             with anyio.move_on_after(TIMEOUT):
-                text = await anyio.to_thread.run_sync(page_text, fetched.data, charset, abandon_on_cancel=True)
+                text = await anyio.to_thread.run_sync(_main_text, fetched.data, charset, abandon_on_cancel=True)
                 if not text:
                     raise SearchTrouble("there is no text in it")
                 return text
@@ -46,6 +45,13 @@ class Pages:
         if not text:
             raise SearchTrouble("there is no text in it")
         return text
+
+
+def _main_text(data: bytes, charset: str | None) -> str:
+    # lxml is not for a server that searches no pages.
+    from server.knowledge.live.page_text import page_text
+
+    return page_text(data, charset)
 
 
 def _decoded(data: bytes, charset: str | None) -> str:

@@ -124,6 +124,8 @@ def main() -> None:
             failure = _place(error)
             del error
             frames.error("Reading the file takes more memory than the server gives it.", failure)
+        except Exception as error:  # noqa: BLE001 - without words the process would only be seen to have died
+            frames.error("The file is damaged, or not a regular one.", _place(error))
         else:
             frames.end(sink.blocks)
     out.flush()

@@ -1,6 +1,7 @@
 """What kind of file it is: by its first bytes, and where they say nothing, by its name."""
 
 import zipfile
+import zlib
 from enum import StrEnum
 
 from server.errors import UnreadableDocument
@@ -159,7 +160,7 @@ def _zipped(source: Source) -> Kind:
                     return Kind.EPUB
                 if mimetype.startswith(b"application/vnd.oasis.opendocument."):
                     return Kind.OPENDOCUMENT
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, ValueError, RuntimeError) as error:
         raise UnreadableDocument(
             "The file is damaged: it ends too early, or its table of contents is wrong."
         ) from error

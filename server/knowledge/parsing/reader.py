@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,10 @@ async def _child(path: Path, order: Order) -> AsyncIterator[asyncio.subprocess.P
         yield process
     finally:
         if process.returncode is None:
-            process.kill()
+            # With its group, whatever it has started. `process.kill` would reap one that has just ended before asyncio
+            # does, which then reports a process that it does not know.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         with anyio.CancelScope(shield=True):
             await process.wait()
 

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from server.core import Caller
 from server.errors import KnowledgeUnavailable
+from server.knowledge.access import readable_by
 from server.knowledge.calls import Models, Vectors
 from server.knowledge.records import Chunk, Dataset, DocumentState, Fusion, Passage, SearchTerms
 from server.knowledge.search.index import Found, Index
@@ -116,8 +117,9 @@ class Retrieval:
         ]
         places.sort(key=lambda place: (-place.score, place.number))
         if self._models.reranking is None or not any(each.terms.rerank for each in searched.values()):
-            return (await self._passages(searched, places[: limit + SPARE]))[:limit]
-        return (await self._reranked(caller, query, await self._passages(searched, places[: limit * RERANKED])))[:limit]
+            return (await self._passages(caller, searched, places[: limit + SPARE]))[:limit]
+        found_passages = await self._passages(caller, searched, places[: limit * RERANKED])
+        return (await self._reranked(caller, query, found_passages))[:limit]
 
     async def _vectors(self, caller: Caller, query: str, models: Collection[str]) -> Mapping[str | None, Vectors]:
         for model in models:
@@ -127,14 +129,18 @@ class Retrieval:
                 )
         return {model: await self._models.embed(caller, model, [query], query=True) for model in sorted(models)}
 
-    async def _passages(self, searched: Mapping[str, Dataset], places: Sequence[Place]) -> Sequence[Passage]:
-        """Those that are still there, in the same order."""
+    async def _passages(
+        self, caller: Caller, searched: Mapping[str, Dataset], places: Sequence[Place]
+    ) -> Sequence[Passage]:
+        """Those that are still there, and that the caller may still read, in the same order. A search may have waited
+        long for its vector, and a right ends when it is taken."""
         statement = (
             select(ChunkRow, DocumentRow.id, DocumentRow.filename, DocumentRow.context, DatasetRow.id)
             .join(DocumentRow, DocumentRow.number == ChunkRow.document_number)
             .join(DatasetRow, DatasetRow.number == ChunkRow.dataset_number)
             .where(ChunkRow.number.in_([place.number for place in places]))
             .where(DocumentRow.state == DocumentState.READY, DatasetRow.id.in_(list(searched)))
+            .where(DatasetRow.deleted_at.is_(None), readable_by(caller.account_id))
         )
         async with self._database.read() as session:
             rows = {row[0].number: row for row in await session.execute(statement)}

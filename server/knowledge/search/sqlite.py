@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from anyio import to_thread
 from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -90,6 +91,7 @@ class SqliteIndex:
     ) -> None:
         if not chunks:
             return
+        words = await to_thread.run_sync(_words_of, chunks)
         first = (await session.scalar(select(func.max(ChunkRow.number))) or 0) + 1
         of = {"dataset_number": dataset_number, "document_number": document_number}
         await session.execute(
@@ -98,7 +100,7 @@ class SqliteIndex:
         connection = await session.connection()
         await connection.exec_driver_sql(
             f"INSERT INTO {_fts(dataset_number)} (rowid, words) VALUES (?, ?)",  # noqa: S608
-            [(first + at, indexed(each.searched)) for at, each in enumerate(chunks)],
+            [(first + at, each) for at, each in enumerate(words)],
         )
         await session.execute(
             insert(VectorBlockRow),
@@ -131,9 +133,10 @@ class SqliteIndex:
         ).all()
         if rows:
             fts = _fts(dataset_number)
+            words = await to_thread.run_sync(_words_of, [Chunk(0, body, heading) for _, body, heading in rows])
             await connection.exec_driver_sql(
                 f"INSERT INTO {fts} ({fts}, rowid, words) VALUES ('delete', ?, ?)",  # noqa: S608
-                [(number, indexed(Chunk(0, body, heading).searched)) for number, body, heading in rows],
+                [(row[0], each) for row, each in zip(rows, words, strict=True)],
             )
         chunks = await _piece(session, most, ChunkRow.document_number == document_number)
         blocks = await _blocks(session, most, VectorBlockRow.document_number == document_number)
@@ -163,6 +166,11 @@ class SqliteIndex:
 
     async def aclose(self) -> None:
         await self._threads.aclose()
+
+
+def _words_of(chunks: Sequence[Chunk]) -> list[str]:
+    """In a thread: those of 64 chunks take 16 to 77 ms."""
+    return [indexed(each.searched) for each in chunks]
 
 
 async def _piece(session: AsyncSession, most: int, which: ColumnElement[bool]) -> bool:

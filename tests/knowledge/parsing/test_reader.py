@@ -84,8 +84,9 @@ async def test_too_much_time(document: Write, child: Replace) -> None:
     started = child("while True: pass")
     with pytest.raises(UnreadableDocument, match=r"more than 0\.2 seconds"):
         await read(document(b"x"), "a.txt", timeout=0.2)
-    with pytest.raises(ProcessLookupError):
-        os.kill(started[0], 0)
+    for process in started:  # none on a machine that is too busy to start one in that time
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
 
 
 async def test_a_cancellation_ends_the_process(document: Write, child: Replace) -> None:

@@ -11,10 +11,10 @@ from server.errors import KnowledgeUnavailable
 from server.knowledge.calls import Vectors
 from server.knowledge.records import SearchTerms
 from server.knowledge.search.retrieval import Retrieval, fused
-from server.testing import CALLER
 from tests.knowledge.search.shelf import Shelf, unit
 
 pytestmark = pytest.mark.anyio
+CALLER = Caller(key_id="key_test", account_id="owner")
 
 BREAD = "Bread is baked from flour and water."
 IRON = "Iron melts at 1538 degrees."
@@ -154,3 +154,19 @@ async def test_reranking_has_the_last_word_where_a_dataset_wants_it(shelf: Shelf
     assert set(models.reranked) == {BREAD, IRON, RIVER}
     found = await made(shelf, KnownModels()).search(CALLER, "bread", [wants], 1)
     assert [each.chunk.text for each in found] == [BREAD]
+
+
+@pytest.mark.parametrize("fusion", ["hybrid", "keyword", "dense"])
+@pytest.mark.parametrize("rerank", [False, True])
+async def test_a_right_that_ends_during_a_search_has_ended(shelf: Shelf, fusion: str, rerank: bool) -> None:
+    handbook = await shelf.dataset(terms=SearchTerms(fusion, rerank=rerank))  # type: ignore[arg-type]
+    await shelf.add(handbook, [BREAD], THREE[:1])
+    reader = replace(CALLER, account_id="reader")
+    await shelf.let_in(handbook, reader.account_id)
+    models = KnownModels(reranking="sorter")
+    retrieval = made(shelf, models)
+    assert len(await retrieval.search(reader, "bread", [handbook], 5)) == 1
+    await shelf.let_out(handbook)
+    assert await retrieval.search(reader, "bread", [handbook], 5) == []
+    assert len(await retrieval.search(CALLER, "bread", [handbook], 5)) == 1
+    assert await retrieval.search(replace(CALLER, account_id="stranger"), "bread", [handbook], 5) == []
