@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import anyio
 
-from server.knowledge.live.page_text import page_text
 from server.knowledge.live.provider import LINK, PAGE, TITLE, SearchTrouble
+from server.knowledge.parsing.page_text import page_text
 from server.knowledge.records import WebResult
 from server.settings import PREFIX, SettingsError
 
