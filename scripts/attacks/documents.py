@@ -154,6 +154,7 @@ async def _through_the_process(folder: Path, kinds: dict[str, bytes], count: int
         except Exception as error:  # noqa: BLE001 - it is told
             wrong[f"raised {type(error).__name__}"] += 1
         slowest = max(slowest, time.monotonic() - began)
+    await asyncio.sleep(0.2)  # asyncio closes the last pipe in its next turns
     left = [child.pid for child in psutil.Process().children(recursive=True) if "parsing.child" in _line(child)]
     files = _open_files() - files_before
     others = os.listdir(folder)  # noqa: PTH208 - as a list

@@ -191,12 +191,13 @@ def pairs(hers: Hers, *, few: bool = False) -> Iterator[Pair]:
         yield _pair("an answer", method, "/server/vote-down", "uuid", hers.answer, NO_UUID, {})
     yield _pair("an answer", "POST", "/server/vote-down", "uuid", hers.answer.upper(), NO_UUID.upper(), {})
     key = hers.key
-    for one, none in (
+    numbers: Sequence[tuple[str | int, str | int]] = (
         (key["id"], int(str(key["id"]).translate(str.maketrans("0123456789", "1234567891")))),
         (key["key_id"], f"key_{'0' * (len(key['key_id']) - 4)}"),
         (key["prefix"], "sk-sage-" + "0" * (len(key["prefix"]) - 8)),
-    ):
-        yield _pair("a key", "DELETE", "/user/user-api-key", "id", one, none, {})
+    )
+    for number, free in numbers:
+        yield _pair("a key", "DELETE", "/user/user-api-key", "id", number, free, {})
 
 
 def _pair(
@@ -269,7 +270,8 @@ async def shown(eve: httpx.AsyncClient, hers: Hers) -> list[str]:
     """Lists in which there is something of Ada's."""
     told = []
     for method, path, fields in LISTS:
-        answer = await eve.request(method, path, **({"params": fields} if method == "GET" else {"json": fields}))
+        sent: Mapping[str, Any] = {"params": fields} if method == "GET" else {"json": fields}
+        answer = await eve.request(method, path, **sent)
         secrets = (MARK, SHORT, hers.chat, hers.answer, hers.key["key_id"], str(hers.document["id"]))
         told += [f"{method} {path} shows {secret}" for secret in secrets if secret in answer.text]
     return told

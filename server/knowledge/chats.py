@@ -18,6 +18,8 @@ from server.storage.database import Database
 
 MOST_CHATS = 200
 """Of an account."""
+MOST_COPIED = MOST_CHATS // 2
+"""That an account may have when another one gives it a copy: the rest is for its own."""
 MOST_CONTENT = 512 * 1024
 """Bytes of a chat, as JSON in ASCII."""
 LONGEST_TITLE = 255
@@ -87,10 +89,11 @@ class Chats:
             return self._extend(row, added)
 
     async def copy(self, caller: Caller, chat_id: str, account_id: str) -> None:
-        """Give another account a chat like it. Conflict where that account has as many as it may have."""
+        """Give another account a chat like it. Conflict where that account has too many to be given more."""
+        most = MOST_CHATS if account_id == caller.account_id else MOST_COPIED
         async with self._database.write() as session:
             row = await _own(session, caller, chat_id)
-            await self._add(session, account_id, row.title, row.content)
+            await self._add(session, account_id, row.title, row.content, most)
 
     async def retitle(self, caller: Caller, chat_id: str, title: str) -> None:
         title = _checked(title)
@@ -109,12 +112,14 @@ class Chats:
             row = await _own(session, caller, chat_id, change=True)
             await session.execute(delete(ChatSessionRow).where(ChatSessionRow.id == row.id))
 
-    async def _add(self, session: AsyncSession, account_id: str, title: str, text: str) -> ChatSessionRow:
+    async def _add(
+        self, session: AsyncSession, account_id: str, title: str, text: str, most: int | None = None
+    ) -> ChatSessionRow:
         title, now = _checked(title), self._now()
         await self._database.lock(session, CHATS_LOCK)
         query = select(func.count()).select_from(ChatSessionRow).where(ChatSessionRow.account_id == account_id)
-        if (await session.scalar(query) or 0) >= MOST_CHATS:
-            raise Conflict(f"An account keeps at most {MOST_CHATS} chats here: delete some first.")
+        if (await session.scalar(query) or 0) >= (MOST_CHATS if most is None else most):
+            raise Conflict(f"An account keeps at most {MOST_CHATS} chats, and half as many before it is given others'.")
         row = ChatSessionRow(
             id=str(uuid4()), account_id=account_id, title=title, content=text, created_at=now, updated_at=now
         )

@@ -202,6 +202,24 @@ async def test_a_copy_is_the_other_accounts_own(users: Users, ada: Caller, bob: 
     assert (await chats.find(ada, made.id)).content == ["x"]
 
 
+async def test_nobody_fills_anothers_chats(
+    users: Users, ada: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chats_module, "MOST_CHATS", 4)
+    monkeypatch.setattr(chats_module, "MOST_COPIED", 2)
+    made = await users.chats.create(ada, content=["x"])
+    for _ in range(2):
+        await users.chats.copy(ada, made.id, bob.account_id)
+    with pytest.raises(Conflict):
+        await users.chats.copy(ada, made.id, bob.account_id)
+    for _ in range(2):
+        own = await users.chats.create(bob)
+    with pytest.raises(Conflict):
+        await users.chats.create(bob)
+    await users.chats.delete(bob, own.id)
+    await users.chats.copy(bob, (await users.chats.list(bob))[0].id, bob.account_id)
+
+
 async def test_chats_are_bounded_in_number_and_size(
     users: Users, ada: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

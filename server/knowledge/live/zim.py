@@ -147,6 +147,6 @@ def _article(archive: Any, path: str, most: int) -> tuple[str, str]:
     if kind == "text/plain":
         return entry.title, data.decode("utf-8", errors="replace")[:most].strip()
     # lxml is not for a server that searches no archives.
-    from server.knowledge.live.page_text import page_text
+    from server.knowledge.parsing.page_text import page_text
 
     return entry.title, page_text(data, "utf-8", most)

@@ -17,12 +17,12 @@ import server
 from server.errors import UnreadableDocument
 from server.knowledge.parsing.bounds import Bounds
 from server.knowledge.parsing.child import Order
-from server.knowledge.parsing.kinds import SOUND, SUFFIXES
+from server.knowledge.parsing.kinds import PAGE, SOUND, SUFFIXES
 from server.knowledge.parsing.outline import DEEPEST, LONGEST_BLOCK, LONGEST_HEADING
 from server.knowledge.parsing.parsed import Block
 from server.knowledge.parsing.source import suffix_of
 
-__all__ = ["SUFFIXES", "read", "sound"]
+__all__ = ["PAGE", "SUFFIXES", "read", "sound"]
 
 log = logging.getLogger(__name__)
 
