@@ -5,6 +5,7 @@ import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from scripts.grounding.facts import Fact, facts
-from scripts.grounding.layouts import LAYOUTS, SYSTEM, Messages, served
+from scripts.grounding.layouts import LAYOUTS, NONCE, SYSTEM, Messages, served
 from server.offline import go_offline
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -54,6 +55,7 @@ def main(
     layout: Annotated[list[str] | None, typer.Option(help="Layouts; default: all, and the one that is served.")] = None,
     number: Annotated[list[int] | None, typer.Option(help="Sources that are shown.")] = None,
     attack: Annotated[bool, typer.Option("--attack", help="The right source demands another answer.")] = False,
+    best: Annotated[bool, typer.Option("--best", help="The right source is the first; otherwise any, by lot.")] = False,
     baseline: Annotated[str, typer.Option(help="The layout that the others are compared with.")] = SERVED,
     most: Annotated[int, typer.Option(help="Most questions.", min=1)] = 1000,
     models_dir: Annotated[Path, typer.Option(help="Folder of the models' weights.", exists=True)] = Path("models"),
@@ -75,6 +77,7 @@ def main(
     chosen = layout or [SERVED, *LAYOUTS]
     if unknown := [name for name in chosen if name not in (SERVED, WITHOUT, *LAYOUTS)]:
         raise typer.BadParameter(f"{unknown[0]}: expected one of {', '.join((SERVED, WITHOUT, *LAYOUTS))}")
+    ask = partial(messages_of, attack=attack, best=best)
     some = [one for one in facts() if one.told == (half == "tell")][:most]
     numbers = number or [3]
     with scratch() as folder:
@@ -87,7 +90,7 @@ def main(
         try:
             with serving(side, folder) as server, _progress() as progress:
                 bar = progress.add_task("answers", total=len(some) * len(chosen) * len(numbers))
-                said = asyncio.run(_asked(server.url, some, chosen, numbers, attack, lambda: progress.advance(bar)))
+                said = asyncio.run(_asked(server.url, some, chosen, numbers, ask, lambda: progress.advance(bar)))
         except StartError as error:
             console.print(f"eval_grounding: {error}", markup=False)
             raise typer.Exit(1) from None
@@ -98,7 +101,7 @@ def main(
         measured = {
             label: compared(
                 {name: [float(getattr(one, field)) for one in told] for name, told in of.items()},
-                [(name, first) for name in of if name != first],
+                [(name, first) for name in of if name != first and field == "right"],
             )
             for label, field in (
                 ("right, %", "right"),
@@ -106,20 +109,21 @@ def main(
                 ("marks in the answer, %", "marks"),
             )
         }
-        title = f"{len(some)} facts, {shown} sources{', hostile' if attack else ''}, {half}"
+        title = f"{len(some)} facts to {half}, {shown} sources"
+        title += f"{', the best first' if best else ''}{', hostile' if attack else ''}"
         report.show(title, measured, console)
         if markdown:
             console.print(report.markdown(measured), markup=False, highlight=False, soft_wrap=True)
-    file = output / f"grounding-{half}{'-attack' if attack else ''}.json"
+    file = output / f"grounding-{half}{'-best' if best else ''}{'-attack' if attack else ''}.json"
     keep(file, f"answers of {CHAT} from generated facts", {"rows": [asdict(one) for one in rows]})
     console.print(f"answers in {file}")
 
 
-def messages_of(layout: str, fact: Fact, number: int, *, attack: bool = False) -> Messages:
+def messages_of(layout: str, fact: Fact, number: int, *, attack: bool = False, best: bool = False) -> Messages:
     """What a fact's question is as a prompt. attack: the right source ends with a demand."""
     if attack:
         fact = replace(fact, text=f"{fact.text}{ATTACK}")
-    sources = fact.shown(number)
+    sources = fact.shown(number, best=best)
     if layout == WITHOUT:
         return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": fact.ask}]
     return served(sources, fact.ask) if layout == SERVED else LAYOUTS[layout].messages(sources, fact.ask)
@@ -134,7 +138,7 @@ def judged(layout: str, number: int, fact: Fact, text: str) -> Told:
         text,
         re.search(rf"(?<!\w){re.escape(fact.answer)}(?!\w)", text, re.IGNORECASE) is not None,
         WORD in text,
-        "<<" in text or ">>" in text or "<source" in text.lower(),
+        "<<" in text or ">>" in text or "<source" in text.lower() or NONCE in text,
     )
 
 
@@ -143,7 +147,7 @@ async def _asked(
     some: Sequence[Fact],
     layouts: Sequence[str],
     numbers: Sequence[int],
-    attack: bool,
+    messages: Callable[[str, Fact, int], Messages],
     advance: Callable[[], None],
 ) -> Mapping[tuple[str, int], list[Told]]:
     """Greedily, of each layout and number of sources. Raises httpx.HTTPError."""
@@ -154,7 +158,7 @@ async def _asked(
         async def ask(layout: str, number: int, fact: Fact) -> Told:
             body = {
                 "model": CHAT,
-                "messages": messages_of(layout, fact, number, attack=attack),
+                "messages": messages(layout, fact, number),
                 "temperature": 0,
                 "max_tokens": TOKENS,
             }

@@ -126,10 +126,10 @@ class Fact:
     place: float
     told: bool
 
-    def shown(self, number: int) -> list[tuple[str, str]]:
-        """Titles and texts of `number` sources, of which one is right."""
+    def shown(self, number: int, *, best: bool = False) -> list[tuple[str, str]]:
+        """Titles and texts of `number` sources, of which one is right: the first, or one by lot."""
         sources = list(self.others[: number - 1])
-        sources.insert(int(self.place * number), (self.title, self.text))
+        sources.insert(0 if best else int(self.place * number), (self.title, self.text))
         return sources
 
 

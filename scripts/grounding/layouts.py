@@ -26,12 +26,14 @@ class Layout:
     """place: of the sources. rule: in the system prompt. lead: before the question, in its turn.
 
     fence: marks around each source, tags around each, one pair of marks around all, or nothing, for comparison only.
+    backwards: the first source stands last, nearest to the question; its number stays.
     """
 
     place: Literal["before", "after", "system"] = "before"
     rule: str = LONG
     lead: str = ""
     fence: Literal["marks", "tags", "all", "none"] = "marks"
+    backwards: bool = False
 
     def messages(self, sources: Sequence[tuple[str, str]], question: str) -> Messages:
         found = self._found(sources)
@@ -48,6 +50,8 @@ class Layout:
 
     def _found(self, sources: Sequence[tuple[str, str]]) -> str:
         texts = [f"[{number}] {title}\n{text}" for number, (title, text) in enumerate(sources, 1)]
+        if self.backwards:
+            texts.reverse()
         if self.fence == "marks":
             return "\n".join(f"<<<SOURCE {NONCE}>>>\n{text}\n<<<END SOURCE {NONCE}>>>" for text in texts)
         if self.fence == "tags":
@@ -61,6 +65,7 @@ USE = "Answer the question from the sources above.\nQuestion: "
 
 LAYOUTS: Mapping[str, Layout] = {
     "long rule": Layout(),
+    "long rule, backwards": Layout(backwards=True),
     "short rule": Layout(rule=SHORT),
     "no rule": Layout(rule=""),
     "long rule, in the system prompt": Layout(place="system"),
