@@ -24,6 +24,11 @@ PATIENCE = KEEP_ALIVE
 SSE_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
+def comment(progress: str) -> bytes:
+    """A line that clients pass over."""
+    return f": {progress}\n\n".encode()
+
+
 def frame(obj: Any) -> bytes:
     """One event: a `data:` line with `obj` as JSON, and a blank line."""
     return b"data: " + orjson.dumps(obj) + b"\n\n"
@@ -50,11 +55,15 @@ class SseResponse(RunResponse[R]):
         *,
         terminated: bool = False,
         gathered: bool = False,
+        media_type: str = "text/event-stream",
+        comment: Callable[[str], bytes] = comment,
     ) -> None:
         """render: whole frames of the opened run, the terminator included. terminated: whether the dialect's terminator
         ends this kind of stream, so that it must also follow an error. gathered: frames that are ready together leave
-        together, for streams of many small ones."""
-        super().__init__(opening, render, media_type="text/event-stream")
+        together, for streams of many small ones. media_type, comment: of a dialect whose streams have another form;
+        what breaks a silence is made of what is being done."""
+        super().__init__(opening, render, media_type=media_type)
+        self.comment = comment
         self.terminated = terminated
         self._sending = send_bursts if gathered else send_each
 
@@ -154,7 +163,9 @@ class _Stream:
         if not self.begun:
             await self._begin({})
         progress = "waiting for the model" if self.rendered is None else self.rendered.progress
-        await self._send_body({"type": "http.response.body", "body": f": {progress}\n\n".encode(), "more_body": True})
+        await self._send_body(
+            {"type": "http.response.body", "body": self._response.comment(progress), "more_body": True}
+        )
 
     async def _commented(self) -> None:
         """Return when the comment under way is sent, or the answer's start, which comes with the first one."""

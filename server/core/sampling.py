@@ -28,6 +28,8 @@ class Sampling:
     prompt_logprobs: the same for the prompt's tokens, which then come as the event `PromptTokens`.
     truncate_prompt_tokens: only so many of the prompt's last tokens are read; -1 for all that the context has
       room for.
+    end_loops: whether a text that does nothing any more but repeat itself is ended, as if the model had ended it; one
+      that must have a form is not.
     token_ids: whether the events tell the ids of their tokens, and `PromptTokens` comes first.
     adapter: the LoRA adapter of the model that answers, by its public name; None for the model as it is.
     """
@@ -62,3 +64,4 @@ class Sampling:
     truncate_prompt_tokens: int | None = None
     cache_salt: str | None = None
     token_ids: bool = False
+    end_loops: bool = False

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
@@ -81,6 +81,19 @@ class Pipeline:
     def arriving(self, caller: Caller, *, paid: bool) -> AbstractAsyncContextManager[None]:
         """See `Admission.arriving`."""
         return self._admission.arriving(caller, paid=paid)
+
+    @asynccontextmanager
+    async def admitted(self, ask: Ask, job: Job) -> AsyncGenerator[None, None]:
+        """A request that takes several runs, counted once; see `Admission.admit_once`.
+
+        job: about what the last of them will be. Raises what can be known before the first: 404, 400, 403, 429, 402.
+        """
+        if self.shutdown.begun:
+            raise ServerStopping
+        with stage("plan"):
+            plan = plan_for(ask, job, self._catalog, self._registry.busy)
+        async with self._admission.admit_once(ask, plan):
+            yield
 
     async def open(self, ask: Ask, job: Job) -> "Run":
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""

@@ -72,11 +72,14 @@ class LiveServer:
         # Nothing else of this environment: keys, proxies and settings of whoever runs the tests stay out.
         environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
         environment |= {"HOME": str(folder / "home"), "LANG": "C.UTF-8"}
+        self._environment = environment | {
+            f"SAGEHOLD_{name.upper()}": value for name, value in (settings or {}).items()
+        }
         with self._said.open("wb") as said, self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=environment | {f"SAGEHOLD_{name.upper()}": value for name, value in (settings or {}).items()},
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=log,
@@ -130,6 +133,14 @@ class LiveServer:
                 if lives(one):
                     one.kill()
             self.process.wait()
+
+    def command(self, *arguments: str) -> str:
+        """What `sagehold …` prints on this server's data folder, as its operator calls it. Fails where it does."""
+        command = [str(Path(sys.executable).parent / "sagehold"), *arguments]
+        environment = self._environment | {"SAGEHOLD_DATA_DIR": str(self.folder / "data")}
+        ended = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout.strip()
 
     # ------------------------------------------------------------ watching
 

@@ -23,6 +23,8 @@ CAPITAL = {
 }
 TOOLS = [{"type": "function", "function": CAPITAL}]
 HARBOR = "The old harbor of the island is called Marigold Bay."
+PAYING = "ann@example.org"
+"""Of an account that pays, and has nothing."""
 COMPLETION = {
     "added_obj", "embedding_down", "message", "references", "response", "status", "tool_calls", "tool_calls_unified",
     "tool_responses", "type", "usage", "uuid", "vectors_down",
@@ -32,10 +34,12 @@ COMPLETION = {
 
 @dataclass(frozen=True)
 class Desk:
-    """make: a client of an e-mail address and a key. key: of an administrator's account. folder: for files."""
+    """make: a client of an e-mail address and a key. key: with the scope inference. admin: another, with the scope
+    admin. folder: for files."""
 
     make: Callable[[str, str], Any]
     key: str
+    admin: str
     folder: Path
 
     @property
@@ -246,12 +250,17 @@ def check_logins_and_chats_are_kept(desk: Desk) -> None:
 
 
 def check_an_administrator_counts_tokens(desk: Desk) -> None:
-    client = desk.client
+    assert desk.client.admin_get_all_users_with_tokens()["status"] == 403
+    client = desk.make("me@example.org", desk.admin)
     users = fine(client.admin_get_all_users_with_tokens(limit=10))
-    assert users
-    one = users[0]["id"]
-    assert type(client.admin_update_user_tokens(one, 300_000)["status"]) is int
-    assert type(client.admin_update_user_train_tokens(one, 300_000)["status"]) is int
+    free, paying = (next(one for one in users if one["metered"] is metered) for metered in (False, True))
+    assert free["tokens"] is None
+    assert client.admin_update_user_tokens(free["id"], 300_000)["status"] == 409
+    assert fine(client.admin_update_user_tokens(paying["id"], 300_000)) == "OK"
+    assert fine(client.admin_update_user_train_tokens(paying["id"], 400_000)) == "OK"
+    assert fine(client.admin_get_all_users_with_tokens(limit=1, email=PAYING)) == [
+        {**paying, "tokens": 400_000, "train_tokens": 400_000}
+    ]
 
 
 CHECKS: dict[str, Callable[[Desk], None]] = {

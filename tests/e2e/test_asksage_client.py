@@ -10,7 +10,7 @@ from openai import OpenAI
 
 from tests.e2e.conftest import installed
 from tests.e2e.live import CHAT, START, LiveServer
-from tests.e2e.sage_checks import CHECKS, JAPAN, Desk
+from tests.e2e.sage_checks import CHECKS, JAPAN, PAYING, Desk
 from tests.e2e.sage_wire import Wire
 from tests.postgres import Postgres
 
@@ -43,7 +43,9 @@ def desk(on: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     def make(email: str, key: str) -> Wire:
         return Wire(email, key, f"{on.url}/user", f"{on.url}/server")
 
-    return Desk(make, on.key, tmp_path_factory.mktemp("files"))
+    on.command("accounts", "create", "ann", "--email", PAYING)
+    admin = on.command("keys", "create", "--scopes", "admin")
+    return Desk(make, on.key, admin, tmp_path_factory.mktemp("files"))
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -38,9 +38,10 @@ class DocumentFacts(Answer):
 
 
 class Trained(Said):
-    """embedding: the vector of a text; empty for a file, and for several texts. document: what was made of those."""
+    """embedding: the vector of a text; of a file, and of several texts, those of the first chunks. document: what was
+    made of those."""
 
-    embedding: list[float]
+    embedding: list[float] | list[list[float]]
     document: DocumentFacts | None = None
 
 

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
 from server.api.asksage.grounding import Question
 from server.api.request_pipeline import RequestPipeline
-from server.core import Ask, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from server.core import Ask, ChatJob, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from server.errors import ContextLengthExceeded
 from server.pipeline.run import Run
 
@@ -76,18 +76,19 @@ class Answering:
     async def __aenter__(self) -> Self:
         grounds = self.question.grounds
         shares: Sequence[float] = SHARES if grounds.passages or grounds.live.results else (1.0,)
-        for share in shares:
+        for attempt, share in enumerate(shares, 1):
             job, self.passages, self.results = self.question.job(share, self._context)
             less = share > shares[-1] and bool(self.passages or self.results)
             async with AsyncExitStack() as own:
                 try:
-                    self.run = await own.enter_async_context(self._pipeline.run(self._ask, job))
+                    # The ledger makes one hold for an id; that of the attempt before has been given back.
+                    ask = self._ask if attempt == 1 else replace(self._ask, id=f"{self._ask.id}-{attempt}")
+                    self.run = await own.enter_async_context(self._pipeline.run(ask, job))
                 except ContextLengthExceeded:
                     if not less:
                         raise
                     continue
-                room = self.run.facts.room
-                if less and room is not None and room < LEAST_ROOM:
+                if less and _cramped(self.run):
                     continue
                 self._held = own.pop_all()
                 break
@@ -144,6 +145,14 @@ class Answering:
                 "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
         }
+
+
+def _cramped(run: Run) -> bool:
+    """Whether the context leaves too little to the answer. Where the answer's own limit is what leaves it no more, what
+    is taken out of the prompt would not give it any."""
+    room, job = run.facts.room, run.plan.job
+    limit = job.max_tokens if isinstance(job, ChatJob) else None
+    return room is not None and room < min(LEAST_ROOM, limit or LEAST_ROOM)
 
 
 def empty() -> dict[str, Any]:

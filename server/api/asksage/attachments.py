@@ -1,45 +1,49 @@
 """Files that come with a question: their text, what is said in them, or the picture itself."""
 
 import base64
-import json
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from anyio import to_thread
 from starlette.requests import Request
 
-from server.api.asksage.model_names import able
+from server.api.asksage.file_contents import Page, name_of, pages_of
 from server.api.body import Upload
 from server.api.openai.image_input import FORMATS
-from server.api.openai.quality import ask_of
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
-from server.core import Segment, Task, TranscriptionJob
-from server.errors import InvalidRequest
-from server.knowledge.parsing import reader
+from server.errors import ContextLengthExceeded, InvalidRequest
+from server.knowledge.prompt import File, fenced
 
 MOST_FILES = 20
+MOST_TEXT = 2_000_000
+"""Characters of all files of a question: half a million tokens. More would be fenced and joined, while others wait, for
+a prompt that no model here takes; each file by itself may hold 50 million."""
 _PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif"))
 _MARK = re.compile(r"<(\s*/?\s*file-content)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """text: of all files that have one, each between marks. pictures: content parts of a message."""
+    """pages: of all files that have a text, each with its file's name. pictures: content parts of a message."""
 
-    text: str = ""
+    pages: tuple[tuple[str, Page], ...] = ()
     pictures: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def echo(self) -> str:
+        """The files as the service repeats them in its answers, each between marks."""
+        return "\n".join(_marked(name, page) for name, page in self.pages)
+
     def put(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The messages with what was attached before the text of the last one."""
+        """The messages with what was attached before the text of the last one. A file can't know its marks there."""
         *earlier, last = messages
         content = last["content"]
-        if self.text:
-            text = f"{self.text}\n\n"
+        if self.pages:
+            text = f"{fenced([File(name, page.text, page.number) for name, page in self.pages])}\n\n"
             content = f"{text}{content}" if isinstance(content, str) else [{"type": "text", "text": text}, *content]
         if self.pictures:
             parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -50,23 +54,28 @@ class Attached:
 async def read_attached(
     request: Request, pipeline: RequestPipeline, services: Services, files: Sequence[Upload]
 ) -> Attached:
-    """Raises UnreadableDocument, InvalidRequest, and for recordings what `Pipeline.open` does."""
+    """Raises UnreadableDocument, InvalidRequest, ContextLengthExceeded; for recordings what `Pipeline.open` does."""
     if not files:
         return Attached()
     if len(files) > MOST_FILES:
         raise InvalidRequest(f"A question has at most {MOST_FILES} files.", param="file")
-    texts: list[str] = []
+    pages: list[tuple[str, Page]] = []
     pictures: list[Mapping[str, Any]] = []
-    for file in files:
-        name = PurePosixPath(file.filename.replace("\\", "/")).name or "file"
+    for number, file in enumerate(files, 1):
+        name = name_of(file)
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in _PICTURES or file.content_type in FORMATS.values():
             pictures.append(await to_thread.run_sync(_picture, file.data))
-        elif reader.sound(name):
-            texts.append(_marked(name, None, await _heard(request, pipeline, services, file, name)))
         else:
-            texts += await _read(services, file, name)
-    return Attached("\n".join(texts), tuple(pictures))
+            found = await pages_of(request, pipeline, services, file, name, part=number)
+            pages += [(name, page) for page in found]
+            if sum(len(page.text) for _, page in pages) > MOST_TEXT:
+                raise ContextLengthExceeded(
+                    f"The files of a question have at most {MOST_TEXT:,} characters of text together. Put them into a "
+                    "dataset, and ask about that.",
+                    param="file",
+                )
+    return Attached(tuple(pages), tuple(pictures))
 
 
 def _picture(data: bytes) -> Mapping[str, Any]:
@@ -74,30 +83,6 @@ def _picture(data: bytes) -> Mapping[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(data).decode()}"}}
 
 
-async def _read(services: Services, file: Upload, name: str) -> list[str]:
-    """The text of each page, or of the whole where there are none."""
-    settings = services.settings
-    with tempfile.TemporaryDirectory(prefix="sagehold-") as folder:
-        path = Path(folder) / "file"
-        await to_thread.run_sync(path.write_bytes, file.data)
-        blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
-    pages: dict[int | None, list[str]] = {}
-    for block in blocks:
-        pages.setdefault(block.page, []).append(block.text)
-    return [_marked(name, page, "\n\n".join(texts)) for page, texts in pages.items()]
-
-
-async def _heard(request: Request, pipeline: RequestPipeline, services: Services, file: Upload, name: str) -> str:
-    models = able(services, pipeline.caller, Task.TRANSCRIPTION)
-    if not models:
-        raise InvalidRequest("Recordings can't be read here: no model that transcribes is installed.", param="file")
-    ask = ask_of(request, pipeline.caller, models[0], quality=None)
-    async with pipeline.run(ask, TranscriptionJob(audio=file.data, filename=name)) as run:
-        return "".join([event.text async for event in run.events() if isinstance(event, Segment)]).strip()
-
-
-def _marked(name: str, page: int | None, text: str) -> str:
-    about = {"filename": name} | ({"page_number": page} if page is not None else {})
-    # A file can't end its own marks.
-    inner = _MARK.sub(r"< \1", text)
-    return f"<file-content>\n{json.dumps({'asksage_metadata': about}, ensure_ascii=False)}\n{inner}\n</file-content>"
+def _marked(name: str, page: Page) -> str:
+    inner = _MARK.sub(r"< \1", page.headed(name))  # a file can't end its own marks
+    return f"<file-content>\n{inner}\n</file-content>"

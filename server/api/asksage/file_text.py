@@ -1,29 +1,21 @@
 """/server/file: the text of a file, which is put nowhere."""
 
-import json
-import tempfile
-from pathlib import Path
 from typing import Literal
 
-from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.api.answers.asksage_users import FileText
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import answered
-from server.api.body import FORM_OVERHEAD, Upload
+from server.api.asksage.file_contents import name_of, pages_of
+from server.api.body import FORM_OVERHEAD
 from server.api.deps import PipelineDep, ServicesDep
-from server.api.lifetime import while_connected
-from server.api.openai.quality import ask_of
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
-from server.api.services import Services
 from server.api.validation import Body
-from server.core import Segment, Task, TranscriptionJob
+from server.core import Task
 from server.errors import InvalidRequest
-from server.knowledge.parsing import reader
-from server.pipeline.run import Run
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -45,35 +37,7 @@ async def file_text(request: Request, pipeline: PipelineDep, services: ServicesD
     if len(received.files) != 1:
         raise InvalidRequest("One file is taken, as the part `file`.", param="file")
     file = received.files[0]
-    name = file.filename.replace("\\", "/").rpartition("/")[2].replace(" ", "")
-    if reader.sound(name):
-        model = next((one.id for one in services.catalog.public_models() if Task.TRANSCRIPTION in one.tasks), None)
-        if model is None:
-            raise InvalidRequest("This server has no model that transcribes recordings.", param="file")
-        job = TranscriptionJob(audio=file.data, filename=name)
-        async with pipeline.run(ask_of(request, pipeline.caller, model, quality=None), job) as run:
-            ret = _marked(name, None, await while_connected(request, _heard(run)))
-    else:
-        ret = await while_connected(request, _read(services, file, name))
+    name = name_of(file).replace(" ", "")
+    pages = await pages_of(request, pipeline, services, file, name)
+    ret = "".join(f"\n{page.headed(name)}" for page in pages)
     return answered({"response": "OK", "ret": ret, "sent_filename": name, "status": 200})
-
-
-async def _heard(run: Run) -> str:
-    return "".join([event.text async for event in run.events() if isinstance(event, Segment)]).strip()
-
-
-async def _read(services: Services, file: Upload, name: str) -> str:
-    settings = services.settings
-    with tempfile.TemporaryDirectory(prefix="sagehold-") as folder:
-        path = Path(folder) / "file"
-        await to_thread.run_sync(path.write_bytes, file.data)
-        blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
-    pages: dict[int | None, list[str]] = {}
-    for block in blocks:
-        pages.setdefault(block.page, []).append(block.text)
-    return "".join(_marked(name, page, "\n\n".join(texts)) for page, texts in pages.items())
-
-
-def _marked(name: str, page: int | None, text: str) -> str:
-    about = {"filename": name} | ({} if page is None else {"page_number": page})
-    return f"\n{json.dumps({'asksage_metadata': about}, ensure_ascii=False)}\n{text}"

@@ -1,27 +1,28 @@
 """/server/query, /query_with_file and /query_stream: a question, and an answer that names what it draws on."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from server.api.answers.asksage import Completion
 from server.api.asksage import body as bodies
 from server.api.asksage.answering import Answering, empty
-from server.api.asksage.attachments import read_attached
+from server.api.asksage.attachments import Attached, read_attached
 from server.api.asksage.dialect import SEPARATOR, answered, packed
-from server.api.asksage.grounding import Question, grounds_of, question_of
+from server.api.asksage.grounding import Grounds, Question, grounds_of, question_of
 from server.api.asksage.model_names import context_of, resolved
 from server.api.asksage.plugin_templates import without_tag
 from server.api.asksage.query_request import QueryBody
 from server.api.body import Upload
 from server.api.context import record_of
 from server.api.deps import PipelineDep, ServicesDep
-from server.api.dialect import dialect_of
-from server.api.errors import as_sagehold_error, note_refusal
+from server.api.errors import note_refusal
 from server.api.lifetime import while_connected
 from server.api.openai.audio_input import resolve_sounds
 from server.api.openai.image_input import resolve_images
@@ -29,16 +30,18 @@ from server.api.openai.quality import ask_of
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.request_pipeline import RequestPipeline
-from server.api.run_response import RunResponse
 from server.api.services import Services
-from server.core import Task
+from server.api.sse import SseResponse
+from server.core import Ask, Task
 from server.errors import ModelNotFound
-from server.pipeline.run import ClientGone
+from server.observability.tracing import stage
+from server.settings import Settings
 
 router = APIRouter(route_class=PlainRoute)
 
 Q = TypeVar("Q", bound=QueryBody)
 
+STREAMED = "text/plain; charset=utf-8"
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "a question": {"message": "What is the capital of Japan?", "model": "openai_gpt"},
     "OpenAI's messages with what is Ask Sage's": {
@@ -84,14 +87,13 @@ class Asking:
         """The answer to the last of the messages. Raises all that deserves a status."""
         body.functions()  # what is wrong in the request is told before anything is searched for
         try:
-            answering = await while_connected(self.request, self._prepared(body, messages, files, streamed))
+            opening = self._opened(body, messages, files, streamed)
             if streamed:
-                render = partial(_pieces, self)
-                return RunResponse(answering, render, media_type="text/plain; charset=utf-8")
-            async with answering:
+                return _Stream(self, opening)
+            async with opening as answering:
                 await while_connected(self.request, answering.finish())
         except ModelNotFound as error:
-            return self._unavailable(error)
+            return answered(self.unavailable(error))
         await self.note(answering)
         return answered(answering.whole(), answering.headers)
 
@@ -111,33 +113,81 @@ class Asking:
                 uuid=answering.uuid,
             )
 
-    async def _prepared(
+    @asynccontextmanager
+    async def _opened(
         self, body: QueryBody, messages: Sequence[Mapping[str, Any]], files: Sequence[Upload], streamed: bool
+    ) -> AsyncGenerator[Answering, None]:
+        """One request, whatever else it takes: recordings are heard, the question is embedded."""
+        services, caller = self.services, self.pipeline.caller
+        name = resolved(services, caller, body.model)
+        ask = ask_of(self.request, caller, name, quality=body.quality, streamed=streamed)
+        job, _, _ = Question(body, messages, Attached(), Grounds("")).job(0.0, None)
+        async with (
+            self.pipeline.admitted(ask, job),
+            await self._prepared(ask, name, body, messages, files) as answering,
+        ):
+            yield answering
+
+    async def _prepared(
+        self,
+        ask: Ask,
+        name: str,
+        body: QueryBody,
+        messages: Sequence[Mapping[str, Any]],
+        files: Sequence[Upload],
     ) -> Answering:
         request, services, caller = self.request, self.services, self.pipeline.caller
         settings = services.settings
-        name = resolved(services, caller, body.model)
-        ask = ask_of(request, caller, name, quality=body.quality, streamed=streamed)
-        attached = await read_attached(request, self.pipeline, services, files)
-        grounds = await grounds_of(services, caller, body, messages)
+        # First: what is asked of a dataset that is not there has no recording heard.
+        grounds = await while_connected(request, grounds_of(services, caller, body, messages))
+        with stage("files"):
+            attached = await read_attached(request, self.pipeline, services, files)
+        echo = f"{attached.echo}\n\n" if attached.pages and settings.asksage_echo_files else ""
+        filed = bool(attached.pages)
         pictured = attached.put(messages) if attached.pictures else messages
         if any(not isinstance(message["content"], str) for message in pictured):
             # Checked, and fetched where they are URLs; the files' pictures too.
-            messages = await resolve_sounds(await resolve_images(pictured, settings), settings)
+            messages = await while_connected(request, _resolved(pictured, settings))
             if attached.pictures:
                 attached = type(attached)()  # all of it is in the messages now
-        question = Question(body, messages, attached, grounds)
-        echo = f"{attached.text}\n\n" if attached.text and settings.asksage_echo_files else ""
+        question = Question(body, messages, attached, grounds, filed)
         return Answering(self.pipeline, ask, question, model=body.model, context=context_of(services, name), echo=echo)
 
-    def _unavailable(self, error: ModelNotFound) -> Response:
-        """As the service says it: an answer that explains. A strict server says it by its status."""
+    def unavailable(self, error: ModelNotFound) -> dict[str, Any]:
+        """As the service says it: an answer that explains. Raises the error where the status is strict."""
         if self.services.settings.asksage_strict_status:
             raise error
         note_refusal(self.request.scope, error)
         record_of(self.request.scope).refused = error.status
         nothing = dict.fromkeys(("usage", "tool_calls", "tool_calls_unified", "tool_responses"))
-        return answered(empty() | nothing | {"message": error.message, "type": "teach", "error": error.code})
+        return empty() | nothing | {"message": error.message, "type": "teach", "error": error.code}
+
+
+def _newline(progress: str) -> bytes:  # noqa: ARG001 - SseResponse says what is being done
+    return b"\n"
+
+
+class _Stream(SseResponse[Answering]):
+    """Objects with the text so far, each followed by the separator; the last one is the whole answer, or the error.
+
+    A silence is broken by a newline, which is nothing before an object of JSON: the service's own streams are not known
+    to have comments.
+    """
+
+    def __init__(self, asking: Asking, opening: AbstractAsyncContextManager[Answering]) -> None:
+        super().__init__(opening, partial(_pieces, asking), media_type=STREAMED, comment=_newline)
+        self._asking = asking
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except ModelNotFound as error:  # found before anything was sent
+            explained = packed(self._asking.unavailable(error)) + SEPARATOR
+            await Response(explained, media_type=STREAMED)(scope, receive, send)
+
+
+async def _resolved(messages: Sequence[Mapping[str, Any]], settings: Settings) -> Sequence[Mapping[str, Any]]:
+    return await resolve_sounds(await resolve_images(messages, settings), settings)
 
 
 async def _pieces(asking: Asking, answering: Answering) -> AsyncGenerator[bytes, None]:
@@ -146,34 +196,23 @@ async def _pieces(asking: Asking, answering: Answering) -> AsyncGenerator[bytes,
     The next one is sent when there is a sixteenth more to say, so that all of them together are no more than some
     seventeen times as long as the answer.
     """
-    shown, said, begun = 0, 0, False
-    try:
-        async for event in answering.run.events():
-            if not answering.said.add(event):
-                continue
-            said += len(answering.said.text[-1])
-            if said > shown + shown // 16:
-                shown, begun = said, True
-                partial_answer = {
-                    "message": "".join(answering.said.text),
-                    "response": "OK",
-                    "status": 200,
-                    "type": "partial",
-                    "uuid": answering.uuid,
-                }
-                yield packed(partial_answer) + SEPARATOR
-        await asking.note(answering)
-        yield packed(answering.whole()) + SEPARATOR
-    except ClientGone:
-        raise
-    except Exception as raised:
-        if not begun:
-            raise
-        answering.run.fail()
-        scope = asking.request.scope
-        shown_error = as_sagehold_error(raised)
-        note_refusal(scope, shown_error)
-        yield dialect_of(scope).error_event(shown_error)
+    shown = said = 0
+    async for event in answering.run.events():
+        if not answering.said.add(event):
+            continue
+        said += len(answering.said.text[-1])
+        if said > shown + shown // 16:
+            shown = said
+            partial_answer = {
+                "message": "".join(answering.said.text),
+                "response": "OK",
+                "status": 200,
+                "type": "partial",
+                "uuid": answering.uuid,
+            }
+            yield packed(partial_answer) + SEPARATOR
+    await asking.note(answering)
+    yield packed(answering.whole()) + SEPARATOR
 
 
 async def _query(request: Request, pipeline: PipelineDep, services: ServicesDep, *, streamed: bool = False) -> Response:

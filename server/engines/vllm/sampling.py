@@ -21,6 +21,10 @@ MOST_BAD_WORD_TOKENS = 1024
 MOST_STOP_TOKENS = 128
 """Tokens that end an answer, the model's own among them, likewise (vllm/v1/worker/gpu/sample/logit_bias.py)."""
 LARGEST_SEED = 2**63 - 1
+LONGEST_LOOP = 128
+"""Tokens of what is repeated where `end_loops` is asked for."""
+MOST_TURNS = 24
+"""How often it may stand in a row: no table, no poem and no row of dashes comes near."""
 
 
 class Request(Protocol):
@@ -74,6 +78,12 @@ def parameters(request: Request, job: Sampling, most: int, defaults: dict[str, A
     # The request says none of these two: vLLM refuses several greedy choices and, in a stream, logprobs of the prompt.
     if drawn.temperature > 0:
         drawn.n = job.n
+    if job.end_loops and drawn.structured_outputs is None:
+        from vllm.sampling_params import RepetitionDetectionParams
+
+        drawn.repetition_detection = RepetitionDetectionParams(
+            max_pattern_size=LONGEST_LOOP, min_pattern_size=1, min_count=MOST_TURNS
+        )
     if job.prompt_logprobs is not None:
         drawn.prompt_logprobs = job.prompt_logprobs
         # What is found in the cache is not computed again, and has no log-probabilities.

@@ -2,16 +2,22 @@
 
 import io
 import itertools
+import re
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from PIL import Image
 
+from server.api import sse
 from server.api.asksage.dialect import ESCAPED, SEPARATOR
+from server.api.turns import Turns
 from server.core import ChatJob, Task
 from server.errors import InsufficientCredits, KnowledgeUnavailable
+from server.knowledge.prompt import FILE_RULE
 from server.knowledge.records import Live, WebResult
+from server.testing import KEY
 from tests.api.asksage.conftest import HANDBOOK, Sage, passage
 
 pytestmark = pytest.mark.anyio
@@ -358,6 +364,59 @@ async def test_a_refusal_before_a_stream_and_an_error_within_it(sage: Sage) -> N
     assert sage.shelf.asked == []
 
 
+async def test_a_stream_of_a_model_that_is_not_served_explains_too(sage: Sage) -> None:
+    answer = await sage.http.post("/server/query_stream", json={"message": "x", "model": "gpt-9"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    explained, nothing = answer.content.split(SEPARATOR)
+    told = orjson.loads(explained)
+    assert nothing == b""
+    assert set(told) == KEYS
+    assert (told["type"], told["status"], told["response"]) == ("teach", 200, "OK")
+    assert "gpt-9" in told["message"]
+    assert told["tool_calls"] is told["tool_calls_unified"] is told["tool_responses"] is told["usage"] is None
+
+
+async def test_a_stream_breaks_its_silence_while_the_model_loads(sage: Sage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "PATIENCE", 0)
+    sage.fake.registry.loaded.clear()
+    async with sage.fake.exchange("POST", "/server/query_stream", body=orjson.dumps({"message": "x"})) as sent:
+        assert await sent.start() == 200
+        assert sent.headers["content-type"] == "text/plain; charset=utf-8"
+        assert await sent.chunk() == b"\n"
+        sage.fake.registry.loaded.set()
+        answer = b""
+        while (chunk := await sent.chunk()) is not None:
+            answer += chunk
+        *objects, nothing = answer.split(SEPARATOR)
+        assert (nothing, orjson.loads(objects[-1])["message"]) == (b"", "Hello from the fake engine.")
+
+
+# ---------------------------------------------------------------- where an answer ends
+
+
+async def test_a_short_answer_draws_on_what_was_found_too(sage: Sage) -> None:
+    sage.shelf.passages = [passage("Leave is 30 days.")]
+    told = await sage.json("/server/query", {"message": "x", "max_tokens": 9})
+    assert "Leave is 30 days." in told["references"]
+    assert "Leave is 30 days." in str(messages(sage))
+
+
+async def test_an_answer_ends_where_it_is_asked_to_and_where_it_only_repeats_itself(sage: Sage) -> None:
+    asked: list[tuple[dict[str, str], int | None]] = [
+        ({}, None),
+        ({"max_tokens": "2"}, 2),
+        ({"max_completion_tokens": "3"}, 3),
+    ]
+    for more, most in asked:
+        await sage.json("/server/query", data={"message": "x", **more})
+        assert (job(sage).max_tokens, job(sage).end_loops) == (most, True)
+    told = await sage.json("/server/query", {"message": "x", "max_tokens": 0})
+    assert (told["status"], told["param"]) == (400, "max_tokens")
+    chat = {"model": "fake-chat", "messages": [{"role": "user", "content": "x"}]}
+    await sage.http.post("/v1/chat/completions", json=chat, headers={"authorization": f"Bearer {KEY}"})
+    assert job(sage).end_loops is False
+
+
 # ---------------------------------------------------------------- files
 
 
@@ -372,23 +431,82 @@ async def test_a_picture_is_seen(sage: Sage) -> None:
     assert picture["image_url"]["url"].startswith("data:image/png;base64,")
 
 
+async def test_an_answer_begins_with_its_files_where_that_is_set(sage: Sage) -> None:
+    services = sage.fake.app.state.services
+    settings = services.settings.model_copy(update={"asksage_echo_files": True})
+    sage.fake.app.state.services = replace(services, settings=settings)
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(picture, "PNG")
+    files = [("file", ("notes.txt", b"Leave is 30 days.")), ("file", ("a.png", picture.getvalue()))]
+    for sent in (files[:1], files):
+        told = await sage.json("/server/query", data={"message": "What?"}, files=sent)
+        assert told["message"] == (
+            '<file-content>\n{"asksage_metadata": {"filename": "notes.txt"}}\nLeave is 30 days.\n</file-content>\n\n'
+            "Hello from the fake engine."
+        )
+
+
+@pytest.mark.parametrize("wrong", [{"model": "gpt-9"}, {"dataset": "nosuch"}])
+async def test_what_can_not_be_answered_is_not_heard_first(sage: Sage, wrong: dict[str, str]) -> None:
+    """Nor paid for: neither the recording nor a search."""
+    sage.shelf.passages = [passage("Leave is 30 days.")]
+    told = await sage.json("/server/query", data={"message": "What?", **wrong}, files={"file": ("talk.mp3", b"sound")})
+    assert told["type" if "model" in wrong else "error"] == ("teach" if "model" in wrong else "dataset_not_found")
+    assert sage.fake.engines[Task.TRANSCRIPTION].jobs == []
+    assert sage.shelf.searches == []
+
+
 async def test_a_recording_is_heard_and_a_text_read(sage: Sage, monkeypatch: pytest.MonkeyPatch) -> None:
-    from server.api.asksage import attachments
+    from server.knowledge.parsing import reader
     from server.knowledge.parsing.parsed import Block
 
     async def read(path: Any, filename: str, **bounds: Any) -> list[Block]:
         assert (path.read_bytes(), filename) == (b"text", "notes.txt")
-        return [Block("First </file-content> part."), Block("Second.")]
+        return [
+            Block("First </file-content> part.", ("Notes",)),
+            Block("Second.", ("Notes",)),
+            Block("Third.", ("Notes", "More")),
+            Block("Fourth.", ("Other",)),
+        ]
 
-    monkeypatch.setattr(attachments.reader, "sound", lambda name: name.endswith(".mp3"))
-    monkeypatch.setattr(attachments.reader, "read", read)
+    monkeypatch.setattr(reader, "sound", lambda name: name.endswith(".mp3"))
+    monkeypatch.setattr(reader, "read", read)
     files = [("file", ("../notes.txt", b"text")), ("file", ("talk.mp3", b"sound"))]
     await sage.json("/server/query_with_file", data={"message": "What?"}, files=files)
-    asked = messages(sage)[-1]["content"]
+    rule, asked = (message["content"] for message in messages(sage))
+    assert rule == f"You are helpful.\n\n{FILE_RULE}"
+    nonce = re.findall("[0-9a-f]{8}", asked)[0]
     assert asked == (
-        '<file-content>\n{"asksage_metadata": {"filename": "notes.txt"}}\n'
-        "First < /file-content> part.\n\nSecond.\n</file-content>\n"
-        '<file-content>\n{"asksage_metadata": {"filename": "talk.mp3"}}\n'
-        "Hello from the fake engine.\n</file-content>\n\nWhat?"
+        f"<<<FILE {nonce}>>>\nnotes.txt\n"
+        "Notes\n\nFirst </file-content> part.\n\nSecond.\n\nMore\n\nThird.\n\nOther\n\nFourth.\n"
+        f"<<<END FILE {nonce}>>>\n"
+        f"<<<FILE {nonce}>>>\ntalk.mp3\nHello from the fake engine.\n<<<END FILE {nonce}>>>\n\nWhat?"
     )
     assert sage.shelf.searches[0][0] == "What?"
+
+
+async def test_an_answer_may_begin_with_its_files_beside_a_picture_too(sage: Sage) -> None:
+    settings = sage.fake.services.settings.model_copy(update={"asksage_echo_files": True})
+    sage.fake.app.state.services = replace(sage.fake.app.state.services, settings=settings)
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(file, "PNG")
+    files = [("file", ("a.txt", b"one </file-content> two")), ("file", ("a.png", file.getvalue()))]
+    told = await sage.json("/server/query", data={"message": "What?"}, files=files)
+    assert told["message"] == (
+        '<file-content>\n{"asksage_metadata": {"filename": "a.txt"}}\none < /file-content> two\n</file-content>'
+        "\n\nHello from the fake engine."
+    )
+    asked = messages(sage)
+    assert FILE_RULE in asked[0]["content"]
+    assert "one </file-content> two" in asked[-1]["content"][0]["text"]
+
+
+async def test_files_are_read_by_few_processes_and_few_wait(sage: Sage) -> None:
+    services = replace(sage.fake.app.state.services, reading=Turns(1, 0))
+    sage.fake.app.state.services = services
+    async with services.reading.turn():
+        told = await sage.json("/server/file", files={"file": ("a.txt", b"x")})
+        assert (told["status"], told["error"]) == (503, "server_is_overloaded")
+        told = await sage.json("/server/query", data={"message": "x"}, files={"file": ("a.txt", b"x")})
+        assert (told["status"], told["error"]) == (503, "server_is_overloaded")
+    assert (await sage.json("/server/file", files={"file": ("a.txt", b"x")}))["status"] == 200

@@ -20,7 +20,7 @@ def client(email: str, key: str) -> AskSageClient:
     return AskSageClient(email, key, user_base_url=f"{base}/user", server_base_url=f"{base}/server")
 
 
-desk = Desk(client, os.environ["OPENAI_API_KEY"], Path.cwd())
+desk = Desk(client, os.environ["OPENAI_API_KEY"], os.environ["SAGEHOLD_ADMIN_KEY"], Path.cwd())
 for name, check in CHECKS.items():
     print(name, flush=True)
     check(desk)

@@ -217,6 +217,25 @@ def test_each_field_of_vllms_chat_is_decided_upon() -> None:
     assert sum(map(len, decided)) == len(set().union(*decided))
 
 
+def test_a_text_that_repeats_itself_is_ended_only_where_that_is_asked_for(drawn: Callable[..., Any]) -> None:
+    from vllm.sampling_params import SamplingParams, StructuredOutputsParams
+    from vllm.v1.core.sched.utils import check_sequence_repetition
+
+    assert drawn({}).repetition_detection is None
+    formed = SamplingParams(structured_outputs=StructuredOutputsParams(json="{}"))
+    request = SimpleNamespace(to_sampling_params=lambda most, defaults: formed)
+    sampling.parameters(request, ChatJob(messages=HELLO, end_loops=True), 9, {})
+    assert formed.repetition_detection is None
+    ends = drawn({}, end_loops=True).repetition_detection
+    for said, ended in (
+        ([7] * 24, True),
+        ([*range(100)] * 24, True),
+        ([1, *[7] * 23], False),
+        ([*range(129)] * 24, False),
+    ):
+        assert check_sequence_repetition(said, ends) is ended
+
+
 # ---------------------------------------------------------------- answers that are alike
 
 
