@@ -23,6 +23,13 @@ class RequestPipeline:
         self._pipeline = pipeline
         self._request = request
 
+    def check(self, ask: Ask, job: Job) -> None:
+        """What is wrong with a request may be said before something else is done for it.
+
+        Raises ModelNotFound or InvalidRequest.
+        """
+        self._pipeline.plan(ask, job)
+
     def run(self, ask: Ask, job: Job) -> "OpeningRun":
         """A run that is opened by `async with`. The request's body must have been read before.
 

@@ -82,6 +82,10 @@ class Pipeline:
         """See `Admission.arriving`."""
         return self._admission.arriving(caller, paid=paid)
 
+    def plan(self, ask: Ask, job: Job) -> Plan:
+        """What would be done. Raises ModelNotFound or InvalidRequest."""
+        return plan_for(ask, job, self._catalog, self._registry.busy)
+
     async def open(self, ask: Ask, job: Job) -> "Run":
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
         if self.shutdown.begun:  # while the request's body was read
@@ -89,7 +93,7 @@ class Pipeline:
         async with AsyncExitStack() as held:
             self._count(held)
             with stage("plan"):
-                plan = plan_for(ask, job, self._catalog, self._registry.busy)  # 404, 400
+                plan = self.plan(ask, job)  # 404, 400
             with stage("limits"):  # 403, 429, 402 by the balance
                 ticket = await held.enter_async_context(self._admission.admit(ask, plan))
             async with self._admission.affording(ask.caller, plan):

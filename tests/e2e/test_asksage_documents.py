@@ -80,6 +80,8 @@ def _saved(save: Callable[[Any], Any]) -> bytes:
 HTML = """<html><head><title>Mill</title><script>var hidden = "never read";</script></head>
 <body><h1>The mill</h1><p>The mill grinds rye on Tuesdays and oats on Fridays.</p></body></html>"""
 MARKDOWN = "# Orchard\n\n## Bees\n\nThe orchard's bees are looked after by Father Anselm.\n"
+BRIEFLY = 40
+"""Tokens, where what is said does not matter."""
 SPOKEN = "The lighthouse keeper drinks green tea every morning."
 
 FILES: dict[str, Callable[[], bytes]] = {
@@ -132,7 +134,7 @@ def dataset(sage: Wire, sdk: OpenAI, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize("file", ASKED)
 def test_a_question_is_referred_to_its_file(sage: Wire, dataset: str, file: str) -> None:
     question, words, where = ASKED[file]
-    answer = sage.query(question, dataset=dataset, limit_references=3)
+    answer = sage.query(question, dataset=dataset, limit_references=3, max_tokens=BRIEFLY)
     answered(answer)
     first = answer["citations"][0]
     assert first["filename"] == file
@@ -147,8 +149,17 @@ def test_a_question_is_referred_to_its_file(sage: Wire, dataset: str, file: str)
 def test_an_answer_is_drawn_from_its_passage(sage: Wire, dataset: str) -> None:
     """The small starter model knows nothing of this orchard."""
     question = "Who looks after the orchard's bees?"
-    assert "Anselm" in answered(sage.query(question, dataset=dataset, limit_references=1))
-    assert "Anselm" not in answered(sage.query(question, dataset="none"))
+    assert "Anselm" in answered(sage.query(question, dataset=dataset, limit_references=1, max_tokens=BRIEFLY))
+    assert "Anselm" not in answered(sage.query(question, dataset="none", max_tokens=BRIEFLY))
+
+
+def test_an_answer_that_only_repeats_itself_ends(sage: Wire, dataset: str) -> None:
+    """The model would say the same once more until its context of 8192 tokens is full."""
+    question, _, _ = ASKED["greenhouse.docx"]
+    answer = sage.query(question, dataset=dataset, limit_references=3, usage=True)
+    assert 24 <= answer["usage"]["model_tokens"]["completion_tokens"] < 4000, answered(answer)
+    last = answered(answer)[-40:]
+    assert answered(answer).count(last) >= 20
 
 
 def test_a_file_that_was_taken_out_is_found_no_more(sage: Wire, tmp_path: Path) -> None:
@@ -158,9 +169,9 @@ def test_a_file_that_was_taken_out_is_found_no_more(sage: Wire, tmp_path: Path) 
         (tmp_path / file).write_bytes(FILES[file]())
         fine(sage.train_with_file(tmp_path / file, short))
     question = "Who takes care of the bees?"
-    assert "orchard.md" in sage.query(question, dataset=short)["references"]
+    assert "orchard.md" in sage.query(question, dataset=short, max_tokens=BRIEFLY)["references"]
     fine(sage.delete_filename_from_dataset(short, "orchard.md"))
-    left = sage.query(question, dataset=short)["references"]
+    left = sage.query(question, dataset=short, max_tokens=BRIEFLY)["references"]
     assert "orchard.md" not in left
     assert "Anselm" not in left
     fine(sage.delete_dataset(short))

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from server.api.asksage.grounding import Question
 from server.api.request_pipeline import RequestPipeline
-from server.core import Ask, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from server.core import Ask, ChatJob, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from server.errors import ContextLengthExceeded
 from server.pipeline.run import Run
 
@@ -86,8 +86,7 @@ class Answering:
                     if not less:
                         raise
                     continue
-                room = self.run.facts.room
-                if less and room is not None and room < LEAST_ROOM:
+                if less and _cramped(self.run):
                     continue
                 self._held = own.pop_all()
                 break
@@ -144,6 +143,14 @@ class Answering:
                 "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
         }
+
+
+def _cramped(run: Run) -> bool:
+    """Whether the context leaves too little to the answer. Where the answer's own limit is what leaves it no more, what
+    is taken out of the prompt would not give it any."""
+    room, job = run.facts.room, run.plan.job
+    limit = job.max_tokens if isinstance(job, ChatJob) else None
+    return room is not None and room < min(LEAST_ROOM, limit or LEAST_ROOM)
 
 
 def empty() -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""What a file says: the text of each of its pages, or what is heard in it."""
+"""What a file says: the text of each of its pages, headings included, or what is heard in it."""
 
 import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from anyio import to_thread
@@ -17,6 +18,7 @@ from server.api.services import Services
 from server.core import Segment, Task, TranscriptionJob
 from server.errors import InvalidRequest
 from server.knowledge.parsing import reader
+from server.knowledge.parsing.parsed import BETWEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,12 @@ async def pages_of(
             path = Path(f"/proc/self/fd/{kept.fileno()}")
             blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
     pages: dict[int | None, list[str]] = {}
+    above: tuple[str, ...] = ()
     for block in blocks:
-        pages.setdefault(block.page, []).append(block.text)
-    return [Page(number, "\n\n".join(texts)) for number, texts in pages.items()]
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(above, block.headings, strict=False))
+        pages.setdefault(block.page, []).extend((*block.headings[len(list(same)) :], block.text))
+        above = block.headings
+    return [Page(number, BETWEEN.join(texts)) for number, texts in pages.items()]
 
 
 async def _heard(request: Request, pipeline: RequestPipeline, services: Services, file: Upload, name: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from server.api.answers.asksage import Completion
 from server.api.asksage import body as bodies
@@ -31,7 +30,7 @@ from server.api.plain_route import PlainRoute
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
 from server.api.sse import SseResponse
-from server.core import Task
+from server.core import ChatJob, Task
 from server.errors import ModelNotFound
 
 router = APIRouter(route_class=PlainRoute)
@@ -90,7 +89,8 @@ class Asking:
             async with answering:
                 await while_connected(self.request, answering.finish())
         except ModelNotFound as error:
-            return answered(self.unavailable(error))
+            explained = self._unavailable(error)
+            return Response(packed(explained) + SEPARATOR, media_type=STREAMED) if streamed else answered(explained)
         await self.note(answering)
         return answered(answering.whole(), answering.headers)
 
@@ -117,10 +117,12 @@ class Asking:
         settings = services.settings
         name = resolved(services, caller, body.model)
         ask = ask_of(request, caller, name, quality=body.quality, streamed=streamed)
+        # What is asked of the wrong model or of a dataset that is not there pays for nothing.
+        self.pipeline.check(ask, ChatJob(messages=tuple(messages)))
+        grounds = await grounds_of(services, caller, body, messages)
         attached = await read_attached(request, self.pipeline, services, files)
         echo = f"{attached.echo}\n\n" if attached.pages and settings.asksage_echo_files else ""
         filed = bool(attached.pages)
-        grounds = await grounds_of(services, caller, body, messages)
         pictured = attached.put(messages) if attached.pictures else messages
         if any(not isinstance(message["content"], str) for message in pictured):
             # Checked, and fetched where they are URLs; the files' pictures too.
@@ -130,7 +132,7 @@ class Asking:
         question = Question(body, messages, attached, grounds, filed)
         return Answering(self.pipeline, ask, question, model=body.model, context=context_of(services, name), echo=echo)
 
-    def unavailable(self, error: ModelNotFound) -> dict[str, Any]:
+    def _unavailable(self, error: ModelNotFound) -> dict[str, Any]:
         """As the service says it: an answer that explains. Raises the error where the status is strict."""
         if self.services.settings.asksage_strict_status:
             raise error
@@ -153,14 +155,6 @@ class _Stream(SseResponse[Answering]):
 
     def __init__(self, asking: Asking, answering: Answering) -> None:
         super().__init__(answering, partial(_pieces, asking), media_type=STREAMED, comment=_newline)
-        self._asking = asking
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        except ModelNotFound as error:  # found before anything was sent
-            explained = packed(self._asking.unavailable(error)) + SEPARATOR
-            await Response(explained, media_type=STREAMED)(scope, receive, send)
 
 
 async def _pieces(asking: Asking, answering: Answering) -> AsyncGenerator[bytes, None]:

@@ -2,11 +2,11 @@
 it: of these routes its own specification says so, whatever `asksage_strict_status` is.
 """
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -70,12 +70,15 @@ class _Said(Exception):
 
 
 @asynccontextmanager
-async def _in_words(missing: str | None = None, invalid: str | None = None) -> AsyncGenerator[None, None]:
-    """What goes wrong with a chat, as an outcome: in these words, or in the error's own. Raises _Said."""
+async def _in_words(
+    missing: str | None = None, invalid: str | None = None, *, absent: int | None = None
+) -> AsyncGenerator[None, None]:
+    """What goes wrong with a chat, as an outcome: in these words, or in the error's own. absent: the status of what is
+    not there. Raises _Said."""
     try:
         yield
     except NotFound as error:
-        raise _Said(missing or error.message, 400 if missing == "Invalid session_id" else error.status) from None
+        raise _Said(missing or error.message, absent or error.status) from None
     except (InvalidRequest, PayloadTooLarge, Conflict) as error:
         raise _Said(invalid if invalid and isinstance(error, InvalidRequest) else error.message, error.status) from None
 
@@ -85,7 +88,7 @@ async def _in_words(missing: str | None = None, invalid: str | None = None) -> A
 async def get_chats(caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """The account's chats, without what is in them. `response` is JSON in a text."""
     rows = [_row(chat) for chat in await knowledge.users.chats.list(caller)]
-    return said(orjson.dumps({"chats": rows, "buttons": []}).decode())
+    return said(json.dumps({"chats": rows, "buttons": []}))
 
 
 @router.post("/create-chat-session")
@@ -166,7 +169,7 @@ async def copy_chat(
 ) -> Response:
     """Give another account a chat like it."""
     try:
-        async with _in_words():
+        async with _in_words(absent=400):
             body = (await bodies.read(request, Copying, limit=MOST_BODY)).body
             if not body.chat_id or not body.email:
                 raise InvalidRequest("Missing data")
@@ -206,7 +209,7 @@ async def update_chat_session_title(request: Request, caller: CallerDep, knowled
 async def update_chat_session_json(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """Replace what is in a chat, and its title."""
     try:
-        async with _in_words("Invalid session_id", "Invalid input"):
+        async with _in_words("Invalid session_id", "Invalid input", absent=400):
             body = (await bodies.read(request, Replacing, limit=MOST_CHAT_BODY)).body
             if not isinstance(body.json_data, list | tuple):
                 raise InvalidRequest

@@ -15,7 +15,7 @@ from server.accounts.administration import Administration
 from server.accounts.keys.identity import Account
 from server.accounts.ledger.terms import Balance
 from server.accounts.reports.usage import By
-from server.api.answers.asksage_users import Said
+from server.api.answers.asksage_users import Listed, Said
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import answered, said
 from server.api.asksage.own import MOST_BODY
@@ -58,7 +58,7 @@ class TokensBody(Body):
 
 
 @router.api_route("/admin-get-all-users-with-tokens", methods=["GET", "POST"])
-@documented(body=UsersBody, answer=Said, examples={"the first ten": {"start": 0, "limit": 10}})
+@documented(body=UsersBody, answer=Listed, examples={"the first ten": {"start": 0, "limit": 10}})
 async def users_with_tokens(request: Request, administration: AdministrationDep) -> Response:
     """Accounts with what they have left and what they used this month (UTC); tokens are null where one never pays."""
     body = (await bodies.read(request, UsersBody, limit=MOST_BODY)).body

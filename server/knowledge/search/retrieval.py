@@ -13,6 +13,7 @@ from server.knowledge.access import readable_by
 from server.knowledge.calls import Models, Vectors
 from server.knowledge.records import Chunk, Dataset, DocumentState, Fusion, Passage, SearchTerms
 from server.knowledge.search.index import Found, Index
+from server.knowledge.search.no_index import NoIndex
 from server.knowledge.search.postgres import PostgresIndex
 from server.knowledge.search.sqlite import SqliteIndex
 from server.knowledge.tables import ChunkRow, DatasetRow, DocumentRow
@@ -91,9 +92,12 @@ class Retrieval:
         searched = {each.id: each for each in datasets if each.chunks}
         if not searched or limit < 1 or not query.strip():
             return []
+        if isinstance(self._index, NoIndex):  # before anything is paid
+            self._index.refuse()
         by_words = [each for each in searched.values() if (fusion or each.terms.fusion) != "dense"]
         by_vectors = [each for each in searched.values() if each.model and (fusion or each.terms.fusion) != "keyword"]
         vectors = await self._vectors(caller, query, {each.model for each in by_vectors if each.model})
+        _check_lengths(by_vectors, vectors)
         depth = max(limit * DEPTH, LEAST_DEPTH)
         found = await _all(
             [self._index.keyword(each, query, depth) for each in by_words]
@@ -123,7 +127,7 @@ class Retrieval:
                 raise KnowledgeUnavailable(
                     f"A dataset was made with the embedding model {model}, which this server does not serve any more."
                 )
-        return {model: await self._models.embed(caller, model, [query]) for model in sorted(models)}
+        return {model: await self._models.embed(caller, model, [query], query=True) for model in sorted(models)}
 
     async def _passages(
         self, caller: Caller, searched: Mapping[str, Dataset], places: Sequence[Place]
@@ -148,6 +152,16 @@ class Retrieval:
         scores = await self._models.rerank(caller, query, [passage.chunk.searched for passage in passages])
         again = [replace(passage, score=float(score)) for passage, score in zip(passages, scores, strict=True)]
         return sorted(again, key=lambda passage: -passage.score)
+
+
+def _check_lengths(datasets: Sequence[Dataset], vectors: Mapping[str | None, Vectors]) -> None:
+    for each in datasets:
+        length = vectors[each.model].shape[-1]
+        if each.dimensions is not None and each.dimensions != length:
+            raise KnowledgeUnavailable(
+                f"A dataset was made with vectors of {each.dimensions} numbers by the embedding model {each.model}, "
+                f"which gives {length} now: add its documents to a new dataset."
+            )
 
 
 def _ranks_by_similarity(searched: Mapping[str, Dataset], dense: Mapping[str, Sequence[Found]]) -> Mapping[int, int]:

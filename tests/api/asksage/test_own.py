@@ -107,6 +107,10 @@ async def test_chats(town: Town) -> None:
     assert await said(ada, "/user/update-chat-session-json", {"session_id": chat, "json_data": 5}, 400)
     assert await said(ada, "/user/copy-chat", {"chat_id": chat, "email": "bob@example.org"}) == "Chats copied"
     assert len(json.loads(await said(bob, "/user/get-chats"))["chats"]) == 1
+    # The service's specification has no other status here than these two.
+    nobody = {"chat_id": chat, "email": "nobody@example.org"}
+    assert await said(ada, "/user/copy-chat", nobody, 400) == "No account."
+    await said(ada, "/user/copy-chat", {**nobody, "chat_id": "0b6c1d1e-1111-4222-8333-444455556666"}, 400)
     assert await said(ada, "/user/update-chat-session-json", {"session_id": chat}) == "Chat content updated"
     assert (await said(ada, "/user/get-chat-session", {"session_id": chat}))["title"] == "New Chat"
     assert await said(ada, "/user/delete-chat-session", {"session_id": chat}) == "OK"

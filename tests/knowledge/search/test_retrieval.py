@@ -37,7 +37,11 @@ class KnownModels:
     def installed(self, model: str) -> bool:
         return model in self.served
 
-    async def embed(self, caller: Caller, model: str, texts: Sequence[str], *, background: bool = False) -> Vectors:
+    async def embed(
+        self, caller: Caller, model: str, texts: Sequence[str], *, background: bool = False, query: bool = False
+    ) -> Vectors:
+        assert query, "some models read questions otherwise than documents"
+        assert not background
         self.embedded.append((model, tuple(texts)))
         return self.vector
 
@@ -128,6 +132,14 @@ async def test_a_model_that_is_gone_is_named(shelf: Shelf) -> None:
     with pytest.raises(KnowledgeUnavailable, match="embedding model gone"):
         await made(shelf, KnownModels()).search(CALLER, "bread", [handbook], 5)
     assert await made(shelf, KnownModels()).search(CALLER, "bread", [handbook], 5, fusion="keyword")
+
+
+async def test_a_model_whose_vectors_have_another_length_now_is_told(shelf: Shelf) -> None:
+    handbook = await shelf.dataset()
+    await shelf.add(handbook, [BREAD])
+    models = KnownModels(vector=np.full((1, 8), 0.5, np.float32))
+    with pytest.raises(KnowledgeUnavailable, match="16 numbers by the embedding model mini, which gives 8 now"):
+        await made(shelf, models).search(CALLER, "bread", [handbook], 5)
 
 
 async def test_reranking_has_the_last_word_where_a_dataset_wants_it(shelf: Shelf) -> None:
