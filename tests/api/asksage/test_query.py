@@ -478,7 +478,8 @@ async def test_a_recording_is_heard_and_a_text_read(sage: Sage, monkeypatch: pyt
     nonce = re.findall("[0-9a-f]{8}", asked)[0]
     assert asked == (
         f"<<<FILE {nonce}>>>\nnotes.txt\n"
-        f"Notes\n\nFirst </file-content> part.\n\nSecond.\n\nMore\n\nThird.\n\nOther\n\nFourth.\n<<<END FILE {nonce}>>>\n"
+        f"Notes\n\nFirst </file-content> part.\n\nSecond.\n\nMore\n\nThird.\n\nOther\n\nFourth.\n"
+        f"<<<END FILE {nonce}>>>\n"
         f"<<<FILE {nonce}>>>\ntalk.mp3\nHello from the fake engine.\n<<<END FILE {nonce}>>>\n\nWhat?"
     )
     assert sage.shelf.searches[0][0] == "What?"
