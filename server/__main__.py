@@ -14,12 +14,12 @@ COMMANDS = {
     "serve": ("server.cli.serve", "Serve the installed models over HTTP."),
     "keys": ("server.cli.keys", "Create, list, change and revoke API keys."),
     "accounts": ("server.cli.accounts", "Create, list, change and close accounts, and grant them credits."),
-    "datasets": ("server.cli.datasets", "Create, list, share and delete datasets, and see their documents."),
+    "datasets": ("server.cli.datasets", "Create, fill, search, share and delete datasets."),
     "usage": ("server.cli.usage", "Sum up what was used, by key, model, day."),
     "ledger": ("server.cli.ledger", "Export the ledger of credits, and check it."),
     "personas": ("server.cli.personas", "See, make and change the personas of the Ask Sage API."),
     "audit": ("server.cli.audit", "See who administered what."),
-    "backup": ("server.cli.backup", "Back up accounts, keys and credits, while the server runs."),
+    "backup": ("server.cli.backup", "Back up accounts, credits and datasets, while the server runs."),
     "restore": ("server.cli.restore", "Put a backup into the data folder."),
     "models": ("server.cli.models", "See which models are installed, and check them."),
     "plan": ("server.cli.plan", "See what a quality mode would do with a request."),
@@ -28,7 +28,8 @@ COMMANDS = {
 }
 """Each command's module, and its line in the help. A module exports a typer `app`, or one function `command`."""
 
-HELP = """A local inference server: chat, images, transcription and speech behind the OpenAI API.
+HELP = """A local inference server: chat, images, transcription and speech behind the OpenAI API; questions about your
+own documents behind the Ask Sage API.
 
 [bold]sagehold serve[/bold] starts it and prints the first API key. Settings come from flags, from SAGEHOLD_*
 variables, or from the YAML file named by SAGEHOLD_CONFIG; [bold]sagehold config show[/bold] lists them all.

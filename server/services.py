@@ -36,7 +36,7 @@ from server.observability import Metrics
 from server.observability.joined import Joined
 from server.observability.tracing import Tracing, tracing_to
 from server.pipeline.admission import Admission, Free
-from server.pipeline.inner_calls import InnerCalls
+from server.pipeline.inner_calls import InnerCalls, chosen
 from server.pipeline.run import Pipeline
 from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
@@ -125,6 +125,7 @@ async def build_services(
             embedding=settings.embedding_model,
             reranking=settings.rerank_model,
         )
+        chosen(catalog, Task.CHAT, "SAGEHOLD_ASKSAGE_MODEL", settings.asksage_model)
         if calls.embedding is None:
             log.info("no embedding model is installed: datasets can't be searched, nor added to")
 
@@ -164,7 +165,7 @@ async def build_services(
 @asynccontextmanager
 async def knowledge_alone(settings: Settings, accounts: Accounts) -> AsyncGenerator[Knowledge, None]:
     """Knowledge for a command, beside a server or without one: models are loaded when they are needed, nothing is
-    billed, and documents that wait in the data folder are ingested meanwhile.
+    billed, and what it adds is ingested by a server that is at work on the data folder, or else by itself.
 
     Raises CatalogError, KnowledgeUnavailable.
     """
@@ -201,7 +202,7 @@ async def knowledge_alone(settings: Settings, accounts: Accounts) -> AsyncGenera
     async with AsyncExitStack() as stack:
         stack.push_async_callback(registry.stop, LEAVE, ENGINES)
         await registry.start()
-        yield await stack.enter_async_context(open_knowledge(settings, accounts.database, calls, accounts))
+        yield await stack.enter_async_context(open_knowledge(settings, accounts.database, calls, accounts, guest=True))
 
 
 def _outages(accounts: Accounts | None, limiter: RateLimiter) -> Mapping[str, str]:

@@ -145,6 +145,14 @@ class Settings(BaseSettings):
     max_document: Size = Field(
         100 * 2**20, gt=0, description="largest document in bytes that a dataset takes; more is answered 413"
     )
+    max_waiting_documents: int = Field(
+        1000, gt=0, description="documents of one account that wait to be ingested; more are answered 429"
+    )
+    max_waiting_bytes: Size = Field(
+        2 * 2**30,
+        gt=0,
+        description="bytes of one account's documents that wait to be ingested, or failed; more are answered 429",
+    )
     document_timeout: float = Field(
         300.0,
         gt=0,

@@ -1,25 +1,33 @@
 """The documents tell the truth: settings, endpoints, files, commands and the code that they print."""
 
 import asyncio
+import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
 import uvicorn
 import yaml
 from pydantic import TypeAdapter
 from starlette.routing import Route
+from typer.testing import CliRunner
 
+from server.__main__ import COMMANDS, build
+from server.accounts.administration import Administration
 from server.core import Task
 from server.models.config.spec import ModelSpec
 from server.settings import PREFIX, Settings
-from server.testing import KEY, FakePublicModel, FakeServer
+from server.testing import CALLER, KEY, FakePublicModel, FakeServer
+from tests.cli.installed import install
 from tests.readme import README, ROOT, TABLE, settings_table, snippet
 
 DOCUMENTS = sorted([README, ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")])
@@ -51,18 +59,43 @@ def test_links_and_paths_lead_somewhere(document: Path) -> None:
     assert [path for path in paths if path not in ignored and not (ROOT / path).exists()] == []
 
 
+ASKSAGE = ROOT / "docs/asksage.md"
+DIALECT = ("/server/", "/user/")
+
+
 @pytest.mark.anyio
 async def test_the_table_of_endpoints_is_the_route_table(fake: FakeServer) -> None:
-    rows = re.findall(r"^\| `(GET|POST) .*$", README.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(?:GET|POST|DELETE) (/[^|]*)\|(.*)$", README.read_text(), re.MULTILINE)
     assert rows
-    listed = set()
-    for line in README.read_text().splitlines():
-        if match := re.match(r"\| `(?:GET|POST|DELETE) (/[^|]*)\|", line):
-            listed |= {_shape(path) for path in re.findall(r"/[\w/{}.]+", match[1])}
+    listed = {_shape(path) for paths, _ in rows if "…" not in paths for path in re.findall(r"/[\w/{}.]+", paths)}
     served = {_shape(route.path) for route in fake.app.routes if isinstance(route, Route)}
     assert listed <= served, "listed and not served"
-    # What is spoken in other tools' dialects, and aliases, need not be listed.
-    assert served - listed <= {"/v1/audio/models"}, "served and not listed"
+    # The Ask Sage API's paths are in a document of their own, to which one row leads. What is spoken in other tools'
+    # dialects, and aliases, need not be listed.
+    (group,) = [row for row in rows if "…" in row[0]]
+    assert re.findall(r"`(?:POST )?(/\w+/)…`", f"`{group[0]}") == list(DIALECT)
+    assert "](docs/asksage.md)" in group[1]
+    dialect = {path for path in served if path.startswith(DIALECT)}
+    assert served - listed - dialect <= {"/v1/audio/models"}, "served and not listed"
+
+
+@pytest.mark.anyio
+async def test_the_tables_of_the_ask_sage_api_are_its_routes(fake: FakeServer) -> None:
+    """With their methods: POST, where nothing else is said."""
+    listed: list[tuple[str, str]] = []
+    for row in re.findall(
+        r"^\| (`/(?:server|user)/[^|]*)\| (?:served|with a difference) \|", ASKSAGE.read_text(), re.MULTILINE
+    ):
+        for path, said in re.findall(r"`(/[\w/-]+)`(?: \(([A-Z]+(?: only| too)?)\))?", row):
+            method, _, how = said.partition(" ")
+            listed += [(path, each) for each in ("POST", method) if each and not (how == "only" and each == "POST")]
+    served = {
+        (route.path, method)
+        for route in fake.app.routes
+        if isinstance(route, Route) and route.path.startswith(DIALECT)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert sorted(listed) == sorted(served)
 
 
 def _shape(path: str) -> str:
@@ -125,6 +158,70 @@ async def test_the_javascript_of_the_readme_runs(fake: FakeServer, tmp_path: Pat
         output = await run(tmp_path, node, "readme.mjs")
     assert len(output.strip().splitlines()) >= 3
     assert (tmp_path / "fox.mp3").stat().st_size > 0
+
+
+def test_commands_that_are_named_exist() -> None:
+    """In documents, and in what clients are told."""
+    known = {name: import_module(module) for name, (module, _) in COMMANDS.items()}
+    texts = [path.read_text() for path in (*DOCUMENTS, *(ROOT / "server").rglob("*.py"))]
+    named = {
+        one
+        for text in texts
+        for one in re.findall(r"(?:`|^|bin/|-T server )sagehold ([a-z]+)(?: ([a-z-]+))?", text, re.MULTILINE)
+    }
+    assert len(named) > 30
+    for name, action in named:
+        assert name in known, f"sagehold {name} {action}"
+        if action and not action.startswith("-") and hasattr(known[name], "app"):
+            actions = typer.main.get_command(known[name].app).commands  # type: ignore[attr-defined]
+            assert action in actions, f"sagehold {name} {action}"
+
+
+YOUR_OWN = "## Your own documents"
+
+
+def test_the_commands_about_documents_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("DATA_DIR", "data"), ("MODEL_CONFIGS", "configs"), ("MODELS_DIR", "models")):
+        monkeypatch.setenv(f"{PREFIX}{name}", str(tmp_path / value))
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "fake.yaml").write_text("name: fake\nengine: fake\nserves: embedding\n")
+    (tmp_path / "handbook").mkdir()
+    (tmp_path / "handbook" / "leave.md").write_text("There are thirty days of leave.")
+    install(tmp_path / "data")
+    assert CliRunner().invoke(build("accounts"), ["accounts", "create", "default"]).exit_code == 0
+    section = README.read_text().partition(YOUR_OWN)[2].partition("\n## ")[0]
+    commands = re.findall(r"^\.venv/bin/sagehold (datasets .*)$", section, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        words = shlex.split(command.replace("~/handbook", str(tmp_path / "handbook")))
+        done = CliRunner().invoke(build(words[0]), words)
+        assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("[1] leave.md (handbook, ")
+
+
+@pytest.mark.anyio
+async def test_the_curl_about_documents_of_the_readme_runs(settings: Settings, tmp_path: Path) -> None:
+    async with (
+        Administration.open(settings) as administration,
+        FakeServer(settings, knowledge=administration.accounts.database) as fake,
+        listening(fake) as url,
+    ):
+        await fake.knowledge.datasets.create(CALLER, "handbook")
+        text = b"There are thirty days of leave."
+        added = await fake.knowledge.ingestion.add(CALLER, "handbook", "leave.md", text)
+        assert [one async for one in fake.knowledge.ingestion.follow(added.id)][-1].chunks == 1
+        answer = json.loads(
+            await run(tmp_path, "bash", "-c", snippet("bash", base_url=url, key=KEY).replace("curl", "curl -s"))
+        )
+    assert (answer["status"], answer["message"]) == (200, "Hello from the fake engine.")
+    assert "There are thirty days of leave." in answer["references"]
+    assert "leave.md" in str(answer["citations"])
+
+
+def test_the_python_for_the_ask_sage_client_is_python() -> None:
+    """It is not run: the client's licence is for customers of the service. tests/e2e sends what it sends."""
+    (code,) = re.findall(r"^```python asksage\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    compile(code, "README.md", "exec")
 
 
 def test_no_lock_names_an_index() -> None:

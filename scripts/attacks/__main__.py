@@ -16,7 +16,20 @@ from rich.table import Table
 
 from scripts.attacks.row import Row
 
-ATTACKS = ("bad_requests", "doors", "bodies", "readers", "queue", "hangs", "kills", "stopping", "storage")
+ATTACKS = (
+    "bad_requests",
+    "doors",
+    "bodies",
+    "questions",
+    "readers",
+    "queue",
+    "hangs",
+    "kills",
+    "stopping",
+    "storage",
+    "knowledge",
+    "documents",
+)
 """Modules of this folder: each has `rows(folder, quick=...)`."""
 
 console = Console()

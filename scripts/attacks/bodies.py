@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -49,6 +49,10 @@ class Case:
     status: tuple[int, ...] = (200, 400, 413)
     whose: str = "rich"
     times: int = TIMES
+
+
+Judge = Callable[[httpx.Response | BaseException, Case], str | None]
+"""What is wrong with an answer, in words."""
 
 
 def _chat(**more: object) -> bytes:
@@ -176,25 +180,31 @@ async def rows(folder: Path, *, quick: bool = False) -> AsyncIterator[Row]:
         yield await _pipelined(target, "14,000 requests in 250 kB", b"")
         yield await _pipelined(target, "4,000 offers of HTTP/2 in 220 kB", b"Connection: Upgrade\r\nUpgrade: h2c\r\n")
         for case in cases():
-            row = await _row(target, case, keys[case.whose], 1 if quick else case.times)
+            row = await row_of(target, case, keys[case.whose], 1 if quick else case.times, _problem)
             if not row.held:  # once more: a neighbour on the machine is no fault of the server's
-                row = await _row(target, case, keys[case.whose], 1 if quick else case.times)
+                row = await row_of(target, case, keys[case.whose], 1 if quick else case.times, _problem)
             yield row
 
 
-async def _row(target: Target, case: Case, key: str, times: int) -> Row:
+async def row_of(
+    target: Target,
+    case: Case,
+    key: str,
+    times: int,
+    problem: Callable[[httpx.Response | BaseException, Case], str | None],
+) -> Row:
     before = memory(target)
     async with target.client(key) as client, watched(target.url, target.process.pid) as stall:
         headers = {"content-type": case.kind, **case.headers}
         asks = (client.post(case.path, content=case.body, headers=headers) for _ in range(times))
         answers = await asyncio.gather(*asks, return_exceptions=True)
     grown = memory(target) - before
-    problems = {problem for answer in answers if (problem := _problem(answer, case))}
+    problems = {found for answer in answers if (found := problem(answer, case))}
     seen = sorted({answer.status_code for answer in answers if isinstance(answer, httpx.Response)})
     measured = (
         f"{times} at once: {', '.join(map(str, seen))}; others waited {stall.longest * 1000:.0f} ms; {grown:+d} MB"
     )
-    measured += "".join(f"; {problem}" for problem in sorted(problems))
+    measured += "".join(f"; {one}" for one in sorted(problems))
     wanted = f"{' or '.join(map(str, case.status))}; others wait < {MOST_STALL * 1000:.0f} ms"
     return Row(case.name, measured, wanted, not problems and stall.longest < MOST_STALL)
 

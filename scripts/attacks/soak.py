@@ -33,8 +33,8 @@ console = Console()
 WARM_UP = 0.15
 """Share of the time after which caches are full, and growth is a leak."""
 FIRST = 6
-"""Requests of each kind before the time begins: each thread of a worker takes its buffers at its first job, 17 to 27 MiB
-of a transcriber's, and with some jobs a minute that would go on for long."""
+"""Requests of each kind before the time begins: each thread of a worker takes its buffers at its first job, 17 to 27
+MiB of a transcriber's, and with some jobs a minute that would go on for long."""
 EVERY = 5.0
 """Seconds between two looks."""
 MEMORY_GROWTH = 0.03

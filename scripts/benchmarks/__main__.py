@@ -19,6 +19,7 @@ from scripts.benchmarks.allocator import allocator
 from scripts.benchmarks.embeddings import embeddings
 from scripts.benchmarks.fairness import fairness
 from scripts.benchmarks.front import front
+from scripts.benchmarks.ingestion import ingestion
 from scripts.benchmarks.load import Load, Sample
 from scripts.benchmarks.processes import Side, StartError
 from scripts.benchmarks.retrieval import retrieval
@@ -213,6 +214,7 @@ app.command()(allocator)
 app.command()(embeddings)
 app.command()(fairness)
 app.command()(front)
+app.command()(ingestion)
 app.command()(retrieval)
 
 

@@ -20,17 +20,21 @@ from rich.table import Table
 console = Console()
 LIMIT = 50
 """Chunks that each order is asked for, as `Retrieval` does for 12 passages."""
-BATCH = 50
+REMOVED = 20_000
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Of one size on one database. Times in milliseconds, but for filled (chunks a second) and seconds; bytes."""
+    """Of one size on one database. Times in milliseconds, but for filled (chunks a second) and built (seconds);
+    memory in bytes, of this process. removed, dropped: the longest unit of work, for which others who write wait, and
+    all of them: of a document that has half of the chunks, and REMOVED at most, and of the dataset with what is left.
+    """
 
     database: str
     chunks: int
     filled: float
+    built: float
     bytes_on_disk: int
     first_dense: float
     keyword: tuple[float, float]
@@ -40,8 +44,8 @@ class Row:
     loop_pause: float
     memory: int
     recall: float
-    remove_document: float
-    drop: float
+    removed: tuple[float, float]
+    dropped: tuple[float, float]
 
 
 def retrieval(
@@ -96,10 +100,7 @@ async def _measure(kind: str, url: str, size: int, questions: int, memory: int) 
         begun = time.perf_counter()
         document = await _add(database, index, number, made.chunks, made.vectors)
         spent += time.perf_counter() - begun
-    if (settle := getattr(index, "settle", None)) is not None:
-        begun = time.perf_counter()
-        await settle(dataset)
-        console.print(f"{kind} {size}: the approximate index took {time.perf_counter() - begun:.1f} s")
+    built = await _built(database)
     before = psutil.Process().memory_info().rss
     asked = [language.question() for _ in range(questions)]
     begun = time.perf_counter()
@@ -127,9 +128,12 @@ async def _measure(kind: str, url: str, size: int, questions: int, memory: int) 
     watching.cancel()
     used = psutil.Process().memory_info().rss - before
     recall = await _recall(database, index, dataset, asked[:100], vectors)
-    remove = await _pieces(database, lambda session: index.remove(session, number, document, PIECE))
     bytes_on_disk = await _bytes(database)
-    drop = await _pieces(database, lambda session: index.drop(session, number, PIECE))
+    await _in_unit(database, lambda session: _one_document(session, database.sqlite, number, document, size // 2))
+    removed = await _pieces(database, lambda session: index.remove(session, number, document, PIECE))
+    tidied = await _pieces(database, lambda session: index.tidy(session, number))
+    removed = (max(removed[0], tidied[0]), removed[1] + tidied[1])
+    dropped = await _pieces(database, lambda session: index.drop(session, number, PIECE))
     await _in_unit(database, lambda session: _forget(session, number))
     await index.aclose()
     await database.aclose()
@@ -137,6 +141,7 @@ async def _measure(kind: str, url: str, size: int, questions: int, memory: int) 
         kind,
         size,
         filled / spent,
+        built,
         bytes_on_disk,
         first,
         _percentiles(keyword),
@@ -146,9 +151,19 @@ async def _measure(kind: str, url: str, size: int, questions: int, memory: int) 
         1000 * max(pauses, default=0.0),
         used,
         recall,
-        remove,
-        drop,
+        removed,
+        dropped,
     )
+
+
+async def _built(database: Any) -> float:
+    """Seconds that PostgreSQL's approximate index takes; 0 where the size needs none."""
+    from server.knowledge.search.hnsw import Builder
+
+    begun = time.perf_counter()
+    if database.sqlite or not await Builder(database).build():
+        return 0.0
+    return time.perf_counter() - begun
 
 
 async def _timed(work: Callable[[], Coroutine[Any, Any, Any]]) -> float:
@@ -171,14 +186,27 @@ async def _in_unit(database: Any, work: Callable[[Any], Coroutine[Any, Any, Any]
         return await work(session)
 
 
-async def _pieces(database: Any, work: Callable[[Any], Coroutine[Any, Any, bool]]) -> float:
-    """The longest of the units of work in which something is removed: what others who write wait for."""
-    longest, done = 0.0, False
+async def _pieces(database: Any, work: Callable[[Any], Coroutine[Any, Any, bool]]) -> tuple[float, float]:
+    """The longest of the units of work in which something is removed, and all of them."""
+    longest, whole, done = 0.0, 0.0, False
     while not done:
         begun = time.perf_counter()
         done = await _in_unit(database, work)
-        longest = max(longest, 1000 * (time.perf_counter() - begun))
-    return longest
+        spent = 1000 * (time.perf_counter() - begun)
+        longest, whole = max(longest, spent), whole + spent
+    return longest, whole
+
+
+async def _one_document(session: Any, sqlite: bool, number: int, document: int, chunks: int) -> None:
+    """Make so many chunks of the dataset one document's, and REMOVED at most."""
+    from sqlalchemy import text
+
+    values = {"number": number, "document": document, "chunks": min(chunks, REMOVED)}
+    first = "(SELECT min(number) FROM chunks WHERE dataset_number = :number) + :chunks"
+    which = "SET document_number = :document WHERE dataset_number = :number AND"
+    await session.execute(text(f"UPDATE chunks {which} number < {first}"), values)
+    if sqlite:
+        await session.execute(text(f"UPDATE vector_blocks {which} first < {first}"), values)
 
 
 async def _dataset(database: Any, index: Any, size: int) -> tuple[Any, int]:
@@ -198,7 +226,14 @@ async def _dataset(database: Any, index: Any, size: int) -> tuple[Any, int]:
                 {"no": False, "at": at},
             )
         await session.execute(
-            insert(DatasetRow).values(id=made.id, owner_id="owner", name=made.name, model="generated", created_at=NOW)
+            insert(DatasetRow).values(
+                id=made.id,
+                owner_id="owner",
+                name=made.name,
+                model="generated",
+                dimensions=made.dimensions,
+                created_at=NOW,
+            )
         )
         number = await session.scalar(select(DatasetRow.number).where(DatasetRow.id == made.id))
         await index.create(session, number)
@@ -213,6 +248,7 @@ async def _add(database: Any, index: Any, number: int, chunks: Any, vectors: Any
     name = uuid4().hex
     async with database.write() as session:
         values = {"filename": name, "size": 1, "state": "ready", "created_at": NOW, "updated_at": NOW}
+        values["chunks"] = len(chunks)
         await session.execute(insert(DocumentRow).values(id=name, dataset_number=number, account_id="owner", **values))
         document: int = await session.scalar(select(DocumentRow.number).where(DocumentRow.id == name))
         await index.add(session, number, document, chunks, vectors)
@@ -280,6 +316,7 @@ def _show(rows: Sequence[Row]) -> None:
         "",
         "chunks",
         "added/s",
+        "HNSW s",
         "MB",
         "first",
         "words",
@@ -299,13 +336,14 @@ def _show(rows: Sequence[Row]) -> None:
             row.database,
             f"{row.chunks:,}",
             f"{row.filled:,.0f}",
+            f"{row.built:.0f}",
             f"{row.bytes_on_disk / 1e6:,.0f}",
             f"{row.first_dense:.0f}",
             *pairs,
             f"{row.loop_pause:.0f}",
             f"{row.memory / 1e6:,.0f}",
             f"{row.recall:.3f}",
-            f"{row.remove_document:.0f}",
-            f"{row.drop:.0f}",
+            f"{row.removed[0]:.0f} of {row.removed[1]:,.0f}",
+            f"{row.dropped[0]:.0f} of {row.dropped[1]:,.0f}",
         )
     console.print(table)

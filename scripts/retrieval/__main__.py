@@ -5,11 +5,13 @@ import signal
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal
 
 import typer
+from httpx import HTTPError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -90,6 +92,10 @@ def search(
 @app.command()
 def answers(
     split: Split = "test",
+    most: Annotated[int | None, typer.Option(help="Most questions: the first of the split.", min=1)] = None,
+    references: Annotated[
+        list[int] | None, typer.Option(help="Most references of an answer; default: the server's own number.", min=1)
+    ] = None,
     wheels: Wheels = None,
     data: Data = None,
     models_dir: ModelsDir = Path("models"),
@@ -103,7 +109,8 @@ def answers(
     from scripts.retrieval.answers import asked
     from scripts.retrieval.measures import compared
 
-    corpus, some = _corpus(wheels), of(_split(split), questions())
+    corpus, some = _corpus(wheels), of(_split(split), questions())[:most]
+    ways = {f"with {number}": number for number in references} if references else {"with": None}
     with _folder(data) as folder:
         asyncio.run(_search(corpus, [], folder, models_dir.resolve(), model_configs.resolve(), EMBEDDING, None))
         side = sagehold(
@@ -115,18 +122,17 @@ def answers(
         )
         try:
             with serving(side, folder) as server, _progress() as progress:
-                bar = progress.add_task("answers", total=2 * len(some))
-                said = {
-                    way: asked(server.url, some, with_dataset=way == "with", advance=lambda: progress.advance(bar))
-                    for way in ("without", "with")
-                }
-        except StartError as error:
+                bar = progress.add_task("answers", total=(1 + len(ways)) * len(some))
+                step = partial(progress.advance, bar)
+                said = {"without": asked(server.url, some, with_dataset=False, advance=step)}
+                for way, number in ways.items():
+                    said[way] = asked(server.url, some, with_dataset=True, references=number, advance=step)
+        except (StartError, HTTPError, ValueError) as error:
             console.print(f"eval_retrieval: {error}", markup=False)
             raise typer.Exit(1) from None
+    pairs = [(way, "without") for way in ways] + [(way, next(iter(ways))) for way in [*ways][1:]]
     measured = {
-        label: compared(
-            {way: [float(getattr(one, field)) for one in said[way]] for way in said}, (("with", "without"),)
-        )
+        label: compared({way: [float(getattr(one, field)) for one in said[way]] for way in said}, pairs)
         for label, field in (
             ("answer in the text, %", "right"),
             ("right document among the references, %", "named"),

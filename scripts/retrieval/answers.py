@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from scripts.retrieval.corpus import DATASET
 from scripts.retrieval.questions import Question
 
 LONGEST_ANSWER = 600.0
+AT_ONCE = 8
+QUALITY = "low"
+"""The mode that bounds an answer, by the model's config: an answer of a small model that goes on has no end."""
 FILE = re.compile(r'"filename": ("(?:[^"\\]|\\.)*")')
 
 
@@ -28,16 +32,29 @@ class Answered:
     first: bool
 
 
-def asked(url: str, some: Sequence[Question], *, with_dataset: bool, advance: Callable[[], None]) -> list[Answered]:
-    """Each question once, greedily, with the server's own number of references. Raises httpx.HTTPError."""
-    found = []
+def asked(
+    url: str,
+    some: Sequence[Question],
+    *,
+    with_dataset: bool,
+    references: int | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> list[Answered]:
+    """Each question once, greedily, in their order. references: the most; None is the server's own number.
+
+    Raises httpx.HTTPError, and ValueError for an answer that is none.
+    """
     with httpx.Client(base_url=url, timeout=LONGEST_ANSWER, trust_env=False) as client:
-        for one in some:
+
+        def ask(one: Question) -> Answered:
             fields = {"message": one.ask, "dataset": DATASET if with_dataset else "none", "temperature": 0}
-            answer = client.post("/server/query", json=fields).raise_for_status().json()
-            found.append(judged(one, answer))
+            more = {"quality": QUALITY} | ({} if references is None else {"limit_references": references})
+            answer = client.post("/server/query", json=fields | more).raise_for_status().json()
             advance()
-    return found
+            return judged(one, answer)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(ask, some))
 
 
 def judged(question: Question, answer: Any) -> Answered:

@@ -56,10 +56,12 @@ def of(split: Split | Literal["all"], some: Sequence[Question]) -> list[Question
 
 
 def faults(some: Iterable[Question], documents: Iterable[Document]) -> list[str]:
-    """Questions whose passages don't exist or don't hold an answer, one line each."""
+    """Questions that hold their own answer, or whose passages don't exist or don't hold an answer, one line each."""
     texts = {passage.id: f"{document.title}\n{passage.text}" for document in documents for passage in document.passages}
     wrong = []
     for one in some:
+        if one.answered_by(one.ask):
+            wrong.append(f"holds its own answer: {one.ask}")
         for passage, grade in one.passages.items():
             if passage not in texts:
                 wrong.append(f"{passage} does not exist: {one.ask}")

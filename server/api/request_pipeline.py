@@ -1,5 +1,7 @@
 """The serving path as one request sees it: the only way in which routes open a run."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from types import TracebackType
 
 from starlette.requests import Request
@@ -23,12 +25,13 @@ class RequestPipeline:
         self._pipeline = pipeline
         self._request = request
 
-    def check(self, ask: Ask, job: Job) -> None:
-        """What is wrong with a request may be said before something else is done for it.
-
-        Raises ModelNotFound or InvalidRequest.
-        """
-        self._pipeline.plan(ask, job)
+    @asynccontextmanager
+    async def admitted(self, ask: Ask, job: Job) -> AsyncGenerator[None, None]:
+        """See `Pipeline.admitted`: runs in the block are parts of one request. Each has an id of its own."""
+        record_of(self._request.scope).asked_model = ask.model
+        received()
+        async with self._pipeline.admitted(ask, job):
+            yield
 
     def run(self, ask: Ask, job: Job) -> "OpeningRun":
         """A run that is opened by `async with`. The request's body must have been read before.

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from server.api.body_room import TOGETHER, BodyRoom
 from server.api.failed_keys import FailedKeys
 from server.api.spoken_answers import SpokenAnswers
+from server.api.turns import Turns
 from server.core import Caller, Task
 from server.errors import ModelNotFound
 from server.models.config.spec import ModelSpec, Price
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
     from server.knowledge.knowledge import Knowledge
+
+
+READERS, WAITING_READERS = 4, 32
+"""Files of requests that are read at once, each by a process of SAGEHOLD_DOCUMENT_MEMORY at most beside those of
+ingestion; and that wait for it, in memory."""
 
 
 class Authenticator(Protocol):
@@ -139,6 +145,7 @@ class Services:
     knowledge: "Knowledge | None" = None
     """None only where a test has no use for it."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
+    reading: Turns = field(default_factory=lambda: Turns(READERS, WAITING_READERS))
     spoken: SpokenAnswers = field(default_factory=SpokenAnswers)
     outages: Callable[[], Mapping[str, str]] = dict
     """What is down that requests need, by its name, in words for everyone."""

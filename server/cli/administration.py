@@ -11,7 +11,7 @@ import typer
 
 from server.cli.fail import fail
 from server.core import Limits
-from server.errors import SageholdError, Unavailable
+from server.errors import DatabaseUnavailable, SageholdError, Unavailable
 from server.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def administer(act: "Callable[[Administration], Awaitable[Result]]") -> Result:
 def told(run: "Callable[[Settings], Awaitable[Result]]") -> Result:
     """What `run` returns; or the end of the command, in one line."""
     from server.accounts.keys.secret import SecretError
+    from server.models.config.files import CatalogError
     from server.storage.opening import DRIVER_ERRORS, DatabaseError, explained
 
     try:
@@ -77,10 +78,12 @@ def told(run: "Callable[[Settings], Awaitable[Result]]") -> Result:
         fail(error)
     try:
         return anyio.run(run, settings)
-    except (DatabaseError, SecretError, SettingsError) as error:
+    except (DatabaseError, SecretError, SettingsError, CatalogError) as error:
         fail(error)
-    except (Unavailable, *DRIVER_ERRORS) as error:
+    except (DatabaseUnavailable, *DRIVER_ERRORS) as error:
         fail(explained(error, settings.database))
+    except Unavailable as error:  # no embedding model, a full disk, a PostgreSQL without pgvector
+        fail(error)
     except SageholdError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

@@ -53,6 +53,7 @@ def check(
             catalog = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models)
             embeds = [entry.id for entry in catalog.public_models() if Task.EMBEDDING in entry.tasks]
             chosen(catalog, Task.EMBEDDING, f"{PREFIX}EMBEDDING_MODEL", settings.embedding_model)
+            chosen(catalog, Task.CHAT, f"{PREFIX}ASKSAGE_MODEL", settings.asksage_model)
             chosen(catalog, Task.SCORE, f"{PREFIX}RERANK_MODEL", settings.rerank_model)
         except CatalogError as error:
             problems += error.problems

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from server.cli.knowledge import DEFAULT, Account, Shelf, shelve
+from server.cli.adding import add
+from server.cli.knowledge import DEFAULT, Account, Named, Shelf, shelve
 from server.cli.output import AsJson, print_json, print_table, shown
+from server.cli.searching import search
 
 if TYPE_CHECKING:
     from server.knowledge.records import Dataset, Document, Permission
 
-app = typer.Typer(help="Create, list, share and delete datasets, and see their documents.", no_args_is_help=True)
-
-Named = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name, short or full.")]
+app = typer.Typer(help="Create, fill, search, share and delete datasets.", no_args_is_help=True)
 
 
 @app.command()
@@ -30,6 +30,10 @@ def create(
         print_json(_row(made))
     else:
         typer.echo(f"Created {made.full_name}.")
+
+
+app.command()(add)
+app.command()(search)
 
 
 @app.command("list")

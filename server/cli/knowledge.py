@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from server.core import Caller
     from server.knowledge.datasets import Datasets
     from server.knowledge.documents import Documents
+    from server.knowledge.knowledge import Knowledge
     from server.knowledge.queue import Queue
     from server.knowledge.removal import Removal
     from server.knowledge.spool import Spool
@@ -27,6 +28,7 @@ Account = Annotated[
     typer.Option("--account", metavar="ID_OR_NAME", help="The account whose datasets they are, or that may see them."),
 ]
 DEFAULT = "default"
+Named = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name, short or full.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,26 @@ def shelve(account: str, act: Callable[[Shelf], Awaitable[Result]]) -> Result:
     async def run(settings: Settings) -> Result:
         async with _opened(settings, account) as shelf:
             return await act(shelf)
+
+    return told(run)
+
+
+def consult(account: str, act: "Callable[[Knowledge, Caller], Awaitable[Result]]") -> Result:
+    """Do one thing with an account's datasets that models may be needed for; they are loaded when they are.
+
+    Ends as `administer` does where something is wrong.
+    """
+
+    async def run(settings: Settings) -> Result:
+        from server.accounts.administration import Administration
+        from server.core import Caller
+        from server.knowledge.calls import LOCAL
+        from server.services import knowledge_alone
+
+        async with Administration.open(settings, create=False) as administration:
+            owner = await administration.accounts.find_account(account)
+            async with knowledge_alone(settings, administration.accounts) as knowledge:
+                return await act(knowledge, Caller(key_id=LOCAL, account_id=owner.id))
 
     return told(run)
 

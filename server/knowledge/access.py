@@ -6,7 +6,7 @@ What others own is in no query's way: the time of an answer depends on what the 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, column, func, literal, select, table, update
+from sqlalchemy import ColumnElement, Select, column, func, literal, select, table, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.core import Caller
@@ -63,9 +63,14 @@ async def accessible(session: AsyncSession, caller: Caller, names: Collection[st
     return [Known(row[0].number, _dataset(caller, *row)) for row in rows]
 
 
-def _readable(account_id: str) -> Select[DatasetRow, int, str | None, int, int]:
+def readable_by(account_id: str) -> ColumnElement[bool]:
+    """Whether a dataset is the account's own or shared with it; one that is deleted too."""
     own = select(DatasetRow.number).where(DatasetRow.owner_id == account_id)
     shared = select(AssignmentRow.dataset_number).where(AssignmentRow.account_id == account_id)
+    return DatasetRow.number.in_(own.union(shared))
+
+
+def _readable(account_id: str) -> Select[DatasetRow, int, str | None, int, int]:
     ready = (DocumentRow.dataset_number == DatasetRow.number, DocumentRow.state == DocumentState.READY.value)
     documents = select(func.count()).select_from(DocumentRow).where(*ready).scalar_subquery()
     chunks = select(func.coalesce(func.sum(DocumentRow.chunks), 0)).where(*ready).scalar_subquery()
@@ -76,7 +81,7 @@ def _readable(account_id: str) -> Select[DatasetRow, int, str | None, int, int]:
             AssignmentRow,
             (AssignmentRow.dataset_number == DatasetRow.number) & (AssignmentRow.account_id == literal(account_id)),
         )
-        .where(DatasetRow.number.in_(own.union(shared)), DatasetRow.deleted_at.is_(None))
+        .where(readable_by(account_id), DatasetRow.deleted_at.is_(None))
         .order_by(DatasetRow.owner_id != account_id, DatasetRow.name, DatasetRow.number)
         # What is read after a change must be what was written, not what the session remembers.
         .execution_options(populate_existing=True)

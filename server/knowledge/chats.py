@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,6 +18,8 @@ from server.storage.database import Database
 
 MOST_CHATS = 200
 """Of an account."""
+MOST_COPIED = MOST_CHATS // 2
+"""That an account may have when another one gives it a copy: the rest is for its own."""
 MOST_CONTENT = 512 * 1024
 """Bytes of a chat, as JSON in ASCII."""
 LONGEST_TITLE = 255
@@ -27,7 +29,7 @@ CHATS_LOCK = 0x5A6E_0009
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A chat session. content: what was put there, in order; None in a listing."""
+    """A chat session. content: what was put there, in order; of what `find` gives alone."""
 
     id: str
     title: str
@@ -48,8 +50,10 @@ class Chats:
         self._now = now
 
     async def create(self, caller: Caller, title: str = UNTITLED, content: Sequence[Any] = ()) -> Chat:
+        written = _written(content)
         async with self._database.write() as session:
-            return _chat(await self._add(session, caller.account_id, title, list(content)))
+            made = _listed(await self._add(session, caller.account_id, title, written))
+        return replace(made, content=list(content))
 
     async def list(self, caller: Caller) -> Sequence[Chat]:
         """Without what is in them, the one that was changed last first."""
@@ -66,13 +70,14 @@ class Chats:
             return _chat(await _own(session, caller, chat_id))
 
     async def append(self, caller: Caller, chat_id: str, more: Sequence[Any]) -> Chat:
+        added = _written(more)
         async with self._database.write() as session:
             row = await _own(session, caller, chat_id, change=True)
-            return self._extend(row, more)
+            return self._extend(row, added)
 
     async def append_to_title(self, caller: Caller, title: str, more: Sequence[Any]) -> Chat:
         """To the caller's newest chat of that title, which is made where there is none."""
-        title = _checked(title)
+        title, added = _checked(title), _written(more)
         query = select(ChatSessionRow).where(
             ChatSessionRow.account_id == caller.account_id, ChatSessionRow.title == title
         )
@@ -80,15 +85,15 @@ class Chats:
             await self._database.lock(session, CHATS_LOCK)  # two at once would each make one
             row = await session.scalar(query.order_by(ChatSessionRow.created_at.desc(), ChatSessionRow.id).limit(1))
             if row is None:
-                row = await self._add(session, caller.account_id, title, list(more))
-                return _chat(row)
-            return self._extend(row, more)
+                return _listed(await self._add(session, caller.account_id, title, added))
+            return self._extend(row, added)
 
     async def copy(self, caller: Caller, chat_id: str, account_id: str) -> None:
-        """Give another account a chat like it. Conflict where that account has as many as it may have."""
+        """Give another account a chat like it. Conflict where that account has too many to be given more."""
+        most = MOST_CHATS if account_id == caller.account_id else MOST_COPIED
         async with self._database.write() as session:
             row = await _own(session, caller, chat_id)
-            await self._add(session, account_id, row.title, json.loads(row.content))
+            await self._add(session, account_id, row.title, row.content, most)
 
     async def retitle(self, caller: Caller, chat_id: str, title: str) -> None:
         title = _checked(title)
@@ -107,12 +112,14 @@ class Chats:
             row = await _own(session, caller, chat_id, change=True)
             await session.execute(delete(ChatSessionRow).where(ChatSessionRow.id == row.id))
 
-    async def _add(self, session: AsyncSession, account_id: str, title: str, content: Sequence[Any]) -> ChatSessionRow:
-        title, text, now = _checked(title), _written(content), self._now()
+    async def _add(
+        self, session: AsyncSession, account_id: str, title: str, text: str, most: int | None = None
+    ) -> ChatSessionRow:
+        title, now = _checked(title), self._now()
         await self._database.lock(session, CHATS_LOCK)
         query = select(func.count()).select_from(ChatSessionRow).where(ChatSessionRow.account_id == account_id)
-        if (await session.scalar(query) or 0) >= MOST_CHATS:
-            raise Conflict(f"An account keeps at most {MOST_CHATS} chats here: delete some first.")
+        if (await session.scalar(query) or 0) >= (MOST_CHATS if most is None else most):
+            raise Conflict(f"An account keeps at most {MOST_CHATS} chats, and half as many before it is given others'.")
         row = ChatSessionRow(
             id=str(uuid4()), account_id=account_id, title=title, content=text, created_at=now, updated_at=now
         )
@@ -120,10 +127,13 @@ class Chats:
         await session.flush()
         return row
 
-    def _extend(self, row: ChatSessionRow, more: Sequence[Any]) -> Chat:
-        row.content = _written([*json.loads(row.content), *more])
+    def _extend(self, row: ChatSessionRow, added: str) -> Chat:
+        """added: a list as `_written` has it. Nothing is parsed while SQLite's one writer waits."""
+        row.content = _bounded(
+            f"{row.content[:-1]},{added[1:]}" if "[]" not in (row.content, added) else max(row.content, added, key=len)
+        )
         row.updated_at = self._now()
-        return _chat(row)
+        return _listed(row)
 
 
 async def _own(session: AsyncSession, caller: Caller, chat_id: str, *, change: bool = False) -> ChatSessionRow:
@@ -156,10 +166,17 @@ def _checked(title: str) -> str:
 
 def _written(content: Sequence[Any]) -> str:
     # In ASCII: PostgreSQL takes no NUL and no half of a surrogate pair, which clients may send.
-    text = json.dumps(list(content), separators=(",", ":"))
+    return _bounded(json.dumps(list(content), separators=(",", ":")))
+
+
+def _bounded(text: str) -> str:
     if len(text) > MOST_CONTENT:
         raise PayloadTooLarge(f"A chat has at most {MOST_CONTENT} bytes as JSON.")
     return text
+
+
+def _listed(row: ChatSessionRow) -> Chat:
+    return Chat(row.id, row.title, row.created_at, row.updated_at)
 
 
 def _chat(row: ChatSessionRow) -> Chat:

@@ -25,6 +25,8 @@ from server.storage.database import Database
 CLASSIFICATIONS = ("Unclassified", "CUI")
 MOST_DATASETS = 1000
 """That one account may own: on SQLite each has tables of its own, which every new connection reads about."""
+MOST_SHARED = 200
+"""That one account may be let in to: it is not asked, and all of them are searched where its question names none."""
 MOST_NAMES = 1000
 """In one question."""
 MOST_WEIGHT = 1000.0
@@ -148,7 +150,8 @@ class Datasets:
     async def assign(self, caller: Caller, name: str, account_id: str, permission: Permission) -> None:
         """Let an account in, or change what it may do. For admins; nobody gives more than they have.
 
-        Raises NotFound for the account; InvalidRequest for the owner, as whom nobody else is let in.
+        Raises NotFound for the account; InvalidRequest for the owner, as whom nobody else is let in; Conflict for an
+        account that was let in to too many.
         """
         async with self._database.write() as session:
             known = await find(session, caller, name, Permission.ADMIN)
@@ -162,6 +165,9 @@ class Datasets:
             # Two admins may do it at once: on PostgreSQL they take turns at the dataset's row.
             await session.execute(select(DatasetRow.number).where(DatasetRow.number == known.number).with_for_update())
             await session.execute(delete(AssignmentRow).where(*which))
+            others = select(func.count()).select_from(AssignmentRow).where(AssignmentRow.account_id == account_id)
+            if (await session.scalar(others) or 0) >= MOST_SHARED:
+                raise Conflict("That account has been let in to as many datasets as it can be.", param="email")
             await session.execute(
                 insert(AssignmentRow).values(
                     dataset_number=known.number, account_id=account_id, permission=permission.name.lower()

@@ -1,9 +1,11 @@
 """The documents of datasets, and where their ingestion stands."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.core import Caller
@@ -16,6 +18,9 @@ from server.knowledge.tables import DatasetRow, DocumentRow
 from server.storage.clock import utc_now
 from server.storage.database import Database
 
+PAGE = 500
+"""Documents of a list that are read in one go."""
+
 
 class Documents:
     """Looks at documents, and takes them out. Raises what `Datasets.find` does."""
@@ -27,21 +32,30 @@ class Documents:
 
     async def list(self, caller: Caller, dataset: str | None = None) -> Sequence[tuple[str, Document]]:
         """Each with its dataset's full name, newest first; None is all that the caller may read."""
+        async with aclosing(self.pages(caller, dataset)) as pages:
+            return [one async for page in pages for one in page]
+
+    async def pages(
+        self, caller: Caller, dataset: str | None = None
+    ) -> AsyncGenerator[Sequence[tuple[str, Document]], None]:
+        """The same, PAGE at a time: there may be a hundred thousand, and others have their turn between two."""
         async with self._database.read() as session:
             if dataset is None:
                 known = await accessible(session, caller)
             else:
                 known = [await find(session, caller, dataset)]
             datasets = {one.number: one.dataset for one in known}
-            rows = await session.scalars(
-                select(DocumentRow)
+            query = (
+                select(*DocumentRow.__table__.c)
                 .where(DocumentRow.dataset_number.in_(datasets), DocumentRow.state != DELETED)
                 .order_by(DocumentRow.created_at.desc(), DocumentRow.number.desc())
             )
-            return [
-                (datasets[row.dataset_number].full_name, document_of(row, datasets[row.dataset_number].id))
-                for row in rows
-            ]
+            rows = await session.stream(query.execution_options(yield_per=PAGE))
+            async for page in rows.partitions():
+                yield [
+                    (datasets[row.dataset_number].full_name, document_of(row, datasets[row.dataset_number].id))
+                    for row in page
+                ]
 
     async def find(self, caller: Caller, document_id: str, need: Permission = Permission.READ) -> Document:
         """Raises NotFound, for somebody else's too; PermissionDenied."""
@@ -104,7 +118,8 @@ async def changed(session: AsyncSession, dataset_number: int) -> None:
     )
 
 
-def document_of(row: DocumentRow, dataset_id: str) -> Document:
+def document_of(row: DocumentRow | Row[Any], dataset_id: str) -> Document:
+    """row: or its columns alone."""
     return Document(
         id=row.id,
         dataset_id=dataset_id,

@@ -13,6 +13,7 @@ import time
 import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -31,7 +32,7 @@ from server.errors import (
     ServerStopping,
     Unavailable,
 )
-from server.knowledge.calls import Models
+from server.knowledge.calls import LOCAL, Models, Vectors
 from server.knowledge.datasets import Datasets
 from server.knowledge.documents import Documents
 from server.knowledge.gauges import IngestionCounts
@@ -39,12 +40,13 @@ from server.knowledge.lanes import UnderWay, next_of, wait_of
 from server.knowledge.names import storable
 from server.knowledge.parsing import reader
 from server.knowledge.payers import Payers
-from server.knowledge.queue import Claim, NotOurs, Queue, Waiting
+from server.knowledge.queue import FORGOTTEN, Claim, Kept, NotOurs, Queue, Waiting
 from server.knowledge.records import Dataset, Document, Permission
 from server.knowledge.removal import Removal
 from server.knowledge.search.index import Index
+from server.knowledge.search.no_index import NoIndex
 from server.knowledge.spool import Presence, Spool
-from server.knowledge.work import NO_MODEL, Tools, Work
+from server.knowledge.work import LOST, NO_MODEL, Tools, Work
 from server.settings import Settings
 from server.storage.database import OUTAGE, Database
 
@@ -60,7 +62,11 @@ TRIES = 3
 """Attempts at a document, those included that ended with the server's death."""
 PAUSES = (10.0, 60.0)
 """Seconds before the second attempt, and before the third."""
+ROOM_WAIT = 30
+"""Seconds after which a document that found no room may find some."""
 LONGEST_NAME = 255
+SERVER, GUEST = "ing_", "cli_"
+"""How the names of processes begin: of those that serve, and of commands."""
 
 
 class Ingestion:
@@ -69,6 +75,9 @@ class Ingestion:
 
     A server that dies leaves its work to the next one that has the file, which begins it anew: whichever process works
     on the same data folder. Servers that share a PostgreSQL and not a folder each ingest what was added to them.
+
+    A command, a guest, ingests nothing but what it has added itself, and only while no server is at work on the folder:
+    the server has the models loaded already, and what others have added is theirs to pay for.
     """
 
     def __init__(
@@ -82,15 +91,22 @@ class Ingestion:
         models: Models,
         payers: Payers,
         counts: IngestionCounts | None = None,
+        *,
+        guest: bool = False,
     ) -> None:
         self._settings = settings
+        self._index = index
         self._datasets = datasets
         self._documents = documents
         self._removal = removal
         self._models = models
         self._counts = counts or IngestionCounts()
         self._spool = Spool(settings.data_dir / "documents")
-        self._queue = Queue(database, index, f"ing_{secrets.token_hex(8)}")
+        # Whether all servers that share the database have the folder in common.
+        self._alone = database.path is not None and database.path.parent == settings.data_dir.resolve()
+        self._queue = Queue(database, index, f"{GUEST if guest else SERVER}{secrets.token_hex(8)}")
+        self._guest = guest
+        self._added: set[str] = set()
         self.tools = Tools(self._queue, self._spool, models, payers, settings, self._counts)
         self._called = asyncio.Event()
         self._moved = asyncio.Event()
@@ -106,21 +122,28 @@ class Ingestion:
         """Queue a file. It is on the disk when this returns; what is then done of it goes on without the caller.
 
         filename: folders before it are left out. Raises what `Datasets.find` does, PayloadTooLarge, InvalidRequest for
-        a name or a kind of file that is not read, StorageFull, KnowledgeUnavailable, and OSError for a path that can't
-        be read.
+        a name or a kind of file that is not read, RateLimited where too much of the account's waits already,
+        StorageFull, KnowledgeUnavailable, and OSError for a path that can't be read.
         """
         found = await self._datasets.find(caller, dataset, Permission.EDIT)
+        if isinstance(self._index, NoIndex):
+            self._index.refuse()
         self._demand_model(found)
         name = self._checked(filename)
         if not storable(context):
             raise InvalidRequest("The context holds characters that can't be kept.", param="context")
         if data == b"":
             raise InvalidRequest("The document is empty.", param="file")
+        # Before the disk is written to; and once more, with those that came meanwhile, when the row is.
+        self._check_room(caller, 0, await self._queue.kept(caller.account_id))
         document_id = f"doc_{secrets.token_hex(12)}"
+        if self._guest:
+            self._added.add(document_id)
         async with self._spool.put(document_id, data, self._settings.max_document) as size:
             if not size:
                 raise InvalidRequest("The document is empty.", param="file")
-            await self._queue.add(caller, document_id, found, name, context, size)
+            check = partial(self._check_room, caller, size)
+            await self._queue.add(caller, document_id, found, name, context, size, check)
         self._called.set()
         return await self._look(document_id)
 
@@ -140,6 +163,14 @@ class Ingestion:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
                     await moved.wait()
+
+    async def vectors(self, caller: Caller, document_id: str, most: int) -> Vectors:
+        """Of a document's first `most` chunks, in order, of half precision; none before it is ready.
+
+        Raises NotFound.
+        """
+        await self._documents.find(caller, document_id)
+        return await self._queue.vectors(document_id, most)
 
     async def retry(self, caller: Caller, document_id: str) -> Document:
         """Begin one anew that failed or was cancelled; the caller pays.
@@ -167,6 +198,25 @@ class Ingestion:
             self._move()
         return await self._look(document_id)
 
+    async def settle(self) -> None:
+        """Return once nothing is under way in this process: whoever follows a document sees its end before its file is
+        gone, and a command ends then."""
+        while self.under_way:
+            await asyncio.wait([task for _, task in self.under_way.values()])
+            await asyncio.sleep(0)
+
+    async def withdraw(self) -> int:
+        """For a command that is broken off: take back what it has added and what is not ready, as if it had never been.
+
+        How many documents it was. Nothing of them is on the disk any more when this returns.
+        """
+        taken = [one for one in self._added if await self._queue.withdraw(one)]
+        for one in taken:
+            self._end(one)
+        if taken:
+            await self._removal.finish()
+        return len(taken)
+
     async def _look(self, document_id: str) -> Document:
         document = await self._queue.look(document_id)
         if document is None:
@@ -181,6 +231,24 @@ class Ingestion:
             raise KnowledgeUnavailable(
                 f"The dataset was made with the embedding model {dataset.model}, which is not served here any more. "
                 "Vectors of two models are never mixed: serve that one again, or make a new dataset."
+            )
+
+    def _check_room(self, caller: Caller, size: int, kept: Kept) -> None:
+        """Raises RateLimited. Whoever works at this machine may fill its disk."""
+        if caller.key_id == LOCAL:
+            return
+        most, bytes_ = self._settings.max_waiting_documents, self._settings.max_waiting_bytes
+        later = {"Retry-After": str(ROOM_WAIT)}
+        if kept.waiting >= most:
+            raise RateLimited(
+                f"{most:,} documents of your account wait to be ingested, and no more may. Please add this one later.",
+                headers=later,
+            )
+        if kept.size + size > bytes_:
+            raise RateLimited(
+                f"Your account's documents that are not ready may have {bytes_:,} bytes in all, and have "
+                f"{kept.size:,}. Please add this one later, or delete those that have failed.",
+                headers=later,
             )
 
     def _checked(self, filename: str) -> str:
@@ -233,6 +301,8 @@ class Ingestion:
     async def _look_around(self, presence: Presence, known: dict[str, Waiting]) -> None:
         """Find out what there is to be done that is not known."""
         here = await self._spool.ids()
+        if self._guest:
+            here = set() if await presence.others(SERVER) else here & self._added
         for gone in known.keys() - here:
             del known[gone]
         found = await self._queue.waiting(here - known.keys(), self.under_way)
@@ -271,8 +341,11 @@ class Ingestion:
         self._move()
 
     def _end(self, document_id: str) -> None:
+        """Break it off; unless its end is just being written: what is left to do of it is done then."""
         if document_id in self.under_way:
-            self.under_way[document_id][1].cancel()
+            work, task = self.under_way[document_id]
+            if not work.ending:
+                task.cancel()
 
     def _move(self) -> None:
         """Let all who follow look again."""
@@ -294,6 +367,7 @@ class Ingestion:
         except NotOurs:
             log.info("document %s: cancelled or deleted", claim.document.id)
         except ServerStopping:
+            work.ending = True
             self._later[claim.document.id] = time.monotonic() + SWEEP  # it is for the next one
             with suppress(NotOurs, *OUTAGE):
                 await self._queue.put_back(claim, counts=False)
@@ -314,13 +388,16 @@ class Ingestion:
         if isinstance(error, KnowledgeUnavailable) or claim.attempt >= TRIES:
             await self._fail(work, error.message)
             return
+        work.ending = True
         pause = PAUSES[claim.attempt - 1]
         log.info("document %s: tried again in %.0f s: %s", claim.document.id, pause, error.message)
         self._later[claim.document.id] = time.monotonic() + pause
+        work.ending = True
         with suppress(NotOurs, *OUTAGE):  # this process still has it then, and takes it up again
             await self._queue.put_back(claim, counts=True)
 
     async def _fail(self, work: Work, words: str) -> None:
+        work.ending = True
         with suppress(NotOurs, *OUTAGE):
             await self._queue.fail(work.claim, words)
             self._tell(work, "failed", words)
@@ -347,14 +424,15 @@ class Ingestion:
         told: dict[Claim, tuple[int, int]] = {}
         while True:
             await asyncio.sleep(BEAT)
-            progress = {work.claim: (work.done, work.total) for work, _ in self.under_way.values()}
+            progress = {work.claim: (work.done, work.total) for work, _ in self.under_way.values() if not work.ending}
             try:
                 lost = await self._queue.beat(progress)
             except OUTAGE as error:
                 log.warning("how far documents are can't be written: %s", error)
                 continue
             for claim in lost:
-                if claim.document.id in self.under_way and self.under_way[claim.document.id][0].claim == claim:
+                work, _ = self.under_way.get(claim.document.id, (None, None))
+                if work is not None and work.claim == claim:
                     self._end(claim.document.id)
             if progress != told:
                 self._move()
@@ -366,17 +444,31 @@ class Ingestion:
                 await presence.sweep()
                 await self._spool.sweep(self._queue.need_files)
                 await self._queue.sweep()
+                await self._fail_the_lost()
                 self._counts.looked(await self._queue.states())
             except OUTAGE as error:
                 log.warning("what a crash may have left stays until the next look: %s", error)
             await asyncio.sleep(SWEEP)
 
+    async def _fail_the_lost(self) -> None:
+        """Documents that nobody has the file of: after a restore, or a server that is gone for good with its folder."""
+        if not self._alone:
+            await self._queue.keep(await self._spool.ids())
+        without = await self._queue.forgotten(timedelta() if self._alone else FORGOTTEN)
+        here = await self._spool.ids()  # looked at afterwards: a file is there before its row
+        for one in without:
+            if one.id not in here and await self._queue.lose(one, LOST):
+                self._counts.ended("failed", 0)
+                log.info("document %s: failed, its file is nowhere", one.id)
+                self._move()
+
     async def _let_go(self) -> None:
         """Put back what is under way."""
         with anyio.CancelScope(shield=True):
             works = list(self.under_way.values())
-            for _, task in works:
-                task.cancel()
+            for work, task in works:
+                if not work.ending:
+                    task.cancel()
             if works:
                 await asyncio.wait([task for _, task in works])
             for work, _ in works:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from server.errors import KnowledgeUnavailable
 from server.knowledge.calls import Models
 from server.knowledge.datasets import Datasets
 from server.knowledge.documents import Documents
@@ -16,6 +17,7 @@ from server.knowledge.live.search import LiveSearch
 from server.knowledge.payers import Payers
 from server.knowledge.personas import Personas
 from server.knowledge.removal import Removal
+from server.knowledge.search.no_index import NoIndex
 from server.knowledge.search.retrieval import Retrieval, index_for
 from server.knowledge.users import Users
 from server.settings import Settings
@@ -32,19 +34,31 @@ async def open_knowledge(
     payers: Payers,
     *,
     counts: IngestionCounts | None = None,
+    guest: bool = False,
 ) -> AsyncGenerator[Knowledge, None]:
-    """database: migrated. What is queued is ingested meanwhile, and what was deleted is removed."""
+    """database: migrated. What is queued is ingested meanwhile, and what was deleted is removed.
+
+    Where the database can't have an index, for one reason or another that is in the log, the rest works: personas, logs
+    and chats. guest: for a command; see `Ingestion`.
+    """
     async with AsyncExitStack() as stack:
         index = index_for(database, settings)
         stack.push_async_callback(index.aclose)
-        await index.prepare()
+        try:
+            await index.prepare()
+        except KnowledgeUnavailable:
+            index = NoIndex()
         removal = Removal(database, index, settings.data_dir / "documents")
         datasets, documents = Datasets(database, index, removal), Documents(database, removal)
-        ingestion = Ingestion(settings, database, index, datasets, documents, removal, models, payers, counts)
-        live = LiveSearch()
+        ingestion = Ingestion(
+            settings, database, index, datasets, documents, removal, models, payers, counts, guest=guest
+        )
+        live = LiveSearch.configured(settings)
         stack.push_async_callback(live.aclose)
-        await stack.enter_async_context(_beside(removal.run(), "removal"))
-        await stack.enter_async_context(_beside(ingestion.run(), "ingestion"))
+        if not isinstance(index, NoIndex):
+            await stack.enter_async_context(_beside(index.tend(), "search's indexes"))
+            await stack.enter_async_context(_beside(removal.run(), "removal"))
+            await stack.enter_async_context(_beside(ingestion.run(), "ingestion"))
         yield Knowledge(
             datasets=datasets,
             documents=documents,

@@ -9,5 +9,8 @@ class Payers(Protocol):
     """The part of accounts that ingestion needs."""
 
     async def caller(self, key_id: str) -> Caller | None:
-        """Whoever that key stands for now; None if it was revoked, or has expired. Raises AccountClosed."""
+        """Whoever that key stands for now; None if it was revoked or has expired, or its account is closed.
+
+        Raises DatabaseUnavailable.
+        """
         ...

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Result, Select, and_, exists, func, insert, select, update
+import numpy as np
+from sqlalchemy import ColumnElement, Result, Select, and_, exists, func, insert, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.core import Caller
@@ -20,8 +21,11 @@ from server.storage.database import Database
 
 SILENCE = timedelta(seconds=120)
 """After so long without a word a process has let go of its documents, even if it is there."""
+FORGOTTEN = timedelta(hours=1)
+"""After so long without anybody who has its file, a document has none."""
 ASKED = 500
 """Ids that one query names: SQLite takes 32,766 parameters, PostgreSQL's driver 32,767."""
+IDLE = (DocumentState.QUEUED, DocumentState.FAILED, DocumentState.CANCELLED)
 OPEN = (DocumentState.QUEUED, DocumentState.READING, DocumentState.EMBEDDING)
 
 
@@ -42,6 +46,15 @@ class Waiting:
     size: int
     attempts: int
     instance_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """waiting: documents of an account that are to be ingested. size: bytes of their files, and of those that failed or
+    were cancelled, which may be tried again."""
+
+    waiting: int
+    size: int
 
 
 class Queue:
@@ -69,12 +82,26 @@ class Queue:
 
     # ------------------------------------------------------------ before it is begun
 
+    async def kept(self, account_id: str) -> "Kept":
+        """What is kept of an account's documents that are not ready."""
+        async with self._database.read() as session:
+            return await _kept(session, account_id)
+
     async def add(
-        self, caller: Caller, document_id: str, dataset: Dataset, filename: str, context: str, size: int
+        self,
+        caller: Caller,
+        document_id: str,
+        dataset: Dataset,
+        filename: str,
+        context: str,
+        size: int,
+        check: "Callable[[Kept], None]" = lambda _: None,
     ) -> None:
-        """Raises DatasetNotFound if the dataset was deleted meanwhile."""
+        """check: raises where what the account has waiting leaves no room. Raises DatasetNotFound if the dataset was
+        deleted meanwhile."""
         now = self._now()
         async with self._database.write() as session:
+            check(await _kept(session, caller.account_id))
             # Locked on PostgreSQL, so that it is not deleted between the two.
             query = select(DatasetRow.number).where(DatasetRow.id == dataset.id, DatasetRow.deleted_at.is_(None))
             number = await session.scalar(query.with_for_update(read=True))
@@ -108,6 +135,52 @@ class Queue:
                 rows = await session.execute(query.where(DocumentRow.id.in_(asked[start : start + ASKED])))
                 found += [Waiting(*row) for row in rows]
         return sorted(found, key=lambda one: one.number)
+
+    async def keep(self, ids: Collection[str]) -> None:
+        """Say that the files of some documents that wait are there."""
+        asked = list(ids)
+        for start in range(0, len(asked), ASKED):
+            async with self._database.write() as session:
+                which = (DocumentRow.id.in_(asked[start : start + ASKED]), DocumentRow.state == DocumentState.QUEUED)
+                await session.execute(update(DocumentRow).where(*which).values(seen_at=await self._time(session)))
+
+    async def forgotten(self, since: timedelta) -> Sequence[Waiting]:
+        """Documents that are to be ingested, and of which nobody who has the file has said anything for so long."""
+        async with self._database.read() as session:
+            now = await self._time(session)
+            held, waits = max(since, SILENCE), DocumentRow.instance_id.is_(None)
+            seen = func.coalesce(DocumentRow.seen_at, DocumentRow.updated_at)
+            query = _waiting().where(
+                DocumentRow.state.in_(OPEN),
+                or_(and_(waits, seen <= now - since), and_(not_(waits), seen <= now - held)),
+            )
+            return [Waiting(*row) for row in await session.execute(query)]
+
+    async def lose(self, one: Waiting, words: str) -> bool:
+        """A document whose file is nowhere has failed. words: for its owner. False if it is not as it was any more."""
+        async with self._database.write() as session:
+            changed = await session.execute(
+                update(DocumentRow)
+                .where(
+                    DocumentRow.id == one.id,
+                    DocumentRow.state.in_(OPEN),
+                    DocumentRow.attempts == one.attempts,
+                    DocumentRow.instance_id.is_not_distinct_from(one.instance_id),
+                )
+                .values(
+                    state=DocumentState.FAILED,
+                    error=words,
+                    instance_id=None,
+                    seen_at=None,
+                    done=0,
+                    total=0,
+                    updated_at=self._now(),
+                )
+            )
+            if not _changed(changed):
+                return False
+        await self.clear(one.dataset_number, one.number)
+        return True
 
     async def silent(self, ids: Collection[str]) -> set[str]:
         """Of some documents those whose process has said nothing for long."""
@@ -146,19 +219,18 @@ class Queue:
             )
             if not _changed(taken):
                 return None
-        await self.clear(one.dataset_number, one.number)
+        await self.clear(one.dataset_number, one.number, mine)
         return mine
 
     # ------------------------------------------------------------ under way
 
     async def beat(self, progress: "Mapping[Claim, tuple[int, int]]") -> "Sequence[Claim]":
         """Say that this process is at work, and how far it is; which documents are not its any more."""
-        if not progress:
-            return ()
         lost = []
-        async with self._database.write() as session:
-            seen = await self._time(session)
-            for claim, (done, total) in progress.items():
+        for claim, (done, total) in progress.items():
+            # Each in a unit of work of its own: whoever publishes locks several rows too, in another order.
+            async with self._database.write() as session:
+                seen = await self._time(session)
                 values = {"seen_at": seen, "done": done, "total": total, "updated_at": self._now()}
                 if not _changed(await session.execute(update(DocumentRow).where(*claim.held()).values(values))):
                     lost.append(claim)
@@ -197,10 +269,10 @@ class Queue:
         document = claim.document
         async with self._database.write() as session:
             dataset = and_(DatasetRow.number == document.dataset_number, DatasetRow.deleted_at.is_(None))
-            # First, and so in the order in which whoever deletes a dataset locks.
-            row = (
-                await session.execute(select(DatasetRow.model, DatasetRow.dimensions).where(dataset).with_for_update())
-            ).first()
+            # First, and so in the order in which whoever deletes a dataset locks. The key is left free: whoever stores
+            # chunks of an older document of this name, which this will wait for, refers to the dataset by it.
+            query = select(DatasetRow.model, DatasetRow.dimensions).where(dataset).with_for_update(key_share=True)
+            row = (await session.execute(query)).first()
             if row is None:
                 raise NotOurs
             if row.model is not None and (row.model, row.dimensions) != (model, dimensions):
@@ -260,13 +332,28 @@ class Queue:
             )
         await self.clear(claim.document.dataset_number, claim.document.number)
 
-    async def clear(self, dataset_number: int, number: int) -> None:
-        """Delete what is stored of a document that is not ready, piece by piece, as `Removal` does."""
+    async def clear(self, dataset_number: int, number: int, claim: "Claim | None" = None) -> None:
+        """Delete what is stored of a document that is not ready, piece by piece, as `Removal` does.
+
+        claim: whose document it is; None for one that nobody works on. If that changes, the rest is somebody else's.
+        """
+        if claim is None:
+            whose: tuple[ColumnElement[bool], ...] = (DocumentRow.number == number, DocumentRow.state.in_(IDLE))
+        else:
+            whose = claim.held()
+        kept = (DatasetRow.number == dataset_number, DatasetRow.deleted_at.is_(None))
         gone = False
         while not gone:
             async with self._database.write() as session:
                 await self._database.lock(session, REMOVAL_LOCK)
-                gone = await self._index.remove(session, dataset_number, number, PIECE)
+                # In the order in which `publish` locks them. `Removal` deletes what a deleted dataset has.
+                dataset = await session.scalar(select(DatasetRow.number).where(*kept).with_for_update(key_share=True))
+                document = await session.scalar(select(DocumentRow.number).where(*whose).with_for_update())
+                gone = (
+                    dataset is None
+                    or document is None
+                    or await self._index.remove(session, dataset_number, number, PIECE)
+                )
 
     async def sweep(self) -> int:
         """Delete chunks of documents that nobody works on, which a process left behind when it died just before that.
@@ -274,9 +361,8 @@ class Queue:
         How many documents it was.
         """
         stored = exists(select(ChunkRow.number).where(ChunkRow.document_number == DocumentRow.number))
-        idle = (DocumentState.QUEUED, DocumentState.FAILED, DocumentState.CANCELLED)
         async with self._database.read() as session:
-            query = select(DocumentRow.dataset_number, DocumentRow.number).where(DocumentRow.state.in_(idle), stored)
+            query = select(DocumentRow.dataset_number, DocumentRow.number).where(DocumentRow.state.in_(IDLE), stored)
             rows = (await session.execute(query)).all()
         for dataset_number, number in rows:
             await self.clear(dataset_number, number)
@@ -312,6 +398,21 @@ class Queue:
             row = (await session.execute(query)).first()
         return None if row is None else document_of(row[0], row[1])
 
+    async def vectors(self, document_id: str, most: int) -> Vectors:
+        """Of the first `most` chunks of a document that is ready; none of another."""
+        query = (
+            select(DocumentRow.dataset_number, DocumentRow.number)
+            .join(DatasetRow, DatasetRow.number == DocumentRow.dataset_number)
+            .where(
+                DocumentRow.id == document_id,
+                DocumentRow.state == DocumentState.READY,
+                DatasetRow.deleted_at.is_(None),
+            )
+        )
+        async with self._database.read() as session:
+            row = (await session.execute(query)).first()
+            return np.empty((0, 0), np.float32) if row is None else await self._index.vectors(session, *row, most)
+
     async def cancel(self, document_id: str) -> bool:
         """Whether it had not ended."""
         query = select(DocumentRow.dataset_number, DocumentRow.number).where(DocumentRow.id == document_id)
@@ -333,6 +434,16 @@ class Queue:
                 return False
         await self.clear(*row)
         return True
+
+    async def withdraw(self, document_id: str) -> bool:
+        """Hide one that has not become ready; `Removal` does the rest. Whether there was one."""
+        async with self._database.write() as session:
+            done = await session.execute(
+                update(DocumentRow)
+                .where(DocumentRow.id == document_id, DocumentRow.state.not_in((DocumentState.READY, DELETED)))
+                .values(state=DELETED, instance_id=None, seen_at=None, updated_at=self._now())
+            )
+            return _changed(done)
 
     async def retry(self, document_id: str, caller: Caller) -> bool:
         """Whether it had ended, and not well. Whoever has it tried again pays for it."""
@@ -392,6 +503,16 @@ def _waiting() -> Select[int, str, int, str, str | None, str, int, int, str | No
         DocumentRow.attempts,
         DocumentRow.instance_id,
     ).join(DatasetRow, DatasetRow.number == DocumentRow.dataset_number)
+
+
+async def _kept(session: AsyncSession, account_id: str) -> Kept:
+    ended = (DocumentState.FAILED, DocumentState.CANCELLED)
+    waiting = func.count().filter(DocumentRow.state.in_(OPEN))
+    query = select(waiting, func.coalesce(func.sum(DocumentRow.size), 0)).where(
+        DocumentRow.account_id == account_id, DocumentRow.state.in_((*OPEN, *ended))
+    )
+    count, size = (await session.execute(query)).one()
+    return Kept(count, int(size))
 
 
 def _dataset_is_there() -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ import anyio
 from anyio import to_thread
 
 from server.errors import PayloadTooLarge, StorageFull
+from server.storage.folder import owned_like
 
 UNFINISHED = ".part"
 PRESENCE = ".at-work-"
@@ -96,7 +97,7 @@ class Spool:
     # ------------------------------------------------------------ in a thread
 
     def _make(self) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(self.folder)
 
     def _ids(self) -> set[str]:
         with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
@@ -138,7 +139,7 @@ class Presence:
 
     async def __aenter__(self) -> "Presence":
         def take() -> BinaryIO:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_folder(self._folder)
             return _made(self._own)
 
         self._file = await to_thread.run_sync(take)
@@ -154,14 +155,25 @@ class Presence:
         asked = set(instances)
         return await to_thread.run_sync(lambda: {one for one in asked if not self._at_work(one)})
 
+    async def others(self, prefix: str) -> bool:
+        """Whether another process is at work here whose name begins so."""
+        return await to_thread.run_sync(
+            lambda: any(
+                self._at_work(one) for one in self._present(prefix) if self._folder / f"{PRESENCE}{one}" != self._own
+            )
+        )
+
     async def sweep(self) -> None:
         """Delete the locks of processes that were killed."""
 
         def look() -> None:
-            for path in self._folder.glob(f"{PRESENCE}*"):
-                self._at_work(path.name.removeprefix(PRESENCE))
+            for one in self._present():
+                self._at_work(one)
 
         await to_thread.run_sync(look)
+
+    def _present(self, prefix: str = "") -> Sequence[str]:
+        return [path.name.removeprefix(PRESENCE) for path in self._folder.glob(f"{PRESENCE}{prefix}*")]
 
     def _at_work(self, instance_id: str) -> bool:
         path = self._folder / f"{PRESENCE}{instance_id}"
@@ -175,10 +187,19 @@ class Presence:
         return False
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        return
+    owned_like(folder, folder.parent)
+
+
 def _made(path: Path) -> BinaryIO:
     """A new file, locked for as long as it is open."""
     while True:
         file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb")
+        owned_like(file.fileno(), path.parent)  # a command may be root's, and the server has to read the file
         fcntl.flock(file, fcntl.LOCK_EX)
         # A sweep may have come between the two lines.
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
@@ -187,10 +208,10 @@ def _made(path: Path) -> BinaryIO:
 
 
 def _locked(path: Path) -> BinaryIO | None:
-    """The file, locked; None if it is another's, or not there."""
+    """The file, locked; None if it is another's, or not there, or not to be read: then it is another user's."""
     try:
         file = path.open("rb")
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

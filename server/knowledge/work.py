@@ -10,7 +10,7 @@ import anyio
 from anyio import to_thread
 
 from server.core import Caller
-from server.errors import AccountClosed, KnowledgeUnavailable, NotAuthenticated, RateLimited, UnreadableDocument
+from server.errors import KnowledgeUnavailable, NotAuthenticated, RateLimited, UnreadableDocument
 from server.knowledge.calls import LOCAL, Measure, Models, Vectors
 from server.knowledge.gauges import IngestionCounts
 from server.knowledge.parsing import reader
@@ -48,7 +48,9 @@ class Tools:
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """done, total: of the step under way; see `Document`. stored: chunks, once it is published."""
+    """done, total: of the step under way; see `Document`. chunks: how many, once it is published. ending: its end is
+    being written, which makes sure by itself that the document is still this process's; after that it is nobody's.
+    """
 
     claim: Claim
     tools: Tools
@@ -56,6 +58,7 @@ class Work:
     done: int = 0
     total: int = 0
     chunks: int = 0
+    ending: bool = False
 
     async def run(self) -> None:
         """Raises NotOurs, and what reading, embedding and the database raise."""
@@ -85,6 +88,7 @@ class Work:
             with self._step("store"):
                 await tools.queue.store(self.claim, some, vectors, start + len(some))
             self.done = start + len(some)
+        self.ending = True
         with self._step("publish"):
             await tools.queue.publish(self.claim, chunks=len(chunks), tokens=tokens, model=model, dimensions=dimensions)
         self.chunks = len(chunks)
@@ -127,16 +131,15 @@ class Work:
         raise AssertionError
 
     async def _payer(self) -> Caller:
-        """Raises AccountClosed, NotAuthenticated."""
+        """Raises NotAuthenticated."""
         document = self.claim.document
         if document.key_id is None:
             return Caller(key_id=LOCAL, account_id=document.account_id)
-        try:
-            caller = await self.tools.payers.caller(document.key_id)
-        except AccountClosed:
-            raise AccountClosed("The account that added the document is closed.") from None
+        caller = await self.tools.payers.caller(document.key_id)
         if caller is None:
-            raise NotAuthenticated("The API key that the document was added with is not valid any more.")
+            raise NotAuthenticated(
+                "The API key that the document was added with is not valid any more, or its account is closed."
+            )
         return caller
 
     @contextmanager

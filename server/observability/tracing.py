@@ -1,7 +1,8 @@
 """Traces of requests by OpenTelemetry: what the time of each went into. Off by default, and then nothing is imported.
 
 Spans: the request, and in it receive, plan, limits, wait (with load in it), read, hold, then prefill and decode, or run
-for what is no text, and settle. None of them holds a prompt, an answer or a key.
+for what is no text, and settle; before them, of a question to the Ask Sage API, files, retrieve and live. None of them
+holds a prompt, an answer or a key.
 """
 
 import asyncio
@@ -133,6 +134,7 @@ class RequestTrace:
         self._context = context
         self._epoch = epoch
         self.record = record
+        self.received = False
         self._entered = _current.set((self, context))
 
     def begun(self, name: str, within: "Context", started: float | None = None) -> "Span":
@@ -170,8 +172,9 @@ def stage(name: str) -> AbstractContextManager[None]:
 
 
 def received() -> None:
-    """The request has been read and its caller is known: all until now was `receive`."""
-    if (at := _current.get()) is not None:
+    """The request has been read and its caller is known: all until now, the first time, was `receive`."""
+    if (at := _current.get()) is not None and not at[0].received:
+        at[0].received = True
         at[0].add("receive", at[0].record.started, time.perf_counter())
 
 

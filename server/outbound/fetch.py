@@ -27,6 +27,7 @@ class Refusal(StrEnum):
     HOST = "the host is not allowed"
     STATUS = "the host answered with another status than 200"
     MEDIA_TYPE = "it is of another media type than was asked for"
+    COMPRESSED = "it is compressed, which was not asked for"
     TOO_LARGE = "it is too large"
     TOO_SLOW = "it took too long"
     FAILED = "the connection failed"
@@ -92,6 +93,8 @@ class Fetcher:
             target = httpx.URL(url)
         except (httpx.InvalidURL, ValueError):
             raise FetchError(Refusal.NOT_A_URL) from None
+        if target.port == 0:  # by which a client may understand the scheme's own, and another one not
+            raise FetchError(Refusal.NOT_A_URL)
         if target.scheme not in _PORTS or not target.host or target.userinfo:
             raise FetchError(Refusal.NOT_HTTP)
         # The host as it goes over the wire, in ASCII: look-alikes in other scripts are other names.
@@ -124,8 +127,10 @@ class Fetcher:
             media_type = answer.headers.get("content-type", "")
             if not media_type.lower().startswith(kinds):
                 raise FetchError(Refusal.MEDIA_TYPE)
+            # An answer that is compressed nevertheless is not what was asked for, and not unpacked to see.
+            if answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+                raise FetchError(Refusal.COMPRESSED)
             data = bytearray()
-            # Raw: an answer that is compressed nevertheless is not what was asked for, and not unpacked to see.
             async for chunk in answer.aiter_raw():
                 data += chunk
                 if len(data) > self._limit:

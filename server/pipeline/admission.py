@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Protocol
 
@@ -57,6 +58,27 @@ class Limiter(Protocol):
     def admit(self, caller: Caller) -> AbstractAsyncContextManager[Ticket]: ...
 
     def arriving(self, caller: Caller) -> AbstractAsyncContextManager[None]: ...
+
+
+class Shared:
+    """The ticket of a request that takes several runs: it was counted when it came, and they add up their tokens."""
+
+    def __init__(self, ticket: Ticket, key_id: str) -> None:
+        self.key_id = key_id
+        self._ticket = ticket
+        self._tokens = 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return self._ticket.headers
+
+    def used(self, tokens: int) -> None:
+        self._tokens += tokens
+        self._ticket.used(self._tokens)
+
+
+_shared: "ContextVar[Shared | None]" = ContextVar("shared", default=None)
+"""Of the request that this task works for; None where each run is a request of its own."""
 
 
 class Charge:
@@ -151,15 +173,38 @@ class Admission:
         the smallest answer that the plan can come to: nothing is loaded, read or held for it.
         """
         caller = ask.caller
+        self._check(caller, plan)
+        return self._paying(caller, plan) if caller.metered else self._limited(caller)
+
+    @asynccontextmanager
+    async def admit_once(self, ask: Ask, plan: Plan) -> AsyncGenerator[None, None]:
+        """As `admit`, for a request that takes several runs: those that its task opens in the block, and those that
+        such a task's tasks do, are let in with it. They are looked at as any, but none is counted again.
+
+        plan: of the run that answers.
+        """
+        async with self.admit(ask, plan) as ticket:
+            token = _shared.set(Shared(ticket, ask.caller.key_id))
+            try:
+                yield
+            finally:
+                _shared.reset(token)
+
+    def _check(self, caller: Caller, plan: Plan) -> None:
         if "inference" not in caller.scopes:
             raise PermissionDenied("This key has no inference scope.")
         if caller.models is not None and plan.model not in caller.models:
             raise ModelNotFound.named(plan.model)
-        return self._paying(caller, plan) if caller.metered else self._limiter.admit(caller)
+
+    def _limited(self, caller: Caller) -> AbstractAsyncContextManager[Ticket]:
+        shared = _shared.get()
+        if shared is not None and shared.key_id == caller.key_id:
+            return nullcontext(shared)
+        return self._limiter.admit(caller)
 
     @asynccontextmanager
     async def _paying(self, caller: Caller, plan: Plan) -> AsyncGenerator[Ticket, None]:
-        async with self._limiter.admit(caller) as ticket:
+        async with self._limited(caller) as ticket:
             await self._bank.demand(caller, least(plan))
             yield ticket
 

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
@@ -82,9 +82,18 @@ class Pipeline:
         """See `Admission.arriving`."""
         return self._admission.arriving(caller, paid=paid)
 
-    def plan(self, ask: Ask, job: Job) -> Plan:
-        """What would be done. Raises ModelNotFound or InvalidRequest."""
-        return plan_for(ask, job, self._catalog, self._registry.busy)
+    @asynccontextmanager
+    async def admitted(self, ask: Ask, job: Job) -> AsyncGenerator[None, None]:
+        """A request that takes several runs, counted once; see `Admission.admit_once`.
+
+        job: about what the last of them will be. Raises what can be known before the first: 404, 400, 403, 429, 402.
+        """
+        if self.shutdown.begun:
+            raise ServerStopping
+        with stage("plan"):
+            plan = plan_for(ask, job, self._catalog, self._registry.busy)
+        async with self._admission.admit_once(ask, plan):
+            yield
 
     async def open(self, ask: Ask, job: Job) -> "Run":
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
@@ -93,7 +102,7 @@ class Pipeline:
         async with AsyncExitStack() as held:
             self._count(held)
             with stage("plan"):
-                plan = self.plan(ask, job)  # 404, 400
+                plan = plan_for(ask, job, self._catalog, self._registry.busy)  # 404, 400
             with stage("limits"):  # 403, 429, 402 by the balance
                 ticket = await held.enter_async_context(self._admission.admit(ask, plan))
             async with self._admission.affording(ask.caller, plan):

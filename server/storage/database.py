@@ -18,7 +18,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, inspect, make_url, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
 
 from server.errors import DatabaseUnavailable
 from server.storage.opening import DatabaseError, check_ours, check_whole, in_words, look_at
@@ -167,6 +167,26 @@ class Database:
         """Exclude other units of work that take the same lock, until this one ends."""
         if not self.sqlite:
             await session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncGenerator[AsyncConnection, None]:
+        """A connection to a database server that is outside of any transaction, for one statement after another that
+        each may take long: no lock is waited for in vain, and a cancellation ends what runs. It is closed afterwards,
+        with the locks and the settings of its session. Raises DatabaseUnavailable, and what the driver raises.
+        """
+        if self.watch.lost:
+            raise DatabaseUnavailable
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                try:
+                    await connection.execute(text("SET lock_timeout = 0"))
+                    await connection.execute(text("SET statement_timeout = 0"))
+                    yield connection
+                finally:
+                    await connection.invalidate()
+        except NO_ANSWER as error:
+            raise self._unavailable(error) from error
 
     async def empty_log(self) -> bool:
         """Move all that SQLite's log holds into the database and cut it to nothing, so that no older text stays there.

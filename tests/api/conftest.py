@@ -2,14 +2,11 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
 
 from server.accounts.administration import Administration
-from server.knowledge.personas import Personas
 from server.settings import Settings
 from server.testing import FakeServer
 
@@ -34,12 +31,14 @@ async def office(settings: Settings) -> AsyncIterator[Office]:
     settings = settings.model_copy(update={"asksage_strict_status": True})
     async with (
         Administration.open(settings) as administration,
-        FakeServer(settings, accounts=administration.accounts, bank=administration.ledger) as fake,
+        FakeServer(
+            settings,
+            accounts=administration.accounts,
+            bank=administration.ledger,
+            knowledge=administration.accounts.database,
+        ) as fake,
     ):
-        knowledge: Any = SimpleNamespace(personas=Personas(administration.accounts.database))
-        fake.app.state.services = replace(
-            fake.services, ledger=administration.ledger, reports=administration.reports, knowledge=knowledge
-        )
+        fake.app.state.services = replace(fake.services, ledger=administration.ledger, reports=administration.reports)
         admin = await administration.accounts.create_key(name="admin", scopes=["admin"])
         async with fake.client(key=admin.key) as client:
             yield Office(fake, administration, client, admin.record.id)

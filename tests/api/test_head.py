@@ -20,7 +20,13 @@ DIFFERENT = {"x-request-id", "openai-processing-ms", "date", "transfer-encoding"
 
 def paths(office: "Office", picture: str) -> list[str]:
     """A path of every route that answers GET, with ids that are there."""
-    ids = {"model_id:path": "everything", "file": picture, "account": "default", "key_id": office.admin_id}
+    ids = {
+        "model_id:path": "everything",
+        "file": picture,
+        "account": "default",
+        "key_id": office.admin_id,
+        "persona_id": "1",
+    }
     gets = [route for route in office.fake.app.routes if isinstance(route, APIRoute) and "GET" in route.methods]
     return [re.sub(r"{([^}]*)}", lambda name: ids[name[1]], route.path) for route in gets]
 

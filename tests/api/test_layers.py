@@ -23,6 +23,7 @@ from server.testing import KEY, FakeServer
 pytestmark = pytest.mark.anyio
 
 OPEN_TO_ALL = {"/health", "/version", "/ready", "/metrics", "/openapi.json", "/v1/images/{file}"}
+OPEN_TO_ALL |= {"/server/get-models", "/user/get-token-with-api-key"}
 
 
 # ---------------------------------------------------------------- the door
@@ -41,18 +42,31 @@ def routes(of: Any) -> Iterator[tuple[str, APIRoute]]:
             pytest.fail(f"a route that is not understood: {route}")
 
 
-async def test_every_route_is_shut_without_a_key(fake: FakeServer) -> None:
-    table = list(routes(fake.app))
-    assert {path for path, _ in table} >= {"/health", "/ready", "/metrics", "/v1/models", "/v1/models/{model_id:path}"}
-    for key in (None, "sk-sage-wrong"):
-        async with fake.client(key=key) as client:
-            for path, route in table:
-                for method in route.methods:
-                    answer = await client.request(method, re.sub(r"{[^}]*}", "x", path), content=b"{")
-                    if path in OPEN_TO_ALL:
-                        assert answer.status_code not in (401, 403), path
-                    else:
-                        assert answer.status_code == 401, f"{method} {path} is open to everyone"
+@pytest.mark.parametrize("strict", [True, False])
+async def test_every_route_is_shut_without_a_key(settings: Settings, strict: bool) -> None:
+    """In the Ask Sage dialect a refusal may be told by the body alone."""
+    async with FakeServer(settings.model_copy(update={"asksage_strict_status": strict})) as fake:
+        table = list(routes(fake.app))
+        assert {path for path, _ in table} >= {"/health", "/ready", "/v1/models", "/server/query", "/user/get-chats"}
+        for key in (None, "sk-sage-wrong"):
+            async with fake.client(key=key) as client:
+                for path, route in table:
+                    for method in route.methods:
+                        answer = await client.request(method, re.sub(r"{[^}]*}", "x", path), content=b"{")
+                        if path in OPEN_TO_ALL:
+                            # A wrong token is refused even where none is needed.
+                            assert path == "/server/get-models" or answer.status_code not in (401, 403), path
+                        elif strict or not path.startswith(("/server/", "/user/")):
+                            assert answer.status_code == 401, f"{method} {path} is open to everyone"
+                        elif method != "HEAD":
+                            told = answer.json()
+                            assert told["response"].startswith("Token is invalid ["), f"{method} {path}"
+                            assert (answer.status_code, told["status"]) == (200, 400), f"{method} {path}"
+
+
+async def test_no_route_is_hidden_by_another(fake: FakeServer) -> None:
+    served = [(path, method) for path, route in routes(fake.app) for method in route.methods]
+    assert [one for one in sorted(set(served)) if served.count(one) > 1] == []
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic c2s6", KEY, f"Token {KEY}"])

@@ -39,7 +39,7 @@ async def test_every_route_declares_its_scopes_or_is_public(fake: FakeServer) ->
         scopes = declared(route)
         if route.path in OPEN_TO_ALL:
             assert scopes is None, route.path
-        elif route.path.startswith("/admin/"):
+        elif route.path.startswith(("/admin/", "/user/admin-")):
             assert scopes == {"admin"}, route.path
         elif route.path in OWN:
             assert scopes == {"inference", "usage"}, route.path

@@ -92,6 +92,22 @@ def test_a_wrong_setting_ends_serve_with_one_line(
     assert len(ended.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("name", "task"), [("ASKSAGE", "chat"), ("EMBEDDING", "embedding"), ("RERANK", "score")])
+def test_config_check_knows_the_models_that_settings_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, task: str
+) -> None:
+    (tmp_path / "m.yaml").write_text(FAKE.replace("chat", task))
+    monkeypatch.setenv(f"SAGEHOLD_{name}_MODEL", f"fake-{task}")
+    right = call("config", "check", "--model-configs", str(tmp_path))
+    assert right.exit_code == 0, right.output
+    monkeypatch.setenv(f"SAGEHOLD_{name}_MODEL", "absent")
+    wrong = call("config", "check", "--model-configs", str(tmp_path))
+    words = (
+        f"sagehold: SAGEHOLD_{name}_MODEL: no model 'absent' that does {task} is installed; these are: fake-{task}\n"
+    )
+    assert (wrong.exit_code, wrong.stderr) == (2, words)
+
+
 def test_config_check_tells_file_and_line(tmp_path: Path) -> None:
     folder = tmp_path / "configs"
     folder.mkdir()

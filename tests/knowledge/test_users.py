@@ -145,8 +145,9 @@ async def test_a_chat_is_made_read_changed_and_deleted(users: Users, ada: Caller
     assert (made.title, made.content, made.created_at) == ("New Chat", [], clock())
     clock.forward(seconds=1)
     odd = {"user": "me", "message": "a\0\ud800é", "more": [1, None, 2.5]}
-    assert (await chats.append(ada, made.id, [odd])).content == [odd]
-    assert (await chats.append(ada, made.id.upper(), ["x"])).content == [odd, "x"]
+    for more, content in (([odd], [odd]), ([], [odd]), (["x"], [odd, "x"])):
+        await chats.append(ada, made.id.upper(), more)
+        assert (await chats.find(ada, made.id)).content == content
     found = await chats.find(ada, made.id)
     assert (found.content, found.updated_at) == ([odd, "x"], clock())
     await chats.retitle(ada, made.id, " Émile ")
@@ -199,6 +200,24 @@ async def test_a_copy_is_the_other_accounts_own(users: Users, ada: Caller, bob: 
     await chats.append(bob, copied.id, ["y"])
     assert (await chats.find(bob, copied.id)).content == ["x", "y"]
     assert (await chats.find(ada, made.id)).content == ["x"]
+
+
+async def test_nobody_fills_anothers_chats(
+    users: Users, ada: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chats_module, "MOST_CHATS", 4)
+    monkeypatch.setattr(chats_module, "MOST_COPIED", 2)
+    made = await users.chats.create(ada, content=["x"])
+    for _ in range(2):
+        await users.chats.copy(ada, made.id, bob.account_id)
+    with pytest.raises(Conflict):
+        await users.chats.copy(ada, made.id, bob.account_id)
+    for _ in range(2):
+        own = await users.chats.create(bob)
+    with pytest.raises(Conflict):
+        await users.chats.create(bob)
+    await users.chats.delete(bob, own.id)
+    await users.chats.copy(bob, (await users.chats.list(bob))[0].id, bob.account_id)
 
 
 async def test_chats_are_bounded_in_number_and_size(

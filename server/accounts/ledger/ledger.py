@@ -176,6 +176,13 @@ class Ledger:
         outcome = _expect(GrantOutcome, await _posted(self._steps.submit(step)))
         return Granted(await self.balance(account_id), outcome.already)
 
+    async def last_grant(self, account_id: str) -> int:
+        """The number of the account's newest grant, 0 for none. A reference that holds it lets of several that were
+        worked out from the same grants only one count."""
+        query = select(func.max(EntryRow.id)).where(EntryRow.account_id == account_id, EntryRow.kind == "grant")
+        async with self._database.read() as session:
+            return await session.scalar(query) or 0
+
     async def balance(self, account_id: str) -> Balance:
         """Raises NotFound; Unavailable where the database does not answer."""
         try:

@@ -12,10 +12,37 @@ class Said(Answer):
     status: int
 
 
-class Trained(Said):
-    """embedding: the vector of a text; of a file, a vector for each of its parts' texts that was sent for it."""
+class Listed(Said):
+    """total: how many there are, on all pages."""
 
-    embedding: list[Any]
+    total: int
+
+
+class MadeKey(Said):
+    """response: the key's text, which is told this once. id: its number, by which it is deleted."""
+
+    id: int
+    key_id: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    created: str
+    expires: str | None
+
+
+class DocumentFacts(Answer):
+    id: str
+    filename: str
+    chunks: int
+    tokens: int
+
+
+class Trained(Said):
+    """embedding: the vector of a text; of a file, and of several texts, those of the first chunks. document: what was
+    made of those."""
+
+    embedding: list[float] | list[list[float]]
+    document: DocumentFacts | None = None
 
 
 class FileText(Said):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -76,12 +76,14 @@ class Answering:
     async def __aenter__(self) -> Self:
         grounds = self.question.grounds
         shares: Sequence[float] = SHARES if grounds.passages or grounds.live.results else (1.0,)
-        for share in shares:
+        for attempt, share in enumerate(shares, 1):
             job, self.passages, self.results = self.question.job(share, self._context)
             less = share > shares[-1] and bool(self.passages or self.results)
             async with AsyncExitStack() as own:
                 try:
-                    self.run = await own.enter_async_context(self._pipeline.run(self._ask, job))
+                    # The ledger makes one hold for an id; that of the attempt before has been given back.
+                    ask = self._ask if attempt == 1 else replace(self._ask, id=f"{self._ask.id}-{attempt}")
+                    self.run = await own.enter_async_context(self._pipeline.run(ask, job))
                 except ContextLengthExceeded:
                     if not less:
                         raise

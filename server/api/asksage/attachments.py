@@ -15,26 +15,35 @@ from server.api.body import Upload
 from server.api.openai.image_input import FORMATS
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
-from server.errors import InvalidRequest
+from server.errors import ContextLengthExceeded, InvalidRequest
+from server.knowledge.prompt import File, fenced
 
 MOST_FILES = 20
+MOST_TEXT = 2_000_000
+"""Characters of all files of a question: half a million tokens. More would be fenced and joined, while others wait, for
+a prompt that no model here takes; each file by itself may hold 50 million."""
 _PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif"))
 _MARK = re.compile(r"<(\s*/?\s*file-content)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """text: of all files that have one, each between marks. pictures: content parts of a message."""
+    """pages: of all files that have a text, each with its file's name. pictures: content parts of a message."""
 
-    text: str = ""
+    pages: tuple[tuple[str, Page], ...] = ()
     pictures: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def echo(self) -> str:
+        """The files as the service repeats them in its answers, each between marks."""
+        return "\n".join(_marked(name, page) for name, page in self.pages)
+
     def put(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The messages with what was attached before the text of the last one."""
+        """The messages with what was attached before the text of the last one. A file can't know its marks there."""
         *earlier, last = messages
         content = last["content"]
-        if self.text:
-            text = f"{self.text}\n\n"
+        if self.pages:
+            text = f"{fenced([File(name, page.text, page.number) for name, page in self.pages])}\n\n"
             content = f"{text}{content}" if isinstance(content, str) else [{"type": "text", "text": text}, *content]
         if self.pictures:
             parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -45,21 +54,28 @@ class Attached:
 async def read_attached(
     request: Request, pipeline: RequestPipeline, services: Services, files: Sequence[Upload]
 ) -> Attached:
-    """Raises UnreadableDocument, InvalidRequest, and for recordings what `Pipeline.open` does."""
+    """Raises UnreadableDocument, InvalidRequest, ContextLengthExceeded; for recordings what `Pipeline.open` does."""
     if not files:
         return Attached()
     if len(files) > MOST_FILES:
         raise InvalidRequest(f"A question has at most {MOST_FILES} files.", param="file")
-    texts: list[str] = []
+    pages: list[tuple[str, Page]] = []
     pictures: list[Mapping[str, Any]] = []
-    for file in files:
+    for number, file in enumerate(files, 1):
         name = name_of(file)
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in _PICTURES or file.content_type in FORMATS.values():
             pictures.append(await to_thread.run_sync(_picture, file.data))
         else:
-            texts += [_marked(name, page) for page in await pages_of(request, pipeline, services, file, name)]
-    return Attached("\n".join(texts), tuple(pictures))
+            found = await pages_of(request, pipeline, services, file, name, part=number)
+            pages += [(name, page) for page in found]
+            if sum(len(page.text) for _, page in pages) > MOST_TEXT:
+                raise ContextLengthExceeded(
+                    f"The files of a question have at most {MOST_TEXT:,} characters of text together. Put them into a "
+                    "dataset, and ask about that.",
+                    param="file",
+                )
+    return Attached(tuple(pages), tuple(pictures))
 
 
 def _picture(data: bytes) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from server.api import json_size
 from server.api.body import Form, Upload, capped, check_charset, content_type, form_of, too_deep
 from server.api.intake import LARGE, Intake
-from server.api.validation import Body, validate
+from server.api.validation import Body, FailingFast, validate
 from server.core import Task
 from server.errors import InvalidRequest, UnsupportedMediaType
 
@@ -26,6 +26,8 @@ B = TypeVar("B", bound=Body)
 
 MOST_FIELDS = 1000
 """Of a form; Starlette's limit for multipart ones."""
+PIECE = 16 * 1024
+"""Bytes of a form's field that are decoded in one go."""
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 
 
@@ -98,6 +100,9 @@ def _from_json(schema: type[B], data: bytes, query: Mapping[str, Sequence[str]])
         found = {}
     if not isinstance(found, dict):
         raise InvalidRequest("The JSON body of your request must be an object.", code="invalid_type")
+    adapters = _adapters(schema)
+    # The others are ignored, and nobody waits until they have been looked at.
+    found = {name: found[name] for name in adapters if name in found}
     if query:
         found = _of_form(schema, {name: values for name, values in query.items() if name not in found}) | found
     try:
@@ -175,18 +180,32 @@ def _loads(data: bytes) -> Any:
 def _pairs(data: bytes, what: str) -> dict[str, list[str]]:
     """Every field's values in order, of a query string or a form in its encoding. Raises InvalidRequest."""
     pairs: dict[str, list[str]] = {}
-    if not data:
-        return pairs
+    if data.count(b"&") >= MOST_FIELDS:
+        raise InvalidRequest(f"The {what} has more than {MOST_FIELDS} fields.")
     try:
-        for name, value in parse_qsl(
-            data.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
-        ):
-            pairs.setdefault(name.removesuffix("[]"), []).append(value)
+        for field_ in data.split(b"&"):
+            if field_:
+                name, _, value = field_.partition(b"=")
+                pairs.setdefault(_unquoted(name).removesuffix("[]"), []).append(_unquoted(value))
     except UnicodeDecodeError:
         raise InvalidRequest(f"The {what} is not valid UTF-8.") from None
-    except ValueError:
-        raise InvalidRequest(f"The {what} has more than {MOST_FIELDS} fields.") from None
     return pairs
+
+
+def _unquoted(text: bytes) -> str:
+    """Piece by piece: the standard library makes an object of each escape, six million of them in 18 MB, in one go."""
+    text = text.replace(b"+", b" ")
+    if b"%" not in text:
+        return text.decode()
+    pieces = []
+    start = 0
+    while start < len(text):
+        end = start + PIECE
+        while b"%" in text[end - 2 : end] and end < len(text):  # a piece ends with no part of an escape
+            end += 1
+        pieces.append(unquote_to_bytes(text[start:end]))
+        start = end
+    return b"".join(pieces).decode()
 
 
 _ADAPTERS: dict[type[Body], dict[str, TypeAdapter[Any]]] = {}
@@ -198,7 +217,7 @@ def _adapters(schema: type[Body]) -> Mapping[str, TypeAdapter[Any]]:
     if known is None:
         known = _ADAPTERS[schema] = {
             one.alias or name: TypeAdapter[Any](
-                Annotated[one.annotation, *one.metadata] if one.metadata else one.annotation  # type: ignore[arg-type]
+                Annotated[one.annotation, *one.metadata, FailingFast()]  # type: ignore[arg-type]
             )
             for name, one in schema.model_fields.items()
         }

@@ -1,4 +1,4 @@
-"""/server/count-monthly-tokens and its kin, and /server/vote-down: what an account has used, and thought of it."""
+"""/server/count-monthly-tokens and its kin: what an account has used, and what it has left."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.accounts.reports.usage import By
-from server.api.answers.asksage import Count, Status
+from server.api.answers.asksage import Count
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import said
 from server.api.deps import CallerDep, ServicesDep
@@ -15,7 +15,6 @@ from server.api.plain_route import PlainRoute
 from server.api.services import Services
 from server.api.validation import Body
 from server.core import Caller, Task
-from server.errors import KnowledgeUnavailable
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -69,22 +68,3 @@ async def count_monthly_tokens_left(request: Request, caller: CallerDep, service
         return said(MOST)
     balance = await services.ledger.balance(caller.account_id)
     return said(max(0, int(balance.available)))
-
-
-class VoteBody(Body):
-    """uuid: of an answer."""
-
-    uuid: str
-
-
-@router.api_route("/vote-down", methods=["GET", "POST"])
-@documented(
-    body=VoteBody, answer=Status, missing=True, examples={"an answer": {"uuid": "0b6c2f6e-7d0f-4d6b-9f0e-3a5f1d2c4b6a"}}
-)  # fmt: skip
-async def vote_down(request: Request, caller: CallerDep, services: ServicesDep) -> Response:
-    """Mark an answer of the account's as a bad one."""
-    body = (await bodies.read(request, VoteBody, limit=services.settings.max_body)).body
-    if services.knowledge is None:
-        raise KnowledgeUnavailable
-    await services.knowledge.users.vote_down(caller, body.uuid)
-    return said("OK")

@@ -1,7 +1,9 @@
 """/server/…dataset…: which datasets there are, what is in them, and taking it out. Personas are listed here too."""
 
+from contextlib import aclosing
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -81,7 +83,10 @@ async def delete_dataset(request: Request, caller: CallerDep, knowledge: Knowled
 async def get_all_files_ingested(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """Documents, the newest first, those too that are under way, have failed or were cancelled: see `state`."""
     body = (await bodies.read(request, FilesBody, limit=MOST_BODY)).body
-    return said([_row(*one) for one in await knowledge.documents.list(caller, body.dataset)])
+    # As `said` has it, but not in one go: others have their turn between two pages.
+    async with aclosing(knowledge.documents.pages(caller, body.dataset)) as found:
+        pages = [orjson.dumps([_row(*one) for one in page], option=orjson.OPT_SORT_KEYS)[1:-1] async for page in found]
+    return Response(b'{"response":[' + b",".join(pages) + b'],"status":200}\n', media_type="application/json")
 
 
 @router.api_route("/delete-filename-from-dataset", methods=["GET", "POST"])

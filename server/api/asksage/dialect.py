@@ -53,15 +53,29 @@ class AskSage(Dialect):
         return instead_of(path)
 
 
-class _Refusal(Response):
-    def __init__(self, error: SageholdError, *, strict: bool) -> None:
-        self._status = error.status
-        shown = error.status if strict else 200
-        super().__init__(json_bytes(envelope(error, strict=strict)), shown, error.headers, "application/json")
+class _Noted(Response):
+    """An answer whose status, for the log and the metrics, is not HTTP's."""
+
+    def __init__(self, value: Any, noted: int, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self._noted = noted
+        super().__init__(json_bytes(value), status, headers, "application/json")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        record_of(scope).refused = self._status
+        record_of(scope).refused = self._noted
         await super().__call__(scope, receive, send)
+
+
+class _Refusal(_Noted):
+    def __init__(self, error: SageholdError, *, strict: bool) -> None:
+        shown = error.status if strict else 200
+        super().__init__(envelope(error, strict=strict), error.status, shown, error.headers)
+
+
+class Outcome(_Noted):
+    """An outcome that is HTTP's 200 whatever the setting: in the body, the log and the metrics it is `status`."""
+
+    def __init__(self, response: str, status: int) -> None:
+        super().__init__({"response": response, "status": status}, status)
 
 
 def envelope(error: SageholdError, *, strict: bool) -> dict[str, Any]:

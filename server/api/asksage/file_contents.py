@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from server.api.asksage.model_names import able
 from server.api.body import Upload
+from server.api.lifetime import while_connected
 from server.api.openai.quality import ask_of
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
@@ -19,6 +20,7 @@ from server.core import Segment, Task, TranscriptionJob
 from server.errors import InvalidRequest
 from server.knowledge.parsing import reader
 from server.knowledge.parsing.parsed import BETWEEN
+from server.pipeline.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +42,34 @@ def name_of(file: Upload) -> str:
 
 
 async def pages_of(
-    request: Request, pipeline: RequestPipeline, services: Services, file: Upload, name: str
+    request: Request,
+    pipeline: RequestPipeline,
+    services: Services,
+    file: Upload,
+    name: str,
+    *,
+    part: int | None = None,
 ) -> Sequence[Page]:
-    """name: its suffix says what the file is.
+    """name: its suffix says what the file is. part: its number, where it is not what the request is about; the ledger
+    makes one hold for an id, and the request's own is then its answer's.
 
-    Raises UnreadableDocument, and for recordings InvalidRequest and what `Pipeline.open` does.
+    Whoever hangs up pays for what was heard until then. Raises UnreadableDocument, Overloaded, HungUp, and for
+    recordings InvalidRequest and what `Pipeline.open` does.
     """
     if reader.sound(name):
-        return [Page(None, await _heard(request, pipeline, services, file, name))]
+        return [Page(None, await _heard(request, pipeline, services, file, name, part))]
+    return await while_connected(request, _read(services, file, name))
+
+
+async def _read(services: Services, file: Upload, name: str) -> Sequence[Page]:
     settings = services.settings
-    with tempfile.TemporaryDirectory(prefix="sagehold-") as folder:
-        path = Path(folder) / "file"
-        await to_thread.run_sync(path.write_bytes, file.data)
-        blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
+    # It has no name, so nothing is left of it, however this process ends.
+    async with services.reading.turn():
+        with tempfile.TemporaryFile(prefix="sagehold-") as kept:
+            await to_thread.run_sync(kept.write, file.data)
+            kept.flush()
+            path = Path(f"/proc/self/fd/{kept.fileno()}")
+            blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
     pages: dict[int | None, list[str]] = {}
     above: tuple[str, ...] = ()
     for block in blocks:
@@ -62,10 +79,18 @@ async def pages_of(
     return [Page(number, BETWEEN.join(texts)) for number, texts in pages.items()]
 
 
-async def _heard(request: Request, pipeline: RequestPipeline, services: Services, file: Upload, name: str) -> str:
+async def _heard(
+    request: Request, pipeline: RequestPipeline, services: Services, file: Upload, name: str, part: int | None
+) -> str:
     models = able(services, pipeline.caller, Task.TRANSCRIPTION)
     if not models:
         raise InvalidRequest("Recordings can't be read here: there is no model that transcribes.", param="file")
     ask = ask_of(request, pipeline.caller, models[0], quality=None)
+    if part is not None:
+        ask = replace(ask, id=f"{ask.id}-file-{part}")
     async with pipeline.run(ask, TranscriptionJob(audio=file.data, filename=name)) as run:
-        return "".join([event.text async for event in run.events() if isinstance(event, Segment)]).strip()
+        return await while_connected(request, _said(run))
+
+
+async def _said(run: Run) -> str:
+    return "".join([event.text async for event in run.events() if isinstance(event, Segment)]).strip()

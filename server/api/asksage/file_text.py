@@ -11,7 +11,6 @@ from server.api.asksage.dialect import answered
 from server.api.asksage.file_contents import name_of, pages_of
 from server.api.body import FORM_OVERHEAD
 from server.api.deps import PipelineDep, ServicesDep
-from server.api.lifetime import while_connected
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.validation import Body
@@ -39,6 +38,6 @@ async def file_text(request: Request, pipeline: PipelineDep, services: ServicesD
         raise InvalidRequest("One file is taken, as the part `file`.", param="file")
     file = received.files[0]
     name = name_of(file).replace(" ", "")
-    pages = await while_connected(request, pages_of(request, pipeline, services, file, name))
+    pages = await pages_of(request, pipeline, services, file, name)
     ret = "".join(f"\n{page.headed(name)}" for page in pages)
     return answered({"response": "OK", "ret": ret, "sent_filename": name, "status": 200})

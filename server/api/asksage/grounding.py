@@ -12,6 +12,7 @@ from server.core import Caller, ChatJob
 from server.errors import DatasetNotFound, EngineFailed, Unavailable
 from server.knowledge import prompt
 from server.knowledge.records import Dataset, Live, Passage, Persona
+from server.observability.tracing import stage
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +57,15 @@ async def grounds_of(
     if datasets and body.references and question:
         grounds = replace(grounds, datasets=datasets)
         try:
-            found = await knowledge.retrieval.search(caller, question[:LONGEST_SEARCH], datasets, body.references)
+            with stage("retrieve"):
+                found = await knowledge.retrieval.search(caller, question[:LONGEST_SEARCH], datasets, body.references)
             grounds = replace(grounds, passages=found)
         except (Unavailable, EngineFailed) as error:
             log.warning("an answer was given without its datasets: %s", error.message)
             grounds = replace(grounds, down=True)
     if body.live and question:
-        grounds = replace(grounds, live=await knowledge.live.search(question, body.live))
+        with stage("live"):
+            grounds = replace(grounds, live=await knowledge.live.search(question, body.live))
     return grounds
 
 
@@ -79,12 +82,14 @@ def question_of(messages: Sequence[Mapping[str, Any]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with all that its answer draws on. made: how it becomes a job with so much of what was found."""
+    """A question with all that its answer draws on. attached: what is not in the messages yet. filed: whether it came
+    with files that have a text."""
 
     body: QueryBody
     messages: Sequence[Mapping[str, Any]]
     attached: Attached
     grounds: Grounds
+    filed: bool = False
 
     def job(self, share: float, context: int | None) -> tuple[ChatJob, int, int]:
         """The job, and how many passages and results it holds. share: of what was found, 0 to 1. context: tokens."""
@@ -97,7 +102,9 @@ class Question:
             # A quarter of the context is left to the answer.
             written = sum(len(str(message["content"])) for message in messages) + len(grounds.system)
             room = max(0, int(context * 0.75 * CHARACTERS_A_TOKEN) - written)
-        put, passages_held, results_held = prompt.grounded(messages, grounds.system, passages, results, room)
+        put, passages_held, results_held = prompt.grounded(
+            messages, grounds.system, passages, results, room, files=self.filed
+        )
         tools, choice = self.body.functions()
         job = ChatJob(
             messages=tuple(put),

@@ -33,7 +33,7 @@ INSTEAD: Mapping[str, str] = {
     "/user/update-mfa": _ACCOUNTS,
     "/user/login": "Exchange an API key for a token by /user/get-token-with-api-key.",
     "/user/logout": "Tokens end after 24 hours, or with their key.",
-    "/user/request-tokens": "Credits are granted by whoever runs this server: `sagehold grant`, /admin/v1.",
+    "/user/request-tokens": "Credits are granted by whoever runs this server: `sagehold accounts grant`, /admin/v1.",
     "/user/get-headers": "Nothing here depends on the headers of a proxy.",
 }
 """By canonical path."""

@@ -12,7 +12,7 @@ from server.api.asksage.body import Nothing
 from server.api.asksage.dialect import said
 from server.api.asksage.plugin_templates import TEMPLATES, Template, template
 from server.api.asksage.query import Asking
-from server.api.asksage.query_request import QueryBody
+from server.api.asksage.query_request import DatasetNames, QueryBody
 from server.api.deps import PipelineDep, ServicesDep
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
@@ -31,12 +31,7 @@ class PluginBody(QueryBody):
     plugin_tag: str | None = None
     plugin_values: dict[str, Any] | list[Any] = Field(default_factory=dict)
     params: dict[str, Any] = Field(default_factory=dict)
-    dataset: list[str] | str = "none"  # type: ignore[assignment] # as it is asked for in /query
-
-    @property
-    def datasets(self) -> list[str]:
-        names = [self.dataset] if isinstance(self.dataset, str) else self.dataset
-        return [name.strip() for text in names for name in text.split(",") if name.strip()]
+    dataset: DatasetNames = Field(default_factory=lambda: ["none"])
 
     def prompt(self) -> str:
         """Raises NotFound, InvalidRequest."""

@@ -1,19 +1,21 @@
 """/server/query, /query_with_file and /query_stream: a question, and an answer that names what it draws on."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from server.api.answers.asksage import Completion
 from server.api.asksage import body as bodies
 from server.api.asksage.answering import Answering, empty
-from server.api.asksage.attachments import read_attached
+from server.api.asksage.attachments import Attached, read_attached
 from server.api.asksage.dialect import SEPARATOR, answered, packed
-from server.api.asksage.grounding import Question, grounds_of, question_of
+from server.api.asksage.grounding import Grounds, Question, grounds_of, question_of
 from server.api.asksage.model_names import context_of, resolved
 from server.api.asksage.plugin_templates import without_tag
 from server.api.asksage.query_request import QueryBody
@@ -30,8 +32,10 @@ from server.api.plain_route import PlainRoute
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
 from server.api.sse import SseResponse
-from server.core import ChatJob, Task
+from server.core import Ask, Task
 from server.errors import ModelNotFound
+from server.observability.tracing import stage
+from server.settings import Settings
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -83,14 +87,13 @@ class Asking:
         """The answer to the last of the messages. Raises all that deserves a status."""
         body.functions()  # what is wrong in the request is told before anything is searched for
         try:
-            answering = await while_connected(self.request, self._prepared(body, messages, files, streamed))
+            opening = self._opened(body, messages, files, streamed)
             if streamed:
-                return _Stream(self, answering)
-            async with answering:
+                return _Stream(self, opening)
+            async with opening as answering:
                 await while_connected(self.request, answering.finish())
         except ModelNotFound as error:
-            explained = self._unavailable(error)
-            return Response(packed(explained) + SEPARATOR, media_type=STREAMED) if streamed else answered(explained)
+            return answered(self.unavailable(error))
         await self.note(answering)
         return answered(answering.whole(), answering.headers)
 
@@ -110,28 +113,47 @@ class Asking:
                 uuid=answering.uuid,
             )
 
-    async def _prepared(
+    @asynccontextmanager
+    async def _opened(
         self, body: QueryBody, messages: Sequence[Mapping[str, Any]], files: Sequence[Upload], streamed: bool
+    ) -> AsyncGenerator[Answering, None]:
+        """One request, whatever else it takes: recordings are heard, the question is embedded."""
+        services, caller = self.services, self.pipeline.caller
+        name = resolved(services, caller, body.model)
+        ask = ask_of(self.request, caller, name, quality=body.quality, streamed=streamed)
+        job, _, _ = Question(body, messages, Attached(), Grounds("")).job(0.0, None)
+        async with (
+            self.pipeline.admitted(ask, job),
+            await self._prepared(ask, name, body, messages, files) as answering,
+        ):
+            yield answering
+
+    async def _prepared(
+        self,
+        ask: Ask,
+        name: str,
+        body: QueryBody,
+        messages: Sequence[Mapping[str, Any]],
+        files: Sequence[Upload],
     ) -> Answering:
         request, services, caller = self.request, self.services, self.pipeline.caller
         settings = services.settings
-        name = resolved(services, caller, body.model)
-        ask = ask_of(request, caller, name, quality=body.quality, streamed=streamed)
-        # What is asked of the wrong model or of a dataset that is not there pays for nothing.
-        self.pipeline.check(ask, ChatJob(messages=tuple(messages)))
-        grounds = await grounds_of(services, caller, body, messages)
-        attached = await read_attached(request, self.pipeline, services, files)
-        echo = f"{attached.text}\n\n" if attached.text and settings.asksage_echo_files else ""
+        # First: what is asked of a dataset that is not there has no recording heard.
+        grounds = await while_connected(request, grounds_of(services, caller, body, messages))
+        with stage("files"):
+            attached = await read_attached(request, self.pipeline, services, files)
+        echo = f"{attached.echo}\n\n" if attached.pages and settings.asksage_echo_files else ""
+        filed = bool(attached.pages)
         pictured = attached.put(messages) if attached.pictures else messages
         if any(not isinstance(message["content"], str) for message in pictured):
             # Checked, and fetched where they are URLs; the files' pictures too.
-            messages = await resolve_sounds(await resolve_images(pictured, settings), settings)
+            messages = await while_connected(request, _resolved(pictured, settings))
             if attached.pictures:
                 attached = type(attached)()  # all of it is in the messages now
-        question = Question(body, messages, attached, grounds)
+        question = Question(body, messages, attached, grounds, filed)
         return Answering(self.pipeline, ask, question, model=body.model, context=context_of(services, name), echo=echo)
 
-    def _unavailable(self, error: ModelNotFound) -> dict[str, Any]:
+    def unavailable(self, error: ModelNotFound) -> dict[str, Any]:
         """As the service says it: an answer that explains. Raises the error where the status is strict."""
         if self.services.settings.asksage_strict_status:
             raise error
@@ -152,8 +174,20 @@ class _Stream(SseResponse[Answering]):
     to have comments.
     """
 
-    def __init__(self, asking: Asking, answering: Answering) -> None:
-        super().__init__(answering, partial(_pieces, asking), media_type=STREAMED, comment=_newline)
+    def __init__(self, asking: Asking, opening: AbstractAsyncContextManager[Answering]) -> None:
+        super().__init__(opening, partial(_pieces, asking), media_type=STREAMED, comment=_newline)
+        self._asking = asking
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except ModelNotFound as error:  # found before anything was sent
+            explained = packed(self._asking.unavailable(error)) + SEPARATOR
+            await Response(explained, media_type=STREAMED)(scope, receive, send)
+
+
+async def _resolved(messages: Sequence[Mapping[str, Any]], settings: Settings) -> Sequence[Mapping[str, Any]]:
+    return await resolve_sounds(await resolve_images(messages, settings), settings)
 
 
 async def _pieces(asking: Asking, answering: Answering) -> AsyncGenerator[bytes, None]:

@@ -18,6 +18,8 @@ DEFAULT_REFERENCES = 5
 """Passages that an answer draws on where the client sets no limit."""
 MOST_REFERENCES = 50
 MOST_DATASETS = 100
+MOST_NAMES = 10 * MOST_DATASETS
+"""That are looked at: some may be empty, or come twice."""
 
 ROLES: Mapping[str, str] = {"me": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
 """Of the turns of `message`, which are `me` and `gpt` in the Ask Sage API."""
@@ -28,6 +30,11 @@ class Turn(Body):
 
     user: Literal["me", "gpt", "user", "assistant"]
     message: str
+
+
+def _some(turns: Any) -> Any:
+    """One too many at most: `conversation` refuses them, and nobody waits until all have been looked at."""
+    return turns[: MOST_MESSAGES + 1] if isinstance(turns, list) else turns
 
 
 def _functions(tools: Any) -> Any:
@@ -42,8 +49,18 @@ def _functions(tools: Any) -> Any:
     ]
 
 
-def _several(names: Any) -> Any:
-    return [names] if isinstance(names, str) else names
+def _names(given: Any) -> Any:
+    """A text with commas as a list; a list's texts may have them too. What is no list of texts is left as it is."""
+    several = [given] if isinstance(given, str) else given
+    if not isinstance(several, list) or not all(isinstance(one, str) for one in several):
+        return given
+    if len(several) + sum(one.count(",") for one in several) > MOST_NAMES:
+        raise ValueError(f"there are more than {MOST_DATASETS} names")
+    names = (name.strip() for one in several for name in one.split(","))
+    return list(dict.fromkeys(name for name in names if name))
+
+
+DatasetNames = Annotated[list[str], BeforeValidator(_names), Field(max_length=MOST_DATASETS)]
 
 
 class QueryBody(Body):
@@ -55,13 +72,11 @@ class QueryBody(Body):
     max_tokens, max_completion_tokens: of the answer; without them it has the room that the context leaves.
     """
 
-    message: str | list[Turn] | None = None
+    message: Annotated[str | list[Turn] | None, BeforeValidator(_some)] = None
     messages: list[Message] | None = Field(None, min_length=1, max_length=MOST_MESSAGES)
     model: str = Field(DEFAULT_MODEL, min_length=1)
     persona: Any = None
-    dataset: Annotated[list[str], BeforeValidator(_several), Field(max_length=MOST_DATASETS)] = Field(
-        default_factory=lambda: ["all"]
-    )
+    dataset: DatasetNames = Field(default_factory=lambda: ["all"])
     limit_references: int | None = Field(None, ge=0)
     temperature: float = Field(0.0, ge=0, le=1)
     live: int = Field(0, ge=0, le=2)
@@ -117,9 +132,7 @@ class QueryBody(Body):
 
     @property
     def datasets(self) -> Sequence[str]:
-        """Names, also those of a text with commas."""
-        names = [name.strip() for text in self.dataset for name in text.split(",")]
-        return list(dict.fromkeys(name for name in names if name))
+        return self.dataset
 
     @property
     def references(self) -> int:

@@ -4,6 +4,7 @@ cancels nothing.
 
 import hashlib
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,10 @@ router = APIRouter(route_class=PlainRoute)
 LONGEST_CONTEXT = 1000
 """Characters."""
 MOST_TEXTS = 1000
+LEAST = Decimal("0.000000001")
+"""Credits: any at all."""
+MOST_VECTORS = 100
+"""In an answer: a book has thousands."""
 
 
 class TrainBody(Body):
@@ -74,14 +79,20 @@ async def train(request: Request, pipeline: PipelineDep, services: ServicesDep, 
     # Before anything is paid.
     dataset = None if name is None else await knowledge.datasets.find(caller, name, Permission.EDIT)
     model = _embedder(services, None if dataset is None else dataset.model)
-    ask = ask_of(request, replace(caller, models=None), model, quality=None)
-    async with pipeline.run(ask, EmbeddingJob(inputs=(body.content,), truncate=-1)) as run:
-        vector = await while_connected(request, _vector(run))
-        tokens = run.usage.prompt_tokens
     if dataset is not None and not body.skip_vectordb:
         data = body.content.encode("utf-8", "replace")
         made = f"text-{hashlib.sha256(data).hexdigest()[:16]}.txt"
-        await _imported(knowledge, caller, dataset.full_name, Upload(made, "text/plain", data), body.context)
+        document = await _imported(
+            services, knowledge, caller, dataset.full_name, Upload(made, "text/plain", data), body.context
+        )
+        # That of its beginning, where it is longer than the model reads at once.
+        vector: list[float] = next(iter((await knowledge.ingestion.vectors(caller, document.id, 1)).tolist()), [])
+        tokens = document.tokens
+    else:
+        ask = ask_of(request, replace(caller, models=None), model, quality=None)
+        async with pipeline.run(ask, EmbeddingJob(inputs=(body.content,), truncate=-1)) as run:
+            vector = await while_connected(request, _vector(run))
+            tokens = run.usage.prompt_tokens
     await _note(request, knowledge, pipeline, model, body.content, tokens)
     said = (
         f"Ingesting the following content: {body.content} \nThank you, I have learned this content ({tokens} tokens)."
@@ -94,7 +105,7 @@ async def train(request: Request, pipeline: PipelineDep, services: ServicesDep, 
 async def train_with_file(
     request: Request, pipeline: PipelineDep, services: ServicesDep, knowledge: KnowledgeDep
 ) -> Response:
-    """Put a file into a dataset, in place of one of its name. `embedding` is empty: a book has thousands of vectors."""
+    """Put a file into a dataset, in place of one of its name. `embedding` has the vectors of its first parts."""
     received = await bodies.read(
         request,
         TrainFileBody,
@@ -105,8 +116,9 @@ async def train_with_file(
     if len(received.files) != 1:
         raise InvalidRequest("One file is taken, as the part `file`.", param="file")
     body = received.body
-    document = await _imported(knowledge, pipeline.caller, body.dataset, received.files[0], body.context)
-    return answered({"embedding": [], "response": "Successfully imported", "status": 200, "document": _facts(document)})
+    file = received.files[0]
+    document = await _imported(services, knowledge, pipeline.caller, body.dataset, file, body.context)
+    return await _answer(knowledge, pipeline.caller, document)
 
 
 @router.api_route("/train-with-array", methods=["GET", "POST"])
@@ -124,12 +136,31 @@ async def train_with_array(
     body = (await bodies.read(request, TrainArrayBody, limit=services.settings.max_body, task=Task.EMBEDDING)).body
     data = "\n\n".join(body.data).encode("utf-8", "replace")
     name = body.filename or f"texts-{hashlib.sha256(data).hexdigest()[:16]}.txt"
-    document = await _imported(knowledge, pipeline.caller, body.dataset, Upload(name, "text/plain", data), body.context)
-    return answered({"embedding": [], "response": "Successfully imported", "status": 200, "document": _facts(document)})
+    file = Upload(name, "text/plain", data)
+    document = await _imported(services, knowledge, pipeline.caller, body.dataset, file, body.context)
+    return await _answer(knowledge, pipeline.caller, document)
 
 
-async def _imported(knowledge: Knowledge, caller: Caller, dataset: str, file: Upload, context: str) -> Document:
-    """Queue a file and wait for its end. Raises what `Ingestion.add` does, UnreadableDocument, Conflict, NotFound."""
+async def _answer(knowledge: Knowledge, caller: Caller, document: Document) -> Response:
+    vectors = await knowledge.ingestion.vectors(caller, document.id, MOST_VECTORS)
+    return answered(
+        {
+            "embedding": vectors.tolist(),
+            "response": "Successfully imported",
+            "status": 200,
+            "document": _facts(document),
+        }
+    )
+
+
+async def _imported(
+    services: Services, knowledge: Knowledge, caller: Caller, dataset: str, file: Upload, context: str
+) -> Document:
+    """Queue a file and wait for its end. Raises what `Ingestion.add` does, InsufficientCredits, UnreadableDocument,
+    Conflict, NotFound."""
+    if services.ledger is not None and _costs(services):
+        # Ingestion would wait for credits to come, and the client for that.
+        await services.ledger.demand(caller, LEAST)
     added = await knowledge.ingestion.add(caller, dataset, file.filename, file.data, context=context)
     ended: Document | None = None
     async for document in knowledge.ingestion.follow(added.id):
@@ -141,6 +172,11 @@ async def _imported(knowledge: Knowledge, caller: Caller, dataset: str, file: Up
     if ended.state is DocumentState.FAILED:
         raise UnreadableDocument(ended.error or None, param="file")
     return ended
+
+
+def _costs(services: Services) -> bool:
+    """Whether embedding does, by any model that there is for it."""
+    return any(one.price.prompt_token > 0 for one in services.catalog.public_models() if Task.EMBEDDING in one.tasks)
 
 
 async def _vector(run: Run) -> list[float]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from server.api.answers.asksage_users import Said
 from server.api.asksage import body as bodies
-from server.api.asksage.dialect import answered, said
+from server.api.asksage.dialect import Outcome, said
 from server.api.asksage.own import MOST_BODY, KnowledgeDep, Nothing, account_by, shown_time
 from server.api.deps import CallerDep
 from server.api.openapi import documented
@@ -66,7 +66,7 @@ class _Said(Exception):
     """An outcome other than success, in the body alone."""
 
     def __init__(self, response: str, status: int) -> None:
-        self.answer = answered({"response": response, "status": status})
+        self.answer = Outcome(response, status)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from server.accounts.administration import Administration
 from server.accounts.keys.identity import Account
 from server.accounts.ledger.terms import Balance
 from server.accounts.reports.usage import By
-from server.api.answers.asksage_users import Said
+from server.api.answers.asksage_users import Listed, Said
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import answered, said
 from server.api.asksage.own import MOST_BODY
@@ -26,13 +26,15 @@ from server.api.rows import AdministrationDep
 from server.api.validation import Body
 from server.core import Task
 from server.core.money import MOST
-from server.errors import Conflict, NotFound
+from server.errors import Conflict, InvalidRequest, NotFound
 
 router = APIRouter(route_class=PlainRoute)
 
 TOKENS_A_CREDIT = 1000
 MOST_TOKENS = int(MOST) * TOKENS_A_CREDIT
 LARGEST = 2**31 - 1
+TRIES = 10
+"""To set what an account has, while others do so too."""
 
 Order = Literal["id", "email", "name", "tokens", "tokens_used"]
 
@@ -56,7 +58,7 @@ class TokensBody(Body):
 
 
 @router.api_route("/admin-get-all-users-with-tokens", methods=["GET", "POST"])
-@documented(body=UsersBody, answer=Said, examples={"the first ten": {"start": 0, "limit": 10}})
+@documented(body=UsersBody, answer=Listed, examples={"the first ten": {"start": 0, "limit": 10}})
 async def users_with_tokens(request: Request, administration: AdministrationDep) -> Response:
     """Accounts with what they have left and what they used this month (UTC); tokens are null where one never pays."""
     body = (await bodies.read(request, UsersBody, limit=MOST_BODY)).body
@@ -81,8 +83,7 @@ async def users_with_tokens(request: Request, administration: AdministrationDep)
 async def update_user_tokens(request: Request, caller: KeyedDep, administration: AdministrationDep) -> Response:
     """Set what an account has: the difference is granted, or taken back."""
     body = (await bodies.read(request, TokensBody, limit=MOST_BODY)).body
-    account, balance = await _paying(administration, body.id)
-    await _grant(administration, account, _credits(body.tokens) - balance.balance, body.tokens, caller.key_id)
+    await _set(administration, body, caller.key_id, lower=True)
     return said("OK")
 
 
@@ -94,28 +95,36 @@ async def update_user_train_tokens(request: Request, caller: KeyedDep, administr
     """See to it that an account has so much at least. The purse is the one that questions are paid from: so nothing is
     taken back from it here."""
     body = (await bodies.read(request, TokensBody, limit=MOST_BODY)).body
-    account, balance = await _paying(administration, body.id)
-    missing = max(_credits(body.tokens) - balance.balance, Decimal(0))
-    await _grant(administration, account, missing, body.tokens, caller.key_id)
+    await _set(administration, body, caller.key_id, lower=False)
     return said("OK")
 
 
-async def _paying(administration: Administration, number: int) -> tuple[Account, Balance]:
-    """Raises NotFound, and Conflict for an account without meter."""
-    account = next((one for one in await administration.accounts.numbered() if one.number == number), None)
+async def _set(administration: Administration, body: TokensBody, actor: str, *, lower: bool) -> None:
+    """Grant what is missing; lower: or take back what is too much. Raises NotFound, and Conflict for an account without
+    meter, or one that is changed again and again meanwhile.
+    """
+    account = next((one for one in await administration.accounts.numbered() if one.number == body.id), None)
     if account is None:
         raise NotFound("There is no account with this id.", param="id")
     if not account.metered:
         raise Conflict("This account never pays, so it has no tokens to be set.", param="id")
-    return account, await administration.ledger.balance(account.id)
-
-
-async def _grant(
-    administration: Administration, account: Account, difference: Decimal, tokens: int, actor: str
-) -> None:
-    if difference:
-        note = f"Ask Sage API: set to {tokens} tokens"
-        await administration.ledger.grant(account.id, difference, note, actor=actor)
+    ledger = administration.ledger
+    for _ in range(TRIES):
+        # Two at once would both grant the difference: the reference lets one of them count, and the other looks again.
+        reference = f"sage_{account.id}_{await ledger.last_grant(account.id)}"
+        difference = _credits(body.tokens) - (await ledger.balance(account.id)).balance
+        if not difference or (difference < 0 and not lower):
+            return
+        note = f"Ask Sage API: set to {body.tokens} tokens"
+        try:
+            granted = await ledger.grant(account.id, difference, note, actor=actor, reference=reference)
+        except InvalidRequest as error:
+            if error.param != "reference":
+                raise
+        else:
+            if not granted.already:
+                return
+    raise Conflict("The account's tokens are being changed by others. Please look at them and try again.", param="id")
 
 
 async def _used(administration: Administration) -> dict[str, tuple[int, int]]:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from server.accounts.keys.identity import NO_LIMITS, ApiKey
 from server.accounts.keys.service import Accounts
-from server.api.answers.asksage_users import Said
+from server.api.answers.asksage_users import MadeKey, Said
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import answered, said
 from server.api.asksage.own import MOST_BODY, Nothing, shown_time
@@ -46,7 +46,7 @@ async def get_user_api_keys(caller: KeyedDep, administration: AdministrationDep)
 
 
 @router.post("/user-api-key")
-@documented(body=NewKeyBody, form=NewKeyBody, answer=Said, examples={"another one": {"name": "laptop"}})
+@documented(body=NewKeyBody, form=NewKeyBody, answer=MadeKey, examples={"another one": {"name": "laptop"}})
 async def create_user_api_key(request: Request, caller: KeyedDep, administration: AdministrationDep) -> Response:
     """A new key that may do what the caller's may, administration excepted, and no longer. Its text is `response`.
 

@@ -56,6 +56,8 @@ class MediaClient:
                 return f"The {name}'s host answered with status {error.status}."
             case Refusal.MEDIA_TYPE:
                 return f"What the {name}'s URL leads to is not {ARTICLED[self._kind]}."
+            case Refusal.COMPRESSED:
+                return f"The {name}'s host sent it compressed, which was not asked for."
             case Refusal.TOO_LARGE:
                 return f"The {name} has more than {self._limit} bytes, which is the limit."
             case Refusal.TOO_SLOW:

@@ -1,17 +1,28 @@
 """The pages behind results, read through the guard that fetched pictures go through too."""
 
+import asyncio
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from email.message import Message
+from pathlib import Path
 
 import anyio
 
-from server.knowledge.live.page_text import page_text
+from server.errors import UnreadableDocument
 from server.knowledge.live.provider import PAGE, SearchTrouble
+from server.knowledge.parsing import reader
+from server.knowledge.parsing.parsed import BETWEEN
 from server.outbound.fetch import Fetcher, FetchError, Refusal
 
 LIMIT = 2 * 2**20
 """Most bytes of a page."""
 TIMEOUT = 8.0
+MEMORY = 256 * 2**20
+"""Bytes that reading a page may take."""
+AT_ONCE = 4
+"""Pages that are read at once."""
+PAGE_NAME = f"x{reader.PAGE}"
 ACCEPT = "text/html, application/xhtml+xml, text/plain;q=0.8"
 KINDS = ("text/html", "application/xhtml+xml", "text/plain")
 
@@ -20,6 +31,7 @@ class Pages:
     """hosts: those whose pages may be fetched; see `Fetcher`."""
 
     def __init__(self, hosts: Sequence[str], fetcher: Fetcher | None = None) -> None:
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._fetcher = fetcher or Fetcher(hosts, limit=LIMIT, timeout=TIMEOUT)
 
     async def read(self, link: str) -> str:
@@ -36,16 +48,26 @@ class Pages:
         if header.get_content_type() == "text/plain":
             text = _decoded(fetched.data, charset)[:PAGE].strip()
         else:
-            # A page can be made so that parsing takes long: whoever asked need not wait for that.
-            with anyio.move_on_after(TIMEOUT):
-                text = await anyio.to_thread.run_sync(page_text, fetched.data, charset, abandon_on_cancel=True)
-                if not text:
-                    raise SearchTrouble("there is no text in it")
-                return text
-            raise SearchTrouble(Refusal.TOO_SLOW.value)
+            text = await self._parsed(fetched.data, charset)
         if not text:
             raise SearchTrouble("there is no text in it")
         return text
+
+    async def _parsed(self, data: bytes, charset: str | None) -> str:
+        """In a process that may take long, grow or die by a page that was made for it."""
+        with suppress(LookupError):
+            if charset is not None:  # a byte order mark comes before what the page itself says
+                data = "\ufeff".encode() + data.decode(charset, errors="replace").encode("utf-8", "replace")
+        try:
+            async with self._turns:
+                with tempfile.TemporaryFile(prefix="sagehold-") as kept:
+                    await anyio.to_thread.run_sync(kept.write, data)
+                    kept.flush()
+                    path = Path(f"/proc/self/fd/{kept.fileno()}")
+                    blocks = await reader.read(path, PAGE_NAME, timeout=TIMEOUT, memory=MEMORY)
+        except UnreadableDocument as error:
+            raise SearchTrouble("no text could be read in it") from error
+        return BETWEEN.join(block.text for block in blocks)[:PAGE]
 
 
 def _decoded(data: bytes, charset: str | None) -> str:

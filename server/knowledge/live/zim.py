@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import anyio
 
-from server.knowledge.live.page_text import page_text
 from server.knowledge.live.provider import LINK, PAGE, TITLE, SearchTrouble
 from server.knowledge.records import WebResult
 from server.settings import PREFIX, SettingsError
@@ -147,4 +146,7 @@ def _article(archive: Any, path: str, most: int) -> tuple[str, str]:
     data = bytes(item.content)
     if kind == "text/plain":
         return entry.title, data.decode("utf-8", errors="replace")[:most].strip()
+    # lxml is not for a server that searches no archives.
+    from server.knowledge.parsing.page_text import page_text
+
     return entry.title, page_text(data, "utf-8", most)

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 from server.engines.parent import die_with_parent
 from server.errors import UnreadableDocument
 from server.knowledge.parsing.bounds import Allowance, Bounds
+from server.knowledge.parsing.confining import refuse_calls
 from server.knowledge.parsing.dispatch import parse_document
 from server.knowledge.parsing.outline import Sink
 from server.knowledge.parsing.parsed import Block
@@ -88,7 +89,8 @@ class Frames:
 
 
 def confine(order: Order) -> None:
-    """Less time, memory and reach than the server has. No file is written; no network, where the system allows that."""
+    """Less time, memory and reach than the server has. Nothing on the disk is changed, no program is started and nobody
+    is connected to, where the system can see to that."""
     os.nice(10)
     ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET)
     die_with_parent(order.parent)  # after it: the kernel forgets this where a process gets other rights
@@ -97,6 +99,7 @@ def confine(order: Order) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     addresses = _mapped() + LIBRARIES + order.memory
     resource.setrlimit(resource.RLIMIT_AS, (addresses, addresses))
+    refuse_calls()
 
 
 def _mapped() -> int:
@@ -124,6 +127,8 @@ def main() -> None:
             failure = _place(error)
             del error
             frames.error("Reading the file takes more memory than the server gives it.", failure)
+        except Exception as error:  # noqa: BLE001 - without words the process would only be seen to have died
+            frames.error("The file is damaged, or not a regular one.", _place(error))
         else:
             frames.end(sink.blocks)
     out.flush()

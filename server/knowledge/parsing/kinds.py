@@ -1,6 +1,7 @@
 """What kind of file it is: by its first bytes, and where they say nothing, by its name."""
 
 import zipfile
+import zlib
 from enum import StrEnum
 
 from server.errors import UnreadableDocument
@@ -24,6 +25,8 @@ class Kind(StrEnum):
     TABLE = "table of separated values"
     CODE = "source code"
     TEXT = "text"
+    PAGE = "web page"
+    """An HTML page whose main text alone is wanted."""
 
 
 MODULES = {
@@ -41,6 +44,7 @@ MODULES = {
     Kind.TABLE: "separated",
     Kind.CODE: "code",
     Kind.TEXT: "text",
+    Kind.PAGE: "page",
 }
 BINARY = {
     ".pdf": Kind.PDF,
@@ -79,6 +83,8 @@ TEXTS = {
     ".tex": Kind.TEXT,
     **dict.fromkeys(_CODE.split(), Kind.CODE),
 }
+PAGE = ".page-of-the-web"
+"""By which live search has a page read. No document may have it: it is not among SUFFIXES."""
 SUFFIXES = frozenset(BINARY) | frozenset(TEXTS)
 OLD_OFFICE = {".doc": ".docx", ".dot": ".docx", ".ppt": ".pptx", ".pps": ".pptx", ".xls": ".xlsx", ".msg": ".eml"}
 """Formats that no library reads well, and what to save them as."""
@@ -116,6 +122,8 @@ def kind_of(source: Source) -> Kind:
     head = source.start(HEAD)
     if not head:
         raise UnreadableDocument("The file is empty.")
+    if source.suffix == PAGE:
+        return Kind.PAGE
     if head.startswith(_OLE):
         raise UnreadableDocument(_ole(source))
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -159,7 +167,7 @@ def _zipped(source: Source) -> Kind:
                     return Kind.EPUB
                 if mimetype.startswith(b"application/vnd.oasis.opendocument."):
                     return Kind.OPENDOCUMENT
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, ValueError, RuntimeError) as error:
         raise UnreadableDocument(
             "The file is damaged: it ends too early, or its table of contents is wrong."
         ) from error

@@ -1,6 +1,7 @@
 """ZIP archives, of which nothing is unpacked before it is known how much it will be."""
 
 import zipfile
+import zlib
 from types import TracebackType
 from typing import Self
 
@@ -42,7 +43,15 @@ class Package:
             raise UnreadableDocument("A part of the file is packed in a way that is not read.")
         try:
             return self._archive.read(info)
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+            ValueError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
             raise UnreadableDocument("The file is damaged: a part can't be unpacked.") from error
 
     def __enter__(self) -> Self:

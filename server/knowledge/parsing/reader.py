@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ import server
 from server.errors import UnreadableDocument
 from server.knowledge.parsing.bounds import Bounds
 from server.knowledge.parsing.child import Order
-from server.knowledge.parsing.kinds import SOUND, SUFFIXES
+from server.knowledge.parsing.kinds import PAGE, SOUND, SUFFIXES
 from server.knowledge.parsing.outline import DEEPEST, LONGEST_BLOCK, LONGEST_HEADING
 from server.knowledge.parsing.parsed import Block
 from server.knowledge.parsing.source import suffix_of
 
-__all__ = ["SUFFIXES", "read", "sound"]
+__all__ = ["PAGE", "SUFFIXES", "read", "sound"]
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,10 @@ async def _child(path: Path, order: Order) -> AsyncIterator[asyncio.subprocess.P
         yield process
     finally:
         if process.returncode is None:
-            process.kill()
+            # With its group, whatever it has started. `process.kill` would reap one that has just ended before asyncio
+            # does, which then reports a process that it does not know.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         with anyio.CancelScope(shield=True):
             await process.wait()
 

@@ -45,6 +45,12 @@ class Index(Protocol):
         """At a start. Raises KnowledgeUnavailable, with the reason in the log."""
         ...
 
+    async def tend(self) -> None:
+        """What makes large datasets fast, beside everything else. A server runs it in the background, for as long as
+        it runs; it may return where there is nothing of the kind.
+        """
+        ...
+
     async def create(self, session: AsyncSession, dataset_number: int) -> None:
         """What a new dataset needs, within the unit of work that makes it."""
         ...
@@ -68,6 +74,10 @@ class Index(Protocol):
         """Chunks of a document that is not ready yet: they are stored, and found only once it is."""
         ...
 
+    async def vectors(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> Vectors:
+        """Of a document's first `most` chunks, in order, as they are stored: of half precision."""
+        ...
+
     async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
         """A piece of a document's chunks, `most` at most; whether all of them are gone. Called like `drop`.
 
@@ -84,7 +94,7 @@ class Index(Protocol):
     async def keyword(self, dataset: Dataset, query: str, limit: int) -> Sequence[Found]: ...
 
     async def dense(self, dataset: Dataset, query: Vectors, limit: int) -> Sequence[Found]:
-        """query: one row. SQLite searches exactly; PostgreSQL by pgvector's HNSW from some size on."""
+        """query: one row. SQLite searches exactly; PostgreSQL too, until a large dataset has its HNSW index."""
         ...
 
     async def aclose(self) -> None:

@@ -1,7 +1,11 @@
 """Search on PostgreSQL: words as tsvector, ranked by BM25; vectors by pgvector. Both in tables of the dataset's own."""
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from server.errors import DatabaseUnavailable, KnowledgeUnavailable
 from server.knowledge.calls import Vectors
 from server.knowledge.records import Chunk, Dataset
+from server.knowledge.search.hnsw import EXPLORED, Builder
 from server.knowledge.search.index import Found, row
 from server.knowledge.search.words import asked, indexed
 from server.knowledge.tables import ChunkRow, DatasetRow
@@ -21,8 +26,17 @@ logger = logging.getLogger(__name__)
 
 K1, B = 1.2, 0.75
 """Of BM25, as FTS5 has them."""
-LOCK = 0x5A6E_0002
+PREPARE_LOCK = 0x5A6E_0012
 """Of the servers that prepare the same database at once."""
+AT_ONCE = 6
+"""Searches that run at once, each with a connection: of the pool's sixteen, most stay free for keys and books."""
+LONGEST = 10_000
+"""Milliseconds of a search's statement."""
+KNOWN = 1000
+"""Datasets whose number of chunks and average length are remembered."""
+PGVECTOR = (0, 8)
+"""The first that goes on in its approximate index until enough is found (hnsw.iterative_scan)."""
+EXTENSION = "CREATE EXTENSION IF NOT EXISTS vector"
 CONFIGURATION = """
 CREATE TEXT SEARCH DICTIONARY sagehold_stem (TEMPLATE = snowball, Language = english);
 CREATE TEXT SEARCH CONFIGURATION sagehold_words (PARSER = default);
@@ -49,15 +63,24 @@ class PostgresIndex:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._builder = Builder(database)
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._whole: OrderedDict[int, tuple[int, int, float]] = OrderedDict()
+
+    async def tend(self) -> None:
+        await self._builder.run()
 
     async def prepare(self) -> None:
         try:
             async with self._database.write() as session:
-                await self._database.lock(session, LOCK)
-                await session.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+                await self._database.lock(session, PREPARE_LOCK)
+                await session.execute(text(EXTENSION))
                 version = await session.scalar(text("SELECT extversion FROM pg_extension WHERE extname = 'vector'"))
-                if _numbers(version or "0") < (0, 8):
-                    raise _unavailable(f"its pgvector is {version}, and 0.8 is needed: ALTER EXTENSION vector UPDATE")
+                if _numbers(version or "0") < PGVECTOR:
+                    needed = ".".join(map(str, PGVECTOR))
+                    raise _unavailable(
+                        f"its pgvector is {version}, and {needed} is needed: ALTER EXTENSION vector UPDATE"
+                    )
                 if not await session.scalar(text("SELECT 1 FROM pg_ts_config WHERE cfgname = 'sagehold_words'")):
                     for statement in CONFIGURATION.split(";"):
                         await session.execute(text(statement))
@@ -71,6 +94,14 @@ class PostgresIndex:
             await session.execute(text(statement))
 
     async def drop(self, session: AsyncSession, dataset_number: int, most: int) -> bool:
+        # Whoever builds its approximate index would have this wait.
+        await session.execute(
+            text(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index "
+                "WHERE datname = current_database() AND relid = to_regclass(:vectors)"
+            ),
+            {"vectors": _of("{vectors}", dataset_number)},
+        )
         await session.execute(text(_of("DROP TABLE IF EXISTS {words}, {vectors}", dataset_number)))
         first = select(ChunkRow.number).where(ChunkRow.dataset_number == dataset_number).limit(most)
         numbers = (await session.scalars(first)).all()
@@ -121,6 +152,12 @@ class PostgresIndex:
             ],
         )
 
+    async def vectors(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> Vectors:
+        query = "SELECT CAST(vector AS text) FROM {vectors} WHERE document = :document ORDER BY number LIMIT :most"
+        rows = await session.scalars(text(_of(query, dataset_number)), {"document": document_number, "most": most})
+        vectors = [np.fromstring(row.strip("[]"), np.float32, sep=",") for row in rows]
+        return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+
     async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
         first = select(ChunkRow.number).where(ChunkRow.document_number == document_number).limit(most)
         numbers = (await session.scalars(first)).all()
@@ -141,42 +178,96 @@ class PostgresIndex:
 
     async def keyword(self, dataset: Dataset, query: str, limit: int) -> Sequence[Found]:
         terms = asked(query)
-        async with self._database.read() as session:
-            number = await _number(session, dataset)
-            if number is None or not terms:
+        if not terms:
+            return []
+        async with self._search(dataset) as (session, looked):
+            if looked is None:
                 return []
             lexemes = await session.scalars(
                 text("SELECT DISTINCT unnest(tsvector_to_array(to_tsvector('sagehold_words', :words)))"),
                 {"words": " ".join(terms)},
             )
-            return await _bm25(session, number, lexemes.all(), limit)
+            return await _bm25(session, looked.number, lexemes.all(), await self._size(session, looked), limit)
 
     async def dense(self, dataset: Dataset, query: Vectors, limit: int) -> Sequence[Found]:
-        async with self._database.read() as session:
-            number = await _number(session, dataset)
-            if number is None:
+        vector = query.reshape(-1)
+        values = {"vector": _literal(vector)}
+        async with self._search(dataset) as (session, looked):
+            if looked is None:
                 return []
+            if looked.near:
+                nearest = NEAREST.format(as_indexed=f"::halfvec({len(vector):d})", vectors="{vectors}")
+                found = await _found(session, _of(nearest, looked.number), values, limit)
+                # Those of documents that are not ready may be all that it came by.
+                if len(found) == limit:
+                    return found
             return await _found(
-                session,
-                _of(
-                    "SELECT number, document, -(vector <#> CAST(CAST(:vector AS text) AS halfvec)) AS score "
-                    "FROM {vectors} ORDER BY vector <#> CAST(CAST(:vector AS text) AS halfvec) LIMIT :most",
-                    number,
-                ),
-                {"vector": _literal(query.reshape(-1))},
-                limit,
+                session, _of(NEAREST.format(as_indexed="", vectors="{vectors}"), looked.number), values, limit
             )
 
     async def aclose(self) -> None:
         pass
 
+    @asynccontextmanager
+    async def _search(self, dataset: Dataset) -> "AsyncGenerator[tuple[AsyncSession, _Looked | None], None]":
+        """A session that only searches. None for a dataset that is not there."""
+        async with self._slots:
+            try:
+                async with self._database.read() as session:
+                    row = (await session.execute(text(LOOK), {"id": dataset.id})).first()
+                    yield session, None if row is None else _Looked(row.number, row.revision, bool(row.near))
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) != "57014":
+                    raise
+                logger.warning("a search of dataset %s took longer than %d ms, and was ended", dataset.id, LONGEST)
+                raise KnowledgeUnavailable("The search took too long.") from error
 
-async def _number(session: AsyncSession, dataset: Dataset) -> int | None:
-    found = select(DatasetRow.number).where(DatasetRow.id == dataset.id, DatasetRow.deleted_at.is_(None))
-    return await session.scalar(found)
+    async def _size(self, session: AsyncSession, looked: "_Looked") -> tuple[int, float]:
+        """How many chunks there are, and their average length. Counted again once something has changed."""
+        known = self._whole.get(looked.number)
+        if known is None or known[0] != looked.revision:
+            words = _of("{words}", looked.number)
+            row = (await session.execute(text(f"SELECT count(*), avg(length)::float8 FROM {words}"))).one()  # noqa: S608
+            known = self._whole[looked.number] = (looked.revision, row[0], row[1] or 1.0)
+            while len(self._whole) > KNOWN:
+                self._whole.popitem(last=False)
+        self._whole.move_to_end(looked.number)
+        return known[1:]
 
 
-async def _bm25(session: AsyncSession, number: int, lexemes: Sequence[str], limit: int) -> Sequence[Found]:
+LOOK = f"""
+SELECT number, revision, near, set_config('statement_timeout', '{LONGEST}', true),
+    set_config('hnsw.ef_search', '{EXPLORED}', true), set_config('hnsw.iterative_scan', 'strict_order', true),
+    set_config('enable_seqscan', CASE WHEN near THEN 'off' ELSE 'on' END, true)
+FROM (
+    SELECT number, revision, coalesce(
+        (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('chunk_vectors_' || number || '_near')), false
+    ) AS near
+    FROM datasets WHERE id = :id AND deleted_at IS NULL
+) AS looked
+"""  # noqa: S608 - of numbers
+"""What a search has to know first, and its session's settings. PostgreSQL would read a whole table of some sizes rather
+than ask its approximate index.
+"""
+NEAREST = """
+SELECT number, document, -(vector{as_indexed} <#> CAST(CAST(:vector AS text) AS halfvec)) AS score FROM {vectors}
+ORDER BY vector{as_indexed} <#> CAST(CAST(:vector AS text) AS halfvec) LIMIT :most
+"""
+"""The index is of the vectors as of one length: without, no index is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """near: whether there is an approximate index, and it is whole."""
+
+    number: int
+    revision: int
+    near: bool
+
+
+async def _bm25(
+    session: AsyncSession, number: int, lexemes: Sequence[str], size: tuple[int, float], limit: int
+) -> Sequence[Found]:
     """ts_rank of one lexeme that occurs n times is the sum of 1/i² for i to n, over π²/6 (tsrank.c, calc_rank_or), from
     which n is found here: PostgreSQL has no function that tells it.
     """
@@ -192,22 +283,21 @@ async def _bm25(session: AsyncSession, number: int, lexemes: Sequence[str], limi
     )
     counts = ", ".join(f"count(*) FILTER (WHERE n{at} > 0) AS c{at}" for at in each)
     score = " + ".join(
-        f"greatest(ln((total - c{at} + 0.5) / (c{at} + 0.5)), 1e-6) * n{at} * {K1 + 1} / "
-        f"(n{at} + {K1} * ({1 - B} + {B} * length / average))"
+        f"greatest(ln(greatest(:total - c{at} + 0.5, 0.5) / (c{at} + 0.5)), 1e-6) * n{at} * {K1 + 1} / "
+        f"(n{at} + {K1} * ({1 - B} + {B} * length / :average))"
         for at in each
     )
     words = f"chunk_words_{number:d}"
     statement = (
         f"WITH held AS MATERIALIZED (SELECT number, document, length, {times} FROM {words} "  # noqa: S608
         f"WHERE words @@ {query('every')}), "
-        f"counted AS (SELECT {counts} FROM held), "
-        f"whole AS (SELECT count(*)::float8 AS total, avg(length)::float8 AS average FROM {words}) "
-        f"SELECT number, document, {score} AS score FROM held, counted, whole ORDER BY score DESC, number LIMIT :most"
-    ).replace("::float8", "")
-    quoted = [f"'{lexeme}'" for lexeme in lexemes]
-    return await _found(
-        session, statement, {f"q{at}": quoted[at] for at in each} | {"every": " | ".join(quoted)}, limit
+        f"counted AS (SELECT {counts} FROM held) "
+        f"SELECT number, document, {score} AS score FROM held, counted ORDER BY score DESC, number LIMIT :most"
     )
+    quoted = [f"'{lexeme}'" for lexeme in lexemes]
+    values: dict[str, Any] = {f"q{at}": quoted[at] for at in each}
+    values |= {"every": " | ".join(quoted), "total": float(size[0]), "average": size[1]}
+    return await _found(session, statement, values, limit)
 
 
 async def _found(session: AsyncSession, statement: str, values: dict[str, Any], limit: int) -> Sequence[Found]:

@@ -9,9 +9,11 @@ from sqlalchemy import select
 
 from server.core import Caller
 from server.errors import KnowledgeUnavailable
+from server.knowledge.access import readable_by
 from server.knowledge.calls import Models, Vectors
 from server.knowledge.records import Chunk, Dataset, DocumentState, Fusion, Passage, SearchTerms
 from server.knowledge.search.index import Found, Index
+from server.knowledge.search.no_index import NoIndex
 from server.knowledge.search.postgres import PostgresIndex
 from server.knowledge.search.sqlite import SqliteIndex
 from server.knowledge.tables import ChunkRow, DatasetRow, DocumentRow
@@ -90,9 +92,12 @@ class Retrieval:
         searched = {each.id: each for each in datasets if each.chunks}
         if not searched or limit < 1 or not query.strip():
             return []
+        if isinstance(self._index, NoIndex):  # before anything is paid
+            self._index.refuse()
         by_words = [each for each in searched.values() if (fusion or each.terms.fusion) != "dense"]
         by_vectors = [each for each in searched.values() if each.model and (fusion or each.terms.fusion) != "keyword"]
         vectors = await self._vectors(caller, query, {each.model for each in by_vectors if each.model})
+        _check_lengths(by_vectors, vectors)
         depth = max(limit * DEPTH, LEAST_DEPTH)
         found = await _all(
             [self._index.keyword(each, query, depth) for each in by_words]
@@ -112,8 +117,9 @@ class Retrieval:
         ]
         places.sort(key=lambda place: (-place.score, place.number))
         if self._models.reranking is None or not any(each.terms.rerank for each in searched.values()):
-            return (await self._passages(searched, places[: limit + SPARE]))[:limit]
-        return (await self._reranked(caller, query, await self._passages(searched, places[: limit * RERANKED])))[:limit]
+            return (await self._passages(caller, searched, places[: limit + SPARE]))[:limit]
+        found_passages = await self._passages(caller, searched, places[: limit * RERANKED])
+        return (await self._reranked(caller, query, found_passages))[:limit]
 
     async def _vectors(self, caller: Caller, query: str, models: Collection[str]) -> Mapping[str | None, Vectors]:
         for model in models:
@@ -121,16 +127,20 @@ class Retrieval:
                 raise KnowledgeUnavailable(
                     f"A dataset was made with the embedding model {model}, which this server does not serve any more."
                 )
-        return {model: await self._models.embed(caller, model, [query]) for model in sorted(models)}
+        return {model: await self._models.embed(caller, model, [query], query=True) for model in sorted(models)}
 
-    async def _passages(self, searched: Mapping[str, Dataset], places: Sequence[Place]) -> Sequence[Passage]:
-        """Those that are still there, in the same order."""
+    async def _passages(
+        self, caller: Caller, searched: Mapping[str, Dataset], places: Sequence[Place]
+    ) -> Sequence[Passage]:
+        """Those that are still there, and that the caller may still read, in the same order. A search may have waited
+        long for its vector, and a right ends when it is taken."""
         statement = (
             select(ChunkRow, DocumentRow.id, DocumentRow.filename, DocumentRow.context, DatasetRow.id)
             .join(DocumentRow, DocumentRow.number == ChunkRow.document_number)
             .join(DatasetRow, DatasetRow.number == ChunkRow.dataset_number)
             .where(ChunkRow.number.in_([place.number for place in places]))
             .where(DocumentRow.state == DocumentState.READY, DatasetRow.id.in_(list(searched)))
+            .where(DatasetRow.deleted_at.is_(None), readable_by(caller.account_id))
         )
         async with self._database.read() as session:
             rows = {row[0].number: row for row in await session.execute(statement)}
@@ -142,6 +152,16 @@ class Retrieval:
         scores = await self._models.rerank(caller, query, [passage.chunk.searched for passage in passages])
         again = [replace(passage, score=float(score)) for passage, score in zip(passages, scores, strict=True)]
         return sorted(again, key=lambda passage: -passage.score)
+
+
+def _check_lengths(datasets: Sequence[Dataset], vectors: Mapping[str | None, Vectors]) -> None:
+    for each in datasets:
+        length = vectors[each.model].shape[-1]
+        if each.dimensions is not None and each.dimensions != length:
+            raise KnowledgeUnavailable(
+                f"A dataset was made with vectors of {each.dimensions} numbers by the embedding model {each.model}, "
+                f"which gives {length} now: add its documents to a new dataset."
+            )
 
 
 def _ranks_by_similarity(searched: Mapping[str, Dataset], dense: Mapping[str, Sequence[Found]]) -> Mapping[int, int]:

@@ -80,11 +80,17 @@ class SearchThreads:
         if connection is None:
             connection = self._own.connection = self._connect()
         stop.uses(connection)
+        held: sqlite3.Cursor | None = None
         try:
             connection.execute("BEGIN")
+            # SQLite forgets an interruption while no statement is under way: so that none is lost between two, this is.
+            held = connection.execute("VALUES (1), (2), (3)")
+            stop.check()
             return work(connection, stop)
         finally:
             stop.uses(None)
+            if held is not None:
+                held.close()
             with suppress(sqlite3.Error):
                 connection.rollback()
 

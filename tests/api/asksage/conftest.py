@@ -1,6 +1,7 @@
 """The Ask Sage dialect over fake engines, with a knowledge whose parts answer what a test puts into them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -121,8 +122,9 @@ class Town:
     admin: httpx.AsyncClient
 
 
-@pytest.fixture
-async def town(settings: Settings) -> AsyncIterator[Town]:
+@asynccontextmanager
+async def town_of(settings: Settings, *names: str) -> AsyncGenerator[Town, None]:
+    """names: of the two accounts."""
     settings = settings.model_copy(update={"asksage_keep_prompts": True})
     async with Administration.open(settings) as administration:
         accounts = administration.accounts
@@ -132,13 +134,19 @@ async def town(settings: Settings) -> AsyncIterator[Town]:
                 fake.services, ledger=administration.ledger, reports=administration.reports
             )
             clients = []
-            for name in ("ada", "bob"):
+            for name in names:
                 await accounts.create_account(name, metered=False, email=f"{name}@example.org")
                 clients.append(fake.client(key=(await accounts.create_key(account=name)).key))
             clients.append(fake.client(key=(await accounts.create_key(scopes=["admin", "inference"])).key))
             yield Town(administration, *clients)
             for client in clients:
                 await client.aclose()
+
+
+@pytest.fixture
+async def town(settings: Settings) -> AsyncIterator[Town]:
+    async with town_of(settings, "ada", "bob") as opened:
+        yield opened
 
 
 async def said(client: httpx.AsyncClient, path: str, body: Any = None, status: int = 200) -> Any:

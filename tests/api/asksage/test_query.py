@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,10 @@ from PIL import Image
 
 from server.api import sse
 from server.api.asksage.dialect import ESCAPED, SEPARATOR
+from server.api.turns import Turns
 from server.core import ChatJob, Task
 from server.errors import InsufficientCredits, KnowledgeUnavailable
+from server.knowledge.prompt import FILE_RULE
 from server.knowledge.records import Live, WebResult
 from server.testing import KEY
 from tests.api.asksage.conftest import HANDBOOK, Sage, passage
@@ -470,11 +473,40 @@ async def test_a_recording_is_heard_and_a_text_read(sage: Sage, monkeypatch: pyt
     monkeypatch.setattr(reader, "read", read)
     files = [("file", ("../notes.txt", b"text")), ("file", ("talk.mp3", b"sound"))]
     await sage.json("/server/query_with_file", data={"message": "What?"}, files=files)
-    asked = messages(sage)[-1]["content"]
+    rule, asked = (message["content"] for message in messages(sage))
+    assert rule == f"You are helpful.\n\n{FILE_RULE}"
+    nonce = re.findall("[0-9a-f]{8}", asked)[0]
     assert asked == (
-        '<file-content>\n{"asksage_metadata": {"filename": "notes.txt"}}\n'
-        "Notes\n\nFirst < /file-content> part.\n\nSecond.\n\nMore\n\nThird.\n\nOther\n\nFourth.\n</file-content>\n"
-        '<file-content>\n{"asksage_metadata": {"filename": "talk.mp3"}}\n'
-        "Hello from the fake engine.\n</file-content>\n\nWhat?"
+        f"<<<FILE {nonce}>>>\nnotes.txt\n"
+        "Notes\n\nFirst </file-content> part.\n\nSecond.\n\nMore\n\nThird.\n\nOther\n\nFourth.\n"
+        f"<<<END FILE {nonce}>>>\n"
+        f"<<<FILE {nonce}>>>\ntalk.mp3\nHello from the fake engine.\n<<<END FILE {nonce}>>>\n\nWhat?"
     )
     assert sage.shelf.searches[0][0] == "What?"
+
+
+async def test_an_answer_may_begin_with_its_files_beside_a_picture_too(sage: Sage) -> None:
+    settings = sage.fake.services.settings.model_copy(update={"asksage_echo_files": True})
+    sage.fake.app.state.services = replace(sage.fake.app.state.services, settings=settings)
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(file, "PNG")
+    files = [("file", ("a.txt", b"one </file-content> two")), ("file", ("a.png", file.getvalue()))]
+    told = await sage.json("/server/query", data={"message": "What?"}, files=files)
+    assert told["message"] == (
+        '<file-content>\n{"asksage_metadata": {"filename": "a.txt"}}\none < /file-content> two\n</file-content>'
+        "\n\nHello from the fake engine."
+    )
+    asked = messages(sage)
+    assert FILE_RULE in asked[0]["content"]
+    assert "one </file-content> two" in asked[-1]["content"][0]["text"]
+
+
+async def test_files_are_read_by_few_processes_and_few_wait(sage: Sage) -> None:
+    services = replace(sage.fake.app.state.services, reading=Turns(1, 0))
+    sage.fake.app.state.services = services
+    async with services.reading.turn():
+        told = await sage.json("/server/file", files={"file": ("a.txt", b"x")})
+        assert (told["status"], told["error"]) == (503, "server_is_overloaded")
+        told = await sage.json("/server/query", data={"message": "x"}, files={"file": ("a.txt", b"x")})
+        assert (told["status"], told["error"]) == (503, "server_is_overloaded")
+    assert (await sage.json("/server/file", files={"file": ("a.txt", b"x")}))["status"] == 200

@@ -1,8 +1,12 @@
 """From added to found, and every way in which that ends otherwise."""
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from server.errors import (
     Conflict,
@@ -19,7 +23,8 @@ from server.errors import (
 )
 from server.knowledge.records import DocumentState, Permission
 from server.knowledge.tables import DatasetRow, DocumentRow
-from tests.knowledge.ingestion.workshop import ANNA, BERT, Workshop
+from server.storage.clock import utc_now
+from tests.knowledge.ingestion.workshop import ANNA, BERT, Workshop, workshop
 
 pytestmark = pytest.mark.anyio
 TEXT = b"one two three\n\nfour five"
@@ -193,9 +198,41 @@ async def test_vectors_of_another_length_are_not_mixed_in(shop: Workshop) -> Non
         await shop.ended(await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text"))
         shop.models.dimensions = 8
         ended = await shop.ended(await shop.ingestion.add(ANNA, "handbook", "b.txt", b"more"))
+        await shop.idle()  # its chunks go after it has failed
     assert ended.state is DocumentState.FAILED
     assert "another embedding model" in (ended.error or "")
     assert await shop.texts(ready=False) == ["text"]
+
+
+async def test_a_document_that_failed_leaves_nothing_though_this_process_does_not_have_it_any_more(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chunks go after its row says that it failed; meanwhile the server finds that the row is not its own."""
+    await dataset(shop)
+    beat, clear = shop.queue.beat, shop.queue.clear
+    beaten = asyncio.Semaphore(0)
+
+    async def counted(*arguments: Any) -> Any:
+        lost = await beat(*arguments)
+        beaten.release()
+        return lost
+
+    async def late(*arguments: Any) -> None:
+        while not beaten.locked():
+            await beaten.acquire()
+        for _ in range(2):
+            await beaten.acquire()
+        await clear(*arguments)
+
+    async with shop.working():
+        await shop.ended(await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text"))
+        monkeypatch.setattr(shop.queue, "beat", counted)
+        monkeypatch.setattr(shop.queue, "clear", late)
+        shop.models.dimensions = 8
+        await shop.ended(await shop.ingestion.add(ANNA, "handbook", "b.txt", b"more"))
+        await shop.idle()
+    assert await shop.texts(ready=False) == ["text"]
+    assert ("sagehold_documents_ended_total", {"state": "failed"}, 1.0) in shop.samples()
 
 
 # ------------------------------------------------------------ what goes wrong
@@ -426,6 +463,57 @@ async def test_a_process_that_was_given_up_writes_nothing_more(shop: Workshop) -
     assert await slow.queue.beat({first: (1, 1)}) == [first]
 
 
+async def test_what_is_cleared_is_not_what_somebody_else_has_stored_since(shop: Workshop) -> None:
+    """Put back by one process, and taken up by another before the first one's chunks are deleted."""
+    await dataset(shop)
+    document = await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text")
+    slow, quick = shop.another(), shop.another()
+    first = await slow.queue.claim((await slow.waiting())[0])
+    assert first is not None
+    await slow.store(first, "of the first")
+    clear = slow.queue.clear
+
+    async def late(*arguments: Any) -> None:
+        second = await quick.queue.claim((await quick.waiting())[0])
+        assert second is not None
+        await quick.store(second, "of the second")
+        await clear(*arguments)
+        await quick.queue.publish(second, chunks=1, tokens=1, model="tiny", dimensions=4)
+
+    slow.queue.clear = late  # type: ignore[method-assign]
+    await slow.queue.put_back(first, counts=False)
+    assert await shop.texts() == ["of the second"], document
+
+
+async def test_two_of_one_name_wait_for_each_other_without_end_never(shop: Workshop) -> None:
+    """One stores chunks while the other, newer one becomes ready and takes it out of sight."""
+    await dataset(shop)
+    for text in (b"old", b"new"):
+        await shop.ingestion.add(ANNA, "handbook", "a.txt", text)
+    waiting = await shop.waiting()
+    old, new = [await shop.queue.claim(one) for one in waiting]
+    assert old is not None
+    assert new is not None
+    await shop.store(new, "new")
+    locked, go_on = asyncio.Event(), asyncio.Event()
+    add = shop.index.add
+
+    async def slow(*arguments: Any) -> None:
+        locked.set()  # the old one's row
+        await go_on.wait()
+        await add(*arguments)
+
+    shop.index.add = slow  # type: ignore[method-assign]
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(shop.store(old, "old"))
+        await locked.wait()
+        group.create_task(shop.queue.publish(new, chunks=1, tokens=1, model="tiny", dimensions=4))
+        if not shop.database.sqlite:
+            await shop.blocked(1)
+        go_on.set()
+    assert await shop.texts() == ["new"]
+
+
 async def test_the_command_lines_documents_are_nobodys_bill(shop: Workshop) -> None:
     local = type(ANNA)(key_id="local", account_id=ANNA.account_id)
     await shop.datasets.create(local, "handbook")
@@ -433,3 +521,89 @@ async def test_the_command_lines_documents_are_nobodys_bill(shop: Workshop) -> N
         await shop.ended(await shop.ingestion.add(local, "handbook", "a.txt", b"text"))
     [(payer, _)] = shop.models.asked
     assert (payer.key_id, payer.account_id, payer.metered) == ("local", ANNA.account_id, False)
+
+
+# ------------------------------------------------------------ what a crash, a restore or a full house has left
+
+
+async def test_a_document_whose_file_a_restore_has_not_brought_back_fails(shop: Workshop) -> None:
+    """On SQLite at once; where other servers may have the file, once nobody has said so for an hour."""
+    await dataset(shop)
+    document = await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text")
+    begun = await shop.ingestion.add(ANNA, "handbook", "b.txt", b"text")
+    claim = await shop.another().queue.claim((await shop.waiting())[1])
+    assert claim is not None
+    for one in (document, begun):
+        (shop.settings.data_dir / "documents" / one.id).unlink()
+    here = await shop.ingestion.add(ANNA, "handbook", "c.txt", b"text")
+    async with shop.working():
+        await shop.ended(here)
+        if not shop.database.sqlite:
+            assert (await shop.documents.find(ANNA, document.id)).state is DocumentState.QUEUED
+    async with shop.database.write() as session:
+        long_ago = utc_now() - timedelta(hours=2)
+        which = DocumentRow.state != "ready"
+        await session.execute(update(DocumentRow).where(which).values(seen_at=long_ago, updated_at=long_ago))
+    async with shop.working():
+        for one in (document, begun):
+            ended = await shop.ended(one)
+            assert (ended.state, "add it again" in (ended.error or "")) == (DocumentState.FAILED, True)
+    with pytest.raises(Conflict):
+        await shop.ingestion.retry(ANNA, document.id)
+
+
+async def test_what_waits_on_another_server_is_not_lost(shop: Workshop, tmp_path: Path) -> None:
+    """Its files lie in a folder of its own, and it says that they are there."""
+    if shop.database.sqlite:
+        pytest.skip("one folder for all")
+    await dataset(shop)
+    settings = shop.settings.model_copy(update={"data_dir": tmp_path / "other"})
+    other = workshop(settings, shop.database, shop.reader)
+    document = await other.ingestion.add(ANNA, "handbook", "a.txt", b"text")
+    async with shop.database.write() as session:
+        await session.execute(update(DocumentRow).values(updated_at=utc_now() - timedelta(hours=2)))
+    await other.queue.keep([document.id])
+    async with shop.working():
+        await shop.ended(await shop.ingestion.add(ANNA, "handbook", "b.txt", b"text"))
+    assert (await shop.documents.find(ANNA, document.id)).state is DocumentState.QUEUED
+    async with other.working():
+        assert (await other.ended(document)).state is DocumentState.READY
+
+
+async def test_files_and_chunks_that_are_nobodys_are_swept(shop: Workshop) -> None:
+    await dataset(shop)
+    document = await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text")
+    folder = shop.settings.data_dir / "documents"
+    for name in ("doc_none", "doc_half.part", ".at-work-ing_dead"):
+        (folder / name).write_bytes(b"left behind")
+    (folder / f"{document.id}.part").write_bytes(b"half of it")
+    claim = await shop.queue.claim((await shop.waiting())[0])
+    assert claim is not None
+    await shop.store(claim, "half")
+    async with shop.database.write() as session:  # as if it had died between the two
+        await session.execute(update(DocumentRow).values(state="failed", instance_id=None))
+    async with shop.working(), asyncio.timeout(20):
+        while shop.files() != [f".at-work-{shop.queue.instance_id}", document.id] or await shop.texts(ready=False):
+            await asyncio.sleep(0.01)
+
+
+async def test_an_account_has_room_for_so_much_that_waits(shop: Workshop) -> None:
+    await dataset(shop)
+    await shop.datasets.create(BERT, "letters")
+    local = type(ANNA)(key_id="local", account_id=ANNA.account_id)
+    shop.settings.__dict__.update(max_waiting_documents=3, max_waiting_bytes=100)
+    for name in ("a.txt", "b.txt"):
+        await shop.ingestion.add(ANNA, "handbook", name, b"x" * 40)
+    with pytest.raises(RateLimited, match=r"100 bytes in all, and have 80") as refused:
+        await shop.ingestion.add(ANNA, "handbook", "c.txt", b"x" * 40)
+    assert refused.value.headers["Retry-After"] == "30"
+    await shop.ingestion.add(ANNA, "handbook", "c.txt", b"x" * 20)
+    with pytest.raises(RateLimited, match="3 documents of your account wait"):
+        await shop.ingestion.add(ANNA, "handbook", "d.txt", b"x")
+    assert len(shop.files()) == 3, "what is refused leaves nothing"
+    await shop.ingestion.add(BERT, "letters", "d.txt", b"x" * 40)
+    await shop.ingestion.add(local, "handbook", "e.txt", b"x" * 40)
+    async with shop.working():
+        for _, document in await shop.documents.list(ANNA):
+            await shop.ended(document)
+        await shop.ended(await shop.ingestion.add(ANNA, "handbook", "d.txt", b"x" * 40))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from server.core import Caller
 from server.errors import UnreadableDocument
@@ -171,6 +171,17 @@ class Workshop:
     def samples(self) -> list[tuple[str, dict[str, str], float]]:
         """Of /metrics."""
         return [(one.name, one.labels, one.value) for metric in self.counts.collect() for one in metric.samples]
+
+    async def blocked(self, count: int) -> None:
+        """Return once so many units of work wait for a lock of PostgreSQL's."""
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        async with asyncio.timeout(20):
+            while True:
+                async with self.database.read() as session:
+                    if await session.scalar(waiting) == count:
+                        return
 
     @property
     def queue(self) -> Queue:

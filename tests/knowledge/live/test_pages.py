@@ -1,13 +1,17 @@
 """Pages: their main text, and through which guard they come."""
 
+import contextlib
 from typing import Any
 
 import pytest
 
-from server.knowledge.live.page_text import page_text
-from server.knowledge.live.pages import KINDS, Pages
+from server.errors import UnreadableDocument
+from server.knowledge.live.pages import KINDS, MEMORY, PAGE_NAME, TIMEOUT, Pages
 from server.knowledge.live.provider import PAGE, SearchTrouble
+from server.knowledge.parsing import reader
+from server.knowledge.parsing.page_text import page_text
 from server.outbound.fetch import Fetched, Fetcher, FetchError, Refusal
+from tests.knowledge.parsing.samples import zip_of
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +79,30 @@ async def test_pages_and_plain_texts_are_read() -> None:
     assert await Pages((), Site(Fetched("Café\n".encode(), "text/plain"))).read("https://a.example/") == "Café"
     with pytest.raises(SearchTrouble, match="no text"):
         await Pages((), Site(Fetched(b"<script>", "text/html"))).read("https://a.example/")
+    # The header's encoding comes before the page's own.
+    wrong = "<meta charset=utf-8><p>Café</p>".encode("latin-1")
+    assert await Pages((), Site(Fetched(wrong, "text/html; charset=latin-1"))).read("https://a.example/") == "Café"
+    assert (
+        await Pages((), Site(Fetched(wrong, "text/html; charset=none-such"))).read("https://a.example/") == "Caf\ufffd"
+    )
+
+
+async def test_a_page_is_read_by_a_process_that_may_die(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read(path: Any, name: str, **bounds: Any) -> Any:
+        assert (path.read_bytes(), name) == (HTML.encode(), PAGE_NAME)
+        assert bounds == {"timeout": TIMEOUT, "memory": MEMORY}
+        raise UnreadableDocument("The file can't be read: it is damaged.")
+
+    monkeypatch.setattr(reader, "read", read)
+    with pytest.raises(SearchTrouble, match="no text could be read"):
+        await Pages((), Site(Fetched(HTML.encode(), "text/html"))).read("https://a.example/")
+
+
+async def test_an_archive_that_says_it_is_a_page_is_none() -> None:
+    archive = zip_of({"a.txt": "Everybody has thirty days of leave."})
+    with contextlib.suppress(SearchTrouble):
+        text = await Pages((), Site(Fetched(archive, "text/html"))).read("https://a.example/")
+        assert "Everybody" not in text, "nothing is unpacked"
 
 
 @pytest.mark.parametrize("refusal", list(Refusal))

@@ -1,5 +1,7 @@
 """Files made to harm: each is read within its bounds, or refused, in words for its owner."""
 
+import io
+import zipfile
 import zlib
 from contextlib import suppress
 
@@ -46,6 +48,14 @@ def forwarded(depth: int) -> bytes:
     return mail.encode()
 
 
+def unpackable(package: bytes, name: str) -> bytes:
+    """An archive in which a member's compressed bytes are none."""
+    with zipfile.ZipFile(io.BytesIO(package)) as archive:
+        info = archive.getinfo(name)
+    start = info.header_offset + 30 + len(info.filename)
+    return package[:start] + b"\xff" * info.compress_size + package[start + info.compress_size :]
+
+
 def sheet_of(rows: bytes) -> bytes:
     return replaced(SAMPLES["a.xlsx"], {"xl/worksheets/sheet1.xml": SHEET % rows})
 
@@ -68,6 +78,8 @@ def content_of(stream: bytes) -> bytes:
     [
         ("a.docx", replaced(SAMPLES["a.docx"], {"word/document.xml": WORD % LAUGHS}), "damaged"),
         ("a.xlsx", sheet_of(b"<row>")[:-1], "damaged"),
+        ("a.odt", unpackable(SAMPLES["a.odt"], "mimetype"), "damaged"),
+        ("a.zip", unpackable(SAMPLES["a.zip"], "notes/a.md"), "a part can't be unpacked"),
         (
             "a.odt",
             zip_of({"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": LAUGHS + b"<a>&m;</a>"}),

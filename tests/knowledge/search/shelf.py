@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from server.knowledge.calls import Vectors
 from server.knowledge.records import Chunk, Dataset, Permission, SearchTerms
 from server.knowledge.search.index import Found, Index
-from server.knowledge.tables import ChunkRow, DatasetRow, DocumentRow
+from server.knowledge.tables import AssignmentRow, ChunkRow, DatasetRow, DocumentRow
 from server.storage.database import Database
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -60,6 +60,25 @@ class Shelf:
             )
             await self.index.create(session, await self.number(made, session))
         return replace(made, terms=terms or SearchTerms(), chunks=1)
+
+    async def let_in(self, dataset: Dataset, account_id: str) -> None:
+        """Make an account, and let it read the dataset."""
+        async with self.database.write() as session:
+            await session.execute(
+                text("INSERT INTO accounts (id, name, metered, created_at) VALUES (:id, :id, :no, :now)").bindparams(
+                    id=account_id, no=False, now=NOW if not self.database.sqlite else NOW.isoformat(" ")
+                )
+            )
+            number = await self.number(dataset, session)
+            await session.execute(
+                insert(AssignmentRow).values(dataset_number=number, account_id=account_id, permission="read")
+            )
+
+    async def let_out(self, dataset: Dataset) -> None:
+        """Whoever was let in."""
+        async with self.database.write() as session:
+            number = await self.number(dataset, session)
+            await session.execute(delete(AssignmentRow).where(AssignmentRow.dataset_number == number))
 
     async def number(self, dataset: Dataset, session: AsyncSession) -> int:
         return await session.scalar(select(DatasetRow.number).where(DatasetRow.id == dataset.id))

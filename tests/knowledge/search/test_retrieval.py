@@ -11,10 +11,10 @@ from server.errors import KnowledgeUnavailable
 from server.knowledge.calls import Vectors
 from server.knowledge.records import SearchTerms
 from server.knowledge.search.retrieval import Retrieval, fused
-from server.testing import CALLER
 from tests.knowledge.search.shelf import Shelf, unit
 
 pytestmark = pytest.mark.anyio
+CALLER = Caller(key_id="key_test", account_id="owner")
 
 BREAD = "Bread is baked from flour and water."
 IRON = "Iron melts at 1538 degrees."
@@ -37,7 +37,11 @@ class KnownModels:
     def installed(self, model: str) -> bool:
         return model in self.served
 
-    async def embed(self, caller: Caller, model: str, texts: Sequence[str], *, background: bool = False) -> Vectors:
+    async def embed(
+        self, caller: Caller, model: str, texts: Sequence[str], *, background: bool = False, query: bool = False
+    ) -> Vectors:
+        assert query, "some models read questions otherwise than documents"
+        assert not background
         self.embedded.append((model, tuple(texts)))
         return self.vector
 
@@ -130,6 +134,14 @@ async def test_a_model_that_is_gone_is_named(shelf: Shelf) -> None:
     assert await made(shelf, KnownModels()).search(CALLER, "bread", [handbook], 5, fusion="keyword")
 
 
+async def test_a_model_whose_vectors_have_another_length_now_is_told(shelf: Shelf) -> None:
+    handbook = await shelf.dataset()
+    await shelf.add(handbook, [BREAD])
+    models = KnownModels(vector=np.full((1, 8), 0.5, np.float32))
+    with pytest.raises(KnowledgeUnavailable, match="16 numbers by the embedding model mini, which gives 8 now"):
+        await made(shelf, models).search(CALLER, "bread", [handbook], 5)
+
+
 async def test_reranking_has_the_last_word_where_a_dataset_wants_it(shelf: Shelf) -> None:
     handbook = await shelf.dataset()
     await shelf.add(handbook, [BREAD, IRON, RIVER], THREE)
@@ -142,3 +154,19 @@ async def test_reranking_has_the_last_word_where_a_dataset_wants_it(shelf: Shelf
     assert set(models.reranked) == {BREAD, IRON, RIVER}
     found = await made(shelf, KnownModels()).search(CALLER, "bread", [wants], 1)
     assert [each.chunk.text for each in found] == [BREAD]
+
+
+@pytest.mark.parametrize("fusion", ["hybrid", "keyword", "dense"])
+@pytest.mark.parametrize("rerank", [False, True])
+async def test_a_right_that_ends_during_a_search_has_ended(shelf: Shelf, fusion: str, rerank: bool) -> None:
+    handbook = await shelf.dataset(terms=SearchTerms(fusion, rerank=rerank))  # type: ignore[arg-type]
+    await shelf.add(handbook, [BREAD], THREE[:1])
+    reader = replace(CALLER, account_id="reader")
+    await shelf.let_in(handbook, reader.account_id)
+    models = KnownModels(reranking="sorter")
+    retrieval = made(shelf, models)
+    assert len(await retrieval.search(reader, "bread", [handbook], 5)) == 1
+    await shelf.let_out(handbook)
+    assert await retrieval.search(reader, "bread", [handbook], 5) == []
+    assert len(await retrieval.search(CALLER, "bread", [handbook], 5)) == 1
+    assert await retrieval.search(replace(CALLER, account_id="stranger"), "bread", [handbook], 5) == []

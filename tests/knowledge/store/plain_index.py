@@ -19,6 +19,8 @@ class PlainIndex:
 
     async def prepare(self) -> None: ...
 
+    async def tend(self) -> None: ...
+
     async def create(self, session: AsyncSession, dataset_number: int) -> None:
         await session.execute(text(f"CREATE TABLE words_{dataset_number} (chunk INTEGER, words TEXT)"))
 
@@ -52,6 +54,9 @@ class PlainIndex:
                 text(f"INSERT INTO words_{dataset_number} VALUES (:number, :words)"),
                 {"number": number, "words": chunk.text},
             )
+
+    async def vectors(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> Vectors:
+        raise NotImplementedError
 
     async def remove(self, session: AsyncSession, dataset_number: int, document_number: int, most: int) -> bool:
         which = f"SELECT number FROM chunks WHERE document_number = {document_number} ORDER BY number LIMIT {most}"

@@ -231,6 +231,26 @@ async def test_an_account_has_so_many_and_no_more(
     await shelf.datasets.create(ann, "third")
 
 
+async def test_an_account_is_let_in_to_so_many_and_no_more(
+    shelf: Shelf, ann: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others would fill its questions with theirs: it is not asked."""
+    monkeypatch.setattr("server.knowledge.datasets.MOST_SHARED", 2)
+    for name in ("first", "second", "third"):
+        await shelf.datasets.create(ann, name)
+    for name in ("first", "second", "second"):
+        await shelf.datasets.assign(ann, name, bob.account_id, Permission.READ)
+    await shelf.datasets.assign(ann, "second", bob.account_id, Permission.EDIT)
+    with pytest.raises(Conflict):
+        await shelf.datasets.assign(ann, "third", bob.account_id, Permission.READ)
+    assert [(one.name, one.permission) for one in await shelf.datasets.list(bob)] == [
+        ("first", Permission.READ),
+        ("second", Permission.EDIT),
+    ]
+    await shelf.datasets.deassign(bob, "first", bob.account_id)
+    await shelf.datasets.assign(ann, "third", bob.account_id, Permission.READ)
+
+
 async def test_an_account_that_an_older_version_made_gets_a_number(shelf: Shelf, ann: Caller, bob: Caller) -> None:
     async with shelf.database.write() as session:
         await session.execute(text("UPDATE accounts SET number = NULL"))

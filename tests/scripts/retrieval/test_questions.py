@@ -59,6 +59,7 @@ def test_there_are_questions_enough_and_each_is_one() -> None:
     sections = {section.name for section in SECTIONS}
     for one in some:
         assert one.answers, one.ask
+        assert not one.answered_by(one.ask), f"repeating the question would be right: {one.ask}"
         assert 2 in one.passages.values(), one.ask
         assert {passage.partition("/")[2] for passage in one.passages} <= sections, one.ask
 
@@ -69,6 +70,8 @@ def test_a_question_that_its_passage_does_not_answer_is_found() -> None:
     wrong = Question("Who?", "name", {"lt/note": 2, "lt/arms": 2}, ("Nobody",))
     assert faults([good], made) == []
     assert faults([wrong], made) == ["lt/note does not hold Nobody: Who?", "lt/arms does not exist: Who?"]
+    telling = Question("What of South Africa?", "name", {"lt/note": 2}, ("South Africa",))
+    assert faults([telling], made) == ["holds its own answer: What of South Africa?"]
 
 
 def test_an_answer_is_judged_by_its_words_and_its_files() -> None:

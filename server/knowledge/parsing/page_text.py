@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import lxml.html
 from lxml import etree
 
-from server.knowledge.live.provider import PAGE
-
+LONGEST = 20_000
+"""Characters."""
 _UNSEEN_TAGS = """
     script style noscript template svg math iframe object embed canvas audio video button select form input textarea
     dialog nav header footer aside head menu
@@ -20,7 +20,7 @@ _UNSEEN = frozenset(_UNSEEN_TAGS.split())
 _INLINE = frozenset(_INLINE_TAGS.split())
 
 
-def page_text(data: bytes, charset: str | None, most: int = PAGE) -> str:
+def page_text(data: bytes, charset: str | None, most: int = LONGEST) -> str:
     """What a reader sees in the page's main part, a line for each paragraph; empty where there is nothing.
 
     charset: as the answer's header has it; None is found by the page itself. It blocks for as long as parsing takes.
