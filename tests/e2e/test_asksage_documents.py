@@ -102,7 +102,7 @@ ASKED = {
     "greenhouse.docx": ("How warm is the greenhouse?", "nineteen degrees", {"heading": "Greenhouse"}),
     "boats.xlsx": ("Who is the captain of the Heron?", "Ingrid Solberg", {"page": 1}),
     "meeting.pptx": ("What does the bell tower cost?", "forty thousand crowns", {"page": 2}),
-    "mill.html": ("On which day is rye ground?", "rye on Tuesdays", {"heading": "The mill"}),
+    "mill.html": ("On which day is rye ground?", "rye on Tuesdays", {"heading": "Mill › The mill"}),
     "orchard.md": ("Who takes care of the bees?", "Father Anselm", {"heading": "Orchard › Bees"}),
     "well.eml": ("How deep is the well?", "twelve meters", {}),
     "prices.csv": ("What is the price of brioche?", "9 crowns", {}),
@@ -153,13 +153,11 @@ def test_an_answer_is_drawn_from_its_passage(sage: Wire, dataset: str) -> None:
     assert "Anselm" not in answered(sage.query(question, dataset="none", max_tokens=BRIEFLY))
 
 
-def test_an_answer_that_only_repeats_itself_ends(sage: Wire, dataset: str) -> None:
+def test_an_answer_that_only_repeats_itself_ends(sage: Wire) -> None:
     """The model would say the same once more until its context of 8192 tokens is full."""
-    question, _, _ = ASKED["greenhouse.docx"]
-    answer = sage.query(question, dataset=dataset, limit_references=3, usage=True)
-    assert 24 <= answer["usage"]["model_tokens"]["completion_tokens"] < 4000, answered(answer)
-    last = answered(answer)[-40:]
-    assert answered(answer).count(last) >= 20
+    answer = sage.query("a a a a a a a a a a a a a a a a", dataset="none", usage=True)
+    assert answered(answer).count("aa") >= 20
+    assert answer["usage"]["model_tokens"]["completion_tokens"] < 500
 
 
 def test_a_file_that_was_taken_out_is_found_no_more(sage: Wire, tmp_path: Path) -> None:
