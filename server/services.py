@@ -40,6 +40,7 @@ from server.pipeline.inner_calls import InnerCalls, chosen
 from server.pipeline.run import Pipeline
 from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
+from server.storage.units import end
 
 log = logging.getLogger(__name__)
 
@@ -129,14 +130,14 @@ async def build_services(
         if calls.embedding is None:
             log.info("no embedding model is installed: datasets can't be searched, nor added to")
 
-        async def end() -> None:
+        async def drain() -> None:
             # Requests that were cut short close first; the engines' end then fails whatever still runs.
             await pipeline.drained(0 if forced() else DRAIN)
             if not forced():
                 await registry.stop(LEAVE, ENGINES)
                 await pipeline.drained(DRAIN)
 
-        stack.push_async_callback(end)
+        stack.push_async_callback(drain)
         await registry.start()
         counts = IngestionCounts()
         metrics.add(counts)
@@ -222,7 +223,7 @@ async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncGenera
     try:
         yield
     finally:
-        task.cancel()
+        end(task)
         await asyncio.wait([task])
 
 

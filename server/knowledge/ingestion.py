@@ -49,6 +49,7 @@ from server.knowledge.spool import Presence, Spool
 from server.knowledge.work import LOST, NO_MODEL, Tools, Work
 from server.settings import Settings
 from server.storage.database import OUTAGE, Database
+from server.storage.units import end
 
 log = logging.getLogger(__name__)
 
@@ -277,12 +278,16 @@ class Ingestion:
         Never raises: what goes wrong with one document is in its row, and with the database in the log.
         """
         async with Presence(self._spool.folder, self._queue.instance_id) as presence:
+            works = (self._keep_telling(), self._keep_swept(presence), self._keep_beginning(presence))
+            tasks = [asyncio.create_task(work) for work in works]
             try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._keep_telling())
-                    group.create_task(self._keep_swept(presence))
-                    await self._keep_beginning(presence)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:  # none of them ends by itself
+                    task.result()
             finally:
+                for task in tasks:
+                    end(task)
+                await asyncio.wait(tasks)
                 await self._let_go()
 
     async def _keep_beginning(self, presence: Presence) -> None:
@@ -346,7 +351,7 @@ class Ingestion:
         if document_id in self.under_way:
             work, task = self.under_way[document_id]
             if not work.ending:
-                task.cancel()
+                end(task)
 
     def _move(self) -> None:
         """Let all who follow look again."""
@@ -469,7 +474,7 @@ class Ingestion:
             works = list(self.under_way.values())
             for work, task in works:
                 if not work.ending:
-                    task.cancel()
+                    end(task)
             if works:
                 await asyncio.wait([task for _, task in works])
             for work, _ in works:

@@ -22,6 +22,7 @@ from server.knowledge.search.retrieval import Retrieval, index_for
 from server.knowledge.users import Users
 from server.settings import Settings
 from server.storage.database import Database
+from server.storage.units import end
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[
     try:
         yield
     finally:
-        task.cancel()
+        end(task)
         await asyncio.wait([task])
 
 

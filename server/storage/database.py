@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionm
 from server.errors import DatabaseUnavailable
 from server.storage.opening import DatabaseError, check_ours, check_whole, in_words, look_at
 from server.storage.sqlite_file import BUSY_TIMEOUT, PRAGMAS, START_TIMEOUT, SqliteFile, empty_log, into_wal, is_busy
+from server.storage.units import unit
 from server.storage.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Database:
     """One pool of connections. Units of work commit when their block ends well, and roll back otherwise.
 
     They are short and are not interrupted by the cancellation of a request: a connection that is abandoned in
-    the middle of a statement would have to be thrown away.
+    the middle of a statement would have to be thrown away. Background work is ended by `units.end` for the same reason.
 
     While `watch` has found that the database does not answer, units of work raise DatabaseUnavailable at once.
     """
@@ -92,7 +93,7 @@ class Database:
         limit = None if self.sqlite else within
         try:
             async with asyncio.timeout(limit):
-                with anyio.CancelScope(shield=True):
+                with unit(), anyio.CancelScope(shield=True):
                     async with self._read() as session:
                         yield session
         except NO_ANSWER as error:
@@ -138,7 +139,7 @@ class Database:
     @asynccontextmanager
     async def _writing(self) -> AsyncGenerator[AsyncSession, None]:
         self._refuse_if_down()
-        with anyio.CancelScope(shield=True):
+        with unit(), anyio.CancelScope(shield=True):
             async with self._turn or nullcontext():
                 self._refuse_if_down()
                 async with self._write.begin() as session:
