@@ -1,5 +1,6 @@
 """From a document to an answer that names it: every kind of file, over the API and with the starter models."""
 
+import re
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -156,7 +157,8 @@ def test_an_answer_is_drawn_from_its_passage(sage: Wire, dataset: str) -> None:
 def test_an_answer_that_only_repeats_itself_ends(sage: Wire) -> None:
     """The model would say the same once more until its context of 8192 tokens is full."""
     answer = sage.query("a a a a a a a a a a a a a a a a", dataset="none", usage=True)
-    assert answered(answer).count("aa") >= 20
+    # What it says again and again hangs on the machine's near ties: "A: ", or "a".
+    assert re.search(r"(.{1,80}?)\1{12,}", answered(answer), re.DOTALL)
     assert answer["usage"]["model_tokens"]["completion_tokens"] < 500
 
 
