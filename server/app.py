@@ -40,6 +40,7 @@ from server.observability import Metrics
 from server.observability.tracing import Tracing, tracing_to
 from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
+from server.web import pages
 
 KEYED: tuple[APIRouter, ...] = (
     models.router,
@@ -114,6 +115,7 @@ def _routes() -> Sequence[BaseRoute]:
     served = APIRouter()
     served.include_router(ops.router)
     served.include_router(openapi.router)
+    served.include_router(pages.router)
     for router in PUBLIC:
         served.include_router(router, prefix="/v1")
     for router in KEYED:

@@ -74,6 +74,8 @@ class Settings(BaseSettings):
         (), description="origins whose pages may call the API, comma-separated; none by default"
     )
 
+    pages: Literal["on", "off"] = Field("on", description="the playground and the console for browsers: on or off")
+
     # -- models
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="serve only these, models or public names, comma-separated; default: all that are installed"

@@ -50,6 +50,26 @@ class Account(Answer):
     closed_at: datetime | None
 
 
+class AccountOf(Answer):
+    id: str
+    name: str
+
+
+class OwnKey(Answer):
+    """What the key that asks may do. scopes: `usage` too where `admin` includes it. id, account: null for whoever needs
+    no key. models: null for all.
+    """
+
+    id: str | None
+    name: str
+    account: AccountOf | None
+    scopes: list[str]
+    models: list[str] | None
+    limits: Limits
+    priority: Literal["background", "normal", "high"]
+    expires_at: datetime | None
+
+
 class Key(Answer):
     """models: public names that it may use; null for all. prefix: how its text begins. priority: the highest class that
     its requests may have where requests wait for a model. state: `closed` where its account is.

@@ -1,5 +1,6 @@
-"""GET /v1/credits and GET /v1/usage: what the caller has, and what it used. Not in the OpenAI API."""
+"""GET /v1/key, /v1/credits and /v1/usage: who the caller is, what it has, and what it used. Not in the OpenAI API."""
 
+from dataclasses import asdict
 from datetime import date
 
 from fastapi import APIRouter
@@ -9,15 +10,44 @@ from starlette.responses import Response
 from server.accounts.ledger.terms import Balance
 from server.accounts.reports.export import each
 from server.accounts.reports.rows import balance_row, grouping, usage_columns
-from server.api.access import ANYONE, effective_scopes
+from server.api.access import ANYONE, authenticated, effective_scopes, keyed
 from server.api.answers import administration as answers
 from server.api.deps import CallerDep
+from server.api.dialect import dialect_of
 from server.api.openapi import documented
 from server.api.rows import AdministrationDep, Format, answer, export
 from server.core.money import ZERO
 from server.errors import PermissionDenied
 
 router = APIRouter()
+
+
+@router.get("/key")
+@documented(answer=answers.OwnKey)
+async def own_key(request: Request, administration: AdministrationDep) -> Response:
+    """What the key that asks may do. Where no key is needed, and none is sent: what everyone may do."""
+    sent = dialect_of(request.scope).credentials(request) is not None
+    caller = await (keyed if sent else authenticated)(request)
+    shown = {
+        "scopes": sorted(effective_scopes(caller)),
+        "models": None if caller.models is None else sorted(caller.models),
+        "limits": asdict(caller.limits),
+        "priority": caller.priority.name.lower(),
+    }
+    if caller is ANYONE:
+        scopes = ["inference", "usage"]
+        return answer({"id": None, "name": "", "account": None, **shown, "scopes": scopes, "expires_at": None})
+    record = await administration.accounts.find_key(caller.key_id)
+    account = await administration.accounts.find_account(caller.account_id)
+    return answer(
+        {
+            "id": record.id,
+            "name": record.name,
+            "account": {"id": account.id, "name": account.name},
+            **shown,
+            "expires_at": record.expires_at,
+        }
+    )
 
 
 @router.get("/credits")

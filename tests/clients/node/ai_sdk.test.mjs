@@ -5,13 +5,13 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import {
   embedMany,
-  experimental_generateSpeech as generateSpeech,
-  experimental_transcribe as transcribe,
   generateImage,
   generateObject,
+  experimental_generateSpeech as generateSpeech,
   generateText,
   streamText,
   tool,
+  experimental_transcribe as transcribe,
 } from "ai";
 import { z } from "zod";
 
@@ -54,7 +54,10 @@ test("embeddings", async () => {
     values: ["one", "two"],
     maxRetries: 0,
   });
-  assert.deepEqual(embeddings.map((vector) => vector.length), [384, 384]);
+  assert.deepEqual(
+    embeddings.map((vector) => vector.length),
+    [384, 384],
+  );
 });
 
 test("what is spoken is heard", async () => {

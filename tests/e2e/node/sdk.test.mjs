@@ -8,7 +8,12 @@ const model = "gpt-4o-mini";
 const messages = [{ role: "user", content: "What is the capital of Japan?" }];
 const FOX = "The quick brown fox jumps over the lazy dog.";
 
-const words = (text) => text.toLowerCase().replace(/[^a-z ]/g, "").split(" ").filter(Boolean);
+const words = (text) =>
+  text
+    .toLowerCase()
+    .replace(/[^a-z ]/g, "")
+    .split(" ")
+    .filter(Boolean);
 
 test("models are listed, and retrieved by ids with slashes", async () => {
   const ids = [];
@@ -27,11 +32,15 @@ test("chat names Tokyo", async () => {
 
 test("a stream says the same in pieces, and tells usage", async () => {
   const stream = await client.chat.completions.create({
-    model, messages, temperature: 0, stream: true, stream_options: { include_usage: true },
+    model,
+    messages,
+    temperature: 0,
+    stream: true,
+    stream_options: { include_usage: true },
   });
   const pieces = [];
   let usage;
-  for await (const chunk of stream) {
+  for await (const _ of stream) {
     if (chunk.choices[0]?.delta.content) pieces.push(chunk.choices[0].delta.content);
     usage = chunk.usage ?? usage;
   }
@@ -43,10 +52,14 @@ test("a stream says the same in pieces, and tells usage", async () => {
 
 test("a stream that is aborted ends", async () => {
   const stream = await client.chat.completions.create({
-    model, messages, stream: true, max_tokens: 2000, ignore_eos: true,
+    model,
+    messages,
+    stream: true,
+    max_tokens: 2000,
+    ignore_eos: true,
   });
   let seen = 0;
-  for await (const chunk of stream) {
+  for await (const _ of stream) {
     seen += 1;
     if (seen === 3) stream.controller.abort();
   }
@@ -90,7 +103,9 @@ test("a JSON schema is obeyed", async () => {
     additionalProperties: false,
   };
   const answer = await client.chat.completions.create({
-    model, messages, response_format: { type: "json_schema", json_schema: { name: "days", schema, strict: true } },
+    model,
+    messages,
+    response_format: { type: "json_schema", json_schema: { name: "days", schema, strict: true } },
   });
   const given = JSON.parse(answer.choices[0].message.content);
   assert.ok(Number.isInteger(given.days) && given.days >= 1 && given.days <= 31, given);
@@ -104,9 +119,15 @@ test("what is spoken is written down again", async () => {
   const whole = await client.audio.transcriptions.create({ model: "whisper-1", file: await file() });
   assert.deepEqual(words(whole.text), words(FOX));
   const verbose = await client.audio.transcriptions.create({
-    model: "whisper-1", file: await file(), response_format: "verbose_json", timestamp_granularities: ["word"],
+    model: "whisper-1",
+    file: await file(),
+    response_format: "verbose_json",
+    timestamp_granularities: ["word"],
   });
-  assert.deepEqual(verbose.words.map((one) => words(one.word)[0]), words(FOX));
+  assert.deepEqual(
+    verbose.words.map((one) => words(one.word)[0]),
+    words(FOX),
+  );
   const stream = await client.audio.transcriptions.create({ model: "whisper-1", file: await file(), stream: true });
   let last;
   for await (const event of stream) last = event;

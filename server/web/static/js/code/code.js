@@ -1,0 +1,35 @@
+/**
+ * A request as code that runs as it stands, with the key in the environment variable OPENAI_API_KEY. Pure functions.
+ *
+ * A request is {method, path, json?, form?, stream?, save?}: form is a list of [name, value], in which a file is
+ * {file: "name.wav"}; save names the file that an answer of bytes goes to. What the SDKs have a method for is written by it,
+ * and fields that the method does not know go into `extra_body`.
+ */
+import { BASE } from "../http.js";
+import { asNodeSdk } from "./node.js";
+import { asPythonSdk } from "./python.js";
+
+/** A text as one word of a POSIX shell. */
+export function shellWord(text) {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+export function asCurl({ method = "POST", path, json, form, stream = false, save }) {
+  const lines = [
+    `curl ${stream ? "-N " : ""}${method === "POST" ? "" : `-X ${method} `}${shellWord(BASE + path.replace(/^\//, ""))}`,
+  ];
+  lines.push('-H "Authorization: Bearer $OPENAI_API_KEY"');
+  if (json !== undefined) {
+    lines.push('-H "Content-Type: application/json"', `-d ${shellWord(JSON.stringify(json, null, 2))}`);
+  }
+  for (const [name, value] of form ?? []) {
+    // --form-string takes a value as it is, where -F would read a file for one that begins with @ or <.
+    const isFile = typeof value === "object";
+    lines.push(isFile ? `-F ${shellWord(`${name}=@${value.file}`)}` : `--form-string ${shellWord(`${name}=${value}`)}`);
+  }
+  if (save) lines.push(`-o ${shellWord(save)}`);
+  return lines.join(" \\\n  ");
+}
+
+export const asPython = (request) => asPythonSdk(request, BASE);
+export const asNode = (request) => asNodeSdk(request, BASE);

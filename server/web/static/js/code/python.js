@@ -1,0 +1,104 @@
+/** Requests as Python: by the OpenAI SDK, and by the standard library's urllib for what it has no method for. */
+import { formValues, METHODS, splitFields } from "./sdk.js";
+
+const INDENT = "    ";
+
+/** A value of JSON as a Python literal; {file: name} is the opened file. deep: how far it stands indented. */
+export function literal(value, deep = 0) {
+  const inner = INDENT.repeat(deep + 1);
+  const outer = INDENT.repeat(deep);
+  if (value === null || value === undefined) return "None";
+  if (value === true) return "True";
+  if (value === false) return "False";
+  // JSON's escapes are Python's too, but for surrogates: JSON.stringify writes lone ones as \udXXX, which both read alike.
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "number") return String(value);
+  if (Array.isArray(value)) {
+    if (!value.length) return "[]";
+    if (value.every((one) => typeof one === "number")) return `[${value.join(", ")}]`;
+    return `[\n${value.map((one) => `${inner}${literal(one, deep + 1)},\n`).join("")}${outer}]`;
+  }
+  if (typeof value.file === "string" && Object.keys(value).length === 1)
+    return `open(${JSON.stringify(value.file)}, "rb")`;
+  const entries = Object.entries(value);
+  if (!entries.length) return "{}";
+  return `{\n${entries.map(([name, one]) => `${inner}${JSON.stringify(name)}: ${literal(one, deep + 1)},\n`).join("")}${outer}}`;
+}
+
+const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+export function asPythonSdk(request, base) {
+  if (!METHODS[request.path]) return byUrllib(request, base);
+  const { method, own, extra } = splitFields(request.path, request.json ?? formValues(request.form));
+  const names = Object.entries(own).map(([name, value]) => `${INDENT}${name}=${literal(value, 1)},\n`);
+  if (Object.keys(extra).length) names.push(`${INDENT}extra_body=${literal(extra, 1)},\n`);
+  const head = `from openai import OpenAI
+
+client = OpenAI(base_url="${base}v1")  # the key is in OPENAI_API_KEY
+
+`;
+  const call = (name) => `client.${snake(name)}(\n${names.join("")})`;
+  return head + useOf(request, method, call);
+}
+
+/** How the answer is used. */
+function useOf(request, method, call) {
+  const { path, stream, save } = request;
+  const json = request.json ?? formValues(request.form ?? []);
+  if (path === "/v1/audio/speech") {
+    const streaming = call(method.replace(".create", ".withStreamingResponse.create"));
+    return `with ${streaming} as speech:\n${INDENT}speech.stream_to_file(${literal(save)})\n`;
+  }
+  if (path === "/v1/chat/completions") {
+    if (!stream) return `answer = ${call(method)}\nprint(answer.choices[0].message.content)\n`;
+    return `stream = ${call(method)}
+for chunk in stream:
+    if chunk.choices:
+        print(chunk.choices[0].delta.content or "", end="", flush=True)
+print()
+`;
+  }
+  if (path.startsWith("/v1/images/")) {
+    if (!stream) {
+      return `import base64
+
+answer = ${call(method)}
+for number, image in enumerate(answer.data):
+    with open(f"image-{number}.png", "wb") as file:
+        file.write(base64.b64decode(image.b64_json))
+`;
+    }
+    return `import base64
+
+stream = ${call(method)}
+for event in stream:
+    if event.type.endswith(".completed"):
+        with open("image.png", "wb") as file:
+            file.write(base64.b64decode(event.b64_json))
+`;
+  }
+  if (path === "/v1/embeddings") {
+    return `answer = ${call(method)}\nfor item in answer.data:\n${INDENT}print(item.index, len(item.embedding), item.embedding[:4])\n`;
+  }
+  const plain = ["text", "srt", "vtt"].includes(json.response_format);
+  return `answer = ${call(method)}\nprint(${plain ? "answer" : "answer.text"})\n`;
+}
+
+/** What the SDK has no method for: JSON by the standard library. */
+function byUrllib({ method = "POST", path, json }, base) {
+  const body = json === undefined ? "None" : `json.dumps(${literal(json)}).encode()`;
+  return `import json
+import os
+from urllib.request import Request, urlopen
+
+body = ${body}
+request = Request(
+    "${base}${path.replace(/^\//, "")}",
+    data=body,
+    headers={"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}", "Content-Type": "application/json"},
+    method="${method}",
+)
+with urlopen(request) as answer:
+    print(json.dumps(json.load(answer), indent=2, ensure_ascii=False))
+`;
+}

@@ -1,0 +1,54 @@
+/** What the OpenAI SDKs have a method for, and which of our fields that method knows. Both SDKs bear the same names. */
+
+/** By path: the method, and the fields of its signature in openai 3.54 for Python, which refuses unknown ones. */
+export const METHODS = {
+  "/v1/chat/completions": {
+    method: "chat.completions.create",
+    fields:
+      "messages model audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens metadata modalities n parallel_tool_calls prediction presence_penalty prompt_cache_key reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature tool_choice tools top_logprobs top_p user verbosity web_search_options",
+  },
+  "/v1/images/generations": {
+    method: "images.generate",
+    fields:
+      "prompt background model moderation n output_compression output_format partial_images quality response_format size stream style user",
+  },
+  "/v1/images/edits": {
+    method: "images.edit",
+    fields:
+      "image prompt background input_fidelity mask model n output_compression output_format partial_images quality response_format size stream user",
+  },
+  "/v1/images/variations": { method: "images.createVariation", fields: "image model n response_format size user" },
+  "/v1/audio/transcriptions": {
+    method: "audio.transcriptions.create",
+    fields:
+      "file model chunking_strategy include language prompt response_format stream temperature timestamp_granularities",
+  },
+  "/v1/audio/translations": {
+    method: "audio.translations.create",
+    fields: "file model prompt response_format temperature",
+  },
+  "/v1/audio/speech": {
+    method: "audio.speech.create",
+    fields: "input model voice instructions response_format speed stream_format",
+  },
+  "/v1/embeddings": { method: "embeddings.create", fields: "input model dimensions encoding_format user" },
+};
+
+/** The method, its arguments, and what goes into the body beside them. */
+export function splitFields(path, values) {
+  const known = new Set(METHODS[path].fields.split(" "));
+  const own = Object.fromEntries(Object.entries(values).filter(([name]) => known.has(name)));
+  const extra = Object.fromEntries(Object.entries(values).filter(([name]) => !known.has(name)));
+  return { method: METHODS[path].method, own, extra };
+}
+
+/** The fields of a form as an object: `name[]` and names that come more than once are lists. */
+export function formValues(form) {
+  const values = {};
+  for (const [raw, value] of form) {
+    const name = raw.replace(/\[\]$/, "");
+    if (name in values || raw.endsWith("[]")) values[name] = [...(values[name] ?? []), value].flat();
+    else values[name] = value;
+  }
+  return values;
+}

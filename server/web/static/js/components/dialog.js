@@ -1,0 +1,41 @@
+/** Dialogs, by the browser's own element: it keeps the focus inside, ends by Escape, and gives the focus back. */
+import { html, useEffect, useId, useRef } from "../lib.js";
+import { Button, IconButton } from "./button.js";
+
+/** open: whether it is shown; onClose: it was left, by Escape or the cross. It is not in the page while it is closed. */
+export function Dialog({ open, title, onClose, wide = false, children }) {
+  return open ? html`<${Shown} title=${title} onClose=${onClose} wide=${wide}>${children}</${Shown}>` : null;
+}
+
+function Shown({ title, onClose, wide, children }) {
+  const place = useRef(null);
+  const id = useId();
+  useEffect(() => {
+    const before = document.activeElement;
+    const dialog = place.current;
+    dialog.showModal();
+    return () => {
+      dialog.close();
+      if (before?.isConnected) before.focus();
+    };
+  }, []);
+  const left = (event) => {
+    event.preventDefault();
+    onClose();
+  };
+  return html`<dialog ref=${place} class=${`dialog${wide ? " wide" : ""}`} aria-labelledby=${id} onCancel=${left}>
+    <header><h2 id=${id}>${title}</h2><${IconButton} label="Close" icon="close" onClick=${onClose} /></header>
+    <div class="dialog-body">${children}</div>
+  </dialog>`;
+}
+
+/** A question with yes and no, for what can't be undone. action: the verb on its button. */
+export function Confirm({ open, title, action, busy, onYes, onClose, children }) {
+  return html`<${Dialog} open=${open} title=${title} onClose=${onClose}>
+    ${children}
+    <div class="actions">
+      <${Button} onClick=${onClose}>Cancel</${Button}>
+      <${Button} kind="danger" busy=${busy} onClick=${onYes}>${action}</${Button}>
+    </div>
+  </${Dialog}>`;
+}

@@ -1,0 +1,41 @@
+/**
+ * Markdown of models and documents, which nobody trusts: parsed by marked, cleaned by DOMPurify, and then nothing of it may
+ * load or run. Pictures become links; links open elsewhere, without saying where they were.
+ */
+import DOMPurify from "../../vendor/dompurify/purify.js";
+import { Marked } from "../../vendor/marked/marked.js";
+import { html, useMemo } from "../lib.js";
+
+const marked = new Marked({ gfm: true, breaks: false });
+
+const ALLOWED = {
+  ALLOWED_TAGS: [
+    ..."p br hr h1 h2 h3 h4 h5 h6 strong em del code pre blockquote ul ol li a table thead tbody tr th td sup sub".split(
+      " ",
+    ),
+  ],
+  ALLOWED_ATTR: ["href", "align", "start", "title"],
+  ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+};
+
+const purify = DOMPurify(globalThis.window);
+purify.addHook("afterSanitizeAttributes", (node) => {
+  if (node.tagName === "A") {
+    node.setAttribute("target", "_blank");
+    node.setAttribute("rel", "noopener noreferrer nofollow");
+  }
+});
+
+/** The text as HTML that is safe to show. */
+export function cleaned(text) {
+  // A picture would be fetched from wherever the text says.
+  const parsed = marked.parse(text.replace(/!\[([^\]]*)\]\(/g, "[$1]("));
+  return purify.sanitize(parsed, ALLOWED);
+}
+
+export function Markdown({ text }) {
+  const shown = useMemo(() => cleaned(text), [text]);
+  return html`<div class="prose" dangerouslySetInnerHTML=${{ __html: shown }}></div>`;
+}

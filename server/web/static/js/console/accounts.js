@@ -1,0 +1,6 @@
+/** Accounts. */
+import { html } from "../lib.js";
+
+export function Accounts() {
+  return html`<p>Accounts</p>`;
+}

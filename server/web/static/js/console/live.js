@@ -1,0 +1,6 @@
+/** Live. */
+import { html } from "../lib.js";
+
+export function Live() {
+  return html`<p>Live</p>`;
+}

@@ -1,0 +1,6 @@
+/** SettingsView. */
+import { html } from "../lib.js";
+
+export function SettingsView() {
+  return html`<p>SettingsView</p>`;
+}

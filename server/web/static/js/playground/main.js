@@ -1,0 +1,66 @@
+/** The playground: a tab a modality. */
+import { Button } from "../components/button.js";
+import { show } from "../components/shell.js";
+import { Empty, ErrorNote } from "../components/states.js";
+import { Tabs } from "../components/tabs.js";
+import { place } from "../kept.js";
+import { html, useEffect } from "../lib.js";
+import { watch } from "../models.js";
+import { asking, key, look, mayInfer, me, trouble } from "../session.js";
+import { AskSage } from "./asksage.js";
+import { Chat } from "./chat.js";
+import { Embeddings } from "./embeddings.js";
+import { Images } from "./images.js";
+import { Speech } from "./speech.js";
+import { Transcription } from "./transcription.js";
+
+const TABS = [
+  ["chat", "Chat", Chat],
+  ["images", "Images", Images],
+  ["transcription", "Transcription", Transcription],
+  ["speech", "Speech", Speech],
+  ["embeddings", "Embeddings", Embeddings],
+  ["asksage", "Ask Sage", AskSage],
+];
+const chosen = place(TABS.map(([id]) => id));
+
+function Playground() {
+  useEffect(watch, []);
+  const Content = TABS.find(([id]) => id === chosen.value)[2];
+  return html`
+    <h1 class="visually-hidden">Playground</h1>
+    <${Tabs}
+      label="What to try"
+      tabs=${TABS.map(([id, name]) => [id, name])}
+      value=${chosen.value}
+      onValue=${(id) => {
+        chosen.value = id;
+      }}
+    >
+      <${Gate} />
+      <${Content} key=${chosen.value} />
+    </${Tabs}>
+  `;
+}
+
+/** Why nothing can be sent yet, above the form, which can be looked at without a key. */
+function Gate() {
+  const ask = () => {
+    asking.value = true;
+  };
+  if (mayInfer.value) return null;
+  if (me.value) {
+    return html`<${Empty} icon="lock" title="This key may not use models">
+      <p>It needs the scope <code>inference</code>. An operator gives it in the console.</p>
+      <${Button} icon="key" onClick=${ask}>Use another key</${Button}>
+    </${Empty}>`;
+  }
+  if (trouble.value?.offline) return html`<${ErrorNote} error=${trouble.value} onRetry=${look} />`;
+  if (key.value && !trouble.value) return null;
+  return html`<${Empty} icon="key" title="Enter your API key to begin">
+    <p>The server printed one at its first start. It stays in this tab, and goes to this server only.</p>
+    <${Button} kind="main" icon="key" onClick=${ask}>Enter key</${Button}>
+  </${Empty}>`;
+}
+
+show("playground", Playground);

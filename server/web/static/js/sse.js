@@ -1,0 +1,46 @@
+/**
+ * Server-sent events, as the HTML standard reads them ("9.2.6 Interpreting an event stream"), of a response's body.
+ * Comments, ids and retry times are of no use here, and are left out.
+ */
+
+/** Splits an event stream that comes in pieces of text. */
+export class EventParser {
+  #rest = "";
+  #event = "";
+  #data = [];
+
+  /** @param {string} text @returns {{event: string, data: string}[]} the events that are whole now */
+  push(text) {
+    const found = [];
+    const lines = (this.#rest + text).split(/\r\n|\n|\r(?!$)/);
+    this.#rest = lines.pop();
+    for (const line of lines) {
+      if (line === "") {
+        if (this.#data.length) found.push({ event: this.#event || "message", data: this.#data.join("\n") });
+        this.#event = "";
+        this.#data = [];
+        continue;
+      }
+      const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+      if (field === "data") this.#data.push(value);
+      if (field === "event") this.#event = value;
+    }
+    return found;
+  }
+}
+
+/** @param {ReadableStream<Uint8Array>} body @returns {AsyncGenerator<{event: string, data: string}>} */
+export async function* eventsOf(body) {
+  const parser = new EventParser();
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield* parser.push(value);
+    }
+  } finally {
+    // Whoever stops listening hangs up: the server stops the model then, and bills what was made.
+    await reader.cancel().catch(() => {});
+  }
+}

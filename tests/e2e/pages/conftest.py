@@ -1,0 +1,146 @@
+"""The pages in a real browser, Debian's chromium, over the real server. Whatever a page does is watched: see `Watched`."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+
+from tests.e2e.live import ROOT, LiveServer
+
+SHOTS = Path(os.environ.get("SAGEHOLD_SHOTS") or ROOT / "data/screenshots")
+"""Where screenshots go."""
+AXE = ROOT / "tests/e2e/node/node_modules/axe-core/axe.min.js"
+SEEN = """
+addEventListener("securitypolicyviolation", (event) => {
+  console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
+});
+"""
+SIZES = {"narrow": (360, 740), "middle": (1280, 800), "wide": (2560, 1440)}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all these tests."""
+    found = subprocess.run([ROOT / "scripts/browser"], capture_output=True, text=True)
+    assert found.returncode == 0, f"the pages can't be tested: {found.stderr}"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=found.stdout.strip(),
+            # Recordings begin without a click, and a microphone is there that hums.
+            args=[
+                "--autoplay-policy=no-user-gesture-required",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                *(["--no-sandbox"] if os.geteuid() == 0 else []),
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page under watch. foreign: requests to other hosts; errors: what the console complained of, violations of the
+    Content-Security-Policy and uncaught exceptions included. Failed requests are the test's own matter: a refusal by the
+    server is in `refused`, as (status, path)."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.foreign: list[str] = []
+        self.errors: list[str] = []
+        self.refused: list[tuple[int, str]] = []
+        page.on("request", self._request)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
+        page.on("response", self._response)
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith((self.url, "blob:", "data:")):
+            self.foreign.append(request.url)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # The browser's own line on a response that is no success: `refused` has those.
+        refused = message.text.startswith("Failed to load resource")
+        if message.type in ("error", "warning") and not refused:
+            self.errors.append(f"{message.type}: {message.text}")
+
+    def _response(self, response: Any) -> None:
+        if response.status >= 400:
+            self.refused.append((response.status, response.url.removeprefix(self.url)))
+
+    def clean(self) -> None:
+        """Fail if the page has asked another host for something, or has complained."""
+        assert self.foreign == []
+        assert self.errors == []
+
+    def axe(self) -> list[str]:
+        """What axe-core finds that is serious, a line each: rule, how bad, where."""
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{rule['id']} ({rule['impact']}): {node['html'][:160]} {json.dumps(node['any'][:1])[:300]}"
+            for rule in found["violations"]
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"]
+        ]
+
+    def shot(self, name: str) -> None:
+        """A picture of the whole page, in SHOTS."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+class Opener:
+    """Opens pages of one server, each in a browser context of its own."""
+
+    def __init__(self, browser: Browser, live: LiveServer) -> None:
+        self.live = live
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+
+    def __call__(
+        self, path: str = "", *, key: str | None = None, theme: str = "light", size: str = "middle", **options: Any
+    ) -> Watched:
+        """path: such as "playground#chat". key: the tab's; the server's first one by default, "" for none."""
+        width, height = SIZES[size]
+        scheme: Any = theme
+        context = self._browser.new_context(
+            color_scheme=scheme, viewport={"width": width, "height": height}, reduced_motion="reduce", **options
+        )
+        self._contexts.append(context)
+        context.set_default_timeout(20_000)
+        used = self.live.key if key is None else key
+        context.add_init_script(SEEN)
+        if used:
+            # Once: what the page itself makes of it later stands.
+            context.add_init_script(
+                f"if (!sessionStorage.getItem('begun')) {{ sessionStorage.setItem('begun', '1'); "
+                f"sessionStorage.setItem('sagehold.key', {json.dumps(used)}); }}"
+            )
+        watched = Watched(context.new_page(), self.live.url)
+        watched.page.goto(f"{self.live.url}/{path}")
+        return watched
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture(scope="session")
+def operator(server: LiveServer) -> str:
+    """A key that may do everything, as the operator makes it on the machine."""
+    return server.command("keys", "create", "--name", "operator", "--scopes", "inference,usage,admin")
+
+
+@pytest.fixture
+def opened(chromium: Browser, server: LiveServer) -> Iterator[Opener]:
+    """Opens pages of the server with the starter models."""
+    opener = Opener(chromium, server)
+    yield opener
+    opener.close()

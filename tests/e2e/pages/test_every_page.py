@@ -1,0 +1,23 @@
+"""Every page and tab, in both themes at three widths: nothing foreign, no violation, no complaint, and axe is content."""
+
+import pytest
+
+from tests.e2e.pages.conftest import SIZES, Opener
+
+PLAYGROUND = ("chat", "images", "transcription", "speech", "embeddings", "asksage")
+CONSOLE = ("models", "live", "accounts", "keys", "usage", "datasets", "personas", "audit", "settings", "own")
+PAGES = ["", *(f"playground#{tab}" for tab in PLAYGROUND), *(f"console#{section}" for section in CONSOLE)]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_sound_in_each_theme_and_width(opened: Opener, operator: str, path: str) -> None:
+    for theme in ("light", "dark"):
+        for size in SIZES:
+            watched = opened(path, key=operator, theme=theme, size=size)
+            watched.page.wait_for_load_state("networkidle")
+            name = (path or "home").replace("#", "-")
+            watched.shot(f"{name}-{theme}-{size}")
+            assert watched.axe() == []
+            across = watched.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+            assert across <= 0, f"{name} is {across} px too wide at {size}"
+            watched.clean()
