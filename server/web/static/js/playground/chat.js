@@ -84,7 +84,7 @@ function Choices({ settings }) {
   </div>`;
   return html`<div class=${`chat-choices${settings.compare ? " two" : ""}`}>
     ${one(
-      settings.compare ? "Left" : "Model",
+      settings.compare ? "Left" : "Model and quality",
       model,
       settings.quality,
       (chosen) => set({ model: chosen }),

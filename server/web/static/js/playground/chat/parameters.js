@@ -237,7 +237,7 @@ export const GROUPS = [...new Set(PARAMETERS.map((one) => one.group))].filter(Bo
 const isEmpty = (value) => value === null || value === undefined || value === "";
 
 /** A field as the API has it; undefined where nothing is sent. Throws an Error that says what is wrong with it. */
-export function valueOf(parameter, set) {
+export function fieldOf(parameter, set) {
   if (isEmpty(set)) return undefined;
   switch (parameter.kind) {
     case "slider":
@@ -301,7 +301,7 @@ export function problemsOf(settings) {
   const problems = {};
   for (const parameter of PARAMETERS) {
     try {
-      valueOf(parameter, settings[parameter.name]);
+      fieldOf(parameter, settings[parameter.name]);
     } catch (error) {
       problems[parameter.name] = error.message;
     }
@@ -314,7 +314,7 @@ export function bodyOf(settings) {
   const body = {};
   for (const parameter of PARAMETERS) {
     try {
-      const value = valueOf(parameter, settings[parameter.name]);
+      const value = fieldOf(parameter, settings[parameter.name]);
       if (value === undefined) continue;
       if (parameter.name === "extra") Object.assign(body, value);
       else body[parameter.name] = value;

@@ -1,5 +1,5 @@
 /** The body of a request, made of the settings and of the messages so far. Pure functions. */
-import { bodyOf, jsonOf, PARAMETERS, problemsOf, valueOf } from "./parameters.js";
+import { bodyOf, fieldOf, jsonOf, PARAMETERS, problemsOf } from "./parameters.js";
 
 /** The settings of a chat before anything is set. Texts stay as they are typed, JSON included. */
 export const SETTINGS = {
@@ -150,7 +150,7 @@ export function openCalls(messages) {
 export function setIn(group, parameters) {
   return PARAMETERS.filter((one) => one.group === group).filter((one) => {
     try {
-      return valueOf(one, parameters[one.name]) !== undefined;
+      return fieldOf(one, parameters[one.name]) !== undefined;
     } catch {
       return true;
     }
