@@ -1,7 +1,9 @@
 """The pages' own logic, in Node.js: each tests/web/*.test.mjs. The pages need it tested, so Node.js has to be there."""
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,13 @@ def test_the_pages_javascript(suite: Path) -> None:
     assert node is not None, (
         "Node.js is missing, so that the pages' JavaScript can't be tested (apt-get install nodejs)"
     )
-    ended = subprocess.run([node, "--test", suite], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    ended = subprocess.run(
+        [node, "--test", suite],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHON": sys.executable},
+    )
     assert ended.returncode == 0, ended.stdout
     assert "\n# fail 0" in ended.stdout or "\nℹ fail 0" in ended.stdout, ended.stdout
     assert "\n# pass 0\n" not in ended.stdout, "nothing was tested"
