@@ -35,6 +35,11 @@ export class EventParser {
     }
     return found;
   }
+
+  /** What a last line that ends in a lone CR makes whole; what is half a line is dropped. */
+  end() {
+    return this.#rest.endsWith("\r") ? this.push("\n") : [];
+  }
 }
 
 /** @param {ReadableStream<Uint8Array>} body @param {(text: string) => void} [onComment] @returns {AsyncGenerator<{event: string, data: string}>} */
@@ -44,8 +49,8 @@ export async function* eventsOf(body, onComment) {
   try {
     for (;;) {
       const { done, value } = await reader.read();
+      yield* done ? parser.end() : parser.push(value);
       if (done) return;
-      yield* parser.push(value);
     }
   } finally {
     // Whoever stops listening hangs up: the server stops the model then, and bills what was made.

@@ -1,22 +1,24 @@
 /**
  * Markdown of models and documents, which nobody trusts: parsed by marked, cleaned by DOMPurify, and then nothing of it may
- * load or run. Pictures become links; links open elsewhere, without saying where they were. HTML is shown as it is written.
+ * load or run. Pictures become links; links open elsewhere, without saying where they were; HTML is shown as it is written.
  */
 import DOMPurify from "../../vendor/dompurify/purify.js";
 import { Marked } from "../../vendor/marked/marked.js";
 import { html, useLayoutEffect, useMemo, useRef } from "../lib.js";
 import { toClipboard } from "./button.js";
 
-const ESCAPED = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const escaped = (text) => text.replace(/[&<>"']/g, (letter) => ESCAPED[letter]);
+const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+const escaped = (text) => text.replace(/[&<>"']/g, (character) => ENTITIES[character]);
 
 const marked = new Marked({
   gfm: true,
   breaks: false,
   renderer: {
-    // It would be fetched from wherever the text says.
+    // A picture would be fetched from wherever the text says.
     image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
-    html: ({ text }) => (/^<br *\/?>$/i.test(text) ? "<br>" : escaped(text)),
+    // What a model writes about HTML shall be read. A table has no other way to break a line, a formula to raise a letter.
+    html: ({ text }) => (/^<(?:br ?\/?|\/?su[bp])>$/i.test(text.trim()) ? text : escaped(text)),
+    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
   },
 });
 
@@ -63,8 +65,8 @@ function dress(place) {
     copy.textContent = "Copy";
     copy.setAttribute("aria-label", "Copy the code");
     copy.addEventListener("click", async () => {
-      await toClipboard(block.querySelector("code")?.textContent ?? block.textContent);
-      copy.textContent = "Copied";
+      const copied = await toClipboard(block.querySelector("code")?.textContent ?? block.textContent);
+      copy.textContent = copied ? "Copied" : "Copy it by hand";
       setTimeout(() => {
         copy.textContent = "Copy";
       }, 2000);

@@ -5,7 +5,7 @@ import { Icon } from "../components/icon.js";
 import { ModelChoice } from "../components/model_choice.js";
 import { Workbench } from "../components/workbench.js";
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
-import { asking, mayInfer } from "../session.js";
+import { asking, expired, mayInfer } from "../session.js";
 import { isWriting, said, say, settled } from "./chat/answering.js";
 import { Composer, pictures } from "./chat/composer.js";
 import { ChatList } from "./chat/list.js";
@@ -34,9 +34,9 @@ export function Chat() {
       <div class=${`chat-side${listed ? " open" : ""}`} id="chat-side"><${ChatList} onOpened=${() => setListed(false)} /></div>
       <div class="chat-pane">
         <div class="chat-top">
-          <${Button} small kind="quiet" icon="menu" class="chat-turn" aria-expanded=${listed ? "true" : "false"} aria-controls="chat-side" onClick=${() => setListed(!listed)}>Chats</${Button}>
+          <${Button} small kind="quiet" icon="menu" class="button quiet small chat-turn chat-lists" aria-expanded=${listed ? "true" : "false"} aria-controls="chat-side" onClick=${() => setListed(!listed)}>Chats</${Button}>
           <${Switch} label="Side by side" value=${settings.compare} onValue=${compare} />
-          <${IconButton} icon="plus" label="New chat" onClick=${startNew} />
+          <${IconButton} icon="plus" label="New chat" class="button quiet square chat-turn" onClick=${startNew} />
         </div>
         <${Choices} settings=${settings} />
         ${ready && (empty ? html`<${Welcome} />` : html`<${Thread} tree=${tree} compare=${settings.compare} />`)}
@@ -105,10 +105,11 @@ function Choices({ settings }) {
 
 function Welcome() {
   const ask = (text) => {
-    if (mayInfer.value && settled(chat.peek().settings).model) say(text);
+    const refused = !mayInfer.value || expired.value;
+    if (!refused && settled(chat.peek().settings).model) say(text);
     else {
       draft.value = text;
-      asking.value = !mayInfer.value;
+      asking.value = refused;
     }
   };
   return html`<div class="chat-welcome">

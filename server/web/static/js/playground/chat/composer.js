@@ -4,7 +4,7 @@ import { Icon } from "../../components/icon.js";
 import { Note } from "../../components/states.js";
 import { html, signal, useEffect, useId, useRef, useState } from "../../lib.js";
 import { named } from "../../models.js";
-import { asking, mayInfer } from "../../session.js";
+import { asking, expired, mayInfer } from "../../session.js";
 import { isWriting, say, settled, stopAll } from "./answering.js";
 import { openCalls, problemsOfAll } from "./request.js";
 import { chat, draft } from "./state.js";
@@ -56,7 +56,7 @@ export function Composer() {
     pictures.value = [...pictures.value, ...uris];
   };
   const send = () => {
-    if (!mayInfer.value) {
+    if (!mayInfer.value || expired.value) {
       asking.value = true;
       return;
     }
