@@ -133,6 +133,10 @@ function Thread({ tree, compare: two }) {
       (id) => html`<${Message} key=${id} message=${tree.messages[id]} column=${column} last=${id === ids.at(-1)} />`,
     );
   const writes = isWriting(chat.value.id);
+  // Whoever asks wants to see the answer, wherever the page stood.
+  useLayoutEffect(() => {
+    if (writes) follow.go();
+  }, [writes]);
   return html`<div class="chat-thread" ref=${place}>
     ${shown(together, 0)}
     ${

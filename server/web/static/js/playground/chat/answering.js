@@ -283,7 +283,8 @@ function finish(run, error) {
   // Of several answers to one request, the first has the figures of all.
   const figures = {
     usage: usage ?? undefined,
-    cost: costOf(usage, named(run.request.json.model)?.price) ?? undefined,
+    // An answer that failed is free.
+    cost: (error && !stopped ? null : costOf(usage, named(run.request.json.model)?.price)) ?? undefined,
     times: timesOf({ begun, first, last, ended: performance.now() }, usage),
     prompt: answering.prompt ?? undefined,
   };

@@ -5,7 +5,6 @@ import { html } from "../../lib.js";
 
 const ENDS = {
   length: "cut off at the longest answer",
-  tool_calls: "calls a tool",
   content_filter: "held back",
 };
 
@@ -27,7 +26,7 @@ export function Facts({ message }) {
     facts.push([
       "Credits",
       `${credits(cost.amount)} credits`,
-      cost.paid ? "Paid by the account" : "At the model's prices; nothing was taken from the account",
+      cost.paid ? "Paid by the account" : "Reckoned by the model's prices",
     ]);
   }
   if (times?.toFirst !== null && times?.toFirst !== undefined)
@@ -49,12 +48,13 @@ export function HowMade({ usage, reason }) {
   const quality = usage?.quality;
   if (!quality) return null;
   const drafts = quality.drafts ?? [];
+  const notes = (quality.notes ?? []).filter((note) => !reason?.includes(note));
   if (quality.passes <= 1 && quality.candidates <= 1 && !drafts.length) return null;
   return html`<details class="fold chat-fold">
     <summary>How it was made: ${quality.mode}, ${number(quality.passes)} ${quality.passes === 1 ? "pass" : "passes"}${quality.candidates > 1 ? `, ${number(quality.candidates)} drafts` : ""}</summary>
     <div class="stack">
       ${reason && html`<p class="hint">Why this mode: ${reason}</p>`}
-      ${quality.notes?.length ? html`<ul class="chat-notes">${quality.notes.map((note) => html`<li key=${note}>${note}</li>`)}</ul>` : null}
+      ${notes.length ? html`<ul class="chat-notes">${notes.map((note) => html`<li key=${note}>${note}</li>`)}</ul>` : null}
       <div class="table-place" role="region" aria-label="Tokens of each pass" tabindex="0">
         <table>
           <thead><tr><th scope="col">Pass</th><th scope="col" class="number">Prompt tokens</th><th scope="col" class="number">Written tokens</th></tr></thead>

@@ -31,6 +31,9 @@ export function costOf(usage, price) {
   return { amount: sumOf(terms), paid: false };
 }
 
+/** Seconds below which the pieces of an answer came all at once, so that they say nothing of how fast it was written. */
+const BURST = 0.05;
+
 /**
  * Times of an answer, in seconds. begun, first, last: milliseconds. Where several passes or drafts wrote the tokens, the
  * last of them came all at once, so that the rate is that of the whole time.
@@ -44,7 +47,7 @@ export function timesOf({ begun, first, last, ended }, usage) {
   const alone = !quality || (quality.passes <= 1 && quality.candidates <= 1);
   const writing = first === null ? 0 : (last - first) / 1000;
   let rate = null;
-  if (alone && tokens > 1 && writing > 0) rate = (tokens - 1) / writing;
+  if (alone && tokens > 1 && writing >= BURST) rate = (tokens - 1) / writing;
   else if (tokens && total > 0) rate = tokens / total;
   return { toFirst, total, rate };
 }
