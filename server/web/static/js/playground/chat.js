@@ -64,9 +64,15 @@ function useRequest() {
 
 function compare(on) {
   const now = chat.peek();
-  // A second column begins with what the first one shows.
-  if (on) chat.value = { ...now, tree: keep(now.tree, 0) };
-  set({ compare: on });
+  if (!on) {
+    set({ compare: false });
+    return;
+  }
+  // A second column begins with what the first one shows, and differs from it.
+  chat.value = { ...now, tree: keep(now.tree, 0) };
+  const { model, quality, otherModel, otherQuality } = settled(now.settings);
+  const same = model === otherModel && quality === otherQuality;
+  set({ compare: true, otherQuality: same ? (quality === "high" ? "low" : "high") : otherQuality });
 }
 
 /** The model and the mode of each column. */

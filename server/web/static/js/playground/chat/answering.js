@@ -43,7 +43,7 @@ addEventListener("pagehide", () => {
 /** The settings with models that are there: one that was chosen may be gone, and nobody has to choose. */
 export function settled(settings) {
   const model = standing("chat", settings.model);
-  const second = able("chat").find((one) => one.id !== model)?.id ?? model;
+  const second = able("chat").find((one) => one.id !== model && one.state !== "failed")?.id ?? model;
   return { ...settings, model, otherModel: standing("chat", settings.otherModel || second) };
 }
 

@@ -5,7 +5,7 @@
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 /** Lines that go on with a block above a blank line: of a list, of what is indented, of a table. */
-const GOES_ON = /^(?:\s|[-*+] |\d+[.)] |\||>)/;
+const GOES_ON = /^(?:\s|[-*+](?: |$)|\d+(?:[.)](?: |$)|$)|\||>)/;
 
 /** The text in pieces that stand for themselves; all of them together are the text. The last one may still change. */
 export function blocksOf(text) {

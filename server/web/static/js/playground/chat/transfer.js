@@ -47,10 +47,10 @@ function checked(chat, newId) {
   const messages = {};
   for (const [id, message] of Object.entries(chat.tree.messages)) {
     if (!ID.test(id)) throw new Error(`A message can't have the id ${id.slice(0, 40)}.`);
-    messages[id] = messageFrom(id, message);
-    const { parent } = messages[id];
-    if (parent !== null && !Object.hasOwn(messages, parent))
+    const found = messageFrom(id, message);
+    if (found.parent !== null && !Object.hasOwn(messages, found.parent))
       throw new Error(`The message ${id.slice(0, 40)} follows one that is not before it.`);
+    messages[id] = found;
   }
   const time = Date.now();
   return {
