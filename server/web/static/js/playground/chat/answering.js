@@ -7,7 +7,7 @@ import { able, named } from "../../models.js";
 import { Answering } from "./delta.js";
 import { costOf, timesOf } from "./figures.js";
 import { requestOf } from "./request.js";
-import { chat, chatOf, grow, letGo, newId, save, update, writing } from "./state.js";
+import { chat, chatOf, grow, leave, letGo, newId, save, update, writing } from "./state.js";
 import { add, change, leaf, show, upTo } from "./tree.js";
 
 const SAVED_EVERY = 500;
@@ -34,9 +34,7 @@ export function stopOne(message) {
   for (const run of runs.peek()) if (run.ids.includes(message)) run.abort.abort();
 }
 
-addEventListener("pagehide", () => {
-  for (const run of runs.peek()) keepPieces(run);
-});
+addEventListener("pagehide", () => leave(runs.peek().flatMap((run) => piecesOf(run).map((one) => [run.chat, one]))));
 
 // ---------------------------------------------------------------- what is asked
 
@@ -265,12 +263,15 @@ function fieldsOf(run, index) {
   return fields;
 }
 
+/** The messages of a run with what there is of each. */
+function piecesOf(run) {
+  const messages = chatOf(run.chat)?.tree.messages ?? {};
+  return run.ids.flatMap((id, index) => (messages[id] ? [{ ...messages[id], ...fieldsOf(run, index) }] : []));
+}
+
 function keepPieces(run) {
   run.saved = performance.now();
-  const { messages } = chatOf(run.chat)?.tree ?? { messages: {} };
-  run.ids.forEach((id, index) => {
-    if (messages[id]) grow(run.chat, { ...messages[id], ...fieldsOf(run, index) });
-  });
+  for (const message of piecesOf(run)) grow(run.chat, message);
 }
 
 function finish(run, error) {

@@ -102,6 +102,27 @@ export async function save(id, finished = []) {
 
 export const grow = (id, message) => attempt(() => shelf.keepGrowing(id, message));
 
+const LEFT = "sagehold.chat.left";
+
+/** The page is left, and answers are being written: [chat, message]. IndexedDB would not come to its end any more. */
+export function leave(pieces) {
+  try {
+    if (pieces.length) localStorage.setItem(LEFT, JSON.stringify(pieces));
+  } catch {
+    // What was kept last is half a second old.
+  }
+}
+
+async function takeLeft() {
+  try {
+    const pieces = JSON.parse(localStorage.getItem(LEFT)) ?? [];
+    localStorage.removeItem(LEFT);
+    for (const [id, message] of pieces) await grow(id, message);
+  } catch {
+    // A browser that keeps nothing.
+  }
+}
+
 export async function list() {
   const found = await attempt(shelf.titles);
   titles.value = found ?? titles.peek() ?? [];
@@ -111,6 +132,7 @@ let begun = null;
 /** Read what is kept, once. */
 export function begin() {
   begun ??= (async () => {
+    await takeLeft();
     await list();
     const id = last.peek();
     if (id && isEmpty(chat.peek()) && titles.peek().some((one) => one.id === id)) await open(id);
