@@ -38,10 +38,10 @@ def fakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """A server with fake models that answer by a script."""
 
     def only_fakes(configs: Path) -> None:
-        for config in configs.glob("*.yaml"):
-            config.unlink()
+        for installed in configs.glob("*.yaml"):
+            installed.unlink()
         for name, options in FAKES.items():
-            config = {"name": name, "engine": "fake", "serves": "chat", "options": options}
+            config: dict[str, Any] = {"name": name, "engine": "fake", "serves": "chat", "options": options}
             config["price"] = {"prompt_token": "0.001", "completion_token": "0.002"}
             config["quality"] = {"ultra": {"drafts": 3, "judge": False, "rewrite": False}}
             (configs / f"{name}.yaml").write_text(json.dumps(config))
@@ -100,7 +100,7 @@ def sent(page: Page) -> list[dict[str, Any]]:
 
     def note(request: Request) -> None:
         if request.url.endswith("/v1/chat/completions"):
-            found.append(request.post_data_json)
+            found.append(json.loads(request.post_data or ""))
 
     page.on("request", note)
     return found
