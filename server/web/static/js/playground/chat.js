@@ -23,13 +23,18 @@ const EXAMPLES = [
 
 export function Chat() {
   const [listed, setListed] = useState(false);
+  const [side, setSide] = useState(0);
   const [ready, setReady] = useState(false);
   useEffect(() => {
     begin().then(() => setReady(true));
   }, []);
   const { settings, tree } = chat.value;
   const empty = isEmpty(chat.value);
-  return html`<${Workbench} settings=${html`<${Settings} />`} request=${useRequest()}>
+  const request = useRequest(settings.compare ? side : 0);
+  const whose =
+    settings.compare &&
+    html`<${SelectField} label="Code of" value=${String(side)} options=${[["0", "Left"], ["1", "Right"]]} onValue=${(chosen) => setSide(Number(chosen))} />`;
+  return html`<${Workbench} settings=${html`<${Settings} />`} request=${request} whose=${whose}>
     <div class="chat">
       <div class=${`chat-side${listed ? " open" : ""}`} id="chat-side"><${ChatList} onOpened=${() => setListed(false)} /></div>
       <div class="chat-pane">
@@ -47,19 +52,20 @@ export function Chat() {
   </${Workbench}>`;
 }
 
-/** The request that Send would make, for the code beside it. */
-function useRequest() {
+/** The request that Send would make in a column, for the code beside it. */
+function useRequest(column) {
   const { settings, tree } = chat.value;
   const text = draft.value.trim();
   const images = pictures.value;
+  const { model, otherModel } = settled(settings);
   return useMemo(() => {
-    const before = path(tree).map((id) => tree.messages[id]);
+    const before = path(tree, column).map((id) => tree.messages[id]);
     const next = text || images.length ? [{ role: "user", content: text, images }] : [];
     // Without anything to say, the last question is what was sent.
     const asked = next.length ? before : before.slice(0, before.findLastIndex((one) => one.role !== "assistant") + 1);
     if (![...asked, ...next].length) return null;
-    return requestOf(settled(settings), [...asked, ...next]);
-  }, [settings, tree, text, images, settled(settings).model]);
+    return requestOf(settled(settings), [...asked, ...next], column);
+  }, [settings, tree, text, images, column, model, otherModel]);
 }
 
 function compare(on) {
