@@ -29,7 +29,7 @@ FAKES = {
     "drafts": {"replies": {CITY: ["Lyon", "Paris.", "The Paris"]}, "text": "Paris."},
     "tool": {"call": {"name": "weather", "arguments": {"city": "Paris"}}, "text": "It is sunny."},
     "thinks": {"reasoning": "Two and two make four.", "text": "Four."},
-    "long": {"text": "line\n\nline\n\n", "tokens": 600, "step": 0.01},
+    "long": {"text": "line\n\nline\n\n", "tokens": 300, "step": 0.01},
     "dies": {"die_after": 3},
 }
 
@@ -83,7 +83,7 @@ def answers(page: Page) -> Locator:
 
 def finished(page: Page, count: int = 1) -> Locator:
     """The last answer, once all `count` that are shown are there."""
-    expect(page.locator(".chat-answer[aria-busy]")).to_have_count(0)
+    expect(page.locator(".chat-answer[aria-busy]")).to_have_count(0, timeout=30_000)
     expect(answers(page)).to_have_count(count)
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     return answers(page).last
