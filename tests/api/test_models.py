@@ -31,6 +31,14 @@ async def test_every_public_name_is_listed_with_its_abilities(client: httpx.Asyn
     assert everything["models"]["chat"] | {"memory": {}} == {"model": "fake-chat", "state": "ready", "memory": {}}
 
 
+async def test_a_model_that_chats_tells_what_its_messages_may_hold(fake: FakeServer, client: httpx.AsyncClient) -> None:
+    models = {one["id"]: one for one in (await client.get("/v1/models")).json()["data"]}
+    # `everything` has a model that transcribes under the same name.
+    assert models["everything"]["input_modalities"] == ["text", "image", "audio"]
+    assert models["fake-chat"]["input_modalities"] == ["text", "image"]
+    assert "input_modalities" not in models["fake-speech"]
+
+
 async def test_memory_is_shown_by_model_and_device(client: httpx.AsyncClient) -> None:
     listing = (await client.get("/v1/models")).json()
     assert listing["memory"] == {"budget": {"host": 1 << 30, "gpus": {"0": 1 << 30}}}
