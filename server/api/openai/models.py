@@ -15,7 +15,8 @@ from server.api.plain_route import PlainRoute
 from server.api.services import Amount, ModelState, PublicModel
 from server.core import Caller, Quality, Task
 from server.errors import ModelNotFound
-from server.models.config.spec import Price
+from server.media import image_sizes
+from server.models.config.spec import DiffusersModel, Price
 from server.pipeline.modes import no_mode
 
 router = APIRouter(route_class=PlainRoute)
@@ -69,7 +70,7 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
     capabilities: the tasks. parent: the model of a LoRA adapter. state: of the model that is furthest behind; `reason`
     if it failed. models: the model behind each task, with the bytes that it holds in the memory ledger and those that
     the machine reported last. price: credits a unit, as decimal strings. root, max_model_len: of a language model its
-    own name, and its context in tokens once that is known, as vLLM shows them.
+    own name, and its context in tokens once that is known, as vLLM shows them. image: how a model draws, see Drawing.
     """
     models = {task: states[spec.name] for task, spec in public.tasks.items()}
     behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
@@ -92,6 +93,9 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
         context = states[language.name].context or getattr(language, "max_model_len", None)
         if context is not None:
             described["max_model_len"] = context
+    drawing = public.tasks.get(Task.IMAGE)
+    if isinstance(drawing, DiffusersModel):
+        described["image"] = _drawing(drawing)
     described["models"] = {task.value: _model(spec.name, states[spec.name]) for task, spec in public.tasks.items()}
     described["price"] = _price(public.price)
     return described
@@ -100,6 +104,13 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
 def _model(name: str, model: ModelState) -> dict[str, Any]:
     memory = {"held": _amount(model.held), "reported": _amount(model.reported)}
     return {"model": name, "state": model.state, "memory": memory}
+
+
+def _drawing(spec: DiffusersModel) -> dict[str, Any]:
+    own = image_sizes.name(spec.size)
+    fixed = bool(spec.sizes) or spec.resample != "none"
+    sizes = list(dict.fromkeys((own, *spec.sizes))) if fixed else []
+    return {"size": own, "sizes": sizes, "steps": spec.steps, "guidance": spec.guidance}
 
 
 def _amount(amount: Amount) -> dict[str, Any]:
