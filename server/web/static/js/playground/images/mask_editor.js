@@ -3,7 +3,7 @@ import { Button } from "../../components/button.js";
 import { Field, NumberField } from "../../components/field.js";
 import { html, useEffect, useRef, useState } from "../../lib.js";
 import { added, brushFor, isEmpty, paintOver, paintStroke, rectangle, redone, undone } from "./mask.js";
-import { save, useUrl } from "./picture.js";
+import { isSmall, save, useUrl } from "./picture.js";
 import { leaveSource, MASK, mask, maskBlob, source, sourceFile } from "./source.js";
 
 /** masked: whether something can be marked, or the picture is only shown. */
@@ -34,9 +34,9 @@ export function SourceEditor({ masked }) {
 
 function Shown() {
   const url = useUrl(source.value.blob);
-  const small = Math.max(source.value.width, source.value.height) <= 128;
   return (
-    url && html`<img class=${small ? "small" : ""} src=${url} alt="The picture to start from" draggable=${false} />`
+    url &&
+    html`<img class=${isSmall(source.value) ? "small" : undefined} src=${url} alt="The picture to start from" draggable=${false} />`
   );
 }
 
@@ -107,7 +107,7 @@ function Canvas({ brush, erasing }) {
     stroke.current = null;
   };
   return html`
-    <canvas ref=${place} class="mask-canvas" width=${width} height=${height} role="img" aria-label="What is marked to be redrawn"
+    <canvas ref=${place} class=${`mask-canvas${isSmall(source.value) ? " small" : ""}`} width=${width} height=${height} role="img" aria-label="What is marked to be redrawn"
       onPointerDown=${down} onPointerMove=${move} onPointerUp=${up} onPointerCancel=${up}></canvas>
     <span ref=${ring} class="mask-ring" aria-hidden="true"></span>
   `;

@@ -22,15 +22,18 @@ export function useUrl(blob) {
   return url;
 }
 
+/** Whether it shows its pixels where it is drawn larger than it is: a blur would look like a bad picture. */
+export function isSmall({ width, height }) {
+  return Math.max(width, height) <= 128;
+}
+
 /** size: as the API says it, 512x768, so that its place is there before it is. */
 export function Picture({ blob, size, alt }) {
   const url = useUrl(blob);
   const [width, height] = size.split("x").map(Number);
-  // Drawn larger than it is, a small picture shall show its pixels rather than a blur.
-  const small = Math.max(width, height) <= 128;
   return (
     url &&
-    html`<img class=${`images-picture${small ? " small" : ""}`} src=${url} alt=${alt} width=${width} height=${height} />`
+    html`<img class=${`images-picture${isSmall({ width, height }) ? " small" : ""}`} src=${url} alt=${alt} width=${width} height=${height} />`
   );
 }
 
@@ -93,7 +96,7 @@ export function PictureDialog({ entry, onClose }) {
           <${Stat} label="Seed" value=${entry.seed ?? "–"} />
           <${Stat} label="Size" value=${entry.size.replace("x", " × ")} />
           <${Stat} label="Time" value=${entry.seconds === null ? "–" : seconds(entry.seconds)} hint=${together(entry)} />
-          <${Stat} label="Credits" value=${entry.credits === null ? "–" : credits(entry.credits)} hint=${together(entry)} />
+          <${Stat} label="Credits" value=${entry.credits === null ? "–" : credits(entry.credits)} hint=${entry.credits === null ? "not metered" : together(entry)} />
           <${Stat} label="Quality" value=${entry.quality?.mode ?? "–"} hint=${entry.quality && passesOf(entry.quality)} />
         </dl>
         <p class="hint">${entry.model}, ${moment(entry.at / 1000)}</p>

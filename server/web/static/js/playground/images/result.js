@@ -2,7 +2,7 @@
 import { ModelState } from "../../components/model_choice.js";
 import { ErrorNote, Note, Stat } from "../../components/states.js";
 import { credits, seconds } from "../../format.js";
-import { html, useEffect, useState } from "../../lib.js";
+import { html, useEffect, useRef, useState } from "../../lib.js";
 import { run, start } from "./drawing.js";
 import { gallery } from "./gallery.js";
 import { altOf, Picture, PictureActions, passesOf } from "./picture.js";
@@ -10,7 +10,12 @@ import { entryOf, finished, spoken } from "./run.js";
 
 export function Result({ onOpen }) {
   const shown = run.value;
-  return html`<div>
+  const place = useRef(null);
+  useEffect(() => {
+    // On a narrow screen the form may fill all of it.
+    if (shown?.state === "running") place.current.scrollIntoView({ block: "nearest" });
+  }, [shown?.id]);
+  return html`<div ref=${place}>
     <p class="visually-hidden" role="status">${spoken(shown)}</p>
     ${shown && html`<${Shown} run=${shown} onOpen=${onOpen} />`}
   </div>`;
