@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   cosine,
   extremes,
+  fixed,
   LEVELS,
   levelOf,
   linesOf,
@@ -34,6 +35,13 @@ test("a matrix is symmetric, with ones along its diagonal", () => {
 
 test("the shading has steps, and none for what is opposed", () => {
   assert.deepEqual([-1, 0, 0.04, 0.06, 0.5, 1, 1.0000002].map(levelOf), [0, 0, 0, 1, 5, LEVELS, LEVELS]);
+});
+
+test("a number that rounds to zero has no sign", () => {
+  assert.deepEqual(
+    [-0.001, -0.006, 0.001, -1].map((value) => fixed(value, 2)),
+    ["0.00", "-0.01", "0.00", "-1.00"],
+  );
 });
 
 test("lines that hold nothing are no texts", () => {

@@ -66,7 +66,7 @@ function Form() {
           ? html`<${Button} key="stop" icon="stop" onClick=${stop}>Stop</${Button}>`
           : html`<${Button} key="start" kind="main" icon="image" type="submit">${WAYS[way.value].verb}</${Button}>`
       }
-      <span class="hint images-keys"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span>
+      ${!running.value && html`<span class="hint images-keys"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span>`}
     </div>
   </form>`;
 }

@@ -5,7 +5,7 @@ import { Stat } from "../../components/states.js";
 import { credits, number, seconds } from "../../format.js";
 import { html } from "../../lib.js";
 import { result, stale, vectorsJson } from "./comparing.js";
-import { extremes, levelOf } from "./similarity.js";
+import { extremes, fixed, levelOf } from "./similarity.js";
 
 export function Result() {
   const shown = result.value;
@@ -20,7 +20,7 @@ function spoken(shown) {
   const found = extremes(shown.rows);
   if (!found) return "The text's vector is there.";
   const [row, column, value] = found.most;
-  return `${shown.texts.length} texts compared. Most alike are ${shown.numbers[row]} and ${shown.numbers[column]}, ${value.toFixed(2)}.`;
+  return `${shown.texts.length} texts compared. Most alike are ${shown.numbers[row]} and ${shown.numbers[column]}, ${fixed(value, 2)}.`;
 }
 
 function Shown({ shown }) {
@@ -46,7 +46,7 @@ function Shown({ shown }) {
 }
 
 function Pair({ label, pair: [row, column, value], numbers }) {
-  return html`<${Stat} label=${label} value=${`${numbers[row]} and ${numbers[column]}`} hint=${value.toFixed(3)} />`;
+  return html`<${Stat} label=${label} value=${`${numbers[row]} and ${numbers[column]}`} hint=${fixed(value, 3)} />`;
 }
 
 function Matrix({ shown: { texts, numbers, rows } }) {
@@ -63,7 +63,7 @@ function Matrix({ shown: { texts, numbers, rows } }) {
         ${rows.map(
           (row, at) => html`<tr key=${numbers[at]}>
             <th scope="row" title=${texts[at]}><span class="embed-place">${numbers[at]}</span> <span class="embed-text">${texts[at]}</span></th>
-            ${row.map((value, column) => html`<td key=${numbers[column]} class=${`number embed-level-${levelOf(value)}`}>${value.toFixed(2)}</td>`)}
+            ${row.map((value, column) => html`<td key=${numbers[column]} class=${`number embed-level-${levelOf(value)}`}>${fixed(value, 2)}</td>`)}
           </tr>`,
         )}
       </tbody>

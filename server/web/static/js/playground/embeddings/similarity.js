@@ -46,6 +46,11 @@ export function levelOf(value) {
   return Math.round(Math.min(1, Math.max(0, value)) * LEVELS);
 }
 
+/** So many places behind the point, and no sign where they are all zeros. */
+export function fixed(value, places) {
+  return value.toFixed(places).replace(/^-(?=[0.]*$)/, "");
+}
+
 /** Lines of a pasted text that hold anything. */
 export function linesOf(text) {
   return text

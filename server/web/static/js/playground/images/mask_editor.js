@@ -20,7 +20,7 @@ export function SourceEditor({ masked }) {
     ${masked && html`<${Tools} brush=${brush} onBrush=${setBrush} erasing=${erasing} onErasing=${setErasing} />`}
     <div class="mask-stage" style=${{ "--mask-shape": width / height, aspectRatio: `${width} / ${height}` }}>
       <${Shown} />
-      ${masked && html`<${Canvas} brush=${brush} erasing=${erasing} />`}
+      ${masked && html`<${Canvas} key=${`${name} ${width} ${height}`} brush=${brush} erasing=${erasing} />`}
     </div>
     ${masked && html`<p class="hint" role="status">${isEmpty(mask.value) ? "Nothing is marked: the whole picture is redrawn. Paint over a part to redraw only that." : "The coloured part is redrawn; the rest stays as it is."}</p>`}
     ${masked && html`<${Rectangle} erasing=${erasing} />`}
@@ -62,16 +62,50 @@ function Tools({ brush, onBrush, erasing, onErasing }) {
   </div>`;
 }
 
+/** Two colours in stripes, so that what is marked is seen on a picture of any colour. */
+function striped(one, other, { width, height }) {
+  const half = Math.max(2, Math.round(Math.min(width, height) / 48));
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 2 * half;
+  const context = tile.getContext("2d");
+  context.fillStyle = one;
+  context.fillRect(0, 0, 2 * half, 2 * half);
+  context.fillStyle = other;
+  for (const corners of [
+    [
+      [0, half],
+      [half, 0],
+      [2 * half, 0],
+      [0, 2 * half],
+    ],
+    [
+      [half, 2 * half],
+      [2 * half, half],
+      [2 * half, 2 * half],
+    ],
+  ]) {
+    context.beginPath();
+    for (const [x, y] of corners) context.lineTo(x, y);
+    context.fill();
+  }
+  return context.createPattern(tile, "repeat");
+}
+
 /** Lies over the picture, as many pixels as it has, and takes the brush. */
 function Canvas({ brush, erasing }) {
   const place = useRef(null);
   const ring = useRef(null);
   const stroke = useRef(null);
   const { width, height } = source.value;
-  const colour = () => getComputedStyle(place.current).color;
+  const colour = useRef(null);
   useEffect(() => {
-    paintOver(place.current.getContext("2d"), mask.value, source.value, colour());
-  }, [mask.value, source.value]);
+    colour.current ??= striped(
+      getComputedStyle(place.current).color,
+      getComputedStyle(ring.current).color,
+      source.value,
+    );
+    paintOver(place.current.getContext("2d"), mask.value, source.value, colour.current);
+  }, [mask.value]);
 
   const pointOf = (event) => {
     const box = place.current.getBoundingClientRect();
@@ -79,7 +113,7 @@ function Canvas({ brush, erasing }) {
   };
   const paint = (points) => {
     const operation = erasing ? "destination-out" : "source-over";
-    paintStroke(place.current.getContext("2d"), { kind: "brush", size: brush, points }, colour(), operation);
+    paintStroke(place.current.getContext("2d"), { kind: "brush", size: brush, points }, colour.current, operation);
   };
   const follow = (event) => {
     const box = place.current.getBoundingClientRect();

@@ -31,10 +31,8 @@ export function isSmall({ width, height }) {
 export function Picture({ blob, size, alt }) {
   const url = useUrl(blob);
   const [width, height] = size.split("x").map(Number);
-  return (
-    url &&
-    html`<img class=${`images-picture${isSmall({ width, height }) ? " small" : ""}`} src=${url} alt=${alt} width=${width} height=${height} />`
-  );
+  if (!url) return html`<span class="images-picture" style=${{ aspectRatio: `${width} / ${height}` }}></span>`;
+  return html`<img class=${`images-picture${isSmall({ width, height }) ? " small" : ""}`} src=${url} alt=${alt} width=${width} height=${height} />`;
 }
 
 export function altOf({ prompt, way }) {

@@ -13,7 +13,8 @@ export function Result({ onOpen }) {
   const place = useRef(null);
   useEffect(() => {
     // On a narrow screen the form may fill all of it.
-    if (shown?.state === "running") place.current.scrollIntoView({ block: "nearest" });
+    const below = place.current.getBoundingClientRect().top > innerHeight - 160;
+    if (shown?.state === "running" && below) place.current.scrollIntoView({ block: "center" });
   }, [shown?.id]);
   return html`<div ref=${place}>
     <p class="visually-hidden" role="status">${spoken(shown)}</p>
@@ -86,12 +87,12 @@ function Facts({ run: { seconds: took, firstAfter, slots, credits: paid, quality
 }
 
 /** How the quality mode came to its pictures. */
-function Passes({ quality: { tokens_by_pass: passes, notes = [] }, reason }) {
+function Passes({ quality: { mode, tokens_by_pass: passes, notes = [] }, reason }) {
   return html`<details class="fold">
     <summary>How it was made</summary>
     <ul class="images-passes">
-      ${reason && html`<li>The mode: ${reason}.</li>`}
-      ${passes.map((one, at) => html`<li key=${at}>Pass ${at + 1}, ${one.pass}: ${one.images === 1 ? "1 picture" : `${one.images ?? 0} pictures`} drawn.</li>`)}
+      ${reason && html`<li>Quality ${mode}: ${reason}.</li>`}
+      ${passes.map((one, at) => html`<li key=${at}>Pass ${at + 1} (${one.pass}): ${one.images === 1 ? "1 picture" : `${one.images ?? 0} pictures`} drawn.</li>`)}
       ${notes.map((note, at) => html`<li key=${`note-${at}`}>${note[0].toUpperCase() + note.slice(1)}.</li>`)}
     </ul>
   </details>`;
