@@ -53,11 +53,12 @@ def draw(page: Page, prompt: str, *, seed: int = 1, n: int = 1, quality: str = "
     """Fill in the form for pictures of 128 x 128 and press its button, then wait for what comes of it."""
     page.get_by_label("Model").select_option(STARTER)
     page.get_by_label("Size").select_option("128x128")
-    page.get_by_label("Pictures").fill(str(n))
+    page.get_by_label("Pictures").select_option(str(n))
     page.get_by_label("Quality").select_option(quality)
     page.get_by_label("Seed").fill(str(seed))
     page.get_by_label("Prompt").fill(prompt)
-    page.get_by_role("button", name=re.compile("^(Draw|Redraw)$")).click()
+    with page.expect_response("**/v1/images/*"):  # what is said of the picture before is over then
+        page.get_by_role("button", name=re.compile("^(Draw|Redraw)$")).click()
     expect(page.get_by_role("status").filter(has_text="ready")).to_have_text(
         "The picture is ready." if n == 1 else f"All {n} pictures are ready."
     )
@@ -119,6 +120,7 @@ def test_a_picture_is_drawn_with_previews_and_stays_in_the_gallery(opened: Opene
     cards.nth(1).get_by_role("button", name="Use its settings: red heart").click()
     expect(page.get_by_label("Seed")).to_have_value("2")
     cards.first.get_by_role("button", name="Delete: red heart").click()
+    page.get_by_role("button", name="Delete the picture").click()
     expect(cards).to_have_count(1)
     page.reload()
     expect(cards).to_have_count(1)
@@ -225,7 +227,7 @@ def test_stop_ends_the_work_and_keeps_what_was_drawn(opened: Opener, server: Liv
     watched = opened("playground#images")
     page = watched.page
     page.get_by_label("Model").select_option(STARTER)
-    page.get_by_label("Pictures").fill("10")
+    page.get_by_label("Pictures").select_option("10")
     page.get_by_label("Quality").select_option("high")
     page.get_by_text("More settings").click()
     page.get_by_label("Steps").fill("200")
@@ -272,7 +274,7 @@ def test_an_answer_that_breaks_keeps_the_pictures_it_brought(opened: Opener, aft
         route.fulfill(status=200, content_type="text/event-stream", headers={"x-request-id": "req_1"}, body=body)
 
     page.route("**/v1/images/generations", answer)
-    page.get_by_label("Pictures").fill("2")
+    page.get_by_label("Pictures").select_option("2")
     page.get_by_label("Prompt").fill("teal")
     page.get_by_role("button", name="Draw", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text(shown)

@@ -116,7 +116,7 @@ export function stop() {
 
 /** Put an earlier picture's words and settings into the form, its seed too, so that it is drawn again. */
 export function reuse(entry) {
-  settings.value = { ...STANDARD, ...entry.settings, model: entry.model, seed: entry.seed };
+  settings.value = { ...STANDARD, ...entry.settings, n: 1, model: entry.model, seed: entry.seed };
   if (entry.prompt) prompt.value = entry.prompt;
   way.value = entry.way;
   missing.value = {};

@@ -50,7 +50,9 @@ export function sorted(entries) {
 export async function readGallery() {
   if (gallery.value) return;
   const found = (await quietly("readonly", (store) => store.getAll())) ?? [];
-  gallery.value = sorted([...(gallery.value ?? []), ...found]);
+  // What was drawn while they were being read is among both.
+  const newer = gallery.value ?? [];
+  gallery.value = sorted([...newer, ...found.filter((one) => newer.every((other) => other.id !== one.id))]);
 }
 
 /** Keep a picture, or keep it anew with what has become known of it. */

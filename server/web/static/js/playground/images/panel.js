@@ -5,6 +5,7 @@ import { html } from "../../lib.js";
 import { named } from "../../models.js";
 import { missing, model, set, settings, way } from "./drawing.js";
 
+const NUMBERS = Array.from({ length: 10 }, (_, at) => String(at + 1));
 const QUALITIES = ["auto", "low", "medium", "high", "ultra"];
 
 export function Panel() {
@@ -15,7 +16,7 @@ export function Panel() {
   return html`
     <${ModelChoice} task="image" value=${now.model} onValue=${to("model")} />
     <${Size} own=${own} />
-    <${NumberField} label="Pictures" min=${1} max=${10} step=${1} value=${now.n} onValue=${(value) => set("n", Math.min(10, Math.max(1, Math.round(value ?? 1))))} />
+    <${SelectField} label="Pictures" value=${String(now.n)} onValue=${(value) => set("n", Number(value))} options=${NUMBERS} />
     <${SelectField} label="Quality" value=${now.quality} onValue=${to("quality")} options=${QUALITIES} hint="More quality takes more time and credits; auto decides by the prompt." />
     <${NumberField} label="Seed" min=${0} max=${Number.MAX_SAFE_INTEGER} step=${1} value=${now.seed} onValue=${to("seed")} placeholder="random" hint="The same seed and settings draw the same picture." />
     ${streamed && html`<${SliderField} label="Previews on the way" min=${0} max=${3} step=${1} standard=${2} value=${now.previews} onValue=${(value) => set("previews", value ?? 0)} hint=${now.quality === "ultra" ? "Ultra shows none while it draws its candidates." : undefined} />`}

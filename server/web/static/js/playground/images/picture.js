@@ -1,6 +1,6 @@
 /** A picture, what is known of it, and what can be done with it. */
 import { Button, IconButton } from "../../components/button.js";
-import { Dialog } from "../../components/dialog.js";
+import { Confirm, Dialog } from "../../components/dialog.js";
 import { Stat } from "../../components/states.js";
 import { toast } from "../../components/toasts.js";
 import { count, credits, moment, seconds } from "../../format.js";
@@ -69,14 +69,25 @@ function again(entry) {
 }
 
 /** The actions below a picture, as icons; entry: of the gallery. */
-export function PictureActions({ entry, onDrop }) {
+export function PictureActions({ entry }) {
   const named = altOf(entry);
   return html`<div class="images-actions">
     <${IconButton} icon="download" label=${`Download: ${named}`} onClick=${() => download(entry)} />
     <${IconButton} icon="brush" label=${`Edit: ${named}`} onClick=${() => edit(entry)} />
     <${IconButton} icon="again" label=${`Use its settings: ${named}`} onClick=${() => again(entry)} />
-    <${IconButton} icon="trash" label=${`Delete: ${named}`} onClick=${() => (onDrop ?? drop)(entry.id)} />
+    <${Delete} entry=${entry}>
+      ${(ask) => html`<${IconButton} icon="trash" label=${`Delete: ${named}`} onClick=${ask} />`}
+    </${Delete}>
   </div>`;
+}
+
+/** Asks before a picture is gone for good. children: the button, of a function that asks. */
+function Delete({ entry, children }) {
+  const [asking, setAsking] = useState(false);
+  return html`${children(() => setAsking(true))}
+    <${Confirm} open=${asking} title="Delete the picture?" action="Delete the picture" onYes=${() => drop(entry.id)} onClose=${() => setAsking(false)}>
+      <p>It is kept nowhere else. Download it first if you want to keep it.</p>
+    </${Confirm}>`;
 }
 
 /** A picture in full, with all that is known of it. entry: null for none. */
@@ -99,7 +110,9 @@ export function PictureDialog({ entry, onClose }) {
         </dl>
         <p class="hint">${entry.model}, ${moment(entry.at / 1000)}</p>
         <div class="actions">
-          <${Button} kind="danger" icon="trash" onClick=${left(() => drop(entry.id))}>Delete</${Button}>
+          <${Delete} entry=${entry}>
+            ${(ask) => html`<${Button} kind="danger" icon="trash" onClick=${ask}>Delete</${Button}>`}
+          </${Delete}>
           <${Button} icon="again" onClick=${left(again)}>Use its settings</${Button}>
           <${Button} icon="brush" onClick=${left(edit)}>Edit</${Button}>
           <${Button} kind="main" icon="download" onClick=${() => download(entry)}>Download</${Button}>
