@@ -58,6 +58,13 @@ def test_imports_are_found_however_they_are_written() -> None:
     ]  # fmt: skip
 
 
+def test_a_text_that_begins_with_a_point_is_no_import() -> None:
+    text = (
+        'export function isLast(event) {\n  return event.type.endsWith(".completed")\n}\nexport const dot = "./a.js"\n'
+    )
+    assert list(imports("js/main.js", text)) == []
+
+
 def test_every_static_import_of_ours_is_found() -> None:
     """By a second, broader reading: what it misses is a round trip more for every visitor."""
     for script in SCRIPTS:

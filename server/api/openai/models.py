@@ -15,8 +15,9 @@ from server.api.plain_route import PlainRoute
 from server.api.services import Amount, ModelState, PublicModel
 from server.core import Caller, Quality, Task
 from server.errors import ModelNotFound
+from server.media import image_sizes
 from server.models.config.senses import Senses
-from server.models.config.spec import ModelSpec, Price
+from server.models.config.spec import DiffusersModel, ModelSpec, Price
 from server.pipeline.modes import no_mode
 
 router = APIRouter(route_class=PlainRoute)
@@ -71,6 +72,7 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
     if it failed. models: the model behind each task, with the bytes that it holds in the memory ledger and those that
     the machine reported last. price: credits a unit, as decimal strings. root, max_model_len: of a language model its
     own name, and its context in tokens once that is known, as vLLM shows them. input_modalities: of a model that chats.
+    image: how a model draws, see Drawing.
     """
     models = {task: states[spec.name] for task, spec in public.tasks.items()}
     behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
@@ -95,6 +97,9 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
             described["max_model_len"] = context
     if (chats := public.tasks.get(Task.CHAT)) is not None:
         described["input_modalities"] = _senses(chats, hears=Task.TRANSCRIPTION in public.tasks)
+    drawing = public.tasks.get(Task.IMAGE)
+    if isinstance(drawing, DiffusersModel):
+        described["image"] = _drawing(drawing)
     described["models"] = {task.value: _model(spec.name, states[spec.name]) for task, spec in public.tasks.items()}
     described["price"] = _price(public.price)
     return described
@@ -112,6 +117,13 @@ def _senses(spec: ModelSpec, *, hears: bool) -> list[str]:
 def _model(name: str, model: ModelState) -> dict[str, Any]:
     memory = {"held": _amount(model.held), "reported": _amount(model.reported)}
     return {"model": name, "state": model.state, "memory": memory}
+
+
+def _drawing(spec: DiffusersModel) -> dict[str, Any]:
+    own = image_sizes.name(spec.size)
+    fixed = bool(spec.sizes) or spec.resample != "none"
+    sizes = list(dict.fromkeys((own, *spec.sizes))) if fixed else []
+    return {"size": own, "sizes": sizes, "steps": spec.steps, "guidance": spec.guidance}
 
 
 def _amount(amount: Amount) -> dict[str, Any]:

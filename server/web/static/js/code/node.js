@@ -59,9 +59,11 @@ for (const [number, image] of answer.data.entries()) {
 }
 `;
     }
+    // Which of several pictures it is, this server's events say.
+    const file = values.n > 1 ? `\`image-\${event.index}.${kind}\`` : `"image.${kind}"`;
     return `const stream = ${call};
 for await (const event of stream) {
-  if (event.type.endsWith(".completed")) await writeFile("image.${kind}", Buffer.from(event.b64_json, "base64"));
+  if (event.type.endsWith(".completed")) await writeFile(${file}, Buffer.from(event.b64_json, "base64"));
 }
 `;
   }

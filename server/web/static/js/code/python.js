@@ -60,12 +60,14 @@ for number, image in enumerate(answer.data):
         file.write(base64.b64decode(image.b64_json))
 `;
     }
+    // Which of several pictures it is, this server's events say; the SDK hands on what it does not know.
+    const file = json.n > 1 ? `f"image-{event.index}.${kind}"` : `"image.${kind}"`;
     return `import base64
 
 stream = ${call(method)}
 for event in stream:
     if event.type.endswith(".completed"):
-        with open("image.${kind}", "wb") as file:
+        with open(${file}, "wb") as file:
             file.write(base64.b64decode(event.b64_json))
 `;
   }
