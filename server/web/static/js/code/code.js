@@ -14,6 +14,11 @@ export function shellWord(text) {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
+/** A file's name as -F takes it: quoted where it holds what ends a name there. */
+function curlFile(name) {
+  return /[;,"\\]/.test(name) ? `"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : name;
+}
+
 export function asCurl({ method = "POST", path, json, form, stream = false, save }) {
   const lines = [
     `curl ${stream ? "-N " : ""}${method === "POST" ? "" : `-X ${method} `}${shellWord(BASE + path.replace(/^\//, ""))}`,
@@ -25,7 +30,7 @@ export function asCurl({ method = "POST", path, json, form, stream = false, save
   for (const [name, value] of form ?? []) {
     // --form-string takes a value as it is, where -F would read a file for one that begins with @ or <.
     const isFile = typeof value === "object";
-    lines.push(isFile ? `-F ${shellWord(`${name}=@${value.file}`)}` : `--form-string ${shellWord(`${name}=${value}`)}`);
+    lines.push(isFile ? `-F ${shellWord(`${name}=@${curlFile(value.file)}`)}` : `--form-string ${shellWord(`${name}=${value}`)}`);
   }
   if (save) lines.push(`-o ${shellWord(save)}`);
   return lines.join(" \\\n  ");
