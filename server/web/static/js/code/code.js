@@ -30,7 +30,9 @@ export function asCurl({ method = "POST", path, json, form, stream = false, save
   for (const [name, value] of form ?? []) {
     // --form-string takes a value as it is, where -F would read a file for one that begins with @ or <.
     const isFile = typeof value === "object";
-    lines.push(isFile ? `-F ${shellWord(`${name}=@${curlFile(value.file)}`)}` : `--form-string ${shellWord(`${name}=${value}`)}`);
+    lines.push(
+      isFile ? `-F ${shellWord(`${name}=@${curlFile(value.file)}`)}` : `--form-string ${shellWord(`${name}=${value}`)}`,
+    );
   }
   if (save) lines.push(`-o ${shellWord(save)}`);
   return lines.join(" \\\n  ");

@@ -19,7 +19,12 @@ export function Transcription() {
   const model = standing(TASK, settings.value.model);
   const begin = () => transcribe(settings.value, model);
   const request = model ? requestOf(settings.value, model, recording.value?.file.name ?? "audio.mp3") : null;
-  const source = state.value === "on" ? html`<${Recording} />` : recording.value ? html`<${Chosen} audio=${audio} model=${model} onBegin=${begin} />` : html`<${Choose} />`;
+  const source =
+    state.value === "on"
+      ? html`<${Recording} />`
+      : recording.value
+        ? html`<${Chosen} audio=${audio} model=${model} onBegin=${begin} />`
+        : html`<${Choose} />`;
   return html`<${Workbench} settings=${html`<${Settings} />`} request=${request}>
     ${source}
     ${recording.value && state.value !== "on" && html`<${Result} audio=${audio} onAgain=${begin} />`}

@@ -22,7 +22,7 @@ export function Player({ audio }) {
       },
       { once: true },
     );
-    element.currentTime = Number.MAX_SAFE_INTEGER;
+    element.currentTime = 1e9;
   };
   return html`<div class="hear-player">
     <audio

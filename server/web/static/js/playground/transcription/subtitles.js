@@ -1,6 +1,7 @@
 /** A transcript as files, byte for byte as the server writes them (server/api/openai/transcripts.py). Pure functions. */
 
 /** What Python's str.split() takes for space. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: four of them are space there.
 const SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/u;
 
 /** segments: [{start, end, text}], in seconds. */

@@ -20,7 +20,8 @@ export function pieces({ text, words }) {
   for (const word of words ?? []) {
     const at = text.indexOf(word.word, from);
     // A text that does not have its own words is shown as words alone.
-    if (at < 0) return words.flatMap((one, number) => [...(number ? [{ text: " " }] : []), { text: one.word, word: one }]);
+    if (at < 0)
+      return words.flatMap((one, number) => [...(number ? [{ text: " " }] : []), { text: one.word, word: one }]);
     if (at > from) found.push({ text: text.slice(from, at) });
     found.push({ text: word.word, word });
     from = at + word.word.length;

@@ -48,7 +48,7 @@ export function Transcript({ segments, audio, live }) {
       role="group"
       tabindex="0"
       aria-label="Transcript"
-      aria-describedby="hear-keys"
+      aria-describedby=${live ? undefined : "hear-keys"}
       onKeyDown=${press}
       onClick=${pick}
     >
