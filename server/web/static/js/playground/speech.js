@@ -25,7 +25,7 @@ export function Speech() {
   const request = model ? requestOf(values, model, text.value || "Good morning.") : null;
   const side = html`<${Settings} />`;
   return html`<${Workbench} settings=${side} request=${request}>
-    <section class="stack" aria-label="Text">
+    <div class="stack say-text">
       <${TextArea}
         label="Text"
         rows=${6}
@@ -44,7 +44,7 @@ export function Speech() {
             : html`<${Button} kind="main" icon="sound" disabled=${!ready} onClick=${begin}>${phase.value === "idle" ? "Speak" : "Speak again"}</${Button}>`
         }
       </div>
-    </section>
+    </div>
     ${error.value?.param !== "input" && html`<${ErrorNote} error=${error.value} onRetry=${begin} />`}
     <${Spoken} />
     <p class="visually-hidden" role="status">${{ done: "All of it is spoken.", stopped: "Stopped." }[phase.value] ?? ""}</p>
@@ -60,6 +60,7 @@ function Spoken() {
   const made = file.value;
   return html`<section class="card stack" aria-label="Speech">
     <${Transport} player=${player.value} />
+    ${player.value.broken.value && html`<${Note} kind="warn">This browser can't play what came. It can still be downloaded.</${Note}>`}
     ${phase.value === "speaking" && html`<p class="hint" role="status">Being spoken</p>`}
     ${phase.value === "stopped" && html`<${Note}>Stopped. What was spoken until then can be heard and downloaded; that much is paid.</${Note}>`}
     ${phase.value === "failed" && html`<${Note} kind="warn">It broke off. What had come until then can be heard and downloaded.</${Note}>`}
@@ -79,7 +80,7 @@ function Facts() {
   const long = player.value.duration.value;
   return html`<dl class="stats">
     <${Stat} label="First sound after" value=${first === null ? "–" : seconds(first)} />
-    <${Stat} label="Speech" value=${long ? seconds(long) : "–"} hint=${work && long ? `${number(long / work, 1)} × faster than it is heard` : undefined} />
+    <${Stat} label="Speech" value=${long ? seconds(long) : "–"} hint=${work && long ? `${number(long / work, 1)} × real time` : undefined} />
     ${work !== null && html`<${Stat} label="Work" value=${seconds(work)} />`}
     ${usage?.credits !== undefined && html`<${Stat} label="Credits" value=${credits(usage.credits)} hint=${`${count(usage.characters, "character")} billed`} />`}
     ${usage && html`<${Stat} label="Quality" value=${usage.quality.mode} hint=${count(usage.quality.passes, "pass", "passes")} />`}

@@ -34,7 +34,7 @@ export function Transcription() {
 /** Where a recording comes from. */
 function Choose() {
   return html`
-    <${FileDrop}
+    <div class="hear-choose"><${FileDrop}
       label="Choose a recording, or drop it here"
       hint="mp3, wav, m4a, ogg, flac, webm, mp4 and others"
       accept="audio/*,video/*,.m4a,.flac,.ogg,.opus,.webm,.mp4"
@@ -42,7 +42,7 @@ function Choose() {
     >
       <span class="hint">or</span>
       <${RecordButton} onFile=${take} />
-    </${FileDrop}>
+    </${FileDrop}></div>
     <${Obstacle} />
   `;
 }
@@ -64,7 +64,7 @@ function Chosen({ audio, model, onBegin }) {
       ${
         working
           ? html`<${Button} icon="stop" onClick=${stop}>Stop</${Button}>`
-          : html`<${Button} kind="main" disabled=${!model || !mayInfer.value} onClick=${onBegin}>${phase.value === "idle" ? "Transcribe" : "Transcribe again"}</${Button}>`
+          : html`<${Button} kind=${phase.value === "done" ? "plain" : "main"} disabled=${!model || !mayInfer.value} onClick=${onBegin}>${phase.value === "idle" ? "Transcribe" : "Transcribe again"}</${Button}>`
       }
     </div>
   </section>`;

@@ -1,5 +1,4 @@
-/** Plays a compressed file by the browser's own element: while it still comes where Media Source Extensions take it, else
- * when it is whole. */
+/** Plays a compressed file while it still comes, by the browser's own element and Media Source Extensions. */
 import { signal } from "../../lib.js";
 import { TYPES } from "./formats.js";
 
@@ -12,12 +11,13 @@ export class FilePlayer {
   #type;
   #url = "";
 
-  constructor(format, streaming, onSound) {
+  constructor(format, onSound) {
     this.#type = TYPES[format];
     this.position = signal(0);
     this.duration = signal(0);
     this.playing = signal(false);
     this.complete = signal(false);
+    this.broken = signal(false);
     this.element = new Audio();
     const { element } = this;
     for (const name of ["timeupdate", "seeked", "durationchange", "progress", "ended"]) {
@@ -32,7 +32,11 @@ export class FilePlayer {
         this.playing.value = false;
       });
     }
-    if (streaming) this.#open();
+    element.addEventListener("error", () => {
+      // Without a source it was closed.
+      if (element.getAttribute("src")) this.#giveUp();
+    });
+    this.#open();
   }
 
   #open() {
@@ -62,10 +66,7 @@ export class FilePlayer {
   end() {
     this.complete.value = true;
     if (this.#source) this.#feed();
-    else {
-      this.#load(new Blob(this.#parts, { type: this.#type }));
-      this.play();
-    }
+    else this.#whole();
   }
 
   /** One piece at a time is all that the browser takes. */
@@ -83,14 +84,21 @@ export class FilePlayer {
   }
 
   #giveUp() {
-    const at = this.element.currentTime;
-    const { complete } = this;
+    if (!this.#source) {
+      this.broken.value = true;
+      return;
+    }
     this.#source = null;
     this.#buffer = null;
     this.element.pause();
-    if (!complete.value) return;
-    this.end();
+    if (this.complete.value) this.#whole();
+  }
+
+  #whole() {
+    const at = this.element.currentTime;
+    this.#load(new Blob(this.#parts, { type: this.#type }));
     this.element.currentTime = at;
+    this.play();
   }
 
   async play() {

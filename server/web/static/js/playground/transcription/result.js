@@ -60,7 +60,7 @@ function Facts() {
   const { work, first } = times.value;
   return html`<dl class="stats">
     <${Stat} label="Recording" value=${seconds(duration)} hint=${language} />
-    <${Stat} label="Work" value=${seconds(work)} hint=${`${number(duration / work, 1)} × faster than it was said`} />
+    <${Stat} label="Work" value=${seconds(work)} hint=${`${number(duration / work, 1)} × real time`} />
     ${first !== null && html`<${Stat} label="First words after" value=${seconds(first)} />`}
     ${usage.credits !== undefined && html`<${Stat} label="Credits" value=${credits(usage.credits)} hint=${`${usage.seconds} s billed`} />`}
     <${Stat} label="Quality" value=${usage.quality.mode} hint=${usage.quality.passes > 1 ? `${usage.quality.passes} passes` : "1 pass"} />
