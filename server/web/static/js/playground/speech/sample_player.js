@@ -57,8 +57,8 @@ class BufferPlayer {
     // What has not begun shall not begin by itself any more.
     this.waiting = false;
     if (!this.playing.value) return;
-    this.#turn();
     this.playing.value = false;
+    this.#turn();
     clearInterval(this.#timer);
     this.#silence();
   }
