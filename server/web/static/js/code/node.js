@@ -72,6 +72,14 @@ for await (const event of stream) {
 for (const item of answer.data) console.log(item.index, item.embedding.length, item.embedding.slice(0, 4));
 `;
   }
+  if (stream && path === "/v1/audio/transcriptions") {
+    return `const stream = ${call};
+for await (const event of stream) {
+  if (event.type === "transcript.text.delta") process.stdout.write(event.delta);
+}
+console.log();
+`;
+  }
   const plain = ["text", "srt", "vtt"].includes(values.response_format);
   return `const answer = ${call};\nconsole.log(${plain ? "answer" : "answer.text"});\n`;
 }

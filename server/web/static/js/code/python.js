@@ -74,6 +74,14 @@ for event in stream:
   if (path === "/v1/embeddings") {
     return `answer = ${call(method)}\nfor item in answer.data:\n${INDENT}print(item.index, len(item.embedding), item.embedding[:4])\n`;
   }
+  if (stream && path === "/v1/audio/transcriptions") {
+    return `stream = ${call(method)}
+for event in stream:
+    if event.type == "transcript.text.delta":
+        print(event.delta, end="", flush=True)
+print()
+`;
+  }
   const plain = ["text", "srt", "vtt"].includes(json.response_format);
   return `answer = ${call(method)}\nprint(${plain ? "answer" : "answer.text"})\n`;
 }
