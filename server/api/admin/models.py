@@ -88,29 +88,6 @@ async def load_model(
     return answer(_row(model_id, services))
 
 
-@router.post("/models/{model_id:path}/unload")
-@documented(
-    body=Unload,
-    answer=answers.ConfiguredModel,
-    busy=True,
-    examples={"gone, when those in flight had 5 s": {"grace": 5, "wait": 30}},
-)
-async def unload_model(
-    model_id: str, request: Request, caller: KeyedDep, administration: AdministrationDep, services: ServicesDep
-) -> Response:
-    """End a model's engine and give its memory back. It stays away until a request, or an operator, loads it again.
-
-    Refused with 409 while it is in use, unless `grace` is given, and while it is being loaded.
-    """
-    body = await read_json(request, Unload, limit=MOST_BODY, empty=True)
-    begun = services.registry.begin_unload(_served(model_id, services), body.grace)
-    details = {} if body.grace is None else {"grace": body.grace}
-    await administration.accounts.note("model.unload", model_id, details, actor=caller.key_id)
-    if body.wait:
-        await begun.outcome(body.wait)
-    return answer(_row(model_id, services))
-
-
 @router.post("/models/{model_id:path}/probe")
 @documented(body=Probe, answer=answers.Probed, busy=True, examples={"of one model": {}})
 async def probe_model(
@@ -134,6 +111,29 @@ async def probe_model(
             "checks": checks,
         }
     )
+
+
+@router.post("/models/{model_id:path}/unload")
+@documented(
+    body=Unload,
+    answer=answers.ConfiguredModel,
+    busy=True,
+    examples={"gone, when those in flight had 5 s": {"grace": 5, "wait": 30}},
+)
+async def unload_model(
+    model_id: str, request: Request, caller: KeyedDep, administration: AdministrationDep, services: ServicesDep
+) -> Response:
+    """End a model's engine and give its memory back. It stays away until a request, or an operator, loads it again.
+
+    Refused with 409 while it is in use, unless `grace` is given, and while it is being loaded.
+    """
+    body = await read_json(request, Unload, limit=MOST_BODY, empty=True)
+    begun = services.registry.begin_unload(_served(model_id, services), body.grace)
+    details = {} if body.grace is None else {"grace": body.grace}
+    await administration.accounts.note("model.unload", model_id, details, actor=caller.key_id)
+    if body.wait:
+        await begun.outcome(body.wait)
+    return answer(_row(model_id, services))
 
 
 # ---------------------------------------------------------------- rows
