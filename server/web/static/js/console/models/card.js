@@ -43,7 +43,7 @@ export function ModelCard({ model }) {
         ${can.unload && html`<${Button} small onClick=${() => setLeaving(true)}>Unload${name}</${Button}>`}
       </div>
     </div>
-    ${model.description && html`<p class="hint">${model.description}</p>`}
+    <p class="hint">${model.tasks.join(", ")} by ${model.engine}${model.description ? `: ${model.description}` : ""}</p>
     <${Progressing} model=${model} />
     ${model.reason && html`<${Note} kind="bad"><strong>Why it failed</strong><span>${model.reason}</span></${Note}>`}
     ${model.refusal && html`<${Note} kind="warn"><strong>The last load was given up</strong><span>${model.refusal}</span></${Note}>`}
@@ -79,17 +79,23 @@ function Facts({ model }) {
   const reported = amountsOf(model.memory.reported);
   const prices = pricesOf(model.price);
   return html`<dl class="ops-facts">
-    <${Fact} name="Does">${model.tasks.join(", ")}</${Fact}>
-    <${Fact} name="Public names"><${Names} names=${model.names} /></${Fact}>
-    <${Fact} name="Requests">${number(model.running)} at work of ${number(model.places)}, ${number(model.waiting)} waiting</${Fact}>
-    <${Fact} name="Memory">
-      ${held.length ? held.map(([where, amount]) => `${bytes(amount)} ${where}`).join(", ") : "none"}
-      ${reported.length > 0 && html`<small>the machine reports ${reported.map(([where, amount]) => `${bytes(amount)} ${where}`).join(", ")}</small>`}
-    </${Fact}>
-    <${Fact} name="Price in credits">${prices.length ? prices.map((one) => html`<span key=${one} class="ops-line">${one}</span>`) : "free"}</${Fact}>
-    <${Fact} name="Engine">${model.engine}, loaded ${model.load === "eager" ? "at start" : "by its first request"}</${Fact}>
-    ${model.context && html`<${Fact} name="Context">${number(model.context)} tokens</${Fact}>`}
-  </dl>`;
+      <${Fact} name="Requests">${number(model.running)} of ${number(model.places)} at work, ${number(model.waiting)} waiting</${Fact}>
+      <${Fact} name="Memory">${inWords(held)}</${Fact}>
+      <${Fact} name="Public names"><${Names} names=${model.names} /></${Fact}>
+    </dl>
+    <details class="fold ops-more">
+      <summary>More about ${model.id}</summary>
+      <dl class="ops-facts">
+        <${Fact} name="Price in credits">${prices.length ? prices.map((one) => html`<span key=${one} class="ops-line">${one}</span>`) : "free"}</${Fact}>
+        <${Fact} name="Is loaded">${model.load === "eager" ? "at the server's start" : "by its first request"}</${Fact}>
+        <${Fact} name="Memory as the machine reports it">${inWords(reported)}</${Fact}>
+        ${model.context && html`<${Fact} name="Context">${number(model.context)} tokens</${Fact}>`}
+      </dl>
+    </details>`;
+}
+
+function inWords(amounts) {
+  return amounts.length ? amounts.map(([where, amount]) => `${bytes(amount)} ${where}`).join(", ") : "none";
 }
 
 function Fact({ name, children }) {

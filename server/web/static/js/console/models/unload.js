@@ -32,7 +32,9 @@ export function Unload({ model, address, onClose }) {
     }
   };
   return html`<${Confirm} open title=${`Unload ${model.id}?`} action="Unload" busy=${busy} onYes=${unload} onClose=${onClose}>
-    <p>Its memory is given back. The next request for it loads it again, and waits for that.</p>
+    <p>${
+      model.state === "failed" ? "It is not tried again by itself." : "Its memory is given back."
+    } The next request for it loads it, and waits for that.</p>
     ${
       inUse &&
       html`<p>It has ${count(model.running, "request")} at work and ${model.waiting} waiting. Those that wait are answered
