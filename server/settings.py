@@ -303,6 +303,8 @@ def as_written(field: FieldInfo, value: object, *, secrets: bool = False) -> str
     """A setting's value as it would be written in the environment. secrets: with the passwords in URLs."""
     if isinstance(value, int) and is_size(field):
         return show_size(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     text = ",".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
     return text if secrets else without_password(text)
 

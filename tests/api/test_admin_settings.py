@@ -38,6 +38,7 @@ async def test_each_setting_tells_where_its_value_comes_from(monkeypatch: pytest
     assert found["SAGEHOLD_HOST"] == ("127.0.0.1", "127.0.0.1", "default")
     assert found["SAGEHOLD_MAX_BODY"] == ("1MiB", "20MiB", "file")
     assert found["SAGEHOLD_MODELS"] == ("a,b", "", "environment")
+    assert found["SAGEHOLD_ASKSAGE_STRICT_STATUS"] == ("false", "false", "default")
     assert found["SAGEHOLD_QUEUE_TIMEOUT"] == ("6.0", "60.0", "environment")
     assert rows["SAGEHOLD_PORT"]["description"] == "port to listen on; 0 takes a free one"
     assert not any(row["secret"] for row in rows.values())

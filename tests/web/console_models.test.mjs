@@ -17,7 +17,7 @@ test("changes of state are told, and new models are not", () => {
   assert.deepEqual(movesOf(before, after), ["a: ready."]);
 });
 
-test("the books are read by device, the largest holder first", () => {
+test("the books are read by device, the front end first and the models by name", () => {
   const books = {
     budget: { host: 100, gpus: { 0: 80, 1: 80 } },
     held: {
@@ -31,8 +31,8 @@ test("the books are read by device, the largest holder first", () => {
       label: "Host memory",
       budget: 100,
       parts: [
-        { name: "big", held: 30 },
         { name: "front end", held: 10 },
+        { name: "big", held: 30 },
         { name: "small", held: 5 },
       ],
     },

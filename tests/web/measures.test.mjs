@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { parse } from "../../server/web/static/js/console/live/exposition.js";
 import { frameOf, modelsOf, routesOf, thinned, works } from "../../server/web/static/js/console/live/frames.js";
 import { gauge, increases, quantile, scrapeOf } from "../../server/web/static/js/console/live/measures.js";
+import { duration } from "../../server/web/static/js/console/times.js";
 
 const scrape = (text, at = 0) => scrapeOf(parse(text), at);
 const values = (series) => series.map(({ value }) => value);
@@ -110,6 +111,8 @@ sagehold_request_seconds_bucket{route="/metrics",model="",le="0.005"} 1
 sagehold_request_seconds_bucket{route="/metrics",model="",le="+Inf"} 1
 sagehold_first_token_seconds_bucket{model="m",le="0.125"} 6
 sagehold_first_token_seconds_bucket{model="m",le="+Inf"} 6
+sagehold_queue_wait_seconds_bucket{model="m",class="normal",le="1.0"} 4
+sagehold_queue_wait_seconds_bucket{model="m",class="normal",le="+Inf"} 4
 sagehold_model_state{model="m",state="ready"} 1
 sagehold_model_state{model="m",state="failed"} 0
 sagehold_running_jobs{model="m"} 2
@@ -122,7 +125,7 @@ test("a frame has rates by outcome, times and what runs now", () => {
   const [before, now] = [scrape(FIRST, 100), scrape(THEN, 102)];
   const frame = frameOf(before, before, now);
   assert.deepEqual(
-    { ...frame, p95: null, firstMedian: null, firstP95: null },
+    { ...frame, p95: null, queueP95: null, firstMedian: null, firstP95: null },
     {
       at: 102,
       answered: 3,
@@ -134,6 +137,8 @@ test("a frame has rates by outcome, times and what runs now", () => {
       p95: null,
       firstMedian: null,
       firstP95: null,
+      queueMedian: 0.5,
+      queueP95: null,
       running: 2,
       waiting: 4,
     },
@@ -177,4 +182,17 @@ test("a table has the last frame of each step, the newest first", () => {
     thinned(frames, 30).map(({ at }) => at),
     [61, 58, 29],
   );
+});
+
+test("times are read in the unit that fits them", () => {
+  assert.deepEqual([null, 0, 0.0026, 0.08, 0.9994, 0.9996, 1.44, 125].map(duration), [
+    "–",
+    "0 s",
+    "2.6 ms",
+    "80 ms",
+    "999 ms",
+    "1.00 s",
+    "1.4 s",
+    "2 min 5 s",
+  ]);
 });

@@ -2,12 +2,13 @@
 import { Button } from "../components/button.js";
 import { SelectField, Switch } from "../components/field.js";
 import { ErrorNote, Loading, Stat } from "../components/states.js";
-import { number, seconds } from "../format.js";
+import { number } from "../format.js";
 import { kept } from "../kept.js";
 import { html, useEffect } from "../lib.js";
 import { Charts } from "./live/charts.js";
 import { failure, frames, measure, paused, tables, WINDOW } from "./live/measuring.js";
 import { Figures, ModelRows, Routes } from "./live/tables.js";
+import { duration, rate } from "./times.js";
 
 const choice = kept("console.live", { minutes: "5", all: false });
 const SPANS = [
@@ -27,7 +28,7 @@ export function Live() {
   const shown = frames.value.filter(({ at }) => at >= since).map((frame) => frame[kind]);
   return html`<div class="stack ops">
     <div class="ops-bar">
-      <${Button} icon=${paused.value ? "play" : "stop"} aria-pressed=${paused.value ? "true" : "false"} onClick=${() => {
+      <${Button} icon=${paused.value ? "play" : "pause"} aria-pressed=${paused.value ? "true" : "false"} onClick=${() => {
         paused.value = !paused.value;
       }}>${paused.value ? "Go on" : "Pause"}</${Button}>
       <${SelectField} label="Show the last" options=${SPANS} value=${minutes} onValue=${(value) => change({ minutes: value })} />
@@ -41,12 +42,11 @@ export function Live() {
 
 function Measured({ shown, routes }) {
   const last = shown.at(-1);
-  const time = (value) => (value === null ? "–" : seconds(value));
   return html`<dl class="stats">
-      <${Stat} label="Requests a second" value=${number(last.answered + last.refused + last.failed, 1)} />
-      <${Stat} label="Tokens a second" value=${number(last.generated, 1)} />
-      <${Stat} label="First token, median" value=${time(last.firstMedian)} />
-      <${Stat} label="Answer, median" value=${time(last.median)} />
+      <${Stat} label="Requests a second" value=${rate(last.answered + last.refused + last.failed)} />
+      <${Stat} label="Tokens a second" value=${rate(last.generated)} />
+      <${Stat} label="First token, median" value=${duration(last.firstMedian)} />
+      <${Stat} label="Answer, median" value=${duration(last.median)} />
       <${Stat} label="At work" value=${number(last.running)} />
       <${Stat} label="Waiting" value=${number(last.waiting)} />
     </dl>

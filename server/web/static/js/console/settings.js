@@ -16,8 +16,13 @@ const COLUMNS = [
     title: "Comes from",
     cell: (setting) => html`<${Badge} kind=${KINDS[setting.source]}>${SOURCES[setting.source]}</${Badge}>`,
   },
-  { title: "What it does", wide: true, cell: (setting) => setting.description },
+  { title: "What it does", wide: true, cell: (setting) => html`<${Words} text=${setting.description} />` },
 ];
+
+/** A text in which names stand between backticks. */
+function Words({ text }) {
+  return text.split("`").map((part, at) => (at % 2 ? html`<code key=${at}>${part}</code>` : part));
+}
 
 function Value({ setting }) {
   const differs = setting.source !== "default" && setting.value !== setting.default;

@@ -1,7 +1,8 @@
 /** The charts of what is going on. The same figures stand in the table below them. */
 import { Chart } from "../../components/chart.js";
-import { number, seconds } from "../../format.js";
+import { number } from "../../format.js";
 import { html } from "../../lib.js";
+import { duration } from "../times.js";
 
 const CHARTS = [
   {
@@ -27,7 +28,7 @@ const CHARTS = [
       ["median", "median"],
       ["p95", "95th percentile"],
     ],
-    format: seconds,
+    format: duration,
   },
   {
     title: "Time to the first token",
@@ -35,7 +36,15 @@ const CHARTS = [
       ["firstMedian", "median"],
       ["firstP95", "95th percentile"],
     ],
-    format: seconds,
+    format: duration,
+  },
+  {
+    title: "Time in the queue",
+    series: [
+      ["queueMedian", "median"],
+      ["queueP95", "95th percentile"],
+    ],
+    format: duration,
   },
   {
     title: "At work and waiting",

@@ -24,6 +24,8 @@ export function frameOf(before, oldest, now, all = false) {
   const tokens = (name) => sum(increases(before, now, name)) / seconds;
   const whole = increases(oldest, now, "sagehold_request_seconds_bucket");
   const first = increases(oldest, now, "sagehold_first_token_seconds_bucket");
+  // Those that began at once are not in it.
+  const queued = increases(oldest, now, "sagehold_queue_wait_seconds_bucket");
   return {
     at: now.at,
     answered: rate("answered"),
@@ -35,6 +37,8 @@ export function frameOf(before, oldest, now, all = false) {
     p95: quantile(0.95, whole, counts),
     firstMedian: quantile(0.5, first),
     firstP95: quantile(0.95, first),
+    queueMedian: quantile(0.5, queued),
+    queueP95: quantile(0.95, queued),
     running: gauge(now, "sagehold_running_jobs"),
     waiting: gauge(now, "sagehold_queue_depth"),
   };

@@ -1,12 +1,10 @@
 /** What is going on, as tables: by route, by model, and the figures of the charts. */
 import { Badge } from "../../components/states.js";
 import { Table } from "../../components/table.js";
-import { number, seconds } from "../../format.js";
+import { number } from "../../format.js";
 import { html } from "../../lib.js";
+import { duration, rate } from "../times.js";
 import { thinned } from "./frames.js";
-
-const time = (value) => (value === null ? "–" : seconds(value));
-const rate = (value) => number(value, value < 10 ? 2 : 0);
 
 const ROUTES = [
   { title: "Route", cell: (row) => html`<code>${row.id}</code>` },
@@ -14,8 +12,8 @@ const ROUTES = [
   { title: "Answered", number: true, cell: (row) => number(row.answered) },
   { title: "Refused (4xx)", number: true, cell: (row) => number(row.refused) },
   { title: "Failed (5xx)", number: true, cell: (row) => number(row.failed) },
-  { title: "Median", number: true, cell: (row) => time(row.median) },
-  { title: "95th percentile", number: true, cell: (row) => time(row.p95) },
+  { title: "Median", number: true, cell: (row) => duration(row.median) },
+  { title: "95th percentile", number: true, cell: (row) => duration(row.p95) },
 ];
 
 const MODELS = [
@@ -24,7 +22,7 @@ const MODELS = [
   { title: "At work", number: true, cell: (row) => `${number(row.running)} of ${number(row.places)}` },
   { title: "Waiting", number: true, cell: (row) => number(row.waiting) },
   { title: "Tokens a second", number: true, cell: (row) => rate(row.generated) },
-  { title: "First token, median", number: true, cell: (row) => time(row.firstMedian) },
+  { title: "First token, median", number: true, cell: (row) => duration(row.firstMedian) },
 ];
 
 const clock = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");
@@ -35,10 +33,12 @@ const FIGURES = [
   { title: "Failed", number: true, cell: (frame) => rate(frame.failed) },
   { title: "Tokens generated", number: true, cell: (frame) => rate(frame.generated) },
   { title: "Tokens read", number: true, cell: (frame) => rate(frame.prompt) },
-  { title: "Answer, median", number: true, cell: (frame) => time(frame.median) },
-  { title: "Answer, 95th", number: true, cell: (frame) => time(frame.p95) },
-  { title: "First token, median", number: true, cell: (frame) => time(frame.firstMedian) },
-  { title: "First token, 95th", number: true, cell: (frame) => time(frame.firstP95) },
+  { title: "Answer, median", number: true, cell: (frame) => duration(frame.median) },
+  { title: "Answer, 95th", number: true, cell: (frame) => duration(frame.p95) },
+  { title: "First token, median", number: true, cell: (frame) => duration(frame.firstMedian) },
+  { title: "First token, 95th", number: true, cell: (frame) => duration(frame.firstP95) },
+  { title: "Queue, median", number: true, cell: (frame) => duration(frame.queueMedian) },
+  { title: "Queue, 95th", number: true, cell: (frame) => duration(frame.queueP95) },
   { title: "At work", number: true, cell: (frame) => number(frame.running) },
   { title: "Waiting", number: true, cell: (frame) => number(frame.waiting) },
 ];

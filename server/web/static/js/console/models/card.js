@@ -1,7 +1,7 @@
 /** One model: where it stands, what it is, and what can be done to it. */
 import { Button } from "../../components/button.js";
 import { Badge, ErrorNote, Note, Progress } from "../../components/states.js";
-import { bytes, number, seconds } from "../../format.js";
+import { bytes, count, number, seconds } from "../../format.js";
 import { post } from "../../http.js";
 import { html, useState } from "../../lib.js";
 import { refresh } from "./listing.js";
@@ -60,11 +60,14 @@ function kindOf(state) {
   return known[state] ?? "faint";
 }
 
+const ending = (running) =>
+  running ? `, when its ${count(running, "request")} at work ${running === 1 ? "has" : "have"} ended` : "";
+
 /** How far a change has come, as far as that is known. */
 function Progressing({ model }) {
   if (model.state === "draining")
     return html`<div class="stack ops-tight">
-      <p class="hint">It is being put away${model.running ? `, when its ${number(model.running)} requests at work have ended` : ""}.</p>
+      <p class="hint">It is being put away${ending(model.running)}.</p>
       <${Progress} label=${`${model.id} is being put away`} />
     </div>`;
   if (!model.loading) return null;
@@ -81,7 +84,11 @@ function Facts({ model }) {
   return html`<dl class="ops-facts">
       <${Fact} name="Requests">${number(model.running)} of ${number(model.places)} at work, ${number(model.waiting)} waiting</${Fact}>
       <${Fact} name="Memory">${inWords(held)}</${Fact}>
-      <${Fact} name="Public names"><${Names} names=${model.names} /></${Fact}>
+      ${
+        // A model that is called by its own name alone needs no list of that.
+        model.names.join() !== model.id &&
+        html`<${Fact} name="Public names"><${Names} names=${model.names} /></${Fact}>`
+      }
     </dl>
     <details class="fold ops-more">
       <summary>More about ${model.id}</summary>

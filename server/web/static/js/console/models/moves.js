@@ -8,12 +8,16 @@ export function movesOf(before, after) {
     .map((model) => `${model.id}: ${wordOf(model.state)}.`);
 }
 
+/** The holder that is no model. */
+const FRONT_END = "front end";
+
 /** A state in words. */
 export function wordOf(state) {
   return state.replaceAll("_", " ");
 }
 
-/** The books by device: [{label, budget, parts: [{name, held}]}], the host first; the largest holders come first. */
+/** The books by device: [{label, budget, parts: [{name, held}]}], the host first. The holders come in a steady order, so that
+ * each keeps its colour. */
 export function devicesOf({ budget, held }) {
   const holders = Object.entries(held);
   const device = (label, most, of) => ({
@@ -22,7 +26,9 @@ export function devicesOf({ budget, held }) {
     parts: holders
       .map(([name, amount]) => ({ name, held: of(amount) }))
       .filter((part) => part.held > 0)
-      .sort((one, other) => other.held - one.held || one.name.localeCompare(other.name)),
+      .sort((one, other) =>
+        one.name === FRONT_END ? -1 : other.name === FRONT_END ? 1 : one.name.localeCompare(other.name),
+      ),
   });
   return [
     device("Host memory", budget.host, (amount) => amount.host),

@@ -1,13 +1,13 @@
 /** How a probe went: what was asked, what was answered, and why it did not pass. */
 import { IconButton } from "../../components/button.js";
 import { Badge } from "../../components/states.js";
-import { seconds } from "../../format.js";
 import { html } from "../../lib.js";
+import { duration } from "../times.js";
 
 export function ProbeReport({ report, onClose }) {
   return html`<section class="ops-probe stack" role="status" aria-label="Probe">
     <div class="card-head">
-      <p><${Badge} kind=${report.passed ? "good" : "bad"}>${report.passed ? "passed" : "did not pass"}</${Badge}> The probe took ${seconds(report.seconds)}.</p>
+      <p><${Badge} kind=${report.passed ? "good" : "bad"}>${report.passed ? "passed" : "did not pass"}</${Badge}> The probe took ${duration(report.seconds)}.</p>
       <${IconButton} label="Close the probe's report" icon="close" onClick=${onClose} />
     </div>
     ${
