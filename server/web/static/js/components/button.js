@@ -26,14 +26,16 @@ export function Spinner() {
   return html`<span class="spinner" aria-hidden="true"></span>`;
 }
 
-/** Puts a text on the clipboard, and says that it has. text: a string or a function that makes it. */
-export function CopyButton({ text, label = "Copy", small = true, kind = "quiet" }) {
+/** Puts a text on the clipboard, and says that it has. text: a string or a function that makes it. onCopied: is called
+ * once it is there. */
+export function CopyButton({ text, label = "Copy", small = true, kind = "quiet", onCopied }) {
   const [copied, setCopied] = useState(false);
   const timer = useRef(0);
   useEffect(() => () => clearTimeout(timer.current), []);
   const copy = async () => {
     await toClipboard(typeof text === "function" ? text() : text);
     setCopied(true);
+    onCopied?.();
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setCopied(false), 2000);
   };
@@ -51,7 +53,9 @@ export async function toClipboard(text) {
   const field = document.createElement("textarea");
   field.value = text;
   field.className = "visually-hidden";
-  document.body.append(field);
+  // Beside an open dialog nothing can be selected.
+  const place = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+  place.append(field);
   field.select();
   document.execCommand("copy");
   field.remove();
