@@ -27,6 +27,11 @@ export class EventParser {
     }
     return found;
   }
+
+  /** What a last line that ends in a lone CR makes whole; what is half a line is dropped. */
+  end() {
+    return this.#rest.endsWith("\r") ? this.push("\n") : [];
+  }
 }
 
 /** @param {ReadableStream<Uint8Array>} body @returns {AsyncGenerator<{event: string, data: string}>} */
@@ -36,8 +41,8 @@ export async function* eventsOf(body) {
   try {
     for (;;) {
       const { done, value } = await reader.read();
+      yield* done ? parser.end() : parser.push(value);
       if (done) return;
-      yield* parser.push(value);
     }
   } finally {
     // Whoever stops listening hangs up: the server stops the model then, and bills what was made.

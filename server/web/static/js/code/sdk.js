@@ -45,9 +45,11 @@ export function splitFields(path, values) {
 /** The fields of a form as an object: `name[]` and names that come more than once are lists. */
 export function formValues(form) {
   const values = {};
-  for (const [raw, value] of form) {
+  for (const [raw, text] of form) {
     const name = raw.replace(/\[\]$/, "");
-    if (name in values || raw.endsWith("[]")) values[name] = [...(values[name] ?? []), value].flat();
+    // The SDKs ask whether it is true.
+    const value = name === "stream" ? String(text) === "true" : text;
+    if (Object.hasOwn(values, name) || raw.endsWith("[]")) values[name] = [...(values[name] ?? []), value].flat();
     else values[name] = value;
   }
   return values;

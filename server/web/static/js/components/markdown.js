@@ -1,12 +1,25 @@
 /**
  * Markdown of models and documents, which nobody trusts: parsed by marked, cleaned by DOMPurify, and then nothing of it may
- * load or run. Pictures become links; links open elsewhere, without saying where they were.
+ * load or run. Pictures become links; links open elsewhere, without saying where they were; HTML is shown as it is written.
  */
 import DOMPurify from "../../vendor/dompurify/purify.js";
 import { Marked } from "../../vendor/marked/marked.js";
 import { html, useMemo } from "../lib.js";
 
-const marked = new Marked({ gfm: true, breaks: false });
+const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+const escaped = (text) => text.replace(/[&<>"']/g, (character) => ENTITIES[character]);
+
+const marked = new Marked({
+  gfm: true,
+  breaks: false,
+  renderer: {
+    // A picture would be fetched from wherever the text says.
+    image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
+    // What a model writes about HTML shall be read. A table has no other way to break a line, a formula to raise a letter.
+    html: ({ text }) => (/^<(?:br ?\/?|\/?su[bp])>$/i.test(text.trim()) ? text : escaped(text)),
+    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+  },
+});
 
 const ALLOWED = {
   ALLOWED_TAGS: [
@@ -30,9 +43,7 @@ purify.addHook("afterSanitizeAttributes", (node) => {
 
 /** The text as HTML that is safe to show. */
 export function cleaned(text) {
-  // A picture would be fetched from wherever the text says.
-  const parsed = marked.parse(text.replace(/!\[([^\]]*)\]\(/g, "[$1]("));
-  return purify.sanitize(parsed, ALLOWED);
+  return purify.sanitize(marked.parse(text), ALLOWED);
 }
 
 export function Markdown({ text }) {
