@@ -27,5 +27,5 @@ export function DownloadButton({ path, name, label = "Download CSV" }) {
     }
     setBusy(false);
   };
-  return html`<${Button} small icon="download" busy=${busy} onClick=${press}>${label}</${Button}><${ErrorNote} error=${error} />`;
+  return html`<${Button} icon="download" busy=${busy} onClick=${press}>${label}</${Button}><${ErrorNote} error=${error} />`;
 }

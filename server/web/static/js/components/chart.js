@@ -14,7 +14,7 @@ function colour(name) {
 
 /**
  * x: numbers, seconds since 1970 where `time`; series: [{label, values, format?}], as many values as x, null where there is
- * none. bars: columns rather than lines.
+ * none. bars: columns rather than lines. legend: whether the names stand below it.
  */
 export function Chart({
   label,
@@ -23,6 +23,7 @@ export function Chart({
   height = 220,
   time = true,
   bars = false,
+  legend = true,
   format = (value) => String(value),
 }) {
   const place = useRef(null);
@@ -49,7 +50,7 @@ export function Chart({
           height,
           scales: { x: { time }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
           axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map(format) }],
-          legend: { live: false },
+          legend: { show: legend, live: false },
           cursor: { y: false },
           series: [
             {},

@@ -6,6 +6,7 @@ import { ErrorNote, Note } from "../../components/states.js";
 import { patch, post } from "../../http.js";
 import { html, useState } from "../../lib.js";
 import { models } from "../../models.js";
+import { Said } from "../rows.js";
 import { changesOf, PRIORITIES, SCOPES } from "./changes.js";
 import { CHOICES, fieldsOf, instantOf, offsetOf, written } from "./expiry.js";
 import { LimitFields, NO_LIMITS } from "./limits.js";
@@ -67,16 +68,30 @@ export function KeyForm({ record, accounts, own = false, onDone, onClose }) {
 }
 
 function ModelsOfKey({ value, onValue }) {
+  const [other, setOther] = useState("");
   const served = (models.value ?? []).map((model) => model.id);
   // Names that the key has, and that nothing serves now, stay until somebody takes them away.
-  const options = [...served, ...(value ?? []).filter((id) => !served.includes(id))];
+  const [others, setOthers] = useState(() => (value ?? []).filter((id) => !served.includes(id)));
+  const options = [...new Set([...served, ...others])];
+  const add = () => {
+    const name = other.trim();
+    if (!name) return;
+    setOthers([...others, name]);
+    onValue([...value.filter((id) => id !== name), name]);
+    setOther("");
+  };
   return html`<div class="stack">
     <${Switch} label="All models" hint="Also those that are installed later." value=${value === null} onValue=${(all) => onValue(all ? null : [])} />
     ${
       value !== null &&
-      (options.length
-        ? html`<div class="keys-models"><${Checks} label="Only these models" value=${value} onValue=${onValue} options=${options.map((id) => [id, id])} /></div>`
-        : html`<p class="hint">No model is served to choose from.</p>`)
+      html`<div class="keys-models">
+          <${Checks} label="Only these models" value=${value} onValue=${onValue} options=${options.map((id) => [id, html`<${Said}>${id}</${Said}>`])} />
+          ${!options.length && html`<p class="hint">This tab’s key sees no model to choose from. Write its name below.</p>`}
+        </div>
+        <div class="row">
+          <${TextField} label="Another model" hint="One that is not served yet, by the name that requests will have." autocomplete="off" spellcheck=${false} value=${other} onValue=${setOther} />
+          <${Button} icon="plus" disabled=${!other.trim()} onClick=${add}>Add</${Button}>
+        </div>`
     }
   </div>`;
 }

@@ -87,13 +87,16 @@ function Found({ keys, accounts, account, onCreate, onAct }) {
   const create = html`<${Button} kind="main" icon="plus" disabled=${!onCreate} onClick=${onCreate}>Create key</${Button}>`;
   if (!keys.length)
     return html`<${Empty} icon="key" title="No key yet"><p>A program needs a key to use this server.</p>${create}</${Empty}>`;
+  // What no key has would only take room.
+  const set = (has) => keys.some(has);
   const columns = [
     {
       title: "Name",
-      cell: (one) =>
-        html`<${Said}>${one.name || html`<span class="hint">without a name</span>`}</${Said}>${one.id === me.value?.id && html` <${Badge} kind="info">this tab’s key</${Badge}>`}`,
+      cell: (one) => html`<span class="keys-name">
+        <span><${Said}>${one.name || html`<span class="hint">without a name</span>`}</${Said}>${one.id === me.value?.id && html` <${Badge} kind="info">this tab’s key</${Badge}>`}</span>
+        <code class="hint">${one.prefix}…</code>
+      </span>`,
     },
-    { title: "Begins with", cell: (one) => html`<code>${one.prefix}…</code>` },
     !account && {
       title: "Account",
       cell: (one) =>
@@ -102,8 +105,8 @@ function Found({ keys, accounts, account, onCreate, onAct }) {
     { title: "State", cell: (one) => html`<${Badge}>${one.state}</${Badge}>` },
     { title: "May", cell: (one) => one.scopes.join(", ") },
     { title: "Models", cell: (one) => html`<${ModelNames} names=${one.models} />` },
-    { title: "Limits", cell: (one) => limitsText(one.limits) },
-    { title: "Priority", cell: (one) => one.priority },
+    set((one) => limitsText(one.limits) !== "none") && { title: "Limits", cell: (one) => limitsText(one.limits) },
+    set((one) => one.priority !== "normal") && { title: "Priority", cell: (one) => one.priority },
     { title: "Last used", cell: (one) => (one.last_used_at ? moment(one.last_used_at) : "never") },
     { title: "Ends", cell: (one) => (one.expires_at ? moment(one.expires_at) : "never") },
     {

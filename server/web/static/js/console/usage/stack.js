@@ -47,10 +47,10 @@ export function stacked(rows, group, measure, bounds) {
   if (rest.length) {
     own.push({ label: `${rest.length} others`, values: days.map((_, place) => sumAt(rest, place)), sum: 0 });
   }
-  // From the top down: each column reaches as high as its own part and all below it.
+  // From the top down: each column reaches as high as its own part and all below it; there is none of nothing.
   const series = own.map(({ label }, place) => ({
     label,
-    values: [null, ...days.map((_, day) => sumAt(own.slice(place), day)), null],
+    values: [null, ...days.map((_, day) => sumAt(own.slice(place), day) || null), null],
   }));
   // An empty day on both sides, so that the first and the last column are drawn whole.
   const axis = days.map(axisOf);

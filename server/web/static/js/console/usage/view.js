@@ -95,7 +95,8 @@ function Found({ total, rows, days, group, bounds, measure, onInto }) {
     </dl>
     <div class="card stack">
       <h3>${label} by day${group === "day" ? "" : ` and ${GROUPS[group].toLowerCase()}`}</h3>
-      <${Chart} label=${`${label} by day; the table below has the figures`} x=${chart.x} series=${chart.series} bars format=${measure === "cost" ? credits : (value) => number(value)} />
+      <${Chart} label=${`${label} by day; the table below has the figures`} x=${chart.x} series=${chart.series} bars legend=${false} format=${measure === "cost" ? credits : (value) => number(value)} />
+      ${group !== "day" && html`<ul role="list" class="legend">${chart.series.map(({ label: part }, at) => html`<li key=${at}><i class=${`series-${at + 1}`}></i><${Said}>${part}</${Said}></li>`)}</ul>`}
       <p class="hint">Days begin at midnight UTC.</p>
     </div>
     <${Rows} rows=${rows} group=${group} measure=${measure} onInto=${onInto} />
