@@ -7,6 +7,7 @@ export const MEASURES = [
   ["requests", "Requests"],
 ];
 const MOST = 5;
+const LONGEST = 366;
 
 /** A row's figure for a chart, which needs no more digits than a pixel shows. */
 export function figureOf(row, measure) {
@@ -30,7 +31,9 @@ export function nameOf(row, group) {
 export function stacked(rows, group, measure, bounds) {
   if (!rows.length) return null;
   const all = rows.map((row) => row.day).sort();
-  const days = daysBetween(bounds.since ?? all[0], bounds.until ?? all.at(-1));
+  const asked = daysBetween(bounds.since ?? all[0], bounds.until ?? all.at(-1), LONGEST + 1);
+  // Days without end are drawn as far as there is something.
+  const days = asked.length > LONGEST ? daysBetween(all[0], all.at(-1)) : asked;
   const at = new Map(days.map((day, place) => [day, place]));
   const parts = new Map();
   for (const row of rows) {
