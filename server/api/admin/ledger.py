@@ -29,9 +29,9 @@ async def entries(
     limit: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
     format: Format = "json",  # noqa: A002 - the parameter's name on the wire
 ) -> Response:
-    """In the order they were made, or with `desc` the newest first. account: id or name; after: the id of the last entry
-    that is known already, in that order; kind: some of grant, hold, release, charge, all by default; limit: at most so
-    many, all by default.
+    """In the order they were made, or with `desc` the newest first. account: id or name; after: the id of the last
+    entry that is known already, in that order; kind: some of grant, hold, release, charge, all by default; limit: at
+    most so many, all by default.
     """
     account_id = None if account is None else (await administration.accounts.find_account(account)).id
     found = administration.entries(account_id, after, kinds=_kinds(kind), newest_first=order == "desc", limit=limit)
