@@ -32,7 +32,9 @@ async function turn() {
   if (me.value && !expired.value && !document.hidden) await refresh();
   if (!watched) return;
   const moving = models.value?.some((model) => model.state === "loading" || model.state === "draining");
-  timer = setTimeout(turn, moving || failure.value ? SOON : LATER);
+  // A key that may not see them may not a second later either.
+  const passing = failure.value && failure.value.status !== 403;
+  timer = setTimeout(turn, moving || passing ? SOON : LATER);
 }
 
 /** Keep them up to date, until the returned function is called. */
