@@ -35,7 +35,7 @@ export function AccountForm({ record, onDone, onClose }) {
     if (!noAmount) act.run();
   };
   return html`<form class="stack" onSubmit=${submit}>
-    <${TextField} label="Name" required maxlength=${64} autocomplete="off" value=${values.name} onValue=${set("name")} ...${refusedField(act.error, "name")} />
+    <${TextField} label="Name" autofocus required maxlength=${64} autocomplete="off" value=${values.name} onValue=${set("name")} ...${refusedField(act.error, "name")} />
     <${TextField} label="E-mail address" hint="By which the Ask Sage API knows it. May be left empty." autocomplete="off" inputmode="email" value=${values.email} onValue=${set("email")} ...${refusedField(act.error, "email")} />
     <${Switch} label="Pays with credits" hint="Otherwise its usage is counted, and nothing is charged." value=${values.metered} onValue=${set("metered")} />
     ${

@@ -39,9 +39,9 @@ export function Grant({ account, onDone, onClose }) {
   return html`<${Dialog} open title="Give or take credits" onClose=${onClose}>
     <form class="stack" onSubmit=${submit}>
       <p>The balance is <strong>${shown(account.balance)}</strong>${!isZero(account.held) && html`, of which ${shown(account.held)} are held for requests that run now`}.</p>
-      <div class="row">
+      <div class="row accounts-grant">
         <${SelectField} label="Do" value=${way} onValue=${setWay} options=${[["", "Give"], ["-", "Take back"]]} />
-        <${TextField} label="Credits" required inputmode="decimal" autocomplete="off" value=${amount} onValue=${setAmount} error=${wrong} ...${refusedField(act.error, "credits")} />
+        <${TextField} label="Credits" autofocus required inputmode="decimal" autocomplete="off" value=${amount} onValue=${setAmount} error=${wrong} ...${refusedField(act.error, "credits")} />
       </div>
       <${TextField} label="Note" hint="Stands in the ledger." maxlength=${256} autocomplete="off" value=${note} onValue=${setNote} ...${refusedField(act.error, "note")} />
       <${TextField} label="Reference" hint="Such as the number of an invoice: it counts once, however often it is sent. Left empty, the page makes one, so that trying again is safe." maxlength=${64} pattern="[!-~]+" title="Letters, digits and signs without spaces" autocomplete="off" spellcheck=${false} value=${reference} onValue=${setReference} ...${refusedField(act.error, "reference")} />

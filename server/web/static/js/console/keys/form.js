@@ -44,7 +44,7 @@ export function KeyForm({ record, accounts, own = false, onDone, onClose }) {
       !record &&
       html`<${SelectField} label="Account" value=${values.account} onValue=${set("account")} required options=${accounts.map((one) => [one.id, one.name])} ...${refusedField(act.error, "account")} />`
     }
-    <${TextField} label="Name" hint="For you to know it by, such as the program that uses it." maxlength=${64} autocomplete="off" value=${values.name} onValue=${set("name")} ...${refusedField(act.error, "name")} />
+    <${TextField} label="Name" hint="For you to know it by, such as the program that uses it." autofocus maxlength=${64} autocomplete="off" value=${values.name} onValue=${set("name")} ...${refusedField(act.error, "name")} />
     <${Checks} label="It may" value=${values.scopes} onValue=${set("scopes")} options=${SCOPES} />
     ${losesAdmin && html`<${Note} kind="warn">This tab uses this key. Without administration the console is closed to it.</${Note}>`}
     <${ModelsOfKey} value=${values.models} onValue=${set("models")} />
@@ -89,7 +89,7 @@ function ModelsOfKey({ value, onValue }) {
           ${!options.length && html`<p class="hint">This tab’s key sees no model to choose from. Write its name below.</p>`}
         </div>
         <div class="row">
-          <${TextField} label="Another model" hint="One that is not served yet, by the name that requests will have." autocomplete="off" spellcheck=${false} value=${other} onValue=${setOther} />
+          <${TextField} label="Another model, by its name" autocomplete="off" spellcheck=${false} value=${other} onValue=${setOther} />
           <${Button} icon="plus" disabled=${!other.trim()} onClick=${add}>Add</${Button}>
         </div>`
     }
@@ -99,6 +99,10 @@ function ModelsOfKey({ value, onValue }) {
 function Expiry({ value, onValue, refused }) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const instant = instantOf(value);
+  const zones = [
+    ["local", `${zone} (${offsetOf(instant ?? Date.now())})`],
+    ["utc", "UTC"],
+  ].slice(zone === "UTC" ? 1 : 0);
   const choose = (choice) => {
     // A date to begin with, so that its parts need only be changed.
     const at = value.at || written(instant ?? Date.now() + 7 * 86_400_000, value.zone);
@@ -114,7 +118,7 @@ function Expiry({ value, onValue, refused }) {
             html`<input class="input" type="datetime-local" required value=${value.at} onInput=${(event) => onValue({ ...value, at: event.currentTarget.value })} ...${given} ...${refusedField(refused, "expires_at")} />`}
         </${Field}>
         <${Field} label="Time zone">
-          ${(given) => html`<${Select} value=${value.zone} onValue=${(next) => onValue({ ...value, zone: next })} options=${[["local", `${zone} (${offsetOf(instant ?? Date.now())})`], ["utc", "UTC"]]} ...${given} />`}
+          ${(given) => html`<${Select} value=${value.zone} onValue=${(next) => onValue({ ...value, zone: next })} options=${zones} ...${given} />`}
         </${Field}>
       </div>`
     }

@@ -10,16 +10,16 @@ export function ShownOnce({ made, onClose }) {
   const [copied, setCopied] = useState(false);
   const [warned, setWarned] = useState(false);
   const leave = () => {
-    // Escape is pressed sooner than it is meant.
+    // Escape is pressed sooner than it is meant. A browser may have closed the dialog by then: another one opens.
     if (copied || warned) onClose();
     else setWarned(true);
   };
-  return html`<${Dialog} open title="The key is made" onClose=${leave}>
+  return html`<${Dialog} key=${warned} open title="The key is made" onClose=${leave}>
     <${Note} kind="warn">
       <p><strong>Copy it now: it is shown this once.</strong> The server keeps no copy that could be read.</p>
     </${Note}>
     <${Field} label=${`Key ${made.name ? `“${made.name}”` : ""}`}>
-      ${(own) => html`<input class="input mono keys-text" readonly autocomplete="off" value=${made.key} onFocus=${(event) => event.currentTarget.select()} onCopy=${() => setCopied(true)} ...${own} />`}
+      ${(own) => html`<input class="input mono keys-text" readonly autofocus autocomplete="off" value=${made.key} onFocus=${(event) => event.currentTarget.select()} onCopy=${() => setCopied(true)} ...${own} />`}
     </${Field}>
     ${
       made.warnings.length > 0 &&

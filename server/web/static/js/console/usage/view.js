@@ -48,7 +48,8 @@ export function UsageView({ path, groups, fixed = {} }) {
   );
   const look = (row) => {
     setFilters([...filters, { group, id: row[group], name: nameOf(row, group) }]);
-    setGroup(groups.includes(INTO[group]) ? INTO[group] : "day");
+    const left = groups.filter((one) => one !== group && !filters.some((filter) => filter.group === one));
+    setGroup(left.includes(INTO[group]) ? INTO[group] : left[0]);
   };
   const drop = (filter) => setFilters(filters.filter((one) => one !== filter));
   const choices = groups.filter((one) => !filters.some((filter) => filter.group === one));
