@@ -24,8 +24,8 @@ scripts/vendor_pages.py."""
 PLACE = "{assets}"
 """Stands in a page for the folder of its files."""
 PRELOADS = re.compile(r"<!-- preloads((?: js/[\w/.-]+)*) -->")
-"""Where the hints go that tell a browser of the modules it will need: those that the page's script imports, and those of
-the modules named here, which the page loads first though it imports them late."""
+"""Where the hints go that tell a browser of the modules it will need: those that the page's script imports, and those
+of the modules named here, which the page loads first though it imports them late."""
 
 
 @dataclass(frozen=True, slots=True)

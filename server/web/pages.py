@@ -98,7 +98,7 @@ def _is_known(etag: str, lines: list[str]) -> bool:
 
 
 def _takes_gzip(lines: list[str]) -> bool:
-    """By RFC 9110, 12.5.3: a list of codings with weights, of which zero means no; * stands for all that are not named."""
+    """By RFC 9110, 12.5.3: codings with weights, of which zero means no; * stands for all that are not named."""
     weights: dict[str, float] = {}
     for part in ",".join(lines).lower().split(","):
         coding, *parameters = (piece.strip() for piece in part.split(";"))

@@ -1,5 +1,5 @@
 /** Requests as JavaScript for Node.js: by the OpenAI SDK, and by fetch for what it has no method for. */
-import { formValues, METHODS, splitFields } from "./sdk.js";
+import { formValues, METHODS, Sent, splitFields } from "./sdk.js";
 
 /** The name of a property as it is written in an object. */
 function property(name) {
@@ -8,7 +8,7 @@ function property(name) {
   return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name);
 }
 
-/** A value of JSON as JavaScript; {file: name} is the opened file. */
+/** A value of JSON as JavaScript; a file is opened. */
 function literal(value, deep = 0) {
   const inner = "  ".repeat(deep + 1);
   const outer = "  ".repeat(deep);
@@ -17,8 +17,7 @@ function literal(value, deep = 0) {
     return `[\n${value.map((one) => `${inner}${literal(one, deep + 1)},\n`).join("")}${outer}]`;
   }
   if (value !== null && typeof value === "object") {
-    if (typeof value.file === "string" && Object.keys(value).length === 1)
-      return `createReadStream(${JSON.stringify(value.file)})`;
+    if (value instanceof Sent) return `createReadStream(${JSON.stringify(value.file)})`;
     const entries = Object.entries(value);
     if (!entries.length) return "{}";
     const names = entries.map(([name, one]) => {

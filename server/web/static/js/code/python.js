@@ -1,9 +1,9 @@
 /** Requests as Python: by the OpenAI SDK, and by httpx for what it has no method for. */
-import { formValues, METHODS, splitFields } from "./sdk.js";
+import { formValues, METHODS, Sent, splitFields } from "./sdk.js";
 
 const INDENT = "    ";
 
-/** A value of JSON as a Python literal; {file: name} is the opened file. deep: how far it stands indented. */
+/** A value of JSON as a Python literal; a file is opened. deep: how far it stands indented. */
 export function literal(value, deep = 0) {
   const inner = INDENT.repeat(deep + 1);
   const outer = INDENT.repeat(deep);
@@ -18,8 +18,7 @@ export function literal(value, deep = 0) {
     if (value.every((one) => typeof one === "number")) return `[${value.join(", ")}]`;
     return `[\n${value.map((one) => `${inner}${literal(one, deep + 1)},\n`).join("")}${outer}]`;
   }
-  if (typeof value.file === "string" && Object.keys(value).length === 1)
-    return `open(${JSON.stringify(value.file)}, "rb")`;
+  if (value instanceof Sent) return `open(${JSON.stringify(value.file)}, "rb")`;
   const entries = Object.entries(value);
   if (!entries.length) return "{}";
   return `{\n${entries.map(([name, one]) => `${inner}${JSON.stringify(name)}: ${literal(one, deep + 1)},\n`).join("")}${outer}}`;
@@ -94,7 +93,7 @@ function byHttpx({ method = "POST", path, json, form }, base) {
   if (json !== undefined) lines.push(`json=${literal(json, 1)}`);
   const parts = (form ?? []).map(([name, value]) => {
     // A field that is no file: without a name.
-    const content = typeof value === "object" ? literal(value) : `(None, ${literal(String(value))})`;
+    const content = typeof value === "object" ? literal(new Sent(value.file)) : `(None, ${literal(String(value))})`;
     return `${INDENT.repeat(2)}(${literal(name)}, ${content}),\n`;
   });
   if (form) lines.push(`files=[\n${parts.join("")}${INDENT}]`);
