@@ -368,22 +368,30 @@ def test_revoking_the_key_of_the_tab_warns_and_asks_for_another(opened: Opener, 
 
 def test_the_ledger_is_read_by_pages(opened: Opener, office: httpx.Client, operator: str) -> None:
     made = account(office, "many grants")
-    for number in range(70):
+    for number in range(120):
         answered(office.post(f"/admin/v1/accounts/{made['id']}/credits", json={"credits": 1, "note": f"n{number}."}))
     watched = opened(f"console#accounts/{made['id']}", key=operator)
     page = watched.page
     page.get_by_role("tab", name="Ledger").click()
     rows = page.get_by_role("region", name="Ledger").get_by_role("row")
     expect(rows).to_have_count(51)
-    expect(rows.nth(1)).to_contain_text("n69.")
+    expect(rows.nth(1)).to_contain_text("n119.")
     page.get_by_role("button", name="Show older").click()
-    expect(rows).to_have_count(71)
+    expect(rows).to_have_count(101)
+    page.get_by_role("button", name="Show older").click()
+    expect(rows).to_have_count(121)
     expect(rows.last).to_contain_text("n0.")
     expect(page.get_by_role("button", name="Show older")).to_have_count(0)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()
     table = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
-    assert [row["note"] for row in table] == [f"n{number}." for number in range(70)]
+    assert [row["note"] for row in table] == [f"n{number}." for number in range(120)]
+    page.goto(f"{watched.url}/console#audit")
+    acts = page.get_by_role("region", name="Audit log").get_by_role("row")
+    expect(acts).to_have_count(101)
+    expect(acts.nth(1)).to_contain_text("n119.")
+    page.get_by_role("button", name="Show older").click()
+    expect(acts.nth(120)).to_contain_text("n0.")
     watched.clean()
 
 
@@ -487,4 +495,30 @@ def test_a_failure_says_what_the_server_said_and_can_be_tried_again(opened: Open
         fails[0] = False
         page.get_by_role("button", name="Try again").first.click()
         expect(page.get_by_role("alert")).to_have_count(0)
+    watched.clean()
+
+
+def test_a_server_that_is_back_is_asked_by_itself(opened: Opener, operator: str) -> None:
+    watched = opened("console#own", key=operator)
+    page = watched.page
+    expect(page.get_by_role("heading", name="My usage")).to_be_visible()
+    for pattern in ("**/admin/**", "**/v1/**", "**/health"):
+        page.route(pattern, lambda route: route.abort())
+    page.get_by_role("link", name="Accounts").click()
+    expect(page.get_by_text("The server can't be reached.")).to_be_visible()
+    page.unroute_all()
+    expect(page.get_by_role("link", name="default")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    watched.clean()
+
+
+def test_a_server_without_keys_says_so(opened: Opener) -> None:
+    watched = opened("", key="")
+    page = watched.page
+    anyone = {"id": None, "name": "", "account": None, "scopes": ["inference", "usage"], "models": None}
+    page.route("**/v1/key", lambda route: route.fulfill(json={**anyone, "limits": {}, "expires_at": None}))
+    page.route("**/v1/models", lambda route: route.fulfill(json={"object": "list", "data": []}))
+    page.goto(f"{watched.url}/console#keys")
+    expect(page.get_by_text("This server lets everybody use its models")).to_be_visible()
+    assert page.get_by_role("link", name="Accounts").count() == 0
     watched.clean()

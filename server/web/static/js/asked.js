@@ -1,12 +1,14 @@
 /** What a part of the page asks the server for, and how that stands: loading, there, failed, out of date. */
 import { ErrorNote, Loading } from "./components/states.js";
 import { html, useCallback, useEffect, useRef, useState } from "./lib.js";
+import { online } from "./session.js";
 
 /**
  * Ask when the part appears, and anew whenever one of `about` changes; what comes late is dropped then.
  * @param {(signal: AbortSignal) => Promise<any>} question
- * @returns {{data: any, error: Error | null, busy: boolean, again: () => Promise<void>, change: (data: any) => void}} data:
- * null before the first answer. A failure leaves what was there, if that was the answer to the same question.
+ * @returns {{data: any, error: Error | null, busy: boolean, again: () => Promise<void>}} data: null before the first answer.
+ * A failure leaves what was there, if that was the answer to the same question. Once a server that was away is back, it is
+ * asked by itself.
  */
 export function useAsked(question, about) {
   const [state, setState] = useState({ data: null, error: null, busy: true, of: null });
@@ -28,8 +30,11 @@ export function useAsked(question, about) {
     again();
     return () => running.current?.abort();
   }, [again]);
-  const change = (data) => setState((before) => ({ ...before, data }));
-  return { data: state.data, error: state.error, busy: state.busy, again, change };
+  const back = online.value;
+  useEffect(() => {
+    if (back && state.error?.offline) again();
+  }, [back]);
+  return { data: state.data, error: state.error, busy: state.busy, again };
 }
 
 /** The answer of `asked`, by a function of it, or what stands in for it. */
