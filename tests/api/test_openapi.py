@@ -129,7 +129,9 @@ async def test_administration_answers_as_it_says(office: "Office") -> None:
         if path.startswith(ADMINISTRATION):
             told = body | {"id": number} if path.startswith("/user/") and "id" in body else body
             answer = await admin.request(
-                method.upper(), path.format(account="squad", key_id=squad, persona_id=3), json=told
+                method.upper(),
+                path.format(account="squad", key_id=squad, persona_id=3, model_id="fake-speech"),
+                json=told,
             )
             assert answer.status_code == 200, (path, summary, answer.text)
             document.check(answer)
@@ -144,6 +146,9 @@ async def test_administration_answers_as_it_says(office: "Office") -> None:
         "/admin/v1/keys",
         "/admin/v1/ledger",
         "/admin/v1/personas",
+        "/admin/v1/models",
+        "/admin/v1/models/fake-chat",
+        "/admin/v1/settings",
     ):
         document.check(await admin.get(path))
     for path in ("/admin/v1/usage", "/admin/v1/audit", "/v1/credits", "/v1/usage", "/health", "/ready", "/metrics"):

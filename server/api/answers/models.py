@@ -21,10 +21,20 @@ class Memory(Answer):
     reported: Amount
 
 
+class Loading(Answer):
+    """phase: what the load is at, in words. seconds: since it began."""
+
+    phase: str
+    seconds: float
+
+
 class ModelBehind(Answer):
+    """loading: only while it is."""
+
     model: str
     state: State
     memory: Memory
+    loading: Loading | None = None
 
 
 class Model(Answer):

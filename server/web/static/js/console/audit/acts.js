@@ -9,6 +9,9 @@ const ACTIONS = {
   "key.create": "Key made",
   "key.change": "Key changed",
   "key.revoke": "Key revoked",
+  "model.load": "Model loaded",
+  "model.unload": "Model unloaded",
+  "model.probe": "Model probed",
   "secret.renew": "Secret renewed",
 };
 
