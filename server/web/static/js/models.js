@@ -32,9 +32,7 @@ async function turn() {
   if (mayInfer.value && !expired.value && !document.hidden) await refresh();
   if (!watched) return;
   const moving = models.value?.some((model) => model.state === "loading" || model.state === "draining");
-  // A key that may not see them may not a second later either.
-  const passing = failure.value && failure.value.status !== 403;
-  timer = setTimeout(turn, moving || passing ? SOON : LATER);
+  timer = setTimeout(turn, moving || failure.value ? SOON : LATER);
 }
 
 /** Keep them up to date, until the returned function is called. */
