@@ -9,7 +9,7 @@ from starlette.responses import Response
 from server.api.answers import knowledge as answers
 from server.api.body import read_json
 from server.api.deps import KeyedDep
-from server.api.knowledge.datasets import Limit
+from server.api.knowledge.datasets import Limit, State, state_of
 from server.api.knowledge.deps import KnowledgeDep
 from server.api.knowledge.documents import CHANGES, MOST_BODY, DocumentChange
 from server.api.knowledge.rows import dataset_row, document_row, passage_row
@@ -55,10 +55,10 @@ async def list_documents(
     knowledge: KnowledgeDep,
     limit: Limit = 100,
     before: str | None = None,
-    state: DocumentState | None = None,
+    state: State | None = None,
 ) -> Response:
     """The newest first. before: the id of the last one seen, for the next page. state: only those in it."""
-    found = await knowledge.oversight.documents(dataset_id, limit + 1, before, state)
+    found = await knowledge.oversight.documents(dataset_id, limit + 1, before, state_of(state))
     return listing([document_row(document) for document in found[:limit]], has_more=len(found) > limit)
 
 

@@ -1,6 +1,6 @@
 """/v1/datasets: those that the caller may read, and what is in them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import ConfigDict, Field
@@ -25,6 +25,7 @@ LONGEST_CONTEXT = 1000
 """Characters."""
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
+State = Literal["queued", "reading", "embedding", "ready", "failed", "cancelled"]
 
 
 class NewDataset(Body):
@@ -80,13 +81,13 @@ async def list_documents(
     knowledge: KnowledgeDep,
     limit: Limit = 100,
     before: str | None = None,
-    state: DocumentState | None = None,
+    state: State | None = None,
 ) -> Response:
     """The newest first, those too that are under way, have failed or were cancelled.
 
     before: the id of the last one seen, for the next page. state: only those in it.
     """
-    found = await knowledge.documents.page(caller, dataset_id, limit + 1, before, state)
+    found = await knowledge.documents.page(caller, dataset_id, limit + 1, before, state_of(state))
     return listing([document_row(document) for document in found[:limit]], has_more=len(found) > limit)
 
 
@@ -104,3 +105,7 @@ async def add_document(
     file, context = form.file(), form.parse(NewDocument).context
     added = await add(services, knowledge, caller, dataset.full_name, file, context)
     return answer(document_row(added))
+
+
+def state_of(named: State | None) -> DocumentState | None:
+    return None if named is None else DocumentState(named)

@@ -2,8 +2,8 @@
 
 /**
  * Passages repeat the end of the one before them, and what was between two is not in either of them. Pieces are what
- * stands where: {place, text, cited, heading, page, apart}. heading, page: only where they are others than before.
- * apart: whether it begins a paragraph, rather than going on where the last one ended.
+ * stands where: {place, text, cited, heading, page, apart, gap}. heading, page: only where they are others than before.
+ * apart: whether it begins a paragraph, rather than going on, after `gap`, where the last one ended.
  *
  * The passage at the place `cited` is whole; those before and after it are shortened where they overlap.
  *
@@ -27,6 +27,7 @@ export function pieces(passages, cited = null) {
     }
     if (cut && last !== null && passage !== whole) start = Math.min(end, Math.max(start, last));
     const text = cut ? letters.slice(start - passage.start, end - passage.start).join("") : passage.text;
+    const apart = !cut || last === null || start - last > 1;
     const moved = heading !== passage.heading || page !== passage.page;
     if (text.trim() || passage === whole) {
       found.push({
@@ -35,7 +36,8 @@ export function pieces(passages, cited = null) {
         cited: passage === whole,
         heading: heading !== passage.heading ? passage.heading : "",
         page: page !== passage.page ? passage.page : null,
-        apart: moved || !cut || last === null || start - last > 1,
+        apart: moved || apart,
+        gap: !apart && start - last === 1 ? " " : "",
       });
       heading = passage.heading;
       page = passage.page;
@@ -43,6 +45,16 @@ export function pieces(passages, cited = null) {
     }
   }
   return found;
+}
+
+/** The pieces in paragraphs: each a list of those that go on from one another. */
+export function paragraphs(found) {
+  const made = [];
+  for (const piece of found) {
+    if (piece.apart || !made.length) made.push([piece]);
+    else made.at(-1).push(piece);
+  }
+  return made;
 }
 
 /** Where a passage stands, in words: "page 3 · Leave › Parents". Nothing where nothing is known. */
