@@ -47,12 +47,12 @@ function Form({ persona, onClose, onChange }) {
   const end = () => act("end", () => remove(`/admin/v1/personas/${persona.id}`));
   const wrong = (field) => (error?.param === field ? error.message : undefined);
   return html`<form class="stack" onSubmit=${save}>
-    <${TextField} label="Name" value=${name} onValue=${setName} error=${wrong("name")} maxlength="100" required />
+    <${TextField} label="Name" value=${name} onValue=${setName} error=${wrong("name")} maxlength="100" />
     <${TextField} label="Description" hint="Who chooses a persona reads it." value=${description} onValue=${setDescription} error=${wrong("description")} />
     <${Tabs} small label="Prompt" tabs=${[["write", "Prompt"], ["preview", "Preview"]]} value=${side} onValue=${setSide}>
       ${
         side === "write"
-          ? html`<${TextArea} label="System prompt" hint="The model reads it before each question. Its version grows with each change." value=${prompt} onValue=${setPrompt} error=${wrong("prompt")} rows=${10} maxlength="20000" />`
+          ? html`<div class="knowledge-prompt"><${TextArea} label="System prompt" hint="The model reads it before each question. Its version grows with each change." value=${prompt} onValue=${setPrompt} error=${wrong("prompt")} rows=${10} maxlength="20000" /></div>`
           : prompt.trim()
             ? html`<div class="knowledge-preview" tabindex="0" role="region" aria-label="Preview of the prompt"><${Markdown} text=${prompt} /></div>`
             : html`<p class="hint">The prompt is empty: the model then answers without one.</p>`

@@ -120,7 +120,7 @@ function Foot({ turn }) {
       : null;
   const facts = [
     turn.whole.provenance?.model,
-    tokens && `${number(tokens.prompt_tokens)} + ${count(tokens.completion_tokens, "token")}`,
+    tokens && `${number(tokens.prompt_tokens)} tokens read, ${number(tokens.completion_tokens)} written`,
     turn.first !== null && `first word after ${seconds(turn.first)}`,
     `${seconds(turn.seconds)} in all`,
     speed && `${number(speed, 1)} tokens a second`,
