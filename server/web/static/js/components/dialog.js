@@ -10,11 +10,17 @@ export function Dialog({ open, title, onClose, wide = false, children }) {
 function Shown({ title, onClose, wide, children }) {
   const place = useRef(null);
   const id = useId();
+  const latest = useRef(onClose);
+  latest.current = onClose;
   useEffect(() => {
     const before = document.activeElement;
     const dialog = place.current;
+    // A browser may close it without asking, as by a second Escape. Not heard of once it is taken out of the page.
+    const closed = () => latest.current();
+    dialog.addEventListener("close", closed);
     dialog.showModal();
     return () => {
+      dialog.removeEventListener("close", closed);
       dialog.close();
       if (before?.isConnected) before.focus();
     };
