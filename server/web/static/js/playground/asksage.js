@@ -6,7 +6,7 @@ import { Tabs } from "../components/tabs.js";
 import { Workbench } from "../components/workbench.js";
 import { count } from "../format.js";
 import { html, signal, useEffect, useId, useRef, useState } from "../lib.js";
-import { mayInfer, me } from "../session.js";
+import { asking, expired, mayInfer, me } from "../session.js";
 import { Turn } from "./asksage/answer.js";
 import { clear, put, request, stop } from "./asksage/conversation.js";
 import { Library } from "./asksage/library.js";
@@ -98,21 +98,30 @@ function Start() {
 
 function Composer({ busy, model, onAsk }) {
   const id = useId();
-  const ready = mayInfer.value && model && draft.value.trim() && !busy;
+  const place = useRef(null);
+  const ready = draft.value.trim() && !busy && (model || !mayInfer.value);
   const submit = (event) => {
     event.preventDefault();
     if (!ready) return;
+    if (!mayInfer.value || expired.value) {
+      asking.value = true;
+      return;
+    }
+    place.current?.focus();
     const question = draft.value.trim();
     draft.value = "";
     onAsk(question);
   };
   const key = (event) => {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    // A keyboard on glass has no Shift to speak of: there the button sends.
+    if (!matchMedia("(pointer: coarse)").matches) submit(event);
   };
   return html`<form class="sage-composer" onSubmit=${submit}>
     <label class="visually-hidden" for=${id}>Question</label>
     <textarea
       id=${id}
+      ref=${place}
       class="input grows"
       rows="2"
       placeholder="Ask a question"
