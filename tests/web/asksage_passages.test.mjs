@@ -1,7 +1,7 @@
 /** A document's passages as one text: nothing twice, nothing left out, the cited one whole. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { paragraphs, pieces, whereabouts } from "../../server/web/static/js/playground/asksage/passages.js";
+import { paragraphs, pieces, shortName, whereabouts } from "../../server/web/static/js/playground/asksage/passages.js";
 
 const TEXT = "One is first. Two is next. 🦉 Three owls. Four ends it.\n\nA new paragraph.";
 /** Passages of TEXT, by character as the server counts them: an owl is one. */
@@ -72,6 +72,8 @@ test("a recording's passages, whose places are times, are left as they are", () 
 });
 
 test("where a passage stands, in words", () => {
+  assert.equal(shortName("user_custom_7_hand_book_content"), "hand_book");
+  assert.equal(shortName("handbook"), "handbook");
   assert.equal(whereabouts({ page: 3, heading: "Leave › Parents" }), "page 3 · Leave › Parents");
   assert.equal(whereabouts({ page: null, heading: "Leave" }), "Leave");
   assert.equal(whereabouts({ page: null, heading: "" }), "");

@@ -114,10 +114,9 @@ function Reference({ citation, onOpen }) {
 
 function Foot({ turn }) {
   const tokens = turn.whole.usage?.model_tokens;
-  const speed =
-    tokens && turn.first !== null && turn.seconds > turn.first
-      ? tokens.completion_tokens / (turn.seconds - turn.first)
-      : null;
+  // What came in one burst has no speed to speak of.
+  const writing = turn.seconds - (turn.first ?? turn.seconds);
+  const speed = tokens && writing > 0.5 ? tokens.completion_tokens / writing : null;
   const facts = [
     turn.whole.provenance?.model,
     tokens && `${number(tokens.prompt_tokens)} tokens read, ${number(tokens.completion_tokens)} written`,

@@ -57,6 +57,11 @@ export function paragraphs(found) {
   return made;
 }
 
+/** A dataset's own name, of its full one. */
+export function shortName(full) {
+  return /^user_(?:custom|content)_\d+_(.+)_content$/s.exec(full)?.[1] ?? full;
+}
+
 /** Where a passage stands, in words: "page 3 · Leave › Parents". Nothing where nothing is known. */
 export function whereabouts({ page, heading }) {
   return [page === null || page === undefined ? "" : `page ${page}`, heading].filter(Boolean).join(" · ");

@@ -5,7 +5,7 @@ import { ErrorNote, Loading } from "../../components/states.js";
 import { count } from "../../format.js";
 import { get, query } from "../../http.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../lib.js";
-import { paragraphs, pieces, whereabouts } from "./passages.js";
+import { paragraphs, pieces, shortName, whereabouts } from "./passages.js";
 
 const AROUND = 21;
 const MORE = 20;
@@ -44,7 +44,7 @@ function Document({ citation }) {
   }, [found !== null]);
 
   const about = html`<p class="hint">
-    ${[whereabouts(citation), citation.dataset, citation.context].filter(Boolean).join(" · ")}
+    ${[whereabouts(citation), `in the dataset ${shortName(citation.dataset)}`, citation.context].filter(Boolean).join(" · ")}
   </p>`;
   if (error && !found) {
     return html`${about}

@@ -3,6 +3,7 @@ import { Checks, SelectField, SliderField } from "../../components/field.js";
 import { ModelChoice } from "../../components/model_choice.js";
 import { ErrorNote, Loading } from "../../components/states.js";
 import { html } from "../../lib.js";
+import { mayInfer } from "../../session.js";
 import { FROM } from "./question.js";
 import {
   change,
@@ -52,6 +53,7 @@ export function Settings() {
 function PersonaChoice() {
   if (personasFailure.value && !personas.value)
     return html`<${ErrorNote} error=${personasFailure.value} onRetry=${refreshPersonas} />`;
+  if (!personas.value && !mayInfer.value) return null;
   if (!personas.value) return html`<${Loading} label="Loading the personas" lines=${1} />`;
   const { persona } = settings.value;
   const one = personas.value.find(({ id }) => id === persona) ?? personas.value.find(({ id }) => id === 1);
