@@ -71,7 +71,7 @@ function KeyButton() {
   };
   if (me.value && !key.value) return html`<span class="hint">No key needed</span>`;
   if (expired.value) return html`<${Button} small kind="danger" icon="warning" onClick=${ask}>Key refused</${Button}>`;
-  return html`<${Button} small icon="key" onClick=${ask}>${me.value ? me.value.name || "Your key" : "Enter key"}</${Button}>`;
+  return html`<${Button} small icon="key" onClick=${ask}><span class="bar-key">${me.value ? me.value.name || "Your key" : "Enter key"}</span></${Button}>`;
 }
 
 /** Light, dark, or as the system has it. */
