@@ -139,12 +139,8 @@ async def test_administration_answers_as_it_says(office: "Office") -> None:
     for method, path, summary, body in document.examples():
         if path.startswith(ADMINISTRATION):
             told = body | {"id": number} if path.startswith("/user/") and "id" in body else body
-            answer = await admin.request(
-                method.upper(),
-                path.format(account="squad", key_id=squad, persona_id=3, model_id="fake-speech"),
-                json=told,
-            )
             named = {"account": "squad", "key_id": squad, "persona_id": 3, "document_id": rules}
+            named["model_id"] = "fake-speech"
             answer = await admin.request(method.upper(), path.format(**named), json=told)
             assert answer.status_code == 200, (path, summary, answer.text)
             document.check(answer)

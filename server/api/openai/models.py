@@ -70,12 +70,9 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
 
     capabilities: the tasks. parent: the model of a LoRA adapter. state: of the model that is furthest behind; `reason`
     if it failed. models: the model behind each task, with the bytes that it holds in the memory ledger and those that
-    the machine reported last. price: credits a unit, as decimal strings. root, max_model_len: of a language model its
-    own name, and its context in tokens once that is known, as vLLM shows them. input_modalities: of a model that chats.
-    image: how a model draws, see Drawing.
     the machine reported last, and what its load is at while it is loading. price: credits a unit, as decimal strings.
     root, max_model_len: of a language model its own name, and its context in tokens once that is known, as vLLM shows
-    them.
+    them. input_modalities: of a model that chats. image: how a model draws, see Drawing.
     """
     models = {task: states[spec.name] for task, spec in public.tasks.items()}
     behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
@@ -130,7 +127,6 @@ def _drawing(spec: DiffusersModel) -> dict[str, Any]:
     return {"size": own, "sizes": sizes, "steps": spec.steps, "guidance": spec.guidance}
 
 
-def _amount(amount: Amount) -> dict[str, Any]:
 def loading_row(loading: Loading) -> dict[str, Any]:
     """phase: what the load is at; seconds: since it began."""
     return {"phase": loading.phase, "seconds": round(loading.seconds, 1)}

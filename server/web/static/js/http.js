@@ -96,9 +96,7 @@ export const remove = (path, options) => call("DELETE", path, options);
  * An error that comes as an event is raised as an ApiError.
  * @returns {AsyncGenerator<{event: string, data: any}>}
  */
-export async function* stream(path, { json, form, signal, onResponse, onComment } = {}) {
-  const response = await send("POST", path, { json, form, signal });
-export async function* stream(path, { json, form, signal, onResponse, onUpload } = {}) {
+export async function* stream(path, { json, form, signal, onResponse, onComment, onUpload } = {}) {
   const response = await send("POST", path, { json, form, signal, onUpload });
   onResponse?.(response);
   const requestId = response.headers.get("x-request-id");

@@ -17,6 +17,7 @@ export function shellWord(text) {
 const LONGEST_ARGUMENT = 128 * 1024;
 /** Bytes of UTF-8, at most, of a character as JavaScript counts them. */
 const LONGEST_CHARACTER = 3;
+
 /** A file's name as -F takes it: quoted where it holds what ends a name there. */
 function curlFile(name) {
   return /[;,"\\]/.test(name) ? `"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : name;
