@@ -8,11 +8,13 @@ import difflib
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AnyHttpUrl, Field, ValidationError, field_validator
+from pydantic import AnyHttpUrl, Field, PrivateAttr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -22,11 +24,15 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from server.sizes import Size
+from server.sizes import Size, is_size, show_size
 
 PREFIX = "SAGEHOLD_"
 DATABASES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://")
 LIMITS = ("memory://", "redis://", "rediss://", "redis+unix://", "unix://")
+
+
+Source = Literal["flag", "environment", "file", "default"]
+"""Where the value of a setting comes from."""
 
 
 class SettingsError(Exception):
@@ -212,6 +218,8 @@ class Settings(BaseSettings):
         None, description="base URL of the OpenTelemetry collector that gets traces by HTTP; none are made by default"
     )
 
+    _sources: dict[str, Source] = PrivateAttr(default_factory=dict)
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
@@ -272,10 +280,33 @@ class Settings(BaseSettings):
         """The SQLAlchemy URL in effect."""
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.resolve() / 'sagehold.db'}"
 
+    def source(self, name: str) -> Source:
+        """Where the value of a setting comes from, as `load_settings` found it."""
+        return self._sources.get(name, "flag" if name in self.model_fields_set else "default")
+
+
+SECRETS = r"\w*(?:password|passwd|passfile|secret|token|credential|api_?key)\w*|pwd|key|auth|sig(?:nature)?"
+"""Names of URL parameters whose values nobody is shown."""
+
 
 def without_password(url: str) -> str:
-    """The URL with stars for its password: of user:password@host, up to the last @, or among its parameters."""
-    return re.sub(r"([?&]password=)[^&]*", r"\1***", re.sub(r"(://[^:@/?]*):.*@", r"\1:***@", url, count=1))
+    """The URL with stars for its password: of user:password@host, up to the last @, or among its parameters.
+
+    What stands alone before the @ of a web address is a token.
+    """
+    url = re.sub(r"(://[^:@/?]*):.*@", r"\1:***@", url, count=1)
+    url = re.sub(r"^(https?://)[^:@/?#]+@", r"\1***@", url, flags=re.IGNORECASE)
+    return re.sub(rf"([?&;](?:{SECRETS})=)[^&;]*", r"\1***", url, flags=re.IGNORECASE)
+
+
+def as_written(field: FieldInfo, value: object, *, secrets: bool = False) -> str:
+    """A setting's value as it would be written in the environment. secrets: with the passwords in URLs."""
+    if isinstance(value, int) and is_size(field):
+        return show_size(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
+    return text if secrets else without_password(text)
 
 
 def load_settings(**flags: Any) -> Settings:
@@ -289,10 +320,28 @@ def load_settings(**flags: Any) -> Settings:
         problems += _unreadable(Path(path))
     if not problems:
         try:
-            return Settings(**{name: value for name, value in flags.items() if value is not None})
+            given = {name: value for name, value in flags.items() if value is not None}
+            settings = Settings(**given)
+            settings._sources.update(_sources(given, path))
+            return settings
         except ValidationError as error:
             problems = [_describe(detail) for detail in error.errors()]
     raise SettingsError("\n".join(problems))
+
+
+def _sources(flags: Mapping[str, Any], path: str | None) -> dict[str, Source]:
+    """Where the value of each setting comes from, strongest first. path: of the settings file."""
+    filed = yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path is not None else None
+    environment = {name.upper() for name in os.environ}
+    found: dict[str, Source] = {}
+    for name in Settings.model_fields:
+        if name in flags:
+            found[name] = "flag"
+        elif f"{PREFIX}{name.upper()}" in environment:
+            found[name] = "environment"
+        else:
+            found[name] = "file" if name in (filed or {}) else "default"
+    return found
 
 
 def _unreadable(file: Path) -> list[str]:

@@ -33,10 +33,16 @@ field's name otherwise (`utf-16`), or make half surrogate pairs (`utf-7`), which
 
 
 async def read_json(
-    request: Request, schema: type[B], *, limit: int, exact: bool = False, task: Task | None = None
+    request: Request,
+    schema: type[B],
+    *,
+    limit: int,
+    exact: bool = False,
+    empty: bool = False,
+    task: Task | None = None,
 ) -> B:
-    """The body as `schema`. `limit` in bytes. exact: numbers with a fraction are Decimals, as written. task: what
-    the route does; None where that costs no credits.
+    """The body as `schema`. `limit` in bytes. exact: numbers with a fraction are Decimals, as written. empty: whether
+    no body at all is an empty object. task: what the route does; None where that costs no credits.
 
     Unknown fields are left to the schema, which ignores them by default; top-level nulls count as absent.
     Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400); for a large body, before it is
@@ -47,6 +53,8 @@ async def read_json(
         raise UnsupportedMediaType(f"Unsupported content type: {kind[:80]}. Send application/json.")
     async with Intake(request, task) as intake:
         body = b"".join([chunk async for chunk in capped(request, intake, limit, limit)])
+        if empty and not body:
+            body = b"{}"
         if not intake.large:
             return _read(body, schema, exact=exact)
         return await intake.read(partial(_read_large, body, schema, exact=exact))

@@ -48,6 +48,7 @@ ERRORS: Mapping[int, str] = {
     404: "There is no such URL, model or object.",
     405: "The URL has no such method.",
     408: "The body did not arrive in time.",
+    409: "What it is about is in use, or changing just now.",
     413: "The body is too large.",
     415: "The body has a content type or coding that is not read here.",
     429: "A limit of the key or of the account is reached; `retry-after` says for how long.",
@@ -58,6 +59,7 @@ OF_ALL = (405, 500)
 OF_KEYED = (401, 403)
 OF_BODIES = (400, 408, 413, 415)
 OF_INFERENCE = (402, 404, 429, 503)
+OF_BUSY = (409, 429, 503)
 
 
 class ErrorFields(BaseModel):
@@ -84,6 +86,7 @@ class Documented:
     media: other media types that it answers with.
     events: the data of each server-sent event of a stream. examples: bodies, by a line that says what they show.
     missing: whether what a field or a parameter of it names may not be there, which is a 404.
+    busy: whether what it is about may be in use or changing, or can't be had, which are a 409 and a 503.
     """
 
     body: type[BaseModel] | None = None
@@ -94,6 +97,7 @@ class Documented:
     events: tuple[type[BaseModel], ...] = ()
     inference: bool = False
     missing: bool = False
+    busy: bool = False
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -259,6 +263,7 @@ def _errors(route: APIRoute, about: Documented, keyed: bool) -> Iterator[int]:
             *(OF_KEYED if keyed else ()),
             *(OF_BODIES if about.body or about.form else ()),
             *(OF_INFERENCE if about.inference else ()),
+            *(OF_BUSY if about.busy else ()),
             *((404,) if route.param_convertors or about.missing else ()),
             *((400,) if route.dependant.query_params else ()),
         }

@@ -10,7 +10,7 @@ from server.api.body_room import TOGETHER, BodyRoom
 from server.api.failed_keys import FailedKeys
 from server.api.spoken_answers import SpokenAnswers
 from server.api.turns import Turns
-from server.core import Caller, Task
+from server.core import Caller, Claim, Task
 from server.errors import ModelNotFound
 from server.models.config.spec import ModelSpec, Price
 from server.observability import Metrics
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
     from server.knowledge.knowledge import Knowledge
+    from server.models.config.catalog import Missing
+    from server.models.probe import Report
+    from server.models.slot import Begun
 
 
 READERS, WAITING_READERS = 4, 32
@@ -68,6 +71,16 @@ class PublicModel(Protocol):
 class Listing(Protocol):
     """The part of the catalog that routes read."""
 
+    @property
+    def models(self) -> Sequence[ModelSpec]:
+        """Those that are served."""
+        ...
+
+    @property
+    def missing(self) -> "Sequence[Missing]":
+        """Those whose files are not installed."""
+        ...
+
     def public_models(self) -> Sequence[PublicModel]: ...
 
     def unserved(self, name: str) -> ModelNotFound:
@@ -89,18 +102,43 @@ class Memory(Protocol):
 
     @property
     def budget(self) -> Amount: ...
+    @property
+    def held(self) -> Mapping[str, Amount]: ...
+    @property
+    def reported(self) -> Mapping[str, Amount]: ...
+
+
+class Loading(Protocol):
+    """A load or wake under way: what it is at, and seconds since it began."""
+
+    @property
+    def phase(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
 
 
 class ModelState(Protocol):
     """Where a model stands: unloaded, loading, ready, asleep, draining or failed, and why if it failed.
 
-    context: tokens that a prompt and its answer may have together; None while that is unknown, or where there are none.
+    refusal: why the last load was given up although nothing is wrong with the model. places: requests that it works on
+    at once. context: tokens that a prompt and its answer may have together; None while that is unknown, or where there
+    are none.
     """
 
     @property
     def state(self) -> str: ...
     @property
     def reason(self) -> str | None: ...
+    @property
+    def refusal(self) -> str | None: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def places(self) -> int: ...
+    @property
+    def loading(self) -> Loading | None: ...
     @property
     def held(self) -> Amount: ...
     @property
@@ -110,7 +148,7 @@ class ModelState(Protocol):
 
 
 class States(Protocol):
-    """The part of the registry that routes read."""
+    """The part of the registry that routes read, and by which operators load and unload."""
 
     def states(self) -> Mapping[str, ModelState]:
         """By the models' own names."""
@@ -125,6 +163,18 @@ class States(Protocol):
 
     def running(self) -> Mapping[str, int]:
         """Jobs in flight inside each loaded engine."""
+        ...
+
+    def begin_load(self, name: str) -> "Begun":
+        """Raises ModelNotFound, Conflict."""
+        ...
+
+    def begin_unload(self, name: str, grace: float | None = None) -> "Begun":
+        """grace: seconds that requests in flight get to end. Raises ModelNotFound, Conflict."""
+        ...
+
+    async def probe(self, name: str, claim: Claim) -> "Report":
+        """Raises ModelNotFound, Conflict, Overloaded, RateLimited."""
         ...
 
 

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic.fields import FieldInfo
 from rich.table import Table
 
 from server.cli.fail import fail
 from server.cli.output import print_table
-from server.settings import PREFIX, Settings, SettingsError, load_settings, without_password
-from server.sizes import is_size, show_size
+from server.settings import PREFIX, Settings, SettingsError, as_written, load_settings
 
 app = typer.Typer(help="Check the settings and the model configs.", no_args_is_help=True)
 
@@ -83,15 +81,8 @@ def show(config: ConfigFile = None) -> None:
     table.add_column("meaning")
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        table.add_row(f"{PREFIX}{name.upper()}", _shown(field, value), field.description or "")
+        table.add_row(f"{PREFIX}{name.upper()}", as_written(field, value), field.description or "")
     print_table(table, 0)
-
-
-def _shown(field: FieldInfo, value: object) -> str:
-    """As it would be written in the environment, but for passwords."""
-    if isinstance(value, int) and is_size(field):
-        return show_size(value)
-    return without_password(",".join(value) if isinstance(value, tuple) else "" if value is None else str(value))
 
 
 def read_settings(config: Path | None = None, **flags: object) -> Settings:

@@ -21,6 +21,7 @@ from server.models.memory.needs import Needs
 from server.models.memory.room import Room, asleep
 from server.models.memory.turns import Turns
 from server.models.slot import Slot
+from server.models.standing import Phase
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +51,15 @@ class ModelLoader:
         self._needs = Needs(models_dir, ledger.machine)
         self._awake: dict[str, Footprint] = {}
         self._turns = Turns()
+        self.phases: dict[str, Phase] = {}
+        """What the last load or wake of each model has come to."""
         self.changes = Changes()
         self.asking = asking or Asking()
         self.booking = Booking(ledger, self._turns, self.asking)
         self.room = Room(ledger, slots, self._needs.known, turns=self._turns, changes=self.changes, asking=self.asking)
 
     async def load(self, spec: ModelSpec) -> Engine:
+        self.phases[spec.name] = Phase.FILES
         if gone := await asyncio.to_thread(weights.missing, spec, self._models_dir):
             log.error("model %s: %s is missing; bring it by: %s", spec.name, gone[0], spec.fetch or "(no `fetch`)")
             raise ModelUnavailable(f"The model's file {gone[0].name} is missing.")
@@ -63,8 +67,10 @@ class ModelLoader:
         if need.elastic:
             # It takes what is left of the GPUs, once those that belong there from the start have their part.
             await self._needs.look_at(slot.spec for slot in self._slots.values() if slot.spec.load == "eager")
+        self.phases[spec.name] = Phase.MEMORY
         allotment = await self.room.reserve(spec.name, need, wait=self._queue_timeout)
         try:
+            self.phases[spec.name] = Phase.TURN
             async with self._turns.take(allotment.numbers):
                 with self.changes.timed(Change.LOAD, spec.name):
                     return await self._start(spec, need, allotment)
@@ -77,6 +83,7 @@ class ModelLoader:
         planned = Footprint(reserved.host - need.loading, reserved.gpus)
         before = await self.booking.look(allotment.numbers)
         engine: Engine | None = None
+        self.phases[spec.name] = Phase.START
         try:
             # Importing an engine's library takes seconds.
             engine = await asyncio.to_thread(self._make_engine, spec, allotment)
@@ -95,9 +102,12 @@ class ModelLoader:
         most = min([max(awake.gpus.values(), default=0), *(self._ledger.budget.on(gpu) for gpu in awake.gpus)])
         host = min(sleeping.host, self._ledger.budget.host)
         again = Need(host=host, gpu=most, gpus=len(awake.gpus), among=tuple(awake.gpus))
+        self.phases[spec.name] = Phase.MEMORY
         await self.room.reserve(spec.name, again, wait=self._queue_timeout)
+        self.phases[spec.name] = Phase.TURN
         async with self._turns.take(awake.gpus):
             with self.changes.timed(Change.WAKE, spec.name):
+                self.phases[spec.name] = Phase.WAKE
                 before = await self.booking.look(awake.gpus)
                 await self._bring_up(spec, engine, engine.wake)
                 planned = Footprint(awake.host, self._ledger.held[spec.name].gpus)
@@ -136,6 +146,7 @@ class ModelLoader:
         try:
             async with asyncio.timeout(self._load_timeout):
                 await begin()
+                self.phases[spec.name] = Phase.CHECK
                 await probe.check(spec, engine, folder)
         except TimeoutError:
             raise ModelUnavailable(f"Loading the model took longer than {self._load_timeout:g} s.") from None

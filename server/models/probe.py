@@ -8,7 +8,10 @@ import io
 import logging
 import math
 import re
+import time
+from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -66,27 +69,64 @@ CLEARLY = 0.1
 """How much higher an embedding model must score the passage that answers."""
 
 
-async def check(spec: ModelSpec, engine: Engine, path: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A part of a probe that came through: what was asked, and what was answered, in words for people."""
+
+    task: Task
+    asked: str
+    answered: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a probe went. passed: what came through, in order. reason: what was asked and came where one did not."""
+
+    passed: Sequence[Passed]
+    reason: str | None
+    seconds: float
+
+
+async def examine(spec: ModelSpec, engine: Engine, path: Path) -> Report:
+    """As `check`, for people: with all that was asked."""
+    begun = time.perf_counter()
+    passed: list[Passed] = []
+    reason = None
+    try:
+        await check(spec, engine, path, passed)
+    except ModelUnavailable as error:
+        reason = error.message
+    return Report(passed, reason, time.perf_counter() - begun)
+
+
+async def check(spec: ModelSpec, engine: Engine, path: Path, passed: list[Passed] | None = None) -> None:
     """Run the model's probe of its first task, and the smallest job of each task that is not probed so.
 
-    path: the model's folder, for files that the probe names.
+    path: the model's folder, for files that the probe names. passed: gets what came through.
 
     Raises ModelUnavailable with what was asked and what came.
     """
+    passed = [] if passed is None else passed
     timeout = spec.probe.timeout if spec.probe is not None else _bound(spec)
     try:
         with anyio.fail_after(timeout):
             if spec.probe is not None:
-                await _probe(spec.tasks[0], spec.probe, engine, path)
+                answered = await _probe(spec.tasks[0], spec.probe, engine, path)
+                passed.append(Passed(spec.tasks[0], _asked(spec.tasks[0], spec.probe), answered))
             for task in spec.tasks if spec.probe is None else spec.tasks[1:]:
                 if task not in ANOTHERS:
-                    await _computes(spec, task, engine)
+                    passed.append(Passed(task, "the smallest job that there is", await _computes(spec, task, engine)))
     except TimeoutError:
         raise ModelUnavailable(f"The model's probe took longer than {timeout:g} s.") from None
     except ModelUnavailable:
         raise
     except SageholdError as error:
         raise ModelUnavailable(f"The model's probe failed: {error.message}") from error
+
+
+def _asked(task: Task, probe: Probe) -> str:
+    """A probe in words. Of an audio file only its name is said."""
+    return Path(probe.prompt).name if task is Task.TRANSCRIPTION else probe.prompt
 
 
 # ---------------------------------------------------------------- without a probe in the config
@@ -130,10 +170,10 @@ def _bound(spec: ModelSpec) -> float:
     return 5 * timeout if isinstance(spec, DiffusersModel) and spec.compile else timeout
 
 
-async def _computes(spec: ModelSpec, task: Task, engine: Engine) -> None:
-    """Raises EngineFailed, or ModelUnavailable where what comes is made of no numbers."""
+async def _computes(spec: ModelSpec, task: Task, engine: Engine) -> str:
+    """What came of it. Raises EngineFailed, or ModelUnavailable where what comes is made of no numbers."""
     if isinstance(spec, FakeModel):
-        return  # its answers are written down beforehand
+        return "not asked: its answers are written down beforehand"
     try:
         async with aclosing(answer(engine, smallest_job(task))) as events:
             async for event in events:
@@ -141,6 +181,8 @@ async def _computes(spec: ModelSpec, task: Task, engine: Engine) -> None:
     except InvalidRequest as error:
         # A model may want more than the smallest job says (a chat template, other sizes). That is no sign of damage.
         log.warning("model %s: not probed, since it refuses the smallest job: %s", spec.name, error.message)
+        return f"refused, which is no sign of damage: {error.message}"
+    return "it came through"
 
 
 def _demand_numbers(event: Event) -> None:
@@ -153,23 +195,26 @@ def _demand_numbers(event: Event) -> None:
 # ---------------------------------------------------------------- with one
 
 
-async def _probe(task: Task, probe: Probe, engine: Engine, path: Path) -> None:
+async def _probe(task: Task, probe: Probe, engine: Engine, path: Path) -> str:
+    """What was answered, in words for people."""
     match task:
         case Task.CHAT:
-            await _chat(probe, engine)
+            return await _chat(probe, engine)
         case Task.TRANSCRIPTION:
-            await _transcription(probe, engine, path)
+            return await _transcription(probe, engine, path)
         case Task.SPEECH:
-            await _speech(probe, engine)
+            return await _speech(probe, engine)
         case Task.IMAGE:
-            await _image(probe, engine)
+            return await _image(probe, engine)
         case Task.EMBEDDING | Task.SCORE:
-            await _score(probe, engine)
+            return await _score(probe, engine)
         case Task.MODERATION:
-            await _moderation(probe, engine)
+            return await _moderation(probe, engine)
+        case _:
+            return "not asked: a probe is of no use to this task"
 
 
-async def _chat(probe: Probe, engine: Engine) -> None:
+async def _chat(probe: Probe, engine: Engine) -> str:
     job = ChatJob(
         messages=({"role": "user", "content": probe.prompt},),
         max_tokens=probe.max_tokens,
@@ -184,9 +229,10 @@ async def _chat(probe: Probe, engine: Engine) -> None:
         raise ModelUnavailable(
             f"The model's probe failed: asked {probe.prompt!r} it said {text[:200]!r}, without {probe.expect!r}."
         )
+    return text.strip()[:200]
 
 
-async def _transcription(probe: Probe, engine: Engine, path: Path) -> None:
+async def _transcription(probe: Probe, engine: Engine, path: Path) -> str:
     file = anyio.Path(path) / probe.prompt
     try:
         audio = await file.read_bytes()
@@ -201,9 +247,10 @@ async def _transcription(probe: Probe, engine: Engine, path: Path) -> None:
         raise ModelUnavailable(
             f"The model's probe failed: it read {text.strip()[:200]!r} where {probe.expect!r} is spoken."
         )
+    return text.strip()[:200]
 
 
-async def _speech(probe: Probe, engine: Engine) -> None:
+async def _speech(probe: Probe, engine: Engine) -> str:
     spoken = bytearray()
     async with aclosing(answer(engine, SpeechJob(text=probe.prompt, format="pcm"))) as events:
         async for event in events:
@@ -219,9 +266,10 @@ async def _speech(probe: Probe, engine: Engine) -> None:
     loudness = float(np.sqrt(np.mean(samples**2)))
     if loudness < QUIETEST:
         raise ModelUnavailable(f"The model's probe failed: the speech is silent (RMS {loudness:.4f} of full scale).")
+    return f"{seconds:.1f} s of speech, RMS {loudness:.3f} of full scale"
 
 
-async def _image(probe: Probe, engine: Engine) -> None:
+async def _image(probe: Probe, engine: Engine) -> str:
     picture: Picture | None = None
     async with aclosing(answer(engine, ImageJob(prompt=probe.prompt, seed=0))) as events:
         async for event in events:
@@ -232,9 +280,10 @@ async def _image(probe: Probe, engine: Engine) -> None:
     spread = await anyio.to_thread.run_sync(_spread, picture.data)
     if spread < FLATTEST:
         raise ModelUnavailable(f"The model's probe failed: the picture is flat (standard deviation {spread:.1f}).")
+    return f"a picture of {picture.width} × {picture.height}, standard deviation {spread:.1f}"
 
 
-async def _score(probe: Probe, engine: Engine) -> None:
+async def _score(probe: Probe, engine: Engine) -> str:
     """The passage that answers the prompt must score above one that has nothing to do with it."""
     job = ScoreJob(queries=(probe.prompt,), documents=(probe.expect, UNRELATED))
     scores: tuple[float, ...] = ()
@@ -249,9 +298,10 @@ async def _score(probe: Probe, engine: Engine) -> None:
             if len(scores) == 2
             else "The model's probe failed: it gave no scores."
         )
+    return f"{scores[0]:.2f} for the passage that answers, {scores[1]:.2f} for one about a fox and a dog"
 
 
-async def _moderation(probe: Probe, engine: Engine) -> None:
+async def _moderation(probe: Probe, engine: Engine) -> str:
     """The prompt must be flagged, and a harmless text must not be."""
     flagged: tuple[frozenset[str], ...] = ()
     async with aclosing(answer(engine, ModerationJob(inputs=(probe.prompt, UNRELATED)))) as events:
@@ -265,6 +315,7 @@ async def _moderation(probe: Probe, engine: Engine) -> None:
         raise ModelUnavailable(
             f"The model's probe failed: it flagged {said[0]} in {probe.prompt!r}, and {said[1]} in {UNRELATED!r}."
         )
+    return f"{', '.join(sorted(flagged[0]))} in that, and nothing in {UNRELATED!r}"
 
 
 def _spread(picture: bytes) -> float:

@@ -9,16 +9,17 @@ import logging
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from server.core import Claim, Task
-from server.engines.base import Engine, Footprint, PrefixCache
-from server.errors import SageholdError
+from server.engines.base import Engine, Footprint
+from server.errors import ModelNotFound, SageholdError
+from server.models import probe
 from server.models.changes import Changes
+from server.models.config import weights
 from server.models.config.spec import ModelSpec
 from server.models.loader import MakeEngine, ModelLoader
 from server.models.memory.asking import Asking
@@ -26,7 +27,8 @@ from server.models.memory.books import MemoryBooks
 from server.models.memory.estimate import front_end as front_end_plan
 from server.models.memory.ledger import FRONT_END, MemoryLedger
 from server.models.queue_counts import QueueCounts
-from server.models.slot import Slot, State
+from server.models.slot import Begun, Slot, State
+from server.models.standing import Loading, Phase, Standing
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -38,26 +40,6 @@ LOOK_AGAIN = 15.0
 
 FrontEnd = Callable[[Collection[int]], int]
 """Bytes of host memory of this process and its helpers, without the engines, whose process ids it gets. Blocking."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a model stands, for /v1/models, /ready and the metrics.
-
-    reason: why it failed. held: by the ledger; reported: by the machine, a while ago. prefix_cache: None where the
-    engine has none, or is not loaded. context: tokens that a prompt and its answer may have together, once that is
-    known.
-    """
-
-    state: State
-    reason: str | None
-    eager: bool
-    running: int
-    waiting: int
-    held: Footprint
-    reported: Footprint
-    prefix_cache: PrefixCache | None
-    context: int | None
 
 
 class Registry:
@@ -84,6 +66,7 @@ class Registry:
         # A load that is under way gets its room within the one time, and is up within the other.
         self._load_wait = queue_timeout + load_timeout
         self._watch_interval = watch_interval
+        self._models_dir = models_dir
         self._clock = clock
         self._front_end = front_end
         self._front_end_plan = 0
@@ -143,16 +126,24 @@ class Registry:
             name: Standing(
                 state=slot.state,
                 reason=slot.reason,
+                refusal=slot.refusal,
                 eager=slot.spec.load == "eager",
                 running=slot.engine.running if slot.engine else 0,
                 waiting=slot.waiting,
+                places=slot.queue.places,
                 held=self._ledger.held.get(name, Footprint()),
                 reported=self._booking.reported.get(name, Footprint()),
                 prefix_cache=slot.engine.prefix_cache() if slot.engine else None,
                 context=slot.engine.context if slot.engine else None,
+                loading=self._loading(name, slot),
             )
             for name, slot in self._slots.items()
         }
+
+    def _loading(self, name: str, slot: Slot) -> Loading | None:
+        if (seconds := slot.loading_for) is None:
+            return None
+        return Loading(self._loader.phases.get(name, Phase.FILES), seconds)
 
     @property
     def changes(self) -> Changes:
@@ -190,6 +181,31 @@ class Registry:
     def engine(self, name: str) -> Engine | None:
         """The loaded engine of a model, for operators and fault tests; requests take a lease."""
         return self._slots[name].engine
+
+    # ------------------------------------------------------------ what operators do
+
+    def begin_load(self, name: str) -> Begun:
+        """See Slot.begin_load. Raises ModelNotFound too."""
+        return self._slot(name).begin_load()
+
+    def begin_unload(self, name: str, grace: float | None = None) -> Begun:
+        """See Slot.begin_unload. Raises ModelNotFound too."""
+        return self._slot(name).begin_unload(grace)
+
+    async def probe(self, name: str, claim: Claim) -> probe.Report:
+        """Run the model's probe, as after a load, in turn with its requests. It changes nothing, whatever comes out.
+
+        Raises ModelNotFound, Conflict where the model is not loaded, Overloaded, RateLimited.
+        """
+        slot = self._slot(name)
+        async with slot.lease_loaded(claim, self._queue_timeout) as engine:
+            folder = await asyncio.to_thread(weights.location, slot.spec, self._models_dir)
+            return await probe.examine(slot.spec, engine, folder)
+
+    def _slot(self, name: str) -> Slot:
+        if name not in self._slots:
+            raise ModelNotFound.named(name)
+        return self._slots[name]
 
     # ------------------------------------------------------------ start and end
 

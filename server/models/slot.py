@@ -12,15 +12,16 @@ gives up waiting leaves it running for the others.
 import asyncio
 import copy
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Any, Protocol
 
 from server.core import Claim
 from server.engines.base import Engine
-from server.errors import ModelUnavailable, Overloaded, SageholdError, ServerStopping
+from server.errors import Conflict, ModelUnavailable, Overloaded, SageholdError, ServerStopping
 from server.models.backoff import Backoff
 from server.models.config.spec import ModelSpec
 from server.models.leases import Leases, Loaded
@@ -73,6 +74,23 @@ class Loader(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A load or unload that an operator began. work: None where nothing had to change."""
+
+    work: "asyncio.Task[SageholdError | None] | None" = None
+
+    async def outcome(self, within: float) -> SageholdError | None:
+        """Wait `within` seconds at most. The error that ended it; None where it went well, or has not ended yet.
+
+        Whoever gives up waiting leaves it running.
+        """
+        if self.work is None:
+            return None
+        done, _ = await asyncio.wait([self.work], timeout=within)
+        return self.work.result() if done and not self.work.cancelled() else None
+
+
 class Slot:
     """Invariant: `_work` is the one change under way, or None. It never raises: its result is the error for those who
     wait for it, or None."""
@@ -96,6 +114,8 @@ class Slot:
         self._on_idle = on_idle
         self._state = State.UNLOADED
         self._reason: str | None = None
+        self._refusal: str | None = None
+        self._since = clock()
         self._loaded: Loaded | None = None
         self._work: asyncio.Task[SageholdError | None] | None = None
         self._coming = False  # whether the work is to load or wake, burial of a dead engine before it included
@@ -116,6 +136,16 @@ class Slot:
     def reason(self) -> str | None:
         """Why the model failed, in words a client may read."""
         return _end_of(self._loaded.engine) if self._dead and self._loaded else self._reason
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the last load was given up although nothing is wrong with the model: there was no room for it."""
+        return self._refusal
+
+    @property
+    def loading_for(self) -> float | None:
+        """Seconds since the load or wake that is under way began; None where there is none."""
+        return self._clock() - self._since if self._work is not None and self._coming else None
 
     @property
     def leases(self) -> int:
@@ -205,6 +235,53 @@ class Slot:
                 # Each waiter gets an exception of its own: tracebacks are written into the instance.
                 raise copy.copy(error)
 
+    # ------------------------------------------------------------ what operators do
+
+    def begin_load(self) -> Begun:
+        """Begin to load or wake the model if that is needed, whatever the back-off after a failure says.
+
+        Raises Conflict while it is being put away, ServerStopping.
+        """
+        if self._closed:
+            raise ServerStopping()
+        if self._work is not None and not self._coming:
+            raise Conflict(f"The model `{self.spec.name}` is being put away just now. Load it once that is done.")
+        if self._work is None and self.at_hand is None:
+            self._begin(self._bring_up, State.LOADING)
+        return Begun(self._work)
+
+    def begin_unload(self, grace: float | None = None) -> Begun:
+        """Begin to put the model away, asleep or failed as it may be: no watchdog brings it back, a request does.
+
+        grace: seconds that requests in flight get to end before they are broken off; those that wait for their turn
+        get it from a fresh engine. Without it nobody is disturbed: raises Conflict while the model is in use. Raises
+        Conflict while it is changing, too, and ServerStopping.
+        """
+        name = self.spec.name
+        if self._closed:
+            raise ServerStopping()
+        if self._work is not None:
+            what = "loaded" if self._coming else "put away"
+            raise Conflict(f"The model `{name}` is being {what} just now. Unload it once that is done.")
+        if grace is None and self.busy and not self._dead:
+            at_work, waiting = self.leases, self.waiting
+            raise Conflict(
+                f"The model `{name}` is in use: {at_work} at work, {waiting} waiting. Try again when they are done, or "
+                "give them a `grace` in seconds, after which they are broken off."
+            )
+        if self._loaded is None and self._state is State.UNLOADED:
+            return Begun()
+        self._begin(partial(self._let_go, grace or 0.0), State.DRAINING)
+        return Begun(self._work)
+
+    @asynccontextmanager
+    async def lease_loaded(self, claim: Claim, wait: float) -> AsyncGenerator[Engine, None]:
+        """As `lease`, but raises Conflict where the model would have to be loaded or woken first."""
+        if self.at_hand is None:
+            raise Conflict(f"The model `{self.spec.name}` is {self.state}. Load it first.")
+        async with self.lease(claim, wait) as engine:
+            yield engine
+
     def _respect_backoff(self) -> None:
         """A failed load is not tried again at once; a death is, since the next engine may do well."""
         remaining = self._backoff.remaining
@@ -218,6 +295,7 @@ class Slot:
         # At once, not when the task first runs: `aclose` must see what it would interrupt.
         self._state = state
         self._coming = state is State.LOADING
+        self._since = self._clock()
         self._work = asyncio.create_task(self._finish(change), name=f"model {self.spec.name}")
 
     async def _finish(self, change: Callable[[], Coroutine[Any, Any, SageholdError | None]]) -> SageholdError | None:
@@ -244,7 +322,7 @@ class Slot:
                 loaded = None
                 if self._closed:  # `aclose` cuts no burial short, and waits for what comes after it
                     return ServerStopping()
-            self._state, self._reason = State.LOADING, None
+            self._state, self._reason, self._refusal = State.LOADING, None, None
             if loaded is None:
                 log.info("model %s: loading", name)
                 started = self._clock()
@@ -258,6 +336,7 @@ class Slot:
         except Overloaded as error:
             # There was no room just now: nothing is wrong with the model, and the next request may try at once.
             self._state = State.UNLOADED if self._loaded is None else State.ASLEEP
+            self._refusal = error.message
             return error
         except SageholdError as error:
             await self._fail(error.message)
@@ -320,16 +399,30 @@ class Slot:
                 self._state = State.ASLEEP
                 log.info("model %s: asleep, to make room", self.spec.name)
                 return None
+        await self._stop(loaded)
+        log.info("model %s: stopped, to make room", self.spec.name)
+        return None
+
+    async def _let_go(self, grace: float) -> SageholdError | None:
+        """As an operator asked for it."""
+        loaded = self._loaded
+        if loaded is not None:
+            if loaded.leases and loaded.engine.alive:
+                await self._drained(loaded, grace)
+            await self._stop(loaded)
+        self._state, self._reason, self._refusal, self._died = State.UNLOADED, None, None, False
+        log.info("model %s: unloaded by an operator", self.spec.name)
+        return None
+
+    async def _stop(self, loaded: Loaded) -> None:
+        """End an engine that need not be missed: whoever waits for its room has nothing to do with how it breaks."""
         self._loaded = None
         try:
             await self._loader.unload(self.spec, loaded.engine)
         except Exception:
-            # It must not be the newcomer's failure, who has nothing to do with this engine.
             log.exception("model %s: stopping it broke", self.spec.name)
         finally:
             self._state = State.UNLOADED
-        log.info("model %s: stopped, to make room", self.spec.name)
-        return None
 
     async def tend(self) -> bool:
         """Clean up if the engine has died. True when a fresh one is due, for models that should always be there."""

@@ -18,8 +18,13 @@ from server.app import create_app
 from server.core import Caller, Claim, Task
 from server.engines.base import Engine, Footprint, PrefixCache
 from server.engines.fake.engine import FakeEngine
-from server.errors import ModelNotFound, ModelUnavailable
+from server.errors import Conflict, ModelNotFound, ModelUnavailable
+from server.models.config.catalog import Missing
 from server.models.config.spec import FakeModel, ModelSpec, Price
+from server.models.memory.ledger import FRONT_END
+from server.models.probe import Passed, Report
+from server.models.slot import Begun
+from server.models.standing import Loading
 from server.observability.tracing import tracing_to
 from server.pipeline.admission import Admission, Bank, Free, Limiter
 from server.pipeline.run import Pipeline
@@ -73,6 +78,8 @@ class FakeCatalog:
     def __init__(self, models: Mapping[Task, FakeModel], price: Price) -> None:
         self.listed = [FakePublicModel("everything", dict(models), price)]
         self.listed += [FakePublicModel(model.name, {task: model}, price) for task, model in models.items()]
+        self.models = tuple(models.values())
+        self.missing: list[Missing] = []
 
     def public_models(self) -> Sequence[FakePublicModel]:
         return self.listed
@@ -96,6 +103,11 @@ class FakeState:
 
     state: str = "ready"
     reason: str | None = None
+    refusal: str | None = None
+    running: int = 0
+    waiting: int = 0
+    places: int = 1
+    loading: Loading | None = None
     prefix_cache: PrefixCache | None = None
     context: int | None = None
     held: Footprint = field(default_factory=lambda: Footprint(3 << 20, {0: 5 << 20}))
@@ -105,16 +117,21 @@ class FakeState:
 @dataclass(frozen=True)
 class FakeMemory:
     budget: Footprint = field(default_factory=lambda: Footprint(1 << 30, {0: 1 << 30}))
+    held: Mapping[str, Footprint] = field(default_factory=lambda: {FRONT_END: Footprint(7 << 20)})
+    reported: Mapping[str, Footprint] = field(default_factory=lambda: {FRONT_END: Footprint(6 << 20)})
 
 
 class FakeRegistry:
     """Engines that are always loaded, unless `loaded` is cleared: leases then wait for it. `failed` names models that
-    can't be leased, and why; `loads` how busy they are; `waiting` counts who waits for a lease."""
+    can't be leased, and why; `loads` how busy they are; `waiting` counts who waits for a lease; `loading` and
+    `unloaded` are only shown."""
 
     def __init__(self, engines: Mapping[str, FakeEngine]) -> None:
         self.engines = engines
         self.failed: dict[str, str] = {}
         self.loads: dict[str, float] = {}
+        self.loading: dict[str, Loading] = {}
+        self.unloaded: set[str] = set()
         self.loaded = asyncio.Event()
         self.loaded.set()
         self.waiting = 0
@@ -142,12 +159,41 @@ class FakeRegistry:
         return self.loads.get(spec.name, 0.0)
 
     def states(self) -> Mapping[str, FakeState]:
-        return {
-            name: FakeState("failed", self.failed[name])
-            if name in self.failed
-            else FakeState(context=self.engines[name].context)
-            for name in self.engines
-        }
+        return {name: self._state(name) for name in self.engines}
+
+    def _state(self, name: str) -> FakeState:
+        if name in self.failed:
+            return FakeState("failed", self.failed[name])
+        if name in self.loading:
+            return FakeState("loading", loading=self.loading[name])
+        if name in self.unloaded:
+            return FakeState("unloaded", held=Footprint(), reported=Footprint())
+        engine = self.engines[name]
+        return FakeState(running=engine.running, context=engine.context)
+
+    def begin_load(self, name: str) -> Begun:
+        self._engine(name)
+        self.unloaded.discard(name)
+        return Begun()
+
+    def begin_unload(self, name: str, grace: float | None = None) -> Begun:
+        if self._engine(name).running and grace is None:
+            raise Conflict(f"The model `{name}` is in use.")
+        self.unloaded.add(name)
+        return Begun()
+
+    async def probe(self, name: str, claim: Claim) -> Report:  # noqa: ARG002 - no queue
+        self._engine(name)
+        if name in self.unloaded:
+            raise Conflict(f"The model `{name}` is unloaded. Load it first.")
+        reason = self.failed.get(name)
+        passed = [] if reason else [Passed(Task.CHAT, "What is the capital of Japan?", "Tokyo")]
+        return Report(passed, reason, 0.25)
+
+    def _engine(self, name: str) -> FakeEngine:
+        if name not in self.engines:
+            raise ModelNotFound.named(name)
+        return self.engines[name]
 
     def memory(self) -> FakeMemory:
         return FakeMemory()

@@ -1,6 +1,6 @@
 """Accounts and keys: create, change, list and revoke."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
@@ -9,6 +9,7 @@ from typing import Any, Self, Unpack
 import anyio
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from server.accounts.audit import AuditLog
 from server.accounts.keys.account_acts import AccountActs, AccountChanges
 from server.accounts.keys.authentication import Authentication
 from server.accounts.keys.checks import plausible_email
@@ -205,6 +206,11 @@ class Accounts:
         """Accounts in the order of their creation."""
         async with self._database.read() as session:
             return await AccountRepository(session).all()
+
+    async def note(self, action: str, target: str, details: Mapping[str, Any], *, actor: str = LOCAL) -> None:
+        """Write down an act that changes nothing in the database, such as the load of a model."""
+        async with self._database.write() as session:
+            await AuditLog(session).add(self._now(), actor, action, target, dict(details))
 
     def _keys(self, session: AsyncSession, actor: str) -> KeyActs:
         return KeyActs(session, self._now(), actor)

@@ -23,16 +23,37 @@ class Memory(Answer):
     reported: Amount
 
 
+class Loading(Answer):
+    """phase: what the load is at, in words. seconds: since it began."""
+
+    phase: str
+    seconds: float
+
+
 class ModelBehind(Answer):
+    """loading: only while it is."""
+
     model: str
     state: State
     memory: Memory
+    loading: Loading | None = None
+
+
+class Drawing(Answer):
+    """What an image model draws where nothing is said: its own size, steps, guidance. sizes: those that may be asked for,
+    its own among them; empty where it takes others, too."""
+
+    size: str
+    sizes: list[str]
+    steps: int
+    guidance: float
 
 
 class Model(Answer):
     """capabilities: the tasks. state: of the model that is furthest behind, and the reason if it failed. parent: the
     model of a LoRA adapter. root, max_model_len: of a language model, as vLLM shows them. input_modalities: of a
-    model that chats, what a message to it may hold: text, image, audio. price: credits a unit."""
+    model that chats, what a message to it may hold: text, image, audio. image: of a model that draws.
+    price: credits a unit."""
 
     id: str
     object: Literal["model"]
@@ -46,6 +67,7 @@ class Model(Answer):
     root: str = ""
     max_model_len: int = 0
     input_modalities: list[Literal["text", "image", "audio"]] = Field(default_factory=list)
+    image: Drawing | None = None
     models: dict[str, ModelBehind]
     price: dict[str, str]
 

@@ -12,11 +12,12 @@ from server.api.answers.models import Model, Models
 from server.api.deps import CallerDep, ServicesDep
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
-from server.api.services import Amount, ModelState, PublicModel
+from server.api.services import Amount, Loading, ModelState, PublicModel
 from server.core import Caller, Quality, Task
 from server.errors import ModelNotFound
+from server.media import image_sizes
 from server.models.config.senses import Senses
-from server.models.config.spec import ModelSpec, Price
+from server.models.config.spec import DiffusersModel, ModelSpec, Price
 from server.pipeline.modes import no_mode
 
 router = APIRouter(route_class=PlainRoute)
@@ -34,7 +35,7 @@ async def list_models(caller: CallerDep, services: ServicesDep) -> Response:
     public = sorted(services.catalog.public_models(), key=lambda one: Task.CHAT not in one.tasks)
     data = [_described(one, states) for one in public if visible(one, caller)]
     # What all models together may hold, of the host and of each GPU.
-    budget = _amount(services.registry.memory().budget)
+    budget = amount_row(services.registry.memory().budget)
     return _json({"object": "list", "data": data, "memory": {"budget": budget}})
 
 
@@ -69,8 +70,9 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
 
     capabilities: the tasks. parent: the model of a LoRA adapter. state: of the model that is furthest behind; `reason`
     if it failed. models: the model behind each task, with the bytes that it holds in the memory ledger and those that
-    the machine reported last. price: credits a unit, as decimal strings. root, max_model_len: of a language model its
-    own name, and its context in tokens once that is known, as vLLM shows them. input_modalities: of a model that chats.
+    the machine reported last, and what its load is at while it is loading. price: credits a unit, as decimal strings.
+    root, max_model_len: of a language model its own name, and its context in tokens once that is known, as vLLM shows
+    them. input_modalities: of a model that chats. image: how a model draws, see Drawing.
     """
     models = {task: states[spec.name] for task, spec in public.tasks.items()}
     behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
@@ -95,8 +97,11 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
             described["max_model_len"] = context
     if (chats := public.tasks.get(Task.CHAT)) is not None:
         described["input_modalities"] = _senses(chats, hears=Task.TRANSCRIPTION in public.tasks)
+    drawing = public.tasks.get(Task.IMAGE)
+    if isinstance(drawing, DiffusersModel):
+        described["image"] = _drawing(drawing)
     described["models"] = {task.value: _model(spec.name, states[spec.name]) for task, spec in public.tasks.items()}
-    described["price"] = _price(public.price)
+    described["price"] = price_row(public.price)
     return described
 
 
@@ -110,16 +115,29 @@ def _senses(spec: ModelSpec, *, hears: bool) -> list[str]:
 
 
 def _model(name: str, model: ModelState) -> dict[str, Any]:
-    memory = {"held": _amount(model.held), "reported": _amount(model.reported)}
-    return {"model": name, "state": model.state, "memory": memory}
+    memory = {"held": amount_row(model.held), "reported": amount_row(model.reported)}
+    described = {"model": name, "state": model.state, "memory": memory}
+    return described if model.loading is None else described | {"loading": loading_row(model.loading)}
 
 
-def _amount(amount: Amount) -> dict[str, Any]:
+def _drawing(spec: DiffusersModel) -> dict[str, Any]:
+    own = image_sizes.name(spec.size)
+    fixed = bool(spec.sizes) or spec.resample != "none"
+    sizes = list(dict.fromkeys((own, *spec.sizes))) if fixed else []
+    return {"size": own, "sizes": sizes, "steps": spec.steps, "guidance": spec.guidance}
+
+
+def loading_row(loading: Loading) -> dict[str, Any]:
+    """phase: what the load is at; seconds: since it began."""
+    return {"phase": loading.phase, "seconds": round(loading.seconds, 1)}
+
+
+def amount_row(amount: Amount) -> dict[str, Any]:
     """Bytes of the host, and of each GPU that is touched, by its number."""
     return {"host": amount.host, "gpus": {str(number): held for number, held in amount.gpus.items()}}
 
 
-def _price(price: Price) -> dict[str, str]:
+def price_row(price: Price) -> dict[str, str]:
     """Decimal strings without trailing zeros or exponents: floats would not survive the trip."""
     amounts: dict[str, Decimal] = price.model_dump()
     return {unit: f"{amount.normalize():f}" for unit, amount in amounts.items()}

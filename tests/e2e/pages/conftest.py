@@ -2,17 +2,20 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import yaml
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
-from tests.e2e.live import ROOT, LiveServer
+from tests.e2e.live import ROOT, LiveServer, until
 
-SHOTS = Path(os.environ.get("SAGEHOLD_SHOTS") or ROOT / "data/screenshots")
+SHOTS = Path(os.environ.get("SCREENSHOTS") or ROOT / "data/screenshots")
 """Where screenshots go."""
 AXE = ROOT / "tests/e2e/node/node_modules/axe-core/axe.min.js"
 SEEN = """
@@ -144,3 +147,33 @@ def opened(chromium: Browser, server: LiveServer) -> Iterator[Opener]:
     opener = Opener(chromium, server)
     yield opener
     opener.close()
+
+
+FAKES = {
+    "broken": {"serves": "chat", "options": {"fail_start": "The weights are <b>not</b> readable."}},
+    "slow": {"serves": "chat", "options": {"text": "so", "tokens": 400, "step": 0.05}},
+    "quick": {"serves": "chat", "options": {"text": "It is done."}},
+}
+"""Models that need no weights: one that can't be loaded, one that answers for 20 seconds, one that answers at once."""
+
+
+@pytest.fixture(scope="session")
+def fakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server with FAKES and a model whose files are not installed, and with a password among its settings."""
+
+    def configure(folder: Path) -> None:
+        shutil.rmtree(folder)
+        folder.mkdir()
+        for name, spec in FAKES.items():
+            (folder / f"{name}.yaml").write_text(yaml.safe_dump({"name": name, "engine": "fake", **spec}))
+        absent = {"name": "absent", "engine": "whisper", "path": "nowhere/absent", "fetch": "scripts/models absent"}
+        (folder / "absent.yaml").write_text(yaml.safe_dump(absent))
+
+    settings = {"searxng_url": "http://me:secret-word@127.0.0.1:9/", "max_body": "1MiB"}
+    live = LiveServer(tmp_path_factory.mktemp("fakes"), settings=settings, change=configure)
+    try:
+        live.wait_announced()
+        until(lambda: "failed" in httpx.get(f"{live.url}/ready", timeout=30).text, "the broken model fails", within=60)
+        yield live
+    finally:
+        live.stop()

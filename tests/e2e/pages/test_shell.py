@@ -113,8 +113,14 @@ def test_a_key_that_is_revoked_in_the_middle_is_asked_for_once_and_nothing_is_lo
     watched = opened("console#models", key=key["key"])
     page = watched.page
     expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
-    page.evaluate("() => { document.querySelector('.section').append(document.createElement('textarea')); }")
-    typed = page.locator(".section > textarea")
+    page.evaluate(
+        """() => {
+          const field = document.createElement("textarea");
+          field.ariaLabel = "Typed";
+          document.querySelector(".section").append(field);
+        }"""
+    )
+    typed = page.get_by_label("Typed")
     typed.fill("half a thought")
     revoke(server, operator, key)
     # The page's own look at the models comes every ten seconds; coming back to the tab brings it forward.

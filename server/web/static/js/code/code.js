@@ -18,6 +18,11 @@ const LONGEST_ARGUMENT = 128 * 1024;
 /** Bytes of UTF-8, at most, of a character as JavaScript counts them. */
 const LONGEST_CHARACTER = 3;
 
+/** A file's name as -F takes it: quoted where it holds what ends a name there. */
+function curlFile(name) {
+  return /[;,"\\]/.test(name) ? `"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : name;
+}
+
 export function asCurl({ method = "POST", path, json, form, stream = false, save }) {
   const lines = [
     `curl ${stream ? "-N " : ""}${method === "POST" ? "" : `-X ${method} `}${shellWord(BASE + path.replace(/^\//, ""))}`,
@@ -32,7 +37,9 @@ export function asCurl({ method = "POST", path, json, form, stream = false, save
   for (const [name, value] of form ?? []) {
     // --form-string takes a value as it is, where -F would read a file for one that begins with @ or <.
     const isFile = typeof value === "object";
-    lines.push(isFile ? `-F ${shellWord(`${name}=@${value.file}`)}` : `--form-string ${shellWord(`${name}=${value}`)}`);
+    lines.push(
+      isFile ? `-F ${shellWord(`${name}=@${curlFile(value.file)}`)}` : `--form-string ${shellWord(`${name}=${value}`)}`,
+    );
   }
   if (save) lines.push(`-o ${shellWord(save)}`);
   const command = lines.join(" \\\n  ");

@@ -59,15 +59,25 @@ for (const [number, image] of answer.data.entries()) {
 }
 `;
     }
+    // Which of several pictures it is, this server's events say.
+    const file = values.n > 1 ? `\`image-\${event.index}.${kind}\`` : `"image.${kind}"`;
     return `const stream = ${call};
 for await (const event of stream) {
-  if (event.type.endsWith(".completed")) await writeFile("image.${kind}", Buffer.from(event.b64_json, "base64"));
+  if (event.type.endsWith(".completed")) await writeFile(${file}, Buffer.from(event.b64_json, "base64"));
 }
 `;
   }
   if (path === "/v1/embeddings") {
     return `const answer = ${call};
 for (const item of answer.data) console.log(item.index, item.embedding.length, item.embedding.slice(0, 4));
+`;
+  }
+  if (stream && path === "/v1/audio/transcriptions") {
+    return `const stream = ${call};
+for await (const event of stream) {
+  if (event.type === "transcript.text.delta") process.stdout.write(event.delta);
+}
+console.log();
 `;
   }
   const plain = ["text", "srt", "vtt"].includes(values.response_format);

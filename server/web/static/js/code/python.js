@@ -60,17 +60,27 @@ for number, image in enumerate(answer.data):
         file.write(base64.b64decode(image.b64_json))
 `;
     }
+    // Which of several pictures it is, this server's events say; the SDK hands on what it does not know.
+    const file = json.n > 1 ? `f"image-{event.index}.${kind}"` : `"image.${kind}"`;
     return `import base64
 
 stream = ${call(method)}
 for event in stream:
     if event.type.endswith(".completed"):
-        with open("image.${kind}", "wb") as file:
+        with open(${file}, "wb") as file:
             file.write(base64.b64decode(event.b64_json))
 `;
   }
   if (path === "/v1/embeddings") {
     return `answer = ${call(method)}\nfor item in answer.data:\n${INDENT}print(item.index, len(item.embedding), item.embedding[:4])\n`;
+  }
+  if (stream && path === "/v1/audio/transcriptions") {
+    return `stream = ${call(method)}
+for event in stream:
+    if event.type == "transcript.text.delta":
+        print(event.delta, end="", flush=True)
+print()
+`;
   }
   const plain = ["text", "srt", "vtt"].includes(json.response_format);
   return `answer = ${call(method)}\nprint(${plain ? "answer" : "answer.text"})\n`;

@@ -12,9 +12,19 @@ function colour(name) {
   return found;
 }
 
+const two = (part) => String(part).padStart(2, "0");
+
+/** A moment on an axis of time, in the reader's time zone, as exactly as the step between two of them asks for. */
+function tick(at, step) {
+  const date = new Date(at * 1000);
+  if (step >= 86_400) return `${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  const minute = `${two(date.getHours())}:${two(date.getMinutes())}`;
+  return step >= 60 ? minute : `${minute}:${two(date.getSeconds())}`;
+}
+
 /**
  * x: numbers, seconds since 1970 where `time`; series: [{label, values, format?}], as many values as x, null where there is
- * none. bars: columns rather than lines.
+ * none. bars: columns rather than lines. legend: whether the names stand below it.
  */
 export function Chart({
   label,
@@ -23,6 +33,7 @@ export function Chart({
   height = 220,
   time = true,
   bars = false,
+  legend = true,
   format = (value) => String(value),
 }) {
   const place = useRef(null);
@@ -48,8 +59,11 @@ export function Chart({
           width: at.clientWidth,
           height,
           scales: { x: { time }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
-          axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map(format) }],
-          legend: { live: false },
+          axes: [
+            time ? { ...axis, values: (_, ticks, __, ___, step) => ticks.map((at) => tick(at, step)) } : axis,
+            { ...axis, size: 64, values: (_, ticks) => ticks.map(format) },
+          ],
+          legend: { show: legend, live: false },
           cursor: { y: false },
           series: [
             {},

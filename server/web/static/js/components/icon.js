@@ -12,6 +12,7 @@ const PATHS = {
   send: "M12 19V5m-6 6 6-6 6 6",
   stop: "M7 7h10v10H7z",
   play: "M8 5v14l11-7z",
+  pause: "M9 5v14M15 5v14",
   again: "M4 12a8 8 0 1 0 2.5-5.8M4 4v4h4",
   edit: "m14.5 5.5 4 4L8 20H4v-4ZM12.5 7.5l4 4",
   trash: "M5 7h14M10 7V4h4v3m-7 0 1 13h8l1-13m-7 4v5m4-5v5",

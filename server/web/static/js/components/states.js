@@ -42,9 +42,9 @@ export function ErrorNote({ error, onRetry, children }) {
   </div>`;
 }
 
-/** kind: info, warn, good. */
+/** kind: info, warn, good, bad. */
 export function Note({ kind = "info", children }) {
-  return html`<div class=${`note ${kind}`}><${Icon} name=${kind === "warn" ? "warning" : "info"} /><div>${children}</div></div>`;
+  return html`<div class=${`note ${kind}`}><${Icon} name=${kind === "warn" || kind === "bad" ? "warning" : "info"} /><div>${children}</div></div>`;
 }
 
 const KINDS = {
