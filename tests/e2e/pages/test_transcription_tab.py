@@ -199,6 +199,7 @@ def test_too_large_a_recording_is_refused_in_the_server_s_words(opened: Opener) 
     note = page.get_by_role("alert")
     expect(note).to_contain_text("Maximum content size limit (26214400) exceeded")
     expect(note).to_contain_text("Send it in parts")
+    expect(note.get_by_role("button")).to_have_count(0)
     expect(note).to_contain_text("req_")
     expect(page.get_by_text("long.wav")).to_be_visible()
     assert watched.refused == [(413, "/v1/audio/transcriptions")]
