@@ -184,7 +184,7 @@ def retry(document: DocumentId, account: Account = DEFAULT) -> None:
         await shelf.documents.find(shelf.caller, document, _edit())
         if document not in await shelf.spool.ids():
             raise Conflict("The document's file is not on this server. Please add it again.", param="document")
-        if not await shelf.queue.retry(document, shelf.caller):
+        if not await shelf.submissions.retry(document, shelf.caller):
             raise Conflict("The document did not fail, and was not cancelled.", param="document")
 
     shelve(account, act)
@@ -197,7 +197,7 @@ def cancel(document: DocumentId, account: Account = DEFAULT) -> None:
 
     async def act(shelf: Shelf) -> bool:
         await shelf.documents.find(shelf.caller, document, _edit())
-        return await shelf.queue.cancel(document)
+        return await shelf.submissions.cancel(document)
 
     typer.echo(f"Cancelled {document}." if shelve(account, act) else f"{document} had ended: nothing changed.")
 
