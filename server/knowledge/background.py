@@ -19,6 +19,7 @@ from server.errors import (
     Unavailable,
 )
 from server.knowledge.claims import Claim, NotOurs, Waiting
+from server.knowledge.followers import Followers
 from server.knowledge.lanes import UnderWay, next_of, wait_of
 from server.knowledge.queue import FORGOTTEN, Queue
 from server.knowledge.removal import Removal
@@ -59,7 +60,7 @@ class Background:
         self._guest = guest
         self.added: set[str] = set()
         self.under_way: dict[str, tuple[Work, asyncio.Task[None]]] = {}
-        self.moved = asyncio.Event()
+        self.followers = Followers()
         self._called = asyncio.Event()
         self._turns: dict[str, float] = {}
         self._later: dict[str, float] = {}
@@ -76,11 +77,6 @@ class Background:
             if not work.ending:
                 end(task)
 
-    def move(self) -> None:
-        """Let all who follow look again."""
-        self.moved.set()
-        self.moved = asyncio.Event()
-
     async def settle(self) -> None:
         """Return once nothing is under way in this process: whoever follows a document sees its end before its file is
         gone, and a command ends then."""
@@ -94,7 +90,12 @@ class Background:
         Never raises: what goes wrong with one document is in its row, and with the database in the log.
         """
         async with Presence(self._spool.folder, self.queue.instance_id) as presence:
-            works = (self._keep_telling(), self._keep_swept(presence), self._keep_beginning(presence))
+            works = (
+                self._keep_telling(),
+                self._keep_watching(),
+                self._keep_swept(presence),
+                self._keep_beginning(presence),
+            )
             tasks = [asyncio.create_task(work) for work in works]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -155,12 +156,12 @@ class Background:
             task = asyncio.create_task(self.ingest(work), name=f"ingestion of {one.id}")
             self.under_way[one.id] = (work, task)
             task.add_done_callback(partial(self._ended, one.id))
-            self.move()
+            self.followers.wake([one.id])
 
     def _ended(self, document_id: str, _: asyncio.Task[None]) -> None:
         self.under_way.pop(document_id, None)
         self._called.set()
-        self.move()
+        self.followers.wake([document_id])
 
     async def ingest(self, work: Work) -> None:
         """Do it, and write down how it ended. Raises nothing but cancellation."""
@@ -244,9 +245,22 @@ class Background:
                 work, _ = self.under_way.get(claim.document.id, (None, None))
                 if work is not None and work.claim == claim:
                     self.end(claim.document.id)
-            if progress != told:
-                self.move()
+            self.followers.wake(claim.document.id for claim in progress if progress[claim] != told.get(claim))
             told = progress
+
+    async def _keep_watching(self) -> None:
+        """Wake those who follow a document that this process does not work on, once it has changed."""
+        seen: dict[str, object] = {}
+        while True:
+            await asyncio.sleep(LOOK)
+            try:
+                now = await self.queue.changes([one for one in self.followers.documents if one not in self.under_way])
+            except OUTAGE as error:
+                log.warning("how far documents are can't be read: %s", error)
+                continue
+            # One that was not watched yet may have changed before it was.
+            self.followers.wake(one for one in now if one not in seen or now[one] != seen[one])
+            seen = dict(now)
 
     async def _keep_swept(self, presence: Presence) -> None:
         while True:
@@ -270,7 +284,7 @@ class Background:
             if one.id not in here and await self.queue.lose(one, LOST):
                 self._counts.ended("failed", 0)
                 log.info("document %s: failed, its file is nowhere", one.id)
-                self.move()
+                self.followers.wake([one.id])
 
     async def _let_go(self) -> None:
         """Put back what is under way."""

@@ -13,13 +13,11 @@ import asyncio
 import secrets
 import unicodedata
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from server.core import Caller
 from server.errors import Conflict, InvalidRequest, KnowledgeUnavailable, NotFound, RateLimited
-from server.knowledge import background
 from server.knowledge.background import GUEST, SERVER, Background
 from server.knowledge.calls import LOCAL, Models, Vectors
 from server.knowledge.claims import Claims
@@ -131,21 +129,23 @@ class Ingestion:
         return await self._look(document_id)
 
     async def follow(self, document_id: str) -> AsyncIterator[Document]:
-        """The document as it is now, and at each change, until it has ended or was deleted."""
-        told: Document | None = None
-        while True:
-            moved = self.background.moved
-            document = await self._submissions.look(document_id)
-            if document is None:
-                return
-            if document != told:
-                yield document
-                told = document
-            if document.state.ended:
-                return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(background.LOOK):
-                    await moved.wait()
+        """The document as it is now, and at each change, until it has ended or was deleted.
+
+        Changes are seen while `run` goes on.
+        """
+        last: Document | None = None
+        with self.background.followers.following(document_id) as changed:
+            while True:
+                changed.clear()
+                document = await self._submissions.look(document_id)
+                if document is None:
+                    return
+                if document != last:
+                    yield document
+                    last = document
+                if document.state.ended:
+                    return
+                await changed.wait()
 
     async def vectors(self, caller: Caller, document_id: str, most: int) -> Vectors:
         """Of a document's first `most` chunks, in order, of half precision; none before it is ready.
@@ -177,7 +177,7 @@ class Ingestion:
         await self._documents.find(caller, document_id, Permission.EDIT)
         if await self._submissions.cancel(document_id):
             self.background.end(document_id)
-            self.background.move()
+            self.background.followers.wake([document_id])
         return await self._look(document_id)
 
     async def settle(self) -> None:

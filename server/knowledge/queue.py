@@ -72,6 +72,21 @@ class Queue:
             )
             return set(found)
 
+    async def changes(self, ids: Collection[str]) -> Mapping[str, object]:
+        """For each of some documents something that is another after each change; None for one that is not there."""
+        found: dict[str, object] = dict.fromkeys(ids)
+        asked = list(ids)
+        query = (
+            select(DocumentRow.id, DocumentRow.state, DocumentRow.updated_at)
+            .join(DatasetRow, DatasetRow.number == DocumentRow.dataset_number)
+            .where(DatasetRow.deleted_at.is_(None))
+        )
+        for start in range(0, len(asked), ASKED):
+            async with self._database.read() as session:
+                rows = await session.execute(query.where(DocumentRow.id.in_(asked[start : start + ASKED])))
+                found.update({document_id: (state, at) for document_id, state, at in rows})
+        return found
+
     async def claim(self, one: Waiting) -> Claim | None:
         """Take a document on; None if it is not as it was any more. What an earlier attempt has stored is deleted."""
         mine = Claim(one, self.instance_id, one.attempts + 1)

@@ -16,6 +16,7 @@ from server.knowledge.records import Chunk, Dataset
 from server.knowledge.search import vectors as packing
 from server.knowledge.search.index import Found, row
 from server.knowledge.search.kept import KeptVectors
+from server.knowledge.search.rarest import Chosen, chosen
 from server.knowledge.search.threads import SearchThreads, Stop
 from server.knowledge.search.words import asked, indexed
 from server.knowledge.tables import ChunkRow, DatasetRow, VectorBlockRow
@@ -233,16 +234,41 @@ def _keyword(
     if known is None:
         return []
     fts = _fts(known[0])
-    match = " OR ".join(f'"{term}"' for term in terms)
     most = limit + 16  # a few chunks of documents that are not ready may be among them
+    held = {term: _held(connection, fts, term) for term in terms}
     while True:
-        statement = f"SELECT rowid, rank FROM {fts} WHERE {fts} MATCH ? ORDER BY rank LIMIT ?"  # noqa: S608
-        seen = connection.execute(statement, (match, most)).fetchall()
+        choice = chosen(held, most)
+        seen = _ranked(connection, fts, choice, most)
         ready = _ready(connection, [number for number, _ in seen])
         found = [Found(number, -rank) for number, rank in seen if number in ready]
-        if len(found) >= limit or len(seen) < most:
+        if len(found) >= limit or (len(seen) < most and not choice.adding):
             return found[:limit]
         most *= 4
+
+
+def _held(connection: sqlite3.Connection, fts: str, term: str) -> int:
+    """How many chunks hold a term. FTS5 counts them far faster than it ranks them."""
+    statement = f"SELECT count(*) FROM {fts} WHERE {fts} MATCH ?"  # noqa: S608
+    (count,) = connection.execute(statement, (_any_of([term]),)).fetchone()
+    return int(count)
+
+
+def _ranked(connection: sqlite3.Connection, fts: str, terms: Chosen, most: int) -> Sequence[tuple[int, float]]:
+    """The best chunks, best first. BM25 is a sum over the terms: of a chunk with terms of both kinds it is the second
+    query's, which has all of them, and of the others the first one's.
+    """
+    if not terms.choosing:
+        return []
+    statement = f"SELECT rowid, rank FROM {fts} WHERE {fts} MATCH ? ORDER BY rank LIMIT ?"  # noqa: S608
+    choosing = _any_of(terms.choosing)
+    best = dict(connection.execute(statement, (choosing, most)).fetchall())
+    if terms.adding:
+        best |= connection.execute(statement, (f"({choosing}) AND ({_any_of(terms.adding)})", most)).fetchall()
+    return sorted(best.items(), key=lambda one: (one[1], one[0]))[:most]
+
+
+def _any_of(terms: Sequence[str]) -> str:
+    return " OR ".join(f'"{term}"' for term in terms)
 
 
 def _ready(connection: sqlite3.Connection, numbers: Sequence[int]) -> set[int]:

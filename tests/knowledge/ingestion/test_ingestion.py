@@ -380,7 +380,7 @@ async def test_a_server_that_ends_leaves_its_work_waiting(shop: Workshop) -> Non
     shop.models.gate.set()
     next_one = shop.another()
     async with next_one.working():
-        assert (await shop.ended(document)).state is DocumentState.READY
+        assert (await next_one.ended(document)).state is DocumentState.READY
     # Told that the server stops, before its tasks end.
     shop.models.failures = [ServerStopping()]
     again = await shop.ingestion.add(ANNA, "handbook", "b.txt", b"more")
