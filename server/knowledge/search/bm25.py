@@ -1,7 +1,7 @@
 """BM25 on PostgreSQL, which has no ranking by how rare words are: what is asked of a dataset's table of words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import text
@@ -35,43 +35,64 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
-    """Of some lexemes in `table`. held: how many chunks hold each, about; None where all of them choose."""
+class Whole:
+    """A dataset's table of words: its chunks, their average length in words, and in what share of them each of the
+    commonest words is; that is left empty of a small one."""
 
     table: str
+    chunks: int
+    average: float
+    shares: Mapping[str, float]
+
+    @property
+    def late(self) -> bool:
+        """Whether PostgreSQL has not looked at a table that has grown large."""
+        return self.chunks >= LARGE and not self.shares
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Of some lexemes. held: how many chunks hold each, about; None where all of them choose."""
+
+    whole: Whole
     lexemes: Sequence[str]
     held: Mapping[str, int] | None
-    total: int
-    average: float
 
     def statement(self, most: int) -> Statement:
         terms = Chosen(self.lexemes, ()) if self.held is None else chosen(self.held, most)
         return _statement(self, terms)
 
 
-async def ranking(session: AsyncSession, table: str, terms: Sequence[str], size: tuple[int, float]) -> Ranking | None:
-    """size: the chunks of the table, and their average length. None where the terms have no lexeme."""
+async def measured(session: AsyncSession, table: str) -> Whole:
+    statement = f"SELECT count(*), avg(length)::float8 FROM {table}"  # noqa: S608
+    count, average = (await session.execute(text(statement))).one()
+    return await completed(session, Whole(table, count, average or 1.0, {}))
+
+
+async def completed(session: AsyncSession, whole: Whole) -> Whole:
+    """With the shares, where they are of use and PostgreSQL knows them by now."""
+    if not whole.late:
+        return whole
+    rows = await session.execute(text(COMMON), {"words": whole.table})
+    return replace(whole, shares={row.word: row.share for row in rows})
+
+
+async def ranking(session: AsyncSession, whole: Whole, terms: Sequence[str]) -> Ranking | None:
+    """None where the terms have no lexeme."""
     lexemes = (await session.scalars(text(LEXEMES), {"words": " ".join(terms)})).all()
     if not lexemes:
         return None
-    held = await _held(session, table, lexemes, size[0]) if size[0] >= LARGE else None
-    return Ranking(table, lexemes, held, *size)
+    return Ranking(whole, lexemes, await _held(session, whole, lexemes) if whole.shares else None)
 
 
-async def _held(session: AsyncSession, table: str, lexemes: Sequence[str], total: int) -> Mapping[str, int] | None:
-    """None where PostgreSQL has not looked at the table yet. Of a word that is not among the commonest, and that
-    COUNTED chunks hold, it is the most that it may be.
-    """
-    rows = await session.execute(text(COMMON), {"words": table})
-    shares = {row.word: row.share for row in rows}
-    if not shares:
-        return None
-    rarest = max(round(total * min(shares.values())), COUNTED)
-    known = {one: round(total * shares[one]) for one in lexemes if one in shares}
-    other = [one for one in lexemes if one not in shares]
+async def _held(session: AsyncSession, whole: Whole, lexemes: Sequence[str]) -> Mapping[str, int]:
+    """Of a word that is not among the commonest, and that COUNTED chunks hold, it is the most that it may be."""
+    rarest = max(round(whole.chunks * min(whole.shares.values())), COUNTED)
+    known = {one: round(whole.chunks * whole.shares[one]) for one in lexemes if one in whole.shares}
+    other = [one for one in lexemes if one not in whole.shares]
     if other:
         counts = ", ".join(
-            f"(SELECT count(*) FROM (SELECT FROM {table} "  # noqa: S608
+            f"(SELECT count(*) FROM (SELECT FROM {whole.table} "  # noqa: S608
             f"WHERE words @@ CAST(:q{at} AS tsquery) LIMIT {COUNTED}) AS of_{at})"
             for at in range(len(other))
         )
@@ -110,7 +131,7 @@ def _statement(of: Ranking, terms: Chosen) -> Statement:
     sql = (
         f"WITH held AS MATERIALIZED (SELECT number, document, {ranks}, "  # noqa: S608
         f"{K1}::float8 * ({1 - B}::float8 + {B}::float8 * length / CAST(:average AS float8)) AS norm "
-        f"FROM {of.table} WHERE words @@ CAST(:every AS tsquery)), "
+        f"FROM {of.whole.table} WHERE words @@ CAST(:every AS tsquery)), "
         f"counted AS (SELECT {counts} FROM held), weights AS (SELECT {weights} FROM counted) "
         f"SELECT number, document, {score} AS score FROM held, weights ORDER BY score DESC, number LIMIT :most"
     )
@@ -118,7 +139,7 @@ def _statement(of: Ranking, terms: Chosen) -> Statement:
     if of.held is not None:
         values |= {f"c{at}": float(of.held[lexemes[at]]) for at in each if at not in counted}
     values["every"] = " | ".join(map(_quoted, terms.choosing))
-    values |= {"total": float(of.total), "average": of.average}
+    values |= {"total": float(of.whole.chunks), "average": of.whole.average}
     return Statement(sql, values, whole=not terms.adding)
 
 

@@ -17,7 +17,7 @@ from server.errors import DatabaseUnavailable, KnowledgeUnavailable
 from server.knowledge.calls import Vectors
 from server.knowledge.records import Chunk, Dataset
 from server.knowledge.search import bm25
-from server.knowledge.search.bm25 import Statement
+from server.knowledge.search.bm25 import Statement, Whole
 from server.knowledge.search.hnsw import EXPLORED, Builder
 from server.knowledge.search.index import Found, row
 from server.knowledge.search.words import asked, indexed
@@ -35,7 +35,7 @@ LONGEST = 10_000
 SPARE = 16
 """A few chunks of documents that are not ready may be among the best: so many more are asked for."""
 KNOWN = 1000
-"""Datasets whose number of chunks and average length are remembered."""
+"""Datasets of which is remembered what `Whole` has."""
 PGVECTOR = (0, 8)
 """The first that goes on in its approximate index until enough is found (hnsw.iterative_scan)."""
 EXTENSION = "CREATE EXTENSION IF NOT EXISTS vector"
@@ -67,7 +67,7 @@ class PostgresIndex:
         self._database = database
         self._builder = Builder(database)
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._whole: OrderedDict[int, tuple[int, int, float]] = OrderedDict()
+        self._whole: OrderedDict[int, tuple[int, Whole]] = OrderedDict()
 
     async def tend(self) -> None:
         await self._builder.run()
@@ -185,8 +185,7 @@ class PostgresIndex:
         async with self._search(dataset) as (session, looked):
             if looked is None:
                 return []
-            size = await self._size(session, looked)
-            ranking = await bm25.ranking(session, _of("{words}", looked.number), terms, size)
+            ranking = await bm25.ranking(session, await self._measured(session, looked), terms)
             return [] if ranking is None else await _found(session, ranking.statement, limit)
 
     async def dense(self, dataset: Dataset, query: Vectors, limit: int) -> Sequence[Found]:
@@ -222,17 +221,18 @@ class PostgresIndex:
                 logger.warning("a search of dataset %s took longer than %d ms, and was ended", dataset.id, LONGEST)
                 raise KnowledgeUnavailable("The search took too long.") from error
 
-    async def _size(self, session: AsyncSession, looked: "_Looked") -> tuple[int, float]:
-        """How many chunks there are, and their average length. Counted again once something has changed."""
+    async def _measured(self, session: AsyncSession, looked: "_Looked") -> Whole:
+        """Counted again once something has changed."""
         known = self._whole.get(looked.number)
-        if known is None or known[0] != looked.revision:
-            words = _of("{words}", looked.number)
-            row = (await session.execute(text(f"SELECT count(*), avg(length)::float8 FROM {words}"))).one()  # noqa: S608
-            known = self._whole[looked.number] = (looked.revision, row[0], row[1] or 1.0)
+        if known is not None and known[0] == looked.revision:
+            known = self._whole[looked.number] = (looked.revision, await bm25.completed(session, known[1]))
+        else:
+            whole = await bm25.measured(session, _of("{words}", looked.number))
+            known = self._whole[looked.number] = (looked.revision, whole)
             while len(self._whole) > KNOWN:
                 self._whole.popitem(last=False)
         self._whole.move_to_end(looked.number)
-        return known[1:]
+        return known[1]
 
 
 LOOK = f"""
