@@ -46,7 +46,8 @@ SERVER, GUEST = "ing_", "cli_"
 
 class Background:
     """For one process. alone: whether all servers that share the database have the folder in common. guest: see
-    `Ingestion`; `added` is what it has added itself. under_way: by document.
+    `Ingestion`; `added` is what it has added itself. under_way: by document. failures: why they failed, of documents
+    that somebody waits for with a request; those don't wait for credits.
     """
 
     def __init__(self, queue: Queue, removal: Removal, tools: Tools, *, alone: bool, guest: bool) -> None:
@@ -64,6 +65,7 @@ class Background:
         self._called = asyncio.Event()
         self._turns: dict[str, float] = {}
         self._later: dict[str, float] = {}
+        self.failures: dict[str, SageholdError | None] = {}
 
     def call(self, document_id: str) -> None:
         """It was added, or is to be tried again: it is looked at now."""
@@ -168,9 +170,8 @@ class Background:
         claim = work.claim
         try:
             if claim.attempt > TRIES:
-                await self._fail(
-                    work, f"It was begun {TRIES} times, and each time the server ended before it was done."
-                )
+                words = f"It was begun {TRIES} times, and each time the server ended before it was done."
+                await self._fail(work, InternalError(words))
                 return
             await work.run()
             self._tell(work, "ready")
@@ -185,21 +186,21 @@ class Background:
         except (RateLimited, InsufficientCredits, Unavailable, InternalError) as error:
             await self._again(work, error)
         except SageholdError as error:
-            await self._fail(work, error.message)
+            await self._fail(work, error)
         except OUTAGE as error:
             log.warning("document %s waits: %s", claim.document.id, error)
             self._later[claim.document.id] = time.monotonic() + PAUSES[0]
         except Exception:
             log.exception("document %s: a bug", claim.document.id)
-            await self._fail(work, "The server failed to ingest the document.")
+            await self._fail(work, InternalError("The server failed to ingest the document."))
 
     async def _again(self, work: Work, error: SageholdError) -> None:
         """Try later what may go better then."""
         claim = work.claim
-        if isinstance(error, KnowledgeUnavailable) or claim.attempt >= TRIES:
-            await self._fail(work, error.message)
+        hopeless = isinstance(error, KnowledgeUnavailable) or claim.attempt >= TRIES
+        if hopeless or (isinstance(error, InsufficientCredits) and claim.document.id in self.failures):
+            await self._fail(work, error)
             return
-        work.ending = True
         pause = PAUSES[claim.attempt - 1]
         log.info("document %s: tried again in %.0f s: %s", claim.document.id, pause, error.message)
         self._later[claim.document.id] = time.monotonic() + pause
@@ -207,11 +208,13 @@ class Background:
         with suppress(NotOurs, *OUTAGE):  # this process still has it then, and takes it up again
             await self._claims.put_back(claim, counts=True)
 
-    async def _fail(self, work: Work, words: str) -> None:
+    async def _fail(self, work: Work, error: SageholdError) -> None:
         work.ending = True
         with suppress(NotOurs, *OUTAGE):
-            await self._claims.fail(work.claim, words)
-            self._tell(work, "failed", words)
+            if work.claim.document.id in self.failures:  # before it can be seen that it failed
+                self.failures[work.claim.document.id] = error
+            await self._claims.fail(work.claim, error.message)
+            self._tell(work, "failed", error.message)
 
     def _tell(self, work: Work, state: str, words: str = "") -> None:
         document = work.claim.document

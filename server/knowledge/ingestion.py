@@ -17,7 +17,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from server.core import Caller
-from server.errors import Conflict, InvalidRequest, KnowledgeUnavailable, NotFound, RateLimited
+from server.errors import (
+    Conflict,
+    InvalidRequest,
+    KnowledgeUnavailable,
+    NotFound,
+    RateLimited,
+    UnreadableDocument,
+)
 from server.knowledge.background import GUEST, SERVER, Background
 from server.knowledge.calls import LOCAL, Models, Vectors
 from server.knowledge.claims import Claims
@@ -28,7 +35,7 @@ from server.knowledge.names import storable
 from server.knowledge.parsing import reader
 from server.knowledge.payers import Payers
 from server.knowledge.queue import Queue
-from server.knowledge.records import Dataset, Document, Permission
+from server.knowledge.records import Dataset, Document, DocumentState, Permission
 from server.knowledge.removal import Removal
 from server.knowledge.search.index import Index
 from server.knowledge.search.no_index import NoIndex
@@ -106,6 +113,41 @@ class Ingestion:
         a name or a kind of file that is not read, RateLimited where too much of the account's waits already,
         StorageFull, KnowledgeUnavailable, and OSError for a path that can't be read.
         """
+        document_id = _new_id()
+        await self._queue(caller, document_id, dataset, filename, data, context)
+        return await self._look(document_id)
+
+    async def ingest(
+        self, caller: Caller, dataset: str, filename: str, data: bytes | Path, *, context: str = ""
+    ) -> Document:
+        """Add a file and wait until it is ready. Credits that run out are not waited for.
+
+        Raises what `add` does and whatever its ingestion failed of; NotFound where it was deleted meanwhile, Conflict
+        where it was cancelled.
+        """
+        document_id = _new_id()
+        failures = self.background.failures
+        failures[document_id] = None
+        try:
+            await self._queue(caller, document_id, dataset, filename, data, context)
+            ended: Document | None = None
+            async for document in self.follow(document_id):
+                ended = document
+            failure = failures[document_id]
+        finally:
+            del failures[document_id]
+        if ended is None or not ended.state.ended:
+            raise NotFound("The document was deleted before it was ready.", param="file")
+        if ended.state is DocumentState.CANCELLED:
+            raise Conflict("The document was cancelled before it was ready.", param="file")
+        if ended.state is DocumentState.FAILED:
+            # By another process, where it is not known here.
+            raise failure or UnreadableDocument(ended.error)
+        return ended
+
+    async def _queue(
+        self, caller: Caller, document_id: str, dataset: str, filename: str, data: bytes | Path, context: str
+    ) -> None:
         found = await self._datasets.find(caller, dataset, Permission.EDIT)
         if isinstance(self._index, NoIndex):
             self._index.refuse()
@@ -117,7 +159,6 @@ class Ingestion:
             raise InvalidRequest("The document is empty.", param="file")
         # Before the disk is written to; and once more, with those that came meanwhile, when the row is.
         self._check_room(caller, 0, await self._submissions.kept(caller.account_id))
-        document_id = f"doc_{secrets.token_hex(12)}"
         if self._guest:
             self.background.added.add(document_id)
         async with self._spool.put(document_id, data, self._settings.max_document) as size:
@@ -126,7 +167,6 @@ class Ingestion:
             check = partial(self._check_room, caller, size)
             await self._submissions.add(caller, document_id, found, name, context, size, check)
         self.background.call(document_id)
-        return await self._look(document_id)
 
     async def follow(self, document_id: str) -> AsyncIterator[Document]:
         """The document as it is now, and at each change, until it has ended or was deleted.
@@ -247,3 +287,7 @@ class Ingestion:
                 f"Files of the kind of `{name}` are not read. These are, and recordings: {known}", param="filename"
             )
         return name
+
+
+def _new_id() -> str:
+    return f"doc_{secrets.token_hex(12)}"

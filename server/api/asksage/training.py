@@ -27,9 +27,9 @@ from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
 from server.api.validation import Body
 from server.core import Caller, EmbeddingJob, Embeddings, Task
-from server.errors import Conflict, InvalidRequest, KnowledgeUnavailable, NotFound, UnreadableDocument
+from server.errors import InvalidRequest, KnowledgeUnavailable, UnreadableDocument
 from server.knowledge.knowledge import Knowledge
-from server.knowledge.records import Document, DocumentState, Permission
+from server.knowledge.records import Document, Permission
 from server.pipeline.run import Run
 
 router = APIRouter(route_class=PlainRoute)
@@ -156,22 +156,13 @@ async def _answer(knowledge: Knowledge, caller: Caller, document: Document) -> R
 async def _imported(
     services: Services, knowledge: Knowledge, caller: Caller, dataset: str, file: Upload, context: str
 ) -> Document:
-    """Queue a file and wait for its end. Raises what `Ingestion.add` does, InsufficientCredits, UnreadableDocument,
-    Conflict, NotFound."""
+    """Raises what `Ingestion.ingest` does, and InsufficientCredits before anything is queued."""
     if services.ledger is not None and _costs(services):
-        # Ingestion would wait for credits to come, and the client for that.
         await services.ledger.demand(caller, LEAST)
-    added = await knowledge.ingestion.add(caller, dataset, file.filename, file.data, context=context)
-    ended: Document | None = None
-    async for document in knowledge.ingestion.follow(added.id):
-        ended = document
-    if ended is None or not ended.state.ended:
-        raise NotFound("The document was deleted before it was ready.", param="file")
-    if ended.state is DocumentState.CANCELLED:
-        raise Conflict("The document was cancelled before it was ready.", param="file")
-    if ended.state is DocumentState.FAILED:
-        raise UnreadableDocument(ended.error or None, param="file")
-    return ended
+    try:
+        return await knowledge.ingestion.ingest(caller, dataset, file.filename, file.data, context=context)
+    except UnreadableDocument as error:
+        raise UnreadableDocument(error.message, param="file") from error
 
 
 def _costs(services: Services) -> bool:
