@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from anyio import to_thread
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,8 +20,8 @@ from server.knowledge.records import Chunk, Dataset
 from server.knowledge.search import bm25
 from server.knowledge.search.bm25 import Statement, Whole
 from server.knowledge.search.hnsw import EXPLORED, Builder
-from server.knowledge.search.index import Found, row
-from server.knowledge.search.words import asked, indexed
+from server.knowledge.search.index import Found, row, words_of
+from server.knowledge.search.words import asked
 from server.knowledge.tables import ChunkRow, DatasetRow
 from server.storage.database import Database
 
@@ -120,6 +121,8 @@ class PostgresIndex:
     ) -> None:
         if not chunks:
             return
+        words = await to_thread.run_sync(words_of, chunks)
+        literals = await to_thread.run_sync(_literals, vectors)
         of = {"dataset_number": dataset_number, "document_number": document_number}
         numbers = (
             await session.scalars(
@@ -136,8 +139,8 @@ class PostgresIndex:
                 )
             ),
             [
-                {"number": number, "document": document_number, "length": words.count(" ") + 1, "words": words}
-                for number, words in zip(numbers, (indexed(each.searched) for each in chunks), strict=True)
+                {"number": number, "document": document_number, "length": each.count(" ") + 1, "words": each}
+                for number, each in zip(numbers, words, strict=True)
             ],
         )
         await session.execute(
@@ -149,8 +152,8 @@ class PostgresIndex:
                 )
             ),
             [
-                {"number": number, "document": document_number, "vector": _literal(vector)}
-                for number, vector in zip(numbers, vectors, strict=True)
+                {"number": number, "document": document_number, "vector": literal}
+                for number, literal in zip(numbers, literals, strict=True)
             ],
         )
 
@@ -284,6 +287,11 @@ async def _found(session: AsyncSession, statement: Callable[[int], Statement], l
 
 def _of(statement: str, dataset_number: int) -> str:
     return statement.format(words=f"chunk_words_{dataset_number:d}", vectors=f"chunk_vectors_{dataset_number:d}")
+
+
+def _literals(vectors: Vectors) -> list[str]:
+    """In a thread, as `words_of`."""
+    return [_literal(vector) for vector in vectors]
 
 
 def _literal(vector: Any) -> str:
