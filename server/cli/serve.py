@@ -189,16 +189,22 @@ def _url(listener: socket.socket) -> str:
 def _announce(services: "Services", url: str) -> None:
     """What a person needs to begin: the address, the first key, and a line to paste.
 
-    With log lines in JSON it is one of them, on standard output, with the fields `url` and, once, `first_key`.
+    With log lines in JSON it is one of them, on standard output, with the fields `url`, once `first_key`, and
+    `pages` unless they are off. Last of the lines for people is the page: it is what most of them will open.
     """
+    pages = None if services.settings.pages == "off" else f"{url}/"
     if services.settings.log_format == "json":
-        facts = {"url": url} | ({} if services.first_key is None else {"first_key": services.first_key})
-        logs.announce(f"listening on {url}", facts, raw_output.capture().stdout)
+        facts = {"url": url, "first_key": services.first_key, "pages": pages}
+        said = {name: fact for name, fact in facts.items() if fact is not None}
+        logs.announce(f"listening on {url}", said, raw_output.capture().stdout)
         return
     lines = ["", f"sagehold listens on {url}  (OpenAI API: {url}/v1)"]
     if services.first_key is not None:
         lines += ["", f"Your API key, shown only this once: {services.first_key}"]
-    lines += ["", "Try it:", f"  {_curl(services, url)}", ""]
+    lines += ["", "Try it:", f"  {_curl(services, url)}"]
+    if pages is not None:
+        lines += ["", f"Or in a browser: {pages}"]
+    lines.append("")
     _say("\n".join(lines))
 
 

@@ -23,15 +23,17 @@ IMPORT = re.compile(
 scripts/vendor_pages.py."""
 PLACE = "{assets}"
 """Stands in a page for the folder of its files."""
-PRELOADS = "<!-- preloads -->"
+PRELOADS = re.compile(r"<!-- preloads((?: js/[\w/.-]+)*) -->")
+"""Where the hints go that tell a browser of the modules it will need: those that the page's script imports, and those
+of the modules named here, which the page loads first though it imports them late."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """data, and the same in gzip. etag: of the data, quoted."""
+    """data, and the same in gzip where that is smaller. etag: of the data; weak, since it stands for both."""
 
     data: bytes
-    packed: bytes
+    packed: bytes | None
     media_type: str
     etag: str
 
@@ -39,7 +41,9 @@ class File:
     def of(cls, name: str, data: bytes) -> "File":
         kind = TYPES.get(PurePosixPath(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
         # Without the time, so that the same file is the same bytes wherever it is compressed.
-        return cls(data, gzip.compress(data, 9, mtime=0), kind, f'"{hashlib.sha256(data).hexdigest()[:32]}"')
+        packed = gzip.compress(data, 9, mtime=0)
+        etag = f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'
+        return cls(data, packed if len(packed) < len(data) else None, kind, etag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +76,15 @@ def page_files(root: Path = STATIC) -> PageFiles:
 
 
 def _filled(page: str, folder: str, assets: Mapping[str, bytes]) -> bytes:
-    """The page with the folder's name, and a hint for each module that its script imports.
+    """The page with the folder's name, and a hint for each module that it begins with.
 
     Without the hints a browser finds the modules a level at a time, a round trip each.
     """
     (script,) = re.findall(r'<script type="module" src="\{assets\}/([^"]+)"', page)
-    hints = "\n".join(
-        f'    <link rel="modulepreload" href="{PLACE}/{name}">'
-        for name in sorted(imported(script, assets))
-        if name != script
-    )
-    return page.replace(PRELOADS, hints.strip()).replace(PLACE, f"assets/{folder}").encode()
+    (late,) = PRELOADS.findall(page)
+    begun = set[str]().union(*(imported(one, assets) for one in (script, *late.split())))
+    hints = "\n".join(f'    <link rel="modulepreload" href="{PLACE}/{name}">' for name in sorted(begun - {script}))
+    return PRELOADS.sub(hints.strip(), page).replace(PLACE, f"assets/{folder}").encode()
 
 
 def imported(script: str, assets: Mapping[str, bytes]) -> set[str]:

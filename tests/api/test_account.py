@@ -1,13 +1,15 @@
-"""GET /v1/credits and /v1/usage: what a caller may know of itself."""
+"""GET /v1/key, /v1/credits and /v1/usage: what a caller may know of itself."""
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from server.core.caller import Limits
 from server.settings import Settings
 from server.testing import FakeServer
 
@@ -21,6 +23,82 @@ async def get(client: httpx.AsyncClient, url: str) -> Any:
     answer = await client.get(url)
     assert answer.status_code == 200, answer.text
     return json.loads(answer.content, parse_float=Decimal)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "shown"),
+    [
+        (["inference"], ["inference"]),
+        (["usage"], ["usage"]),
+        (["admin"], ["admin", "usage"]),
+        (["inference", "usage"], ["inference", "usage"]),
+        (["admin", "inference"], ["admin", "inference", "usage"]),
+    ],
+)
+async def test_a_key_says_what_it_may_do(office: "Office", scopes: list[str], shown: list[str]) -> None:
+    made = await office.administration.accounts.create_key(
+        name="ann's", account="default", scopes=scopes, models=["fake-chat", "everything"]
+    )
+    async with office.fake.client(key=made.key) as client:
+        row = await get(client, "/v1/key")
+    assert (row["id"], row["name"], row["scopes"]) == (made.record.id, "ann's", shown)
+    assert row["account"]["name"] == "default"
+    assert row["models"] == ["everything", "fake-chat"]
+    assert (row["priority"], row["expires_at"]) == ("normal", None)
+    assert made.key not in str(row)
+
+
+async def test_a_keys_limits_and_expiry_are_shown(office: "Office") -> None:
+    expires = datetime(2099, 1, 2, 3, 4, tzinfo=UTC)
+    made = await office.administration.accounts.create_key(
+        scopes=["inference"], expires_at=expires, limits=Limits(requests_per_minute=7)
+    )
+    async with office.fake.client(key=made.key) as client:
+        row = await get(client, "/v1/key")
+    assert row["limits"]["requests_per_minute"] == 7
+    assert datetime.fromisoformat(row["expires_at"]) == expires
+    assert row["models"] is None
+
+
+@pytest.mark.parametrize("key", [None, "sk-sage-wrong"])
+async def test_who_has_no_key_learns_nothing(office: "Office", key: str | None) -> None:
+    async with office.fake.client(key=key) as client:
+        answer = await client.get("/v1/key")
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == (key and "invalid_api_key")
+
+
+async def test_a_revoked_and_an_expired_key_are_wrong_ones(office: "Office") -> None:
+    accounts = office.administration.accounts
+    made = await accounts.create_key(scopes=["admin"])
+    await accounts.revoke_key(made.record.id)
+    async with office.fake.client(key=made.key) as client:
+        assert (await client.get("/v1/key")).status_code == 401
+
+
+async def test_a_token_of_the_ask_sage_api_says_what_its_key_says(office: "Office") -> None:
+    made = await office.administration.accounts.create_key(name="sage", account="default", scopes=["inference"])
+    async with office.fake.client(key=None) as client:
+        body = {"api_key": made.key, "email": "default"}
+        token = (await client.post("/user/get-token-with-api-key", json=body)).json()["response"]["access_token"]
+    async with office.fake.client(key=token) as client:
+        row = await get(client, "/v1/key")
+    assert (row["id"], row["name"], row["scopes"]) == (made.record.id, "sage", ["inference"])
+
+
+async def test_without_auth_everyone_may_do_the_same_and_a_key_still_says_what_it_may(
+    settings: Settings, office: "Office"
+) -> None:
+    admin = await office.key("admin")
+    async with FakeServer(settings.model_copy(update={"auth": "off"}), accounts=office.administration.accounts) as fake:
+        fake.app.state.services = replace(office.fake.app.state.services, settings=fake.services.settings)
+        async with fake.client(key=None) as client:
+            row = await get(client, "/v1/key")
+            assert (row["id"], row["account"], row["scopes"]) == (None, None, ["inference", "usage"])
+        async with fake.client(key=admin) as client:
+            assert (await get(client, "/v1/key"))["scopes"] == ["admin", "usage"]
+        async with fake.client(key="sk-sage-wrong") as client:
+            assert (await client.get("/v1/key")).status_code == 401
 
 
 async def test_credits_tell_balance_and_what_is_held(office: "Office") -> None:

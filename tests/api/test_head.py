@@ -7,6 +7,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from server.core import Task
+from server.web.files import page_files
 from tests.api.listening import listening
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def paths(office: "Office", picture: str) -> list[str]:
         "account": "default",
         "key_id": office.admin_id,
         "persona_id": "1",
+        "folder": page_files().folder,
+        "name:path": "js/lib.js",
     }
     gets = [route for route in office.fake.app.routes if isinstance(route, APIRoute) and "GET" in route.methods]
     return [re.sub(r"{([^}]*)}", lambda name: ids[name[1]], route.path) for route in gets]

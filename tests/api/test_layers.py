@@ -24,6 +24,7 @@ pytestmark = pytest.mark.anyio
 
 OPEN_TO_ALL = {"/health", "/version", "/ready", "/metrics", "/openapi.json", "/v1/images/{file}"}
 OPEN_TO_ALL |= {"/server/get-models", "/user/get-token-with-api-key"}
+OPEN_TO_ALL |= {"/", "/playground", "/console", "/assets/{folder}/{name:path}"}
 
 
 # ---------------------------------------------------------------- the door

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.anyio
 
 OPEN_TO_ALL = {"/health", "/version", "/ready", "/metrics", "/openapi.json", "/v1/images/{file}"}
 OPEN_TO_ALL |= {"/server/get-models", "/user/get-token-with-api-key"}
-OWN = {"/v1/credits", "/v1/usage"}
+OPEN_TO_ALL |= {"/", "/playground", "/console", "/assets/{folder}/{name:path}"}
+OWN = {"/v1/key", "/v1/credits", "/v1/usage"}
 
 
 def declared(route: APIRoute) -> frozenset[str] | None:

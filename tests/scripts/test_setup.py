@@ -119,3 +119,14 @@ def test_a_build_for_another_machine_is_said_before_it_is_fetched(
     warnings = [line for line in setup(tree, f"--{hardware}", driver=driver).stderr.splitlines() if "WARNING" in line]
     assert len(warnings) == bool(words)
     assert words in "".join(warnings)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_the_browser_of_the_tests_is_looked_for_and_its_absence_stops_nothing(tree: Path, found: bool) -> None:
+    program(tree / "scripts/browser", f"#!/bin/sh\ntouch asked\nexit {0 if found else 1}\n")
+    (tree / "requirements/test.txt").touch()
+    assert ("the tests of the pages can't run" in setup(tree, "--test", "--cpu").stderr) is not found
+    assert (tree / "asked").exists()
+    (tree / "asked").unlink()
+    setup(tree, "--cpu")
+    assert not (tree / "asked").exists(), "the server needs none"

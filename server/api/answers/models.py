@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from server.api.answers.base import Answer
 
 State = Literal["failed", "unloaded", "loading", "draining", "asleep", "ready"]
@@ -29,7 +31,8 @@ class ModelBehind(Answer):
 
 class Model(Answer):
     """capabilities: the tasks. state: of the model that is furthest behind, and the reason if it failed. parent: the
-    model of a LoRA adapter. root, max_model_len: of a language model, as vLLM shows them. price: credits a unit."""
+    model of a LoRA adapter. root, max_model_len: of a language model, as vLLM shows them. input_modalities: of a
+    model that chats, what a message to it may hold: text, image, audio. price: credits a unit."""
 
     id: str
     object: Literal["model"]
@@ -42,6 +45,7 @@ class Model(Answer):
     parent: str = ""
     root: str = ""
     max_model_len: int = 0
+    input_modalities: list[Literal["text", "image", "audio"]] = Field(default_factory=list)
     models: dict[str, ModelBehind]
     price: dict[str, str]
 

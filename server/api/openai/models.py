@@ -15,7 +15,8 @@ from server.api.plain_route import PlainRoute
 from server.api.services import Amount, ModelState, PublicModel
 from server.core import Caller, Quality, Task
 from server.errors import ModelNotFound
-from server.models.config.spec import Price
+from server.models.config.senses import Senses
+from server.models.config.spec import ModelSpec, Price
 from server.pipeline.modes import no_mode
 
 router = APIRouter(route_class=PlainRoute)
@@ -69,7 +70,7 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
     capabilities: the tasks. parent: the model of a LoRA adapter. state: of the model that is furthest behind; `reason`
     if it failed. models: the model behind each task, with the bytes that it holds in the memory ledger and those that
     the machine reported last. price: credits a unit, as decimal strings. root, max_model_len: of a language model its
-    own name, and its context in tokens once that is known, as vLLM shows them.
+    own name, and its context in tokens once that is known, as vLLM shows them. input_modalities: of a model that chats.
     """
     models = {task: states[spec.name] for task, spec in public.tasks.items()}
     behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
@@ -92,9 +93,20 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
         context = states[language.name].context or getattr(language, "max_model_len", None)
         if context is not None:
             described["max_model_len"] = context
+    if (chats := public.tasks.get(Task.CHAT)) is not None:
+        described["input_modalities"] = _senses(chats, hears=Task.TRANSCRIPTION in public.tasks)
     described["models"] = {task.value: _model(spec.name, states[spec.name]) for task, spec in public.tasks.items()}
     described["price"] = _price(public.price)
     return described
+
+
+def _senses(spec: ModelSpec, *, hears: bool) -> list[str]:
+    """What the messages of a chat may hold. hears: whether the public name has a model that transcribes."""
+    assert isinstance(spec, Senses)
+    # A fake takes what comes.
+    sees = getattr(spec, "images", True)
+    hears = hears or spec.audio or spec.transcriber is not None
+    return ["text", *(["image"] if sees else []), *(["audio"] if hears else [])]
 
 
 def _model(name: str, model: ModelState) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The pages in a real browser, Debian's chromium, over the real server. Whatever a page does is watched: see `Watched`."""
+"""The pages in a real browser, Debian's chromium, over the real server. What a page does is watched: see `Watched`."""
 
 import json
 import os
@@ -45,8 +45,8 @@ def chromium() -> Iterator[Browser]:
 
 class Watched:
     """A page under watch. foreign: requests to other hosts; errors: what the console complained of, violations of the
-    Content-Security-Policy and uncaught exceptions included. Failed requests are the test's own matter: a refusal by the
-    server is in `refused`, as (status, path)."""
+    Content-Security-Policy and uncaught exceptions included. Failed requests are the test's own matter: a refusal by
+    the server is in `refused`, as (status, path)."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page

@@ -29,9 +29,9 @@ export function credits(value) {
 
 /** 0.42 s, 3.1 s, 2 min 5 s, 3 h 12 min */
 export function seconds(value) {
-  if (value < 10) return `${value.toFixed(value < 1 ? 2 : 1)} s`;
-  if (value < 60) return `${Math.round(value)} s`;
+  if (value < 9.95) return `${value.toFixed(value < 0.995 ? 2 : 1)} s`;
   const whole = Math.round(value);
+  if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }

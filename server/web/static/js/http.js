@@ -90,15 +90,16 @@ export const remove = (path, options) => call("DELETE", path, options);
 
 /**
  * The events of a streamed answer, their data parsed; [DONE] ends them. onResponse: gets the Response before the first.
+ * onComment: gets what the server says of its work between them.
  * An error that comes as an event is raised as an ApiError.
  * @returns {AsyncGenerator<{event: string, data: any}>}
  */
-export async function* stream(path, { json, form, signal, onResponse } = {}) {
+export async function* stream(path, { json, form, signal, onResponse, onComment } = {}) {
   const response = await send("POST", path, { json, form, signal });
   onResponse?.(response);
   const requestId = response.headers.get("x-request-id");
   try {
-    for await (const { event, data } of eventsOf(response.body)) {
+    for await (const { event, data } of eventsOf(response.body, onComment)) {
       if (data === "[DONE]") return;
       const parsed = JSON.parse(data);
       if (parsed?.error) {

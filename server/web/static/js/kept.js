@@ -1,6 +1,8 @@
 /** Values that outlive the page: a form's settings, in this browser's local storage. Never a key. */
 import { effect, signal } from "./lib.js";
 
+const kind = (value) => (Array.isArray(value) ? "array" : value === null ? "null" : typeof value);
+
 /** A signal that begins with what was kept under `name`, and is kept whenever it changes. Objects gain the fields of `standard`
  * that an older version of the page did not know. */
 export function kept(name, standard) {
@@ -8,9 +10,7 @@ export function kept(name, standard) {
   let first = standard;
   try {
     const found = JSON.parse(localStorage.getItem(place));
-    if (found !== null && typeof found === typeof standard) {
-      first = typeof standard === "object" && !Array.isArray(standard) ? { ...standard, ...found } : found;
-    }
+    if (kind(found) === kind(standard)) first = kind(standard) === "object" ? { ...standard, ...found } : found;
   } catch {
     // Nothing was kept, or nothing that can be read.
   }

@@ -2,7 +2,7 @@
  * Who uses this tab. The key is kept in the tab's own storage, which ends with the tab: never in a cookie, never in a URL.
  */
 import { ApiError, get, wire } from "./http.js";
-import { computed, signal } from "./lib.js";
+import { batch, computed, signal } from "./lib.js";
 
 const PLACE = "sagehold.key";
 
@@ -25,6 +25,9 @@ export const online = signal(true);
 /** Whether the dialog for the key is open. */
 export const asking = signal(false);
 
+/** Whether the key was good once, and is not any more: nothing is asked with it then. */
+export const expired = computed(() => me.value !== null && trouble.value !== null);
+
 /** Whether requests to models may be sent: there is a key that has the scope, or the server wants none. */
 export const mayInfer = computed(() => me.value?.scopes.includes("inference") ?? false);
 export const isAdmin = computed(() => me.value?.scopes.includes("admin") ?? false);
@@ -38,9 +41,10 @@ wire.reached = (answered) => {
 wire.refused = (error, used) => {
   // A request that left before the key was changed says nothing of the new one.
   if (used !== key.value) return;
-  me.value = null;
+  // Asked once: who closes the dialog is not met by it again at the next look that a page takes by itself. What the key
+  // was is still known, so that the page stays as it is, with all that was typed.
+  if (!expired.value) asking.value = true;
   trouble.value = error;
-  asking.value = true;
 };
 
 /** Find out what the key may do. Also without a key: a server with `auth` off takes anybody. */
@@ -62,9 +66,11 @@ export async function look() {
 /** Take a key, and keep it for the tab if the server does not refuse it. Raises ApiError if it does. */
 export async function enter(text) {
   const found = await get("/v1/key", { key: text });
-  key.value = text;
-  me.value = found;
-  trouble.value = null;
+  batch(() => {
+    key.value = text;
+    me.value = found;
+    trouble.value = null;
+  });
   try {
     sessionStorage.setItem(PLACE, text);
   } catch {
@@ -73,9 +79,11 @@ export async function enter(text) {
 }
 
 export function leave() {
-  key.value = "";
-  me.value = null;
-  trouble.value = null;
+  batch(() => {
+    key.value = "";
+    me.value = null;
+    trouble.value = null;
+  });
   try {
     sessionStorage.removeItem(PLACE);
   } catch {

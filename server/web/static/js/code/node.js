@@ -1,7 +1,14 @@
 /** Requests as JavaScript for Node.js: by the OpenAI SDK, and by fetch for what it has no method for. */
-import { formValues, METHODS, splitFields } from "./sdk.js";
+import { formValues, METHODS, Sent, splitFields } from "./sdk.js";
 
-/** A value of JSON as JavaScript; {file: name} is the opened file. */
+/** The name of a property as it is written in an object. */
+function property(name) {
+  // Any other way to write this one sets the object's prototype, and the property would not be there.
+  if (name === "__proto__") return '["__proto__"]';
+  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name);
+}
+
+/** A value of JSON as JavaScript; a file is opened. */
 function literal(value, deep = 0) {
   const inner = "  ".repeat(deep + 1);
   const outer = "  ".repeat(deep);
@@ -10,13 +17,11 @@ function literal(value, deep = 0) {
     return `[\n${value.map((one) => `${inner}${literal(one, deep + 1)},\n`).join("")}${outer}]`;
   }
   if (value !== null && typeof value === "object") {
-    if (typeof value.file === "string" && Object.keys(value).length === 1)
-      return `createReadStream(${JSON.stringify(value.file)})`;
+    if (value instanceof Sent) return `createReadStream(${JSON.stringify(value.file)})`;
     const entries = Object.entries(value);
     if (!entries.length) return "{}";
     const names = entries.map(([name, one]) => {
-      const bare = /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name);
-      return `${inner}${bare}: ${literal(one, deep + 1)},\n`;
+      return `${inner}${property(name)}: ${literal(one, deep + 1)},\n`;
     });
     return `{\n${names.join("")}${outer}}`;
   }
@@ -52,16 +57,17 @@ console.log();
 `;
   }
   if (path.startsWith("/v1/images/")) {
+    const kind = values.output_format ?? "png";
     if (!stream) {
       return `const answer = ${call};
 for (const [number, image] of answer.data.entries()) {
-  await writeFile(\`image-\${number}.png\`, Buffer.from(image.b64_json, "base64"));
+  await writeFile(\`image-\${number}.${kind}\`, Buffer.from(image.b64_json, "base64"));
 }
 `;
     }
     return `const stream = ${call};
 for await (const event of stream) {
-  if (event.type.endsWith(".completed")) await writeFile("image.png", Buffer.from(event.b64_json, "base64"));
+  if (event.type.endsWith(".completed")) await writeFile("image.${kind}", Buffer.from(event.b64_json, "base64"));
 }
 `;
   }
@@ -74,12 +80,28 @@ for (const item of answer.data) console.log(item.index, item.embedding.length, i
   return `const answer = ${call};\nconsole.log(${plain ? "answer" : "answer.text"});\n`;
 }
 
-function byFetch({ method = "POST", path, json }, base) {
-  return `const answer = await fetch("${base}${path.replace(/^\//, "")}", {
-  method: "${method}",
-  headers: { Authorization: \`Bearer \${process.env.OPENAI_API_KEY}\`, "Content-Type": "application/json" },
-  body: JSON.stringify(${literal(json)}),
-});
+/** What the SDK has no method for. */
+function byFetch({ method = "POST", path, json, form }, base) {
+  const headers = ['Authorization: "Bearer " + process.env.OPENAI_API_KEY'];
+  const options = [`method: ${JSON.stringify(method)}`];
+  let head = "";
+  if (json !== undefined) {
+    headers.push('"Content-Type": "application/json"');
+    options.push(`body: JSON.stringify(${literal(json, 1)})`);
+  }
+  if (form) {
+    const lines = form.map(([name, value]) =>
+      typeof value === "object"
+        ? `form.append(${JSON.stringify(name)}, await openAsBlob(${JSON.stringify(value.file)}), ${JSON.stringify(value.file)});`
+        : `form.append(${JSON.stringify(name)}, ${JSON.stringify(String(value))});`,
+    );
+    const files = form.some(([, value]) => typeof value === "object");
+    head = `${files ? 'import { openAsBlob } from "node:fs";\n\n' : ""}const form = new FormData();\n${lines.join("\n")}\n\n`;
+    options.push("body: form");
+  }
+  options.splice(1, 0, `headers: { ${headers.join(", ")} }`);
+  return `${head}const answer = await fetch(${JSON.stringify(base + path.replace(/^\//, ""))}, {
+${options.map((one) => `  ${one},\n`).join("")}});
 console.log(JSON.stringify(await answer.json(), null, 2));
 `;
 }

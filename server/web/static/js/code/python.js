@@ -1,9 +1,9 @@
-/** Requests as Python: by the OpenAI SDK, and by the standard library's urllib for what it has no method for. */
-import { formValues, METHODS, splitFields } from "./sdk.js";
+/** Requests as Python: by the OpenAI SDK, and by httpx for what it has no method for. */
+import { formValues, METHODS, Sent, splitFields } from "./sdk.js";
 
 const INDENT = "    ";
 
-/** A value of JSON as a Python literal; {file: name} is the opened file. deep: how far it stands indented. */
+/** A value of JSON as a Python literal; a file is opened. deep: how far it stands indented. */
 export function literal(value, deep = 0) {
   const inner = INDENT.repeat(deep + 1);
   const outer = INDENT.repeat(deep);
@@ -18,8 +18,7 @@ export function literal(value, deep = 0) {
     if (value.every((one) => typeof one === "number")) return `[${value.join(", ")}]`;
     return `[\n${value.map((one) => `${inner}${literal(one, deep + 1)},\n`).join("")}${outer}]`;
   }
-  if (typeof value.file === "string" && Object.keys(value).length === 1)
-    return `open(${JSON.stringify(value.file)}, "rb")`;
+  if (value instanceof Sent) return `open(${JSON.stringify(value.file)}, "rb")`;
   const entries = Object.entries(value);
   if (!entries.length) return "{}";
   return `{\n${entries.map(([name, one]) => `${inner}${JSON.stringify(name)}: ${literal(one, deep + 1)},\n`).join("")}${outer}}`;
@@ -28,7 +27,7 @@ export function literal(value, deep = 0) {
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 export function asPythonSdk(request, base) {
-  if (!METHODS[request.path]) return byUrllib(request, base);
+  if (!METHODS[request.path]) return byHttpx(request, base);
   const { method, own, extra } = splitFields(request.path, request.json ?? formValues(request.form));
   const names = Object.entries(own).map(([name, value]) => `${INDENT}${name}=${literal(value, 1)},\n`);
   if (Object.keys(extra).length) names.push(`${INDENT}extra_body=${literal(extra, 1)},\n`);
@@ -59,12 +58,13 @@ print()
 `;
   }
   if (path.startsWith("/v1/images/")) {
+    const kind = json.output_format ?? "png";
     if (!stream) {
       return `import base64
 
 answer = ${call(method)}
 for number, image in enumerate(answer.data):
-    with open(f"image-{number}.png", "wb") as file:
+    with open(f"image-{number}.${kind}", "wb") as file:
         file.write(base64.b64decode(image.b64_json))
 `;
     }
@@ -73,7 +73,7 @@ for number, image in enumerate(answer.data):
 stream = ${call(method)}
 for event in stream:
     if event.type.endswith(".completed"):
-        with open("image.png", "wb") as file:
+        with open("image.${kind}", "wb") as file:
             file.write(base64.b64decode(event.b64_json))
 `;
   }
@@ -84,21 +84,27 @@ for event in stream:
   return `answer = ${call(method)}\nprint(${plain ? "answer" : "answer.text"})\n`;
 }
 
-/** What the SDK has no method for: JSON by the standard library. */
-function byUrllib({ method = "POST", path, json }, base) {
-  const body = json === undefined ? "None" : `json.dumps(${literal(json)}).encode()`;
+/** What the SDK has no method for: by httpx, which the SDK itself is made of. */
+function byHttpx({ method = "POST", path, json, form }, base) {
+  const lines = [
+    `${JSON.stringify(base + path.replace(/^\//, ""))}`,
+    `headers={"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}`,
+  ];
+  if (json !== undefined) lines.push(`json=${literal(json, 1)}`);
+  const parts = (form ?? []).map(([name, value]) => {
+    // A field that is no file: without a name.
+    const content = typeof value === "object" ? literal(new Sent(value.file)) : `(None, ${literal(String(value))})`;
+    return `${INDENT.repeat(2)}(${literal(name)}, ${content}),\n`;
+  });
+  if (form) lines.push(`files=[\n${parts.join("")}${INDENT}]`);
+  lines.push("timeout=600");
   return `import json
 import os
-from urllib.request import Request, urlopen
 
-body = ${body}
-request = Request(
-    "${base}${path.replace(/^\//, "")}",
-    data=body,
-    headers={"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}", "Content-Type": "application/json"},
-    method="${method}",
-)
-with urlopen(request) as answer:
-    print(json.dumps(json.load(answer), indent=2, ensure_ascii=False))
+import httpx
+
+answer = httpx.${method.toLowerCase()}(
+${lines.map((line) => `${INDENT}${line},\n`).join("")})
+print(json.dumps(answer.json(), indent=2, ensure_ascii=False))
 `;
 }

@@ -42,12 +42,21 @@ export function splitFields(path, values) {
   return { method: METHODS[path].method, own, extra };
 }
 
-/** The fields of a form as an object: `name[]` and names that come more than once are lists. */
+/** A file that a form sends; another object with such a name is data. */
+export class Sent {
+  constructor(file) {
+    this.file = file;
+  }
+}
+
+/** The fields of a form as an object, its files as Sent: `name[]` and names that come more than once are lists. */
 export function formValues(form) {
   const values = {};
-  for (const [raw, value] of form) {
+  for (const [raw, text] of form) {
     const name = raw.replace(/\[\]$/, "");
-    if (name in values || raw.endsWith("[]")) values[name] = [...(values[name] ?? []), value].flat();
+    // The SDKs ask whether it is true.
+    const value = name === "stream" ? String(text) === "true" : typeof text === "object" ? new Sent(text.file) : text;
+    if (Object.hasOwn(values, name) || raw.endsWith("[]")) values[name] = [...(values[name] ?? []), value].flat();
     else values[name] = value;
   }
   return values;

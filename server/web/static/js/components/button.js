@@ -26,33 +26,42 @@ export function Spinner() {
   return html`<span class="spinner" aria-hidden="true"></span>`;
 }
 
-/** Puts a text on the clipboard, and says that it has. text: a string or a function that makes it. */
+const SAID = { copied: "Copied", failed: "Copy it by hand" };
+
+/** Puts a text on the clipboard, and says whether it has. text: a string or a function that makes it. */
 export function CopyButton({ text, label = "Copy", small = true, kind = "quiet" }) {
-  const [copied, setCopied] = useState(false);
+  const [state, setState] = useState("");
   const timer = useRef(0);
   useEffect(() => () => clearTimeout(timer.current), []);
   const copy = async () => {
-    await toClipboard(typeof text === "function" ? text() : text);
-    setCopied(true);
+    setState((await toClipboard(typeof text === "function" ? text() : text)) ? "copied" : "failed");
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => setCopied(false), 2000);
+    timer.current = setTimeout(() => setState(""), 2000);
   };
-  return html`<${Button} kind=${kind} small=${small} icon=${copied ? "check" : "copy"} onClick=${copy}>
-    <span aria-live="polite">${copied ? "Copied" : label}</span>
+  return html`<${Button} kind=${kind} small=${small} icon=${state === "copied" ? "check" : "copy"} onClick=${copy}>
+    <span aria-live="polite">${SAID[state] ?? label}</span>
   </${Button}>`;
 }
 
-/** Also on a page that came by plain HTTP from another machine, where browsers offer no clipboard. */
+/** Whether the text is on the clipboard now. Also on a page that came by plain HTTP from another machine, where browsers
+ * offer no clipboard: there a text can be selected and copied, in the dialog that is open, since all else is inert. */
 export async function toClipboard(text) {
-  if (navigator.clipboard) {
-    await navigator.clipboard.writeText(text);
-    return;
+  try {
+    if (navigator.clipboard) {
+      await navigator.clipboard.writeText(text);
+      return true;
+    }
+  } catch {
+    // It is not allowed; the other way may be.
   }
+  const before = document.activeElement;
   const field = document.createElement("textarea");
   field.value = text;
   field.className = "visually-hidden";
-  document.body.append(field);
+  ([...document.querySelectorAll("dialog[open]")].pop() ?? document.body).append(field);
   field.select();
-  document.execCommand("copy");
+  const copied = document.execCommand("copy");
   field.remove();
+  before?.focus();
+  return copied;
 }

@@ -1,12 +1,26 @@
 /**
  * Markdown of models and documents, which nobody trusts: parsed by marked, cleaned by DOMPurify, and then nothing of it may
- * load or run. Pictures become links; links open elsewhere, without saying where they were.
+ * load or run. Pictures become links; links open elsewhere, without saying where they were; HTML is shown as it is written.
  */
 import DOMPurify from "../../vendor/dompurify/purify.js";
 import { Marked } from "../../vendor/marked/marked.js";
-import { html, useMemo } from "../lib.js";
+import { html, useLayoutEffect, useMemo, useRef } from "../lib.js";
+import { toClipboard } from "./button.js";
 
-const marked = new Marked({ gfm: true, breaks: false });
+const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+const escaped = (text) => text.replace(/[&<>"']/g, (character) => ENTITIES[character]);
+
+const marked = new Marked({
+  gfm: true,
+  breaks: false,
+  renderer: {
+    // A picture would be fetched from wherever the text says.
+    image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
+    // What a model writes about HTML shall be read. A table has no other way to break a line, a formula to raise a letter.
+    html: ({ text }) => (/^<(?:br ?\/?|\/?su[bp])>$/i.test(text.trim()) ? text : escaped(text)),
+    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+  },
+});
 
 const ALLOWED = {
   ALLOWED_TAGS: [
@@ -30,12 +44,36 @@ purify.addHook("afterSanitizeAttributes", (node) => {
 
 /** The text as HTML that is safe to show. */
 export function cleaned(text) {
-  // A picture would be fetched from wherever the text says.
-  const parsed = marked.parse(text.replace(/!\[([^\]]*)\]\(/g, "[$1]("));
-  return purify.sanitize(parsed, ALLOWED);
+  return purify.sanitize(marked.parse(text), ALLOWED);
 }
 
 export function Markdown({ text }) {
   const shown = useMemo(() => cleaned(text), [text]);
-  return html`<div class="prose" dangerouslySetInnerHTML=${{ __html: shown }}></div>`;
+  const place = useRef(null);
+  useLayoutEffect(() => dress(place.current), [shown]);
+  return html`<div class="prose" ref=${place} dangerouslySetInnerHTML=${{ __html: shown }}></div>`;
+}
+
+/** What scrolls sideways can be reached by keyboard, and code can be copied. */
+function dress(place) {
+  for (const table of place.querySelectorAll("table")) if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+  for (const block of place.querySelectorAll("pre")) {
+    block.tabIndex = 0;
+    const copy = document.createElement("button");
+    copy.type = "button";
+    copy.className = "button small prose-copy";
+    copy.textContent = "Copy";
+    copy.setAttribute("aria-label", "Copy the code");
+    copy.addEventListener("click", async () => {
+      const copied = await toClipboard(block.querySelector("code")?.textContent ?? block.textContent);
+      copy.textContent = copied ? "Copied" : "Copy it by hand";
+      setTimeout(() => {
+        copy.textContent = "Copy";
+      }, 2000);
+    });
+    const frame = document.createElement("div");
+    frame.className = "prose-code";
+    block.replaceWith(frame);
+    frame.append(copy, block);
+  }
 }

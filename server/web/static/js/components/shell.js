@@ -1,7 +1,7 @@
 /** The frame of every page: the bar, who uses the tab, the theme, what is wrong with the connection. */
-import { BASE } from "../http.js";
+import { BASE, get } from "../http.js";
 import { html, render, useEffect, useState } from "../lib.js";
-import { asking, enter, key, leave, look, me, online, trouble } from "../session.js";
+import { asking, enter, expired, key, leave, look, me, online, trouble } from "../session.js";
 import { Button, IconButton } from "./button.js";
 import { Dialog } from "./dialog.js";
 import { TextField } from "./field.js";
@@ -14,6 +14,9 @@ const PAGES = [
   ["playground", "Playground", "playground"],
   ["console", "Console", "console"],
 ];
+
+/** Milliseconds between two looks whether the server is back. */
+const AGAIN = 3_000;
 
 /** Show a page. page: its name among the above; Content: its component. */
 export function show(page, Content) {
@@ -34,11 +37,32 @@ function Shell({ page, children }) {
       </nav>
       <div class="bar-end"><${KeyButton} /><${ThemeButton} /></div>
     </header>
-    ${!online.value && html`<p class="notice" role="alert"><${Icon} name="warning" />The server does not answer. What you wrote is kept.</p>`}
+    <${Connection} />
     <main id="main" class="frame" tabindex="-1">${children}</main>
     <${KeyDialog} />
     <${Toasts} />
   `;
+}
+
+/** That the server does not answer, until it does. */
+function Connection() {
+  const away = !online.value;
+  useEffect(() => {
+    if (!away) return undefined;
+    const timer = setInterval(async () => {
+      try {
+        await get("/health", { key: "" });
+      } catch {
+        return;
+      }
+      if (!me.value) look();
+    }, AGAIN);
+    return () => clearInterval(timer);
+  }, [away]);
+  return (
+    away &&
+    html`<p class="notice" role="alert"><${Icon} name="warning" />The server does not answer. What you wrote is kept.</p>`
+  );
 }
 
 function KeyButton() {
@@ -46,7 +70,8 @@ function KeyButton() {
     asking.value = true;
   };
   if (me.value && !key.value) return html`<span class="hint">No key needed</span>`;
-  return html`<${Button} small icon="key" onClick=${ask}>${me.value ? me.value.name || "Your key" : "Enter key"}</${Button}>`;
+  if (expired.value) return html`<${Button} small kind="danger" icon="warning" onClick=${ask}>Key refused</${Button}>`;
+  return html`<${Button} small icon="key" onClick=${ask}><span class="bar-key">${me.value ? me.value.name || "Your key" : "Enter key"}</span></${Button}>`;
 }
 
 /** Light, dark, or as the system has it. */
@@ -106,9 +131,9 @@ function KeyDialog() {
   return html`<${Dialog} open=${asking.value} title="Your API key" onClose=${close}>
     <form class="stack" onSubmit=${submit}>
       ${!error && trouble.value && html`<${ErrorNote} error=${trouble.value}><p>Enter a key to go on; nothing on this page is lost.</p></${ErrorNote}>`}
-      ${me.value && key.value && html`<${WhoIsIt} />`}
+      ${me.value && key.value && !expired.value && html`<${WhoIsIt} />`}
       <${TextField}
-        label=${me.value && key.value ? "Another key" : "Key"}
+        label=${me.value && key.value && !expired.value ? "Another key" : "Key"}
         type="password"
         autocomplete="off"
         spellcheck=${false}

@@ -1,5 +1,6 @@
 /** The playground: a tab a modality. */
 import { Button } from "../components/button.js";
+import { Later } from "../components/later.js";
 import { show } from "../components/shell.js";
 import { Empty, ErrorNote } from "../components/states.js";
 import { Tabs } from "../components/tabs.js";
@@ -7,38 +8,33 @@ import { place } from "../kept.js";
 import { html, useEffect } from "../lib.js";
 import { watch } from "../models.js";
 import { asking, key, look, mayInfer, me, trouble } from "../session.js";
-import { AskSage } from "./asksage.js";
-import { Chat } from "./chat.js";
-import { Embeddings } from "./embeddings.js";
-import { Images } from "./images.js";
-import { Speech } from "./speech.js";
-import { Transcription } from "./transcription.js";
 
+/** Each tab's component, fetched when it is first shown. */
 const TABS = [
-  ["chat", "Chat", Chat],
-  ["images", "Images", Images],
-  ["transcription", "Transcription", Transcription],
-  ["speech", "Speech", Speech],
-  ["embeddings", "Embeddings", Embeddings],
-  ["asksage", "Ask Sage", AskSage],
+  ["chat", "Chat", () => import("./chat.js").then((it) => it.Chat)],
+  ["images", "Images", () => import("./images.js").then((it) => it.Images)],
+  ["transcription", "Transcription", () => import("./transcription.js").then((it) => it.Transcription)],
+  ["speech", "Speech", () => import("./speech.js").then((it) => it.Speech)],
+  ["embeddings", "Embeddings", () => import("./embeddings.js").then((it) => it.Embeddings)],
+  ["asksage", "Ask Sage", () => import("./asksage.js").then((it) => it.AskSage)],
 ];
 const chosen = place(TABS.map(([id]) => id));
 
 function Playground() {
   useEffect(watch, []);
-  const Content = TABS.find(([id]) => id === chosen.value)[2];
+  const [, name, load] = TABS.find(([id]) => id === chosen.value);
   return html`
     <h1 class="visually-hidden">Playground</h1>
     <${Tabs}
       label="What to try"
-      tabs=${TABS.map(([id, name]) => [id, name])}
+      tabs=${TABS.map(([id, shown]) => [id, shown])}
       value=${chosen.value}
       onValue=${(id) => {
         chosen.value = id;
       }}
     >
       <${Gate} />
-      <${Content} key=${chosen.value} />
+      <${Later} key=${chosen.value} load=${load} label=${name} />
     </${Tabs}>
   `;
 }
