@@ -29,6 +29,7 @@ FAKES = {
     "drafts": {"replies": {CITY: ["Lyon", "Paris.", "The Paris"]}, "text": "Paris."},
     "tool": {"call": {"name": "weather", "arguments": {"city": "Paris"}}, "text": "It is sunny."},
     "thinks": {"reasoning": "Two and two make four.", "text": "Four."},
+    "long": {"text": "line\n\nline\n\n", "tokens": 300, "step": 0.01},
     "dies": {"die_after": 3},
 }
 
@@ -82,7 +83,7 @@ def answers(page: Page) -> Locator:
 
 def finished(page: Page, count: int = 1) -> Locator:
     """The last answer, once all `count` that are shown are there."""
-    expect(page.locator(".chat-answer[aria-busy]")).to_have_count(0)
+    expect(page.locator(".chat-answer[aria-busy]")).to_have_count(0, timeout=30_000)
     expect(answers(page)).to_have_count(count)
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     return answers(page).last
@@ -279,6 +280,48 @@ def test_what_was_typed_and_chosen_outlives_the_page(faked: Opener) -> None:
     assert bodies[0]["quality"] == "low"
     answer.get_by_text("Reasoning", exact=True).click()
     expect(answer).to_contain_text("Two and two make four.")
+    watched.clean()
+
+
+def test_the_page_follows_an_answer_until_its_reader_scrolls_up(faked: Opener) -> None:
+    watched = opened_at(faked, "long")
+    page = watched.page
+    at_end = "() => innerHeight + scrollY >= document.documentElement.scrollHeight - 2"
+    ask(page, "Go on.")
+    page.wait_for_function(f"() => scrollY > 200 && ({at_end})()")
+    page.mouse.move(500, 400)
+    page.mouse.wheel(0, -150)
+    newest = page.get_by_role("button", name="To the newest")
+    newest.wait_for()
+    before = page.evaluate("() => ({ y: scrollY, height: document.documentElement.scrollHeight })")
+    page.wait_for_function("height => document.documentElement.scrollHeight > height + 100", arg=before["height"])
+    assert page.evaluate("() => scrollY") <= before["y"]
+    newest.click()
+    page.wait_for_function(at_end)
+    finished(page)
+    page.wait_for_function(at_end)
+    watched.clean()
+
+
+def test_the_code_of_a_chat_is_what_is_sent_and_of_either_column(faked: Opener) -> None:
+    watched = opened_at(faked, "plain")
+    page = watched.page
+    page.get_by_role("tab", name="Code").click()
+    expect(page.get_by_text("There is nothing to send yet.")).to_be_visible()
+    page.get_by_label("Side by side").check()
+    choose(page, "drafts", column="Right")
+    page.get_by_label("Message", exact=True).fill("It's me")
+    code = page.get_by_label("Code in curl")
+    expect(code).to_contain_text('"model": "plain"')
+    page.get_by_label("Code of").select_option("Right")
+    expect(code).to_contain_text('"model": "drafts"')
+    written = code.inner_text()
+    body = json.loads(written[written.index("-d '") + 4 : written.rindex("'")].replace("'\\''", "'"))
+    bodies = sent(page)
+    page.get_by_role("button", name="Send", exact=True).click()
+    finished(page, 2)
+    assert body in bodies
+    assert faked.live.key not in page.content()
     watched.clean()
 
 

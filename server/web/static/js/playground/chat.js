@@ -5,7 +5,7 @@ import { Icon } from "../components/icon.js";
 import { ModelChoice } from "../components/model_choice.js";
 import { Workbench } from "../components/workbench.js";
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
-import { asking, expired, mayInfer } from "../session.js";
+import { asking, expired, key, mayInfer, me } from "../session.js";
 import { isWriting, said, say, settled } from "./chat/answering.js";
 import { Composer, pictures } from "./chat/composer.js";
 import { ChatList } from "./chat/list.js";
@@ -43,7 +43,7 @@ export function Chat() {
           <${Switch} label="Side by side" value=${settings.compare} onValue=${compare} />
           <${IconButton} icon="plus" label="New chat" class="button quiet square chat-turn" onClick=${startNew} />
         </div>
-        <${Choices} settings=${settings} />
+        ${(key.value || me.value) && html`<${Choices} settings=${settings} />`}
         ${ready && (empty ? html`<${Welcome} />` : html`<${Thread} tree=${tree} compare=${settings.compare} />`)}
         <${Composer} />
         <p class="visually-hidden" role="status">${said.value}</p>
@@ -177,10 +177,17 @@ function useFollow(place) {
   const [near, setNear] = useState(true);
   const state = useRef(true);
   const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 96;
-  const go = () => scrollTo({ top: document.documentElement.scrollHeight });
+  const go = () => {
+    state.current = true;
+    scrollTo({ top: document.documentElement.scrollHeight });
+  };
   useLayoutEffect(() => {
+    let before = scrollY;
     const scrolled = () => {
-      state.current = atEnd();
+      // Who scrolls up wants to read. That the end is far is no sign of it: the text may have grown since.
+      if (atEnd()) state.current = true;
+      else if (scrollY < before) state.current = false;
+      before = scrollY;
       setNear(state.current);
     };
     const grown = new ResizeObserver(() => {

@@ -4,7 +4,7 @@ import { credits, number, seconds } from "../../format.js";
 import { html } from "../../lib.js";
 
 const ENDS = {
-  length: "cut off at the longest answer",
+  length: "cut off at its limit",
   content_filter: "held back",
 };
 
