@@ -40,8 +40,8 @@ class ModelBehind(Answer):
 
 
 class Drawing(Answer):
-    """What an image model draws where nothing is said: its own size, steps, guidance. sizes: those that may be asked for,
-    its own among them; empty where it takes others, too."""
+    """How an image model draws where nothing is said: its own size, steps and guidance. sizes: those that may be asked
+    for, its own among them; empty where it takes others, too."""
 
     size: str
     sizes: list[str]

@@ -141,8 +141,7 @@ def test_an_edit_changes_what_is_marked_by_keys_alone(opened: Opener) -> None:
     page.keyboard.press("Enter")
     for label, number in (("From the left", 64), ("From the top", 0), ("Width", 500), ("Height", 128)):
         page.get_by_label(label).fill(str(number))
-    page.get_by_label("Height", exact=True).press("Tab")
-    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # marks it, and does not draw
     expect(page.get_by_text("The coloured part is redrawn")).to_be_visible()
     assert watched.axe() == []
     watched.shot("images-mask")
@@ -227,13 +226,13 @@ def test_stop_ends_the_work_and_keeps_what_was_drawn(opened: Opener, server: Liv
     watched = opened("playground#images")
     page = watched.page
     page.get_by_label("Model").select_option(STARTER)
-    page.get_by_label("Pictures").select_option("10")
+    page.get_by_label("Pictures").select_option("2")
     page.get_by_label("Quality").select_option("high")
     page.get_by_text("More settings").click()
-    page.get_by_label("Steps").fill("200")
+    page.get_by_label("Steps").fill("100")
     page.get_by_label("Prompt").fill("red heart")
     page.get_by_label("Prompt").press("Control+Enter")
-    expect(page.locator(".images-slot.preview").first).to_be_visible()
+    expect(result(page)).to_contain_text("Preview 1 of 2", timeout=20_000)
     page.get_by_role("button", name="Stop").click()
     expect(result(page)).to_contain_text("You stopped it after")
     expect(result(page)).to_contain_text("Unfinished")
@@ -314,4 +313,27 @@ def test_the_code_of_an_edit_runs_as_it_stands(
         assert "event: image_edit.completed" in ran.stdout
     else:
         assert pixels((tmp_path / "image.png").read_bytes()).shape == (128, 128, 3)
+    watched.clean()
+
+
+def test_a_key_that_ends_in_the_middle_loses_nothing_that_was_typed(opened: Opener) -> None:
+    watched = opened("playground#images")
+    page = watched.page
+    refusal = {
+        "error": {"message": "This key has expired.", "type": "authentication_error", "param": None, "code": None}
+    }
+    page.route("**/v1/images/generations", lambda route: route.fulfill(status=401, json=refusal))
+    page.get_by_label("Prompt").fill("red heart")
+    page.get_by_label("Seed").fill("7")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Your API key")
+    expect(dialog).to_contain_text("This key has expired.")
+    dialog.get_by_label("Key").fill(opened.live.key)
+    dialog.get_by_role("button", name="Use this key").click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_label("Prompt")).to_have_value("red heart")
+    expect(page.get_by_label("Seed")).to_have_value("7")
+    page.unroute("**/v1/images/generations")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("status").filter(has_text="ready")).to_have_text("The picture is ready.")
     watched.clean()

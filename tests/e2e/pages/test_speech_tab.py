@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from openai import OpenAI
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import FOX, STORY
 from tests.e2e.live import LiveServer
@@ -134,7 +134,8 @@ def test_the_code_of_speech_runs(opened: Opener, server: LiveServer, sdk: OpenAI
     watched.clean()
 
 
-def test_what_broke_off_says_why_and_what_is_no_sound_is_said_to_be_none(opened: Opener) -> None:
+@pytest.mark.parametrize("form", ["flac", "mp3"])
+def test_what_broke_off_says_why_and_what_is_no_sound_is_said_to_be_none(opened: Opener, form: str) -> None:
     watched = opened("playground#speech")
     page = watched.page
     events = [
@@ -144,14 +145,38 @@ def test_what_broke_off_says_why_and_what_is_no_sound_is_said_to_be_none(opened:
     body = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
     headers = {"content-type": "text/event-stream", "x-request-id": "req_of_the_test"}
     page.route("**/v1/audio/speech", lambda route: route.fulfill(headers=headers, body=body))
-    write(page, FOX, "flac")
+    write(page, FOX, form)
     page.get_by_role("button", name="Speak").click()
     expect(page.get_by_role("alert")).to_contain_text("The model has stopped.")
     expect(page.get_by_role("alert")).to_contain_text("req_of_the_test")
     expect(page.get_by_text("This browser can't play what came.")).to_be_visible()
-    assert saved(page, "flac") == b"no sound at all"
+    expect(page.locator(".say-transport")).to_have_count(0)
+    assert saved(page, form) == b"no sound at all"
     page.unroute("**/v1/audio/speech")
     page.get_by_role("button", name="Speak again").click()
     finished(page)
     expect(page.get_by_role("alert")).to_have_count(0)
+    watched.clean()
+
+
+def test_a_model_that_is_loading_is_said_to_be(opened: Opener) -> None:
+    watched = opened("playground#speech")
+    page = watched.page
+    write(page, FOX, "mp3")
+
+    def loading(route: Route) -> None:
+        found = route.fetch().json()
+        for model in found["data"]:
+            for own in model["models"].values():
+                own["state"] = "loading"
+        route.fulfill(json=found)
+
+    page.route("**/v1/models", loading)
+    held: list[Route] = []
+    page.route("**/v1/audio/speech", held.append)
+    page.get_by_role("button", name="Speak").click()
+    expect(page.locator(".work").get_by_role("status").get_by_text("Loading")).to_be_visible()
+    held[0].continue_()
+    finished(page)
+    expect(page.locator(".work").get_by_text("Loading")).to_have_count(0)
     watched.clean()

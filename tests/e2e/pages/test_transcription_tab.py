@@ -81,8 +81,8 @@ def test_a_dropped_recording_becomes_words_that_light_as_they_are_said_and_files
     # The page may have asked another name for the same model, at another price.
     assert (whole | {"usage": None}) == (same | {"usage": None})
     assert whole["usage"]["seconds"] == same["usage"]["seconds"]
-    # Of the same segments the server's own code makes the same bytes; of a request without words, the segments' own ends
-    # are a little different.
+    # Of the same segments the server's own code makes the same bytes. Of a request without words the segments end
+    # a little elsewhere.
     made = Transcript(segments=[Segment(**{**one, "tokens": tuple(one["tokens"])}) for one in whole["segments"]])
     for ending, text in (("srt", made.srt()), ("vtt", made.vtt()), ("txt", made.plain())):
         assert saved(page, ending).decode() == text
@@ -199,6 +199,7 @@ def test_too_large_a_recording_is_refused_in_the_server_s_words(opened: Opener) 
     note = page.get_by_role("alert")
     expect(note).to_contain_text("Maximum content size limit (26214400) exceeded")
     expect(note).to_contain_text("Send it in parts")
+    expect(note.get_by_role("button")).to_have_count(0)
     expect(note).to_contain_text("req_")
     expect(page.get_by_text("long.wav")).to_be_visible()
     assert watched.refused == [(413, "/v1/audio/transcriptions")]

@@ -45,7 +45,8 @@ function Form() {
   const pressed = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event);
   };
-  return html`<form id="images-form" class="stack" onSubmit=${submit} onKeyDown=${pressed}>
+  // The browser's own checks would stop it for a number that is not even sent; the server says what is wrong.
+  return html`<form id="images-form" class="stack" novalidate onSubmit=${submit} onKeyDown=${pressed}>
     ${way.value !== "draw" && html`<${Start} />`}
     ${
       way.value !== "vary" &&

@@ -8,9 +8,10 @@ import { html, useEffect } from "../lib.js";
 import { mayInfer } from "../session.js";
 import { download } from "./download.js";
 import { requestOf } from "./speech/request.js";
-import { Settings, standingSettings } from "./speech/settings.js";
+import { Settings, standingSettings, TASK } from "./speech/settings.js";
 import { Transport } from "./speech/transport.js";
 import { error, facts, file, phase, player, speak, stop, text } from "./speech/work.js";
+import { Waiting } from "./waiting.js";
 
 export function Speech() {
   const { model, values } = standingSettings();
@@ -34,19 +35,19 @@ export function Speech() {
           text.value = value;
         }}
         error=${error.value?.param === "input" ? error.value.message : undefined}
-        hint=${text.value ? count(characters(text.value), "character") : "Write or paste what shall be said. Ctrl and Enter begin."}
+        hint=${text.value ? count(characters(text.value), "character") : "Write or paste what it should say. Ctrl and Enter begin."}
         onKeyDown=${keys}
       />
       <div class="actions start">
         ${
           speaking
             ? html`<${Button} icon="stop" onClick=${stop}>Stop</${Button}>`
-            : html`<${Button} kind="main" icon="sound" disabled=${!ready} onClick=${begin}>${phase.value === "idle" ? "Speak" : "Speak again"}</${Button}>`
+            : html`<${Button} kind="main" icon="sound" disabled=${!ready} onClick=${begin}>${player.value ? "Speak again" : "Speak"}</${Button}>`
         }
       </div>
     </div>
     ${error.value?.param !== "input" && html`<${ErrorNote} error=${error.value} onRetry=${begin} />`}
-    <${Spoken} />
+    <${Spoken} model=${model} />
     <p class="visually-hidden" role="status">${{ done: "All of it is spoken.", stopped: "Stopped." }[phase.value] ?? ""}</p>
   </${Workbench}>`;
 }
@@ -54,14 +55,15 @@ export function Speech() {
 /** As the server counts: by code points. */
 const characters = (value) => [...value].length;
 
-function Spoken() {
+function Spoken({ model }) {
   if (!player.value)
     return phase.value === "stopped" ? html`<${Note}>Stopped before anything was spoken.</${Note}>` : null;
   const made = file.value;
   return html`<section class="card stack" aria-label="Speech">
-    <${Transport} player=${player.value} />
+    ${!player.value.broken.value && html`<${Transport} player=${player.value} />`}
     ${player.value.broken.value && html`<${Note} kind="warn">This browser can't play what came. It can still be downloaded.</${Note}>`}
     ${phase.value === "speaking" && html`<p class="hint" role="status">Being spoken</p>`}
+    ${phase.value === "speaking" && !player.value.duration.value && html`<${Waiting} model=${model} task=${TASK} />`}
     ${phase.value === "stopped" && html`<${Note}>Stopped. What was spoken until then can be heard and downloaded; that much is paid.</${Note}>`}
     ${phase.value === "failed" && html`<${Note} kind="warn">It broke off. What had come until then can be heard and downloaded.</${Note}>`}
     <${Facts} />

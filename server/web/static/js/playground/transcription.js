@@ -27,7 +27,7 @@ export function Transcription() {
         : html`<${Choose} />`;
   return html`<${Workbench} settings=${html`<${Settings} />`} request=${request}>
     ${source}
-    ${recording.value && state.value !== "on" && html`<${Result} audio=${audio} onAgain=${begin} />`}
+    ${recording.value && state.value !== "on" && html`<${Result} audio=${audio} model=${model} onAgain=${begin} />`}
   </${Workbench}>`;
 }
 

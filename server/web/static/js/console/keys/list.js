@@ -102,7 +102,11 @@ function Found({ keys, accounts, account, onCreate, onAct }) {
       cell: (one) =>
         html`<a href=${`#accounts/${one.account}`}><${Said}>${names.get(one.account) ?? one.account}</${Said}></a>`,
     },
-    { title: "State", cell: (one) => html`<${Badge}>${one.state}</${Badge}>` },
+    // Revoked is what somebody wanted, and no fault.
+    {
+      title: "State",
+      cell: (one) => html`<${Badge} kind=${one.state === "revoked" ? "faint" : undefined}>${one.state}</${Badge}>`,
+    },
     { title: "May", cell: (one) => one.scopes.join(", ") },
     { title: "Models", cell: (one) => html`<${ModelNames} names=${one.models} />` },
     set((one) => limitsText(one.limits) !== "none") && { title: "Limits", cell: (one) => limitsText(one.limits) },
@@ -113,10 +117,12 @@ function Found({ keys, accounts, account, onCreate, onAct }) {
       title: "Actions",
       hidden: true,
       cell: (one) =>
-        one.state !== "revoked" &&
         html`<span class="keys-acts">
-          <${IconButton} icon="edit" label=${`Change the key ${called(one)}`} onClick=${() => onAct("change", one)} />
-          <${IconButton} icon="trash" label=${`Revoke the key ${called(one)}`} onClick=${() => onAct("revoke", one)} />
+          ${
+            one.state !== "revoked" &&
+            html`<${IconButton} icon="edit" label=${`Change the key ${called(one)}`} onClick=${() => onAct("change", one)} />
+              <${IconButton} icon="trash" label=${`Revoke the key ${called(one)}`} onClick=${() => onAct("revoke", one)} />`
+          }
         </span>`,
     },
   ].filter(Boolean);

@@ -161,12 +161,18 @@ function Rectangle({ erasing }) {
     setError(null);
     mask.value = added(mask.value, made);
   };
+  const pressed = (event) => {
+    if (event.key !== "Enter" || event.target.tagName !== "INPUT") return;
+    // Not the form's: it would draw at once.
+    event.preventDefault();
+    put();
+  };
   const field = (name, label, most) =>
     html`<${NumberField} label=${label} min=${0} max=${most} step=${1} value=${box[name]} onValue=${(value) => setBox({ ...box, [name]: value })} />`;
   return html`<details class="fold">
     <summary>A rectangle by numbers</summary>
     <div class="stack">
-      <div class="mask-numbers">
+      <div class="mask-numbers" onKeyDown=${pressed}>
         ${field("x", "From the left", width)} ${field("y", "From the top", height)} ${field("width", "Width", width)} ${field("height", "Height", height)}
       </div>
       ${error && html`<p class="field-error" role="alert">${error.message}</p>`}

@@ -86,6 +86,7 @@ export class FilePlayer {
   #giveUp() {
     if (!this.#source) {
       this.broken.value = true;
+      this.playing.value = false;
       return;
     }
     this.#source = null;

@@ -4,6 +4,8 @@ import { ErrorNote, Note, Progress, Stat } from "../../components/states.js";
 import { bytes, credits, number, seconds } from "../../format.js";
 import { html } from "../../lib.js";
 import { download, renamed } from "../download.js";
+import { Waiting } from "../waiting.js";
+import { TASK } from "./settings.js";
 import { asSrt, asText, asVtt } from "./subtitles.js";
 import { Transcript } from "./transcript.js";
 import { answer, error, phase, recording, segments, times, upload } from "./work.js";
@@ -15,12 +17,13 @@ const FILES = [
   ["json", "application/json", (whole) => JSON.stringify(whole, null, 2)],
 ];
 
-export function Result({ audio, onAgain }) {
+/** audio: a ref of the element that plays it; model: what listens; onAgain: send it once more. */
+export function Result({ audio, model, onAgain }) {
   const live = phase.value === "sending" || phase.value === "listening";
   const heard = segments.value;
   return html`
-    ${live && html`<${HowFar} />`}
-    <${ErrorNote} error=${error.value} onRetry=${onAgain}>
+    ${live && html`<${HowFar} model=${model} />`}
+    <${ErrorNote} error=${error.value} onRetry=${error.value?.status === 413 ? undefined : onAgain}>
       ${error.value?.status === 413 && html`<p>The file is too large for this server. Send it in parts, or as mp3.</p>`}
     </${ErrorNote}>
     ${phase.value === "stopped" && html`<${Note}>Stopped. ${heard.length ? "What was heard until then is below; that much is paid." : "Nothing was heard."}</${Note}>`}
@@ -36,7 +39,7 @@ export function Result({ audio, onAgain }) {
   `;
 }
 
-function HowFar() {
+function HowFar({ model }) {
   if (phase.value === "sending") {
     const { sent, all } = upload.value ?? { sent: 0, all: recording.value.file.size };
     return html`<div class="card hear-far" role="status">
@@ -52,6 +55,7 @@ function HowFar() {
     <p role="status">Listening</p>
     <${Progress} label="Heard so far" value=${known ? Math.min(until, duration) : null} most=${known ? duration : 1} />
     <p class="hint">${known ? `${seconds(until)} of ${seconds(duration)}` : "The first words come soon."}</p>
+    ${!known && html`<${Waiting} model=${model} task=${TASK} />`}
   </div>`;
 }
 
@@ -62,7 +66,7 @@ function Facts() {
     <${Stat} label="Recording" value=${seconds(duration)} hint=${language} />
     <${Stat} label="Work" value=${seconds(work)} hint=${`${number(duration / work, 1)} × real time`} />
     ${first !== null && html`<${Stat} label="First words after" value=${seconds(first)} />`}
-    ${usage.credits !== undefined && html`<${Stat} label="Credits" value=${credits(usage.credits)} hint=${`${usage.seconds} s billed`} />`}
+    ${usage.credits !== undefined && html`<${Stat} label="Credits" value=${credits(usage.credits)} hint=${`${number(usage.seconds)} s billed`} />`}
     <${Stat} label="Quality" value=${usage.quality.mode} hint=${usage.quality.passes > 1 ? `${usage.quality.passes} passes` : "1 pass"} />
   </dl>`;
 }
