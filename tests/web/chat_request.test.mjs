@@ -114,6 +114,15 @@ test("a system prompt comes first, and one of blanks is none", () => {
   assert.equal(requestOf(settings({ system: " \n" }), asked).json.messages.length, 1);
 });
 
+test("an answer that failed before its first word is not sent", () => {
+  const failed = { role: "assistant", content: "", error: { message: "No." } };
+  const { messages } = requestOf(settings({}), [...asked, failed, { role: "user", content: "Again" }]).json;
+  assert.deepEqual(
+    messages.map((one) => one.content),
+    ["Hi", "Again"],
+  );
+});
+
 test("a tool is sent with its schema, and what is called when", () => {
   const weather = { ...TOOL, name: "weather", description: "Tells it.", strict: true };
   const { json } = requestOf(settings({ tools: [weather], toolChoice: "function:weather", parallel: false }), asked);

@@ -261,6 +261,26 @@ def test_chats_are_named_found_exported_imported_and_deleted(faked: Opener, tmp_
     watched.clean()
 
 
+def test_two_tabs_of_one_chat_lose_nothing_of_each_other(faked: Opener) -> None:
+    watched = opened_at(faked, "plain")
+    page = watched.page
+    ask(page, "First")
+    finished(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    ask(page, "Here")
+    finished(page, 2)
+    expect(other.get_by_role("article", name="You")).to_have_count(2)
+    ask(other, "There")
+    finished(other, 3)
+    expect(page.get_by_role("article", name="You").last).to_contain_text("There")
+    ask(page, "Here again")
+    finished(page, 4)
+    page.reload()
+    finished(page, 4)
+    watched.clean()
+
+
 def test_what_was_typed_and_chosen_outlives_the_page(faked: Opener) -> None:
     watched = opened_at(faked, "thinks", "low")
     page = watched.page

@@ -314,3 +314,26 @@ def test_the_code_of_an_edit_runs_as_it_stands(
     else:
         assert pixels((tmp_path / "image.png").read_bytes()).shape == (128, 128, 3)
     watched.clean()
+
+
+def test_a_key_that_ends_in_the_middle_loses_nothing_that_was_typed(opened: Opener) -> None:
+    watched = opened("playground#images")
+    page = watched.page
+    refusal = {
+        "error": {"message": "This key has expired.", "type": "authentication_error", "param": None, "code": None}
+    }
+    page.route("**/v1/images/generations", lambda route: route.fulfill(status=401, json=refusal))
+    page.get_by_label("Prompt").fill("red heart")
+    page.get_by_label("Seed").fill("7")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Your API key")
+    expect(dialog).to_contain_text("This key has expired.")
+    dialog.get_by_label("Key").fill(opened.live.key)
+    dialog.get_by_role("button", name="Use this key").click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_label("Prompt")).to_have_value("red heart")
+    expect(page.get_by_label("Seed")).to_have_value("7")
+    page.unroute("**/v1/images/generations")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("status").filter(has_text="ready")).to_have_text("The picture is ready.")
+    watched.clean()

@@ -111,8 +111,8 @@ async def test_drafts_are_told_on_request_with_their_votes(scripted: Scripted) -
 
 async def test_drafts_of_a_stream_come_with_its_usage(scripted: Scripted) -> None:
     async with scripted({QUESTION: ["Lyon", "Paris", "Paris"]}, ultra=ULTRA) as asking:
-        with_usage = {"stream": True, "stream_options": {"include_usage": True}}
-        answer = await asking.ask("ultra", return_drafts=True, **with_usage)
+        usage = {"include_usage": True}
+        answer = await asking.ask("ultra", return_drafts=True, stream=True, stream_options=usage)
         *before, last = events(answer.text)
         assert [one["text"] for one in last["usage"]["quality"]["drafts"]] == ["Lyon", "Paris", "Paris"]
         assert all("drafts" not in str(chunk) for chunk in before)

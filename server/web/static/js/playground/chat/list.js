@@ -106,7 +106,8 @@ function Transfer() {
     link.href = URL.createObjectURL(file);
     link.download = `chats-${new Date().toISOString().slice(0, 10)}.json`;
     link.click();
-    URL.revokeObjectURL(link.href);
+    // Some browsers read it a moment later.
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   };
   const load = async (event) => {
     const input = event.currentTarget;

@@ -74,7 +74,7 @@ function Growing({ message, shown }) {
     ${content && (tokens ? html`<p class="chat-plain">${content}</p>` : html`<${GrowingText} text=${content} />`)}
     ${calls.length ? html`<${Calls} calls=${calls} />` : null}
     <div class="chat-actions">
-      <${Button} small icon="stop" onClick=${() => stopOne(message.id)}>Stop</${Button}>
+      ${chat.value.settings.compare && html`<${Button} small icon="stop" onClick=${() => stopOne(message.id)}>Stop this one</${Button}>`}
       <span class="chat-facts"><strong>${message.model}</strong>${usage && first ? html`<span>${count(usage.completion_tokens, "token")}</span><span>${rate(usage, begun, first)}</span>` : null}</span>
     </div>
   `;

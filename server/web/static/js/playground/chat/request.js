@@ -117,13 +117,16 @@ function formOf({ form }) {
   return { response_format: { type: "json_schema", json_schema: schema } };
 }
 
+/** An answer that failed before its first word says nothing to the model either. */
+const isSaid = ({ role, content, calls }) => role !== "assistant" || Boolean(content || calls?.length);
+
 /** The request of a column: as code/code.js has it. messages: of the tree, from the first to the last. */
 export function requestOf(settings, messages, column = 0) {
   const quality = column ? settings.otherQuality : settings.quality;
   const system = settings.system.trim() ? [{ role: "system", content: settings.system }] : [];
   const json = {
     model: column ? settings.otherModel : settings.model,
-    messages: [...system, ...messages.map(messageOf)],
+    messages: [...system, ...messages.filter(isSaid).map(messageOf)],
     ...bodyOf(settings.parameters),
     ...toolsOf(settings),
     ...formOf(settings),

@@ -14,7 +14,7 @@ export function Shaded({ tokens }) {
   const [at, setAt] = useState(null);
   const place = useRef(null);
   const move = (event) => {
-    const from = at ?? 0;
+    const from = at ?? -1;
     const to = { ArrowRight: from + 1, ArrowLeft: from - 1, Home: 0, End: tokens.length - 1 }[event.key];
     if (to === undefined || !tokens[to]) return;
     event.preventDefault();

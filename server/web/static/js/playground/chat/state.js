@@ -70,7 +70,9 @@ others?.addEventListener("message", ({ data }) => {
 /** What another tab has added. */
 async function reread(id) {
   const found = await shelf.read(id).catch(() => null);
-  if (found && chat.peek().id === id) update(id, (one) => ({ ...one, tree: merged(found.tree, one.tree) }));
+  if (!found || chat.peek().id !== id) return;
+  const name = found.named ? { title: found.title, named: true } : {};
+  update(id, (one) => ({ ...one, ...name, tree: merged(found.tree, one.tree) }));
 }
 
 let timer = 0;
@@ -178,6 +180,7 @@ export async function rename(id, title) {
   update(id, (one) => ({ ...one, title, named: true }));
   await attempt(() => shelf.rename(id, title));
   await list();
+  others?.postMessage(id);
 }
 
 /** Forget a chat. Its answers must not be written any more. */
@@ -189,6 +192,7 @@ export async function discard(id) {
   }
   await attempt(() => shelf.discard(id));
   await list();
+  others?.postMessage(id);
 }
 
 export async function addAll(chats) {
