@@ -32,6 +32,7 @@ from server.errors import (
     ServerStopping,
     Unavailable,
 )
+from server.knowledge.acts import Also, nothing
 from server.knowledge.calls import LOCAL, Models, Vectors
 from server.knowledge.datasets import Datasets
 from server.knowledge.documents import Documents
@@ -177,12 +178,16 @@ class Ingestion:
         """Begin one anew that failed or was cancelled; the caller pays.
 
         Raises NotFound, PermissionDenied, Conflict for one that is under way or ready, or whose file another server
-        has, KnowledgeUnavailable.
+        has.
         """
         await self._documents.find(caller, document_id, Permission.EDIT)
+        return await self.begin_again(document_id, caller)
+
+    async def begin_again(self, document_id: str, payer: Caller | None, also: Also = nothing) -> Document:
+        """As `retry`, without asking who may. payer: None for whoever was to pay so far. also: is done with it."""
         if document_id not in await self._spool.ids():
             raise Conflict("The document's file is not on this server. Please add it again.", param="document")
-        if not await self._queue.retry(document_id, caller):
+        if not await self._queue.retry(document_id, payer, also):
             raise Conflict("The document did not fail, and was not cancelled.", param="document")
         self._later.pop(document_id, None)
         self._called.set()
@@ -194,7 +199,11 @@ class Ingestion:
         Raises NotFound, PermissionDenied.
         """
         await self._documents.find(caller, document_id, Permission.EDIT)
-        if await self._queue.cancel(document_id):
+        return await self.break_off(document_id)
+
+    async def break_off(self, document_id: str, also: Also = nothing) -> Document:
+        """As `cancel`, without asking who may. also: is done with it, unless it had ended."""
+        if await self._queue.cancel(document_id, also):
             self._end(document_id)
             self._move()
         return await self._look(document_id)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.core import Caller
 from server.errors import Conflict, DatasetNotFound
+from server.knowledge.acts import Also, nothing
 from server.knowledge.calls import LOCAL, Vectors
 from server.knowledge.documents import document_of
 from server.knowledge.records import Chunk, Dataset, Document, DocumentState
@@ -413,8 +414,8 @@ class Queue:
             row = (await session.execute(query)).first()
             return np.empty((0, 0), np.float32) if row is None else await self._index.vectors(session, *row, most)
 
-    async def cancel(self, document_id: str) -> bool:
-        """Whether it had not ended."""
+    async def cancel(self, document_id: str, also: Also = nothing) -> bool:
+        """Whether it had not ended. also: is done with it, if so."""
         query = select(DocumentRow.dataset_number, DocumentRow.number).where(DocumentRow.id == document_id)
         async with self._database.write() as session:
             row = (await session.execute(query)).first()
@@ -432,6 +433,7 @@ class Queue:
             )
             if row is None or not _changed(done):
                 return False
+            await also(session)
         await self.clear(*row)
         return True
 
@@ -445,8 +447,12 @@ class Queue:
             )
             return _changed(done)
 
-    async def retry(self, document_id: str, caller: Caller) -> bool:
-        """Whether it had ended, and not well. Whoever has it tried again pays for it."""
+    async def retry(self, document_id: str, payer: Caller | None, also: Also = nothing) -> bool:
+        """Whether it had ended, and not well. payer: None for whoever was to pay so far. also: is done with it then."""
+        pays: dict[str, object] = {}
+        if payer is not None:
+            key_id = None if payer.key_id in (LOCAL, "none") else payer.key_id
+            pays = {"account_id": payer.account_id, "key_id": key_id}
         async with self._database.write() as session:
             done = await session.execute(
                 update(DocumentRow)
@@ -454,15 +460,10 @@ class Queue:
                     DocumentRow.id == document_id,
                     DocumentRow.state.in_((DocumentState.FAILED, DocumentState.CANCELLED)),
                 )
-                .values(
-                    state=DocumentState.QUEUED,
-                    account_id=caller.account_id,
-                    key_id=None if caller.key_id in (LOCAL, "none") else caller.key_id,
-                    attempts=0,
-                    error=None,
-                    updated_at=self._now(),
-                )
+                .values(state=DocumentState.QUEUED, attempts=0, error=None, updated_at=self._now(), **pays)
             )
+            if _changed(done):
+                await also(session)
             return _changed(done)
 
     async def _demand(self, session: AsyncSession, claim: "Claim", **values: object) -> None:

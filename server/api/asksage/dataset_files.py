@@ -11,8 +11,9 @@ from server.api.answers.asksage_users import Said
 from server.api.asksage import body as bodies
 from server.api.asksage.dataset_access import Named
 from server.api.asksage.dialect import said
-from server.api.asksage.own import MOST_BODY, KnowledgeDep, Nothing, shown_time
+from server.api.asksage.own import MOST_BODY, Nothing, shown_time
 from server.api.deps import CallerDep
+from server.api.knowledge.deps import KnowledgeDep
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.validation import Body
