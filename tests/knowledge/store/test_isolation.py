@@ -28,6 +28,12 @@ ACTS: dict[str, Act] = {
     "documents": lambda shelf, who, name: shelf.documents.list(who, name),
     "delete a document": lambda shelf, who, name: shelf.documents.delete(who, name, "secret.txt"),
     "delete no document": lambda shelf, who, name: shelf.documents.delete(who, name, "absent.txt"),
+    "by id": lambda shelf, who, name: shelf.datasets.get(who, name),
+    "by id to edit": lambda shelf, who, name: shelf.datasets.get(who, name, Permission.EDIT),
+    "delete by id": lambda shelf, who, name: shelf.datasets.remove(who, name),
+    "documents by id": lambda shelf, who, name: shelf.documents.page(who, name, 10),
+    "passages": lambda shelf, who, name: shelf.documents.passages(who, name, 0, 10),
+    "delete a document by id": lambda shelf, who, name: shelf.documents.remove(who, name),
     "document": lambda shelf, who, name: shelf.documents.find(who, name),
     "document to edit": lambda shelf, who, name: shelf.documents.find(who, name, Permission.EDIT),
 }
