@@ -20,6 +20,7 @@ from server.api.context import RequestContext
 from server.api.dialect import Dialects
 from server.api.errors import Guard
 from server.api.forwarded import TrustedProxies
+from server.api.knowledge import datasets, documents
 from server.api.openai import (
     account,
     chat,
@@ -53,6 +54,8 @@ KEYED: tuple[APIRouter, ...] = (
     embeddings.router,
     rerank.router,
     moderations.router,
+    datasets.router,
+    documents.router,
 )
 """Routers under /v1 that need a key with the scope `inference`."""
 OWN: tuple[APIRouter, ...] = (account.router,)

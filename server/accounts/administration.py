@@ -1,6 +1,6 @@
 """Accounts, keys, credits and reports, opened and closed together: what the admin API and the commands work with."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -64,9 +64,18 @@ class Administration:
             await self.ledger.grant(account.id, first, "first credits", actor=actor)
         return account, await self.ledger.balance(account.id)
 
-    async def entries(self, account: str | None = None, after: int = 0) -> AsyncIterator[dict[str, Any]]:
-        """The ledger as rows, of one account (by id) or of all, from the entry after `after`."""
-        async for entry in self.ledger.entries(account, after):
+    async def entries(
+        self,
+        account: str | None = None,
+        after: int = 0,
+        *,
+        kinds: Collection[str] = (),
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The ledger as rows, of one account (by id) or of all, from the entry after `after`: see Ledger.entries."""
+        found = self.ledger.entries(account, after, kinds=kinds, newest_first=newest_first, limit=limit)
+        async for entry in found:
             yield entry_row(entry)
 
     async def usage(

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.core import Caller
 from server.errors import Conflict, InvalidRequest, NotFound
-from server.knowledge.access import ACCOUNTS, accessible, find, find_all, number_of
+from server.knowledge.access import ACCOUNTS, Known, accessible, find, find_all, find_by_id, number_of
 from server.knowledge.names import ALL, NONE, checked_name
 from server.knowledge.records import Assignment, Dataset, Fusion, Permission, SearchTerms
 from server.knowledge.removal import Removal
@@ -94,6 +94,11 @@ class Datasets:
         async with self._database.read() as session:
             return (await find(session, caller, name, need)).dataset
 
+    async def get(self, caller: Caller, dataset_id: str, need: Permission = Permission.READ) -> Dataset:
+        """By its id."""
+        async with self._database.read() as session:
+            return (await find_by_id(session, caller, dataset_id, need)).dataset
+
     async def several(self, caller: Caller, names: Sequence[str]) -> Sequence[Dataset]:
         """What a question's `dataset` means: `all` is all that the caller may read, `none` adds none.
 
@@ -121,13 +126,13 @@ class Datasets:
         When this returns, nobody sees it any more, and its name is free; `Removal` deletes what it holds.
         """
         async with self._database.write() as session:
-            known = await find(session, caller, name, Permission.OWNER)
-            await session.execute(
-                update(DatasetRow)
-                .where(DatasetRow.number == known.number, DatasetRow.deleted_at.is_(None))
-                # No name begins with a space.
-                .values(name=f" {known.dataset.id}", deleted_at=self._now(), revision=DatasetRow.revision + 1)
-            )
+            await hide(session, (await find(session, caller, name, Permission.OWNER)), self._now())
+        self._removal.call()
+
+    async def remove(self, caller: Caller, dataset_id: str) -> None:
+        """The same by its id."""
+        async with self._database.write() as session:
+            await hide(session, (await find_by_id(session, caller, dataset_id, Permission.OWNER)), self._now())
         self._removal.call()
 
     async def change_terms(self, caller: Caller, name: str, terms: SearchTerms) -> Dataset:
@@ -196,6 +201,16 @@ class Datasets:
                 .order_by(ACCOUNTS.c.name)
             )
             return [Assignment(known.dataset.id, one, named, Permission[level.upper()]) for one, named, level in rows]
+
+
+async def hide(session: AsyncSession, known: Known, now: datetime) -> None:
+    """From this unit of work on nobody sees the dataset, and its name is free."""
+    await session.execute(
+        update(DatasetRow)
+        .where(DatasetRow.number == known.number, DatasetRow.deleted_at.is_(None))
+        # No name begins with a space.
+        .values(name=f" {known.dataset.id}", deleted_at=now, revision=DatasetRow.revision + 1)
+    )
 
 
 def _taken(name: str) -> Conflict:

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.core import Caller
 from server.errors import NotFound
-from server.knowledge.access import accessible, check, find
+from server.knowledge.access import accessible, check, find, find_by_id
 from server.knowledge.names import storable
-from server.knowledge.records import Dataset, Document, DocumentState, Permission
+from server.knowledge.records import Chunk, Dataset, Document, DocumentState, Permission
 from server.knowledge.removal import DELETED, Removal
-from server.knowledge.tables import DatasetRow, DocumentRow
+from server.knowledge.tables import ChunkRow, DatasetRow, DocumentRow
 from server.storage.clock import utc_now
 from server.storage.database import Database
 
@@ -57,6 +57,39 @@ class Documents:
                     for row in page
                 ]
 
+    async def page(
+        self,
+        caller: Caller,
+        dataset_id: str,
+        limit: int,
+        before: str | None = None,
+        state: DocumentState | None = None,
+    ) -> Sequence[Document]:
+        """Of one dataset, by its id: at most `limit`, the newest first; those older than the document `before`, and in
+        one state only, where these are given."""
+        async with self._database.read() as session:
+            known = await find_by_id(session, caller, dataset_id)
+            return await page_of(session, known.number, dataset_id, limit, before, state)
+
+    async def passages(
+        self, caller: Caller, document_id: str, start: int, limit: int
+    ) -> tuple[Document, Sequence[Chunk]]:
+        """The document, and its chunks from the place `start` on, at most `limit`; none before it is ready.
+
+        Raises NotFound.
+        """
+        query = (
+            select(ChunkRow)
+            .join(DocumentRow, DocumentRow.number == ChunkRow.document_number)
+            .where(DocumentRow.id == document_id, DocumentRow.state == DocumentState.READY, ChunkRow.place >= start)
+            .order_by(ChunkRow.place)
+            .limit(limit)
+        )
+        async with self._database.read() as session:
+            _, document = await find_document(session, caller, document_id)
+            rows = await session.scalars(query)
+            return document, [Chunk(row.place, row.text, row.heading, row.page, row.start, row.end) for row in rows]
+
     async def find(self, caller: Caller, document_id: str, need: Permission = Permission.READ) -> Document:
         """Raises NotFound, for somebody else's too; PermissionDenied."""
         async with self._database.read() as session:
@@ -89,6 +122,13 @@ class Documents:
         self._removal.call()
         return count
 
+    async def remove(self, caller: Caller, document_id: str) -> None:
+        """One document, by its id; one under way too. Raises NotFound, PermissionDenied."""
+        async with self._database.write() as session:
+            dataset, document = await find_document(session, caller, document_id, Permission.EDIT)
+            await hide(session, dataset.id, document.id, self._now())
+        self._removal.call()
+
 
 async def find_document(
     session: AsyncSession, caller: Caller, document_id: str, need: Permission = Permission.READ
@@ -109,6 +149,41 @@ async def find_document(
             check(known.dataset, need)
             return known.dataset, document_of(found[0], known.dataset.id)
     raise NotFound(f"There is no document `{document_id[:64]}`.", param="document")
+
+
+async def page_of(
+    session: AsyncSession,
+    dataset_number: int,
+    dataset_id: str,
+    limit: int,
+    before: str | None = None,
+    state: DocumentState | None = None,
+) -> Sequence[Document]:
+    """See `Documents.page`. Raises NotFound for a `before` that is not of the dataset any more."""
+    query = select(DocumentRow).where(DocumentRow.dataset_number == dataset_number, DocumentRow.state != DELETED)
+    if before is not None:
+        last = select(DocumentRow.number).where(DocumentRow.dataset_number == dataset_number)
+        number = await session.scalar(last.where(DocumentRow.id == before)) if storable(before) else None
+        if number is None:
+            raise NotFound("There is no such document in that dataset: begin with the newest ones.", param="before")
+        query = query.where(DocumentRow.number < number)
+    if state is not None:
+        query = query.where(DocumentRow.state == state)
+    rows = await session.scalars(query.order_by(DocumentRow.number.desc()).limit(limit))
+    return [document_of(row, dataset_id) for row in rows]
+
+
+async def hide(session: AsyncSession, dataset_id: str, document_id: str, now: datetime) -> None:
+    """From this unit of work on nobody finds the document."""
+    # The dataset's row first: ingestion takes them in this order too.
+    await session.execute(
+        update(DatasetRow).where(DatasetRow.id == dataset_id).values(revision=DatasetRow.revision + 1)
+    )
+    await session.execute(
+        update(DocumentRow)
+        .where(DocumentRow.id == document_id, DocumentRow.state != DELETED)
+        .values(state=DELETED, updated_at=now)
+    )
 
 
 async def changed(session: AsyncSession, dataset_number: int) -> None:

@@ -6,6 +6,7 @@ from server.knowledge.datasets import Datasets
 from server.knowledge.documents import Documents
 from server.knowledge.ingestion import Ingestion
 from server.knowledge.live.search import LiveSearch
+from server.knowledge.oversight import Oversight
 from server.knowledge.personas import Personas
 from server.knowledge.removal import Removal
 from server.knowledge.search.retrieval import Retrieval
@@ -19,6 +20,7 @@ class Knowledge:
     removal: Removal
     ingestion: Ingestion
     retrieval: Retrieval
+    oversight: Oversight
     personas: Personas
     live: LiveSearch
     users: Users

@@ -14,6 +14,7 @@ from server.knowledge.gauges import IngestionCounts
 from server.knowledge.ingestion import Ingestion
 from server.knowledge.knowledge import Knowledge
 from server.knowledge.live.search import LiveSearch
+from server.knowledge.oversight import Oversight
 from server.knowledge.payers import Payers
 from server.knowledge.personas import Personas
 from server.knowledge.removal import Removal
@@ -54,6 +55,7 @@ async def open_knowledge(
         ingestion = Ingestion(
             settings, database, index, datasets, documents, removal, models, payers, counts, guest=guest
         )
+        retrieval = Retrieval(database, index, models)
         live = LiveSearch.configured(settings)
         stack.push_async_callback(live.aclose)
         if not isinstance(index, NoIndex):
@@ -64,7 +66,8 @@ async def open_knowledge(
             datasets=datasets,
             documents=documents,
             ingestion=ingestion,
-            retrieval=Retrieval(database, index, models),
+            retrieval=retrieval,
+            oversight=Oversight(database, ingestion, retrieval, removal),
             personas=Personas(database, settings.personas),
             live=live,
             removal=removal,

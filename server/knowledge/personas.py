@@ -1,6 +1,5 @@
 """Personas: those that come with the server, those of the operator's files, and those of the admin API."""
 
-import json
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,16 +9,16 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 from pydantic import ValidationError
-from sqlalchemy import column, delete, insert, select, table
+from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.errors import Conflict, InvalidRequest, NotFound
+from server.knowledge.acts import LOCAL, note
 from server.knowledge.built_in_personas import BUILT_IN
 from server.knowledge.persona_files import MOST_ID, PersonaFields, complaint, read_personas
 from server.knowledge.records import Persona
 from server.knowledge.tables import PersonaRow
 from server.storage.clock import utc_now
-from server.storage.columns import UtcDateTime
 from server.storage.database import SERVER_WAIT, Database
 
 DEFAULT = 1
@@ -27,14 +26,7 @@ FIRST_MADE = 1000
 """The least number of those that are made without one: smaller ones are left to the server and to files."""
 LIFETIME = 3.0
 """Seconds that a change by another process may go unnoticed here."""
-LOCAL = "local"
-"""Who acts, where nobody called: a person at the command line of this machine."""
 CHANGE_LOCK = 0x5A6E_0011
-
-# The accounts' log by its name: knowledge knows nothing of accounts, but an act is noted in its own transaction.
-_AUDIT = table(
-    "audit_log", column("at", UtcDateTime()), column("actor"), column("action"), column("target"), column("details")
-)
 
 
 class PersonaChanges(TypedDict, total=False):
@@ -148,8 +140,7 @@ class Personas:
     async def _note(
         self, session: AsyncSession, actor: str, action: str, persona_id: int, details: Mapping[str, Any]
     ) -> None:
-        row = {"at": self._now(), "actor": actor, "action": action, "target": str(persona_id)}
-        await session.execute(insert(_AUDIT).values(**row, details=json.dumps(details)))
+        await note(session, self._now(), actor, action, str(persona_id), details)
 
     async def _all(self) -> Mapping[int, Persona]:
         if self._tick() < self._until:

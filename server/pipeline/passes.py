@@ -30,6 +30,42 @@ class Used:
     usage: Usage
 
 
+LONGEST_CANDIDATE = 8000
+"""Characters of a candidate that an answer tells. There are 18 at most: sixteen drafts, a critique, a rewrite."""
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A text that was written on the way to an answer.
+
+    name: of its pass. votes: how many of the drafts come to the same final answer, itself included; None where nothing
+    could be compared. right: the model's own probability that it is right. likelihood: its log-probability in nats,
+    made comparable between lengths. chosen: whether it is the answer.
+    """
+
+    name: str
+    text: str
+    votes: int | None = None
+    right: float | None = None
+    likelihood: float | None = None
+    chosen: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """An entry of `usage.quality.drafts`; what is not known of it is left out."""
+        cut = len(self.text) > LONGEST_CANDIDATE
+        known = {"votes": self.votes, "right": self.right, "likelihood": self.likelihood}
+        return {
+            "pass": self.name,
+            "text": f"{self.text[:LONGEST_CANDIDATE]}…" if cut else self.text,
+            "chosen": self.chosen,
+            **{
+                name: value if name == "votes" else round(value, 6)
+                for name, value in known.items()
+                if value is not None
+            },
+        }
+
+
 class Work:
     """What a strategy works with. The first pass has been read; every job belongs to a pass of the plan.
 
@@ -50,6 +86,8 @@ class Work:
         self.notes: list[str] = list(plan.notes)
         """What the mode changed, what turned out otherwise than planned, and how the answer was chosen; for
         `usage.quality`."""
+        self.candidates: list[Candidate] = []
+        """What was written on the way to the answer, and what was thought of it."""
         self._engine = engine
         self._reading = reading
         self._opening = plan.passes.index(plan.strategy.opening)

@@ -234,6 +234,11 @@ class Run:
         return self._work.summary()
 
     @property
+    def drafts(self) -> list[dict[str, Any]]:
+        """`usage.quality.drafts`: the texts among which the answer was chosen; none where there was one pass."""
+        return [candidate.as_json() for candidate in self._work.candidates]
+
+    @property
     def progress(self) -> str:
         """Which pass is at work, for those who wait: `pass 2 of 5, judge`."""
         place, passes = self._work.place, self.plan.passes

@@ -16,9 +16,7 @@ TYPES: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-IMPORT = re.compile(
-    r'^(?:import|export)\b[^;"]*?["](\.[^"]+)["]|(?<=[;}])(?:import|export)\b[^;"]*?["](\.[^"]+)["]', re.MULTILINE
-)
+IMPORT = re.compile(r'(?:^|(?<=[;}]))(?:import|export)\b(?:[^;"]*?\bfrom)?\s*"(\.[^"]+)"', re.MULTILINE)
 """A static import of another file; the vendored files have several on a line. Bare names aren't there: see
 scripts/vendor_pages.py."""
 PLACE = "{assets}"
@@ -100,9 +98,9 @@ def imported(script: str, assets: Mapping[str, bytes]) -> set[str]:
 
 def imports(name: str, text: str) -> Iterator[str]:
     """What a module imports statically, as paths below the folder."""
-    for early, late in IMPORT.findall(text):
+    for found in IMPORT.findall(text):
         parts: list[str] = []
-        for part in PurePosixPath(name).parent.joinpath(early or late).parts:
+        for part in PurePosixPath(name).parent.joinpath(found).parts:
             if part == "..":
                 parts.pop()
             else:

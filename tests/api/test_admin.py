@@ -236,6 +236,9 @@ WRONG_QUESTIONS = [
     ("usage?format=xml", "format"),
     ("ledger?format=xml", "format"),
     ("ledger?after=-1", "after"),
+    ("ledger?kind=grant,gift", "kind"),
+    ("ledger?order=newest", "order"),
+    ("ledger?limit=0", "limit"),
     ("audit?limit=0", "limit"),
     ("audit?before=x", "before"),
 ]
@@ -266,6 +269,28 @@ async def test_the_ledger_is_exported_whole_and_onwards(office: "Office") -> Non
     assert answered(await office.admin.get("/admin/v1/ledger", params={"after": everything[-1]["id"]}))["data"] == []
 
 
+async def test_the_ledger_is_read_by_pages_from_its_end_and_by_kind(office: "Office") -> None:
+    for name in ("red", "blue"):
+        answered(await office.admin.post("/admin/v1/accounts", json={"name": name, "credits": 10}))
+    await work(office, "red", "one", times=2)
+
+    async def page(**parameters: str | int) -> list[Any]:
+        rows: list[Any] = answered(await office.admin.get("/admin/v1/ledger", params=parameters))["data"]
+        return rows
+
+    newest = await page(account="red", order="desc")
+    assert newest == (await page(account="red"))[::-1]
+    assert len(newest) == 7
+    first = await page(account="red", order="desc", limit=3)
+    rest = await page(account="red", order="desc", after=first[-1]["id"])
+    assert [*first, *rest] == newest
+    assert await page(account="red", limit=2) == newest[:-3:-1]
+    money = await page(account="red", kind="grant,charge", order="desc")
+    assert [row["kind"] for row in money] == ["charge", "charge", "grant"]
+    assert await page(kind="hold", limit=5) == [row for row in newest[::-1] if row["kind"] == "hold"]
+    assert await page(account="red", order="desc", after=newest[-1]["id"]) == []
+
+
 async def test_a_long_ledger_is_streamed(office: "Office") -> None:
     account, _ = await office.administration.create_account("team")
     await office.administration.ledger.grant(account.id, Decimal(PAGE))
@@ -283,6 +308,12 @@ async def test_a_long_ledger_is_streamed(office: "Office") -> None:
             pieces.append(piece)
     assert len(pieces) > 3
     assert len(json.loads(b"".join(pieces))["data"]) == PAGE + 1
+    # A limit that is more than the database is asked for at once, and less than there is.
+    for order in ("asc", "desc"):
+        asked = {"limit": PAGE + 1, "kind": "grant,hold", "order": order}
+        limited = answered(await office.admin.get("/admin/v1/ledger", params=asked))["data"]
+        assert len({row["id"] for row in limited}) == PAGE + 1
+        assert limited == sorted(limited, key=lambda row: row["id"], reverse=order == "desc")
 
 
 async def test_every_act_is_written_down_with_its_actor(office: "Office") -> None:

@@ -27,6 +27,8 @@ def paths(office: "Office", picture: str) -> list[str]:
         "account": "default",
         "key_id": office.admin_id,
         "persona_id": "1",
+        "dataset_id": "ds_1",  # which is not there: by HEAD no more than by GET
+        "document_id": "doc_1",
         "folder": page_files().folder,
         "name:path": "js/lib.js",
     }

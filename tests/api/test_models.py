@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
 from openai import AsyncOpenAI, AuthenticationError, NotFoundError
 
 from server.core import Caller, Task
-from server.models.config.spec import Price
+from server.models.config.spec import DiffusersModel, Price
 from server.testing import KEY, FakeServer
 
 pytestmark = pytest.mark.anyio
@@ -31,6 +32,14 @@ async def test_every_public_name_is_listed_with_its_abilities(client: httpx.Asyn
     assert everything["models"]["chat"] | {"memory": {}} == {"model": "fake-chat", "state": "ready", "memory": {}}
 
 
+async def test_a_model_that_chats_tells_what_its_messages_may_hold(fake: FakeServer, client: httpx.AsyncClient) -> None:
+    models = {one["id"]: one for one in (await client.get("/v1/models")).json()["data"]}
+    # `everything` has a model that transcribes under the same name.
+    assert models["everything"]["input_modalities"] == ["text", "image", "audio"]
+    assert models["fake-chat"]["input_modalities"] == ["text", "image"]
+    assert "input_modalities" not in models["fake-speech"]
+
+
 async def test_memory_is_shown_by_model_and_device(client: httpx.AsyncClient) -> None:
     listing = (await client.get("/v1/models")).json()
     assert listing["memory"] == {"budget": {"host": 1 << 30, "gpus": {"0": 1 << 30}}}
@@ -48,6 +57,27 @@ async def test_a_price_is_a_plain_decimal_string(fake: FakeServer, client: httpx
     assert shown["completion_token"] == "0.000000001"
     assert shown["image"] == "20"
     assert shown["character"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("config", "sizes"),
+    [
+        ({}, []),  # any that the pipeline can draw
+        ({"sizes": ("64x64", "96x64")}, ["64x32", "64x64", "96x64"]),
+        ({"sizes": ("64x32", "96x64")}, ["64x32", "96x64"]),
+        ({"resample": "lanczos"}, ["64x32"]),
+    ],
+)
+async def test_an_image_model_tells_its_sizes_and_how_it_draws(
+    fake: FakeServer, client: httpx.AsyncClient, config: dict[str, Any], sizes: list[str]
+) -> None:
+    spec = DiffusersModel(
+        name="fake-image", engine="diffusers", path="drawing", size=(64, 32), steps=12, guidance=2, **config
+    )
+    fake.catalog.listed[0] = replace(fake.catalog.listed[0], tasks={Task.IMAGE: spec})
+    shown = (await client.get("/v1/models/everything")).json()["image"]
+    assert shown == {"size": "64x32", "sizes": sizes, "steps": 12, "guidance": 2}
+    assert "image" not in (await client.get("/v1/models/fake-chat")).json()
 
 
 async def test_an_adapter_tells_its_parent(fake: FakeServer, client: httpx.AsyncClient) -> None:

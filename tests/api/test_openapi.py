@@ -79,6 +79,7 @@ async def test_the_examples_are_answered_as_it_says(office: "Office") -> None:
     document = await document_of(office.fake)
     key = await office.key("inference", account="default")
     await office.administration.create_account("bob", email="bob@example.org")
+    rules = await document_in(office, "default")
     async with office.fake.client(key=key) as client:
         for method, path, summary, body in document.examples():
             if path.startswith(ADMINISTRATION):
@@ -86,9 +87,18 @@ async def test_the_examples_are_answered_as_it_says(office: "Office") -> None:
             told = body | await named_by(office, client, path) if isinstance(body, dict) else body
             told |= {"model": "everything"} if "model" in body else {}
             told |= {"api_key": key} if "api_key" in body else {}
-            answer = await client.request(method.upper(), path, json=told)
+            answer = await client.request(method.upper(), path.format(document_id=rules), json=told)
             assert answer.status_code == 200, (path, summary, answer.text)
             document.check(answer)
+
+
+async def document_in(office: "Office", account: str) -> str:
+    """The id of a document in a dataset of the account's."""
+    key = (await office.administration.accounts.create_key(account=account)).key
+    caller = await office.administration.accounts.authenticate(key)
+    assert caller is not None
+    dataset = await office.fake.knowledge.datasets.create(caller, "of examples")
+    return (await office.fake.knowledge.ingestion.add(caller, dataset.full_name, "rules.txt", b"words")).id
 
 
 async def named_by(office: "Office", client: httpx.AsyncClient, path: str) -> dict[str, Any]:
@@ -125,14 +135,13 @@ async def test_administration_answers_as_it_says(office: "Office") -> None:
     await office.administration.create_account("squad")
     squad = (await office.administration.accounts.create_key(account="squad")).record.id
     number = (await office.administration.accounts.find_account("squad")).number
+    rules = await document_in(office, "squad")
     for method, path, summary, body in document.examples():
         if path.startswith(ADMINISTRATION):
             told = body | {"id": number} if path.startswith("/user/") and "id" in body else body
-            answer = await admin.request(
-                method.upper(),
-                path.format(account="squad", key_id=squad, persona_id=3, model_id="fake-speech"),
-                json=told,
-            )
+            named = {"account": "squad", "key_id": squad, "persona_id": 3, "document_id": rules}
+            named["model_id"] = "fake-speech"
+            answer = await admin.request(method.upper(), path.format(**named), json=told)
             assert answer.status_code == 200, (path, summary, answer.text)
             document.check(answer)
     key = (await admin.post("/admin/v1/keys", json={"account": "default", "scopes": ["inference"]})).json()

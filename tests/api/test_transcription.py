@@ -209,6 +209,43 @@ async def test_stream_tells_each_segment_as_it_comes(fake: FakeServer, engine: F
     assert (engine.finished, fake.registry.leases) == (1, 0)
 
 
+async def streamed(client: httpx.AsyncClient, route: str = "transcriptions", **fields: Any) -> list[dict[str, Any]]:
+    answer = await send(client, route, stream="true", **fields)
+    assert answer.status_code == 200
+    return [json.loads(one.removeprefix("data: ")) for one in answer.text.split("\n\n") if one]
+
+
+async def test_a_verbose_stream_tells_each_segment_with_its_words_and_ends_in_the_whole(
+    client: httpx.AsyncClient,
+) -> None:
+    fields = {"response_format": "verbose_json", "timestamp_granularitiesarray__": ["word", "segment"]}
+    whole = (await send(client, **fields)).json()
+    *events, done = await streamed(client, **fields)
+    assert [event["type"].removeprefix("transcript.text.") for event in events] == ["delta", "segment"] * 2
+    assert [event["delta"] for event in events[::2]] == ["One two.", " Three four."]
+    words = [event.pop("words") for event in events[1::2]]
+    assert words == [whole["words"][:2], whole["words"][2:]]
+    assert events[1::2] == [{"type": "transcript.text.segment", **segment} for segment in whole["segments"]]
+    billed = whole.pop("usage")
+    assert billed.pop("type") == "duration"
+    assert done == {"type": "transcript.text.done", **whole, **billed}
+
+
+async def test_a_verbose_stream_has_what_is_asked_for(client: httpx.AsyncClient) -> None:
+    *events, done = await streamed(client, "translations", response_format="verbose_json")
+    assert "words" not in events[1]
+    assert "words" not in done
+    assert (done["task"], len(done["segments"])) == ("translate", 2)
+    *events, done = await streamed(client, response_format="verbose_json", timestamp_granularitiesarray__="word")
+    assert [word["word"] for word in events[1]["words"]] == ["One", "two."]
+    assert "segments" not in done
+    assert [event["type"] for event in await streamed(client, response_format="text")] == [
+        "transcript.text.delta",
+        "transcript.text.delta",
+        "transcript.text.done",
+    ]
+
+
 @pytest.mark.parametrize("stream", ["true", "false"])
 @pytest.mark.parametrize("passed", [0, 1, 2, 3])
 async def test_hanging_up_stops_the_work(fake: FakeServer, engine: FakeEngine, stream: str, passed: int) -> None:
@@ -233,7 +270,7 @@ async def test_hanging_up_stops_the_work(fake: FakeServer, engine: FakeEngine, s
         ({"language": "klingon"}, "language", "invalid_value"),
         ({"stream": "perhaps"}, "stream", "invalid_type"),
         ({"stream": "true", "response_format": "srt"}, "response_format", "invalid_value"),
-        ({"stream": "true", "response_format": "verbose_json"}, "response_format", "invalid_value"),
+        ({"stream": "true", "response_format": "vtt"}, "response_format", "invalid_value"),
         ({"timestamp_granularitiesarray__": "word"}, "timestamp_granularities", "invalid_value"),
         ({"timestamp_granularities": "word", "response_format": "text"}, "timestamp_granularities", "invalid_value"),
         (

@@ -31,6 +31,7 @@ ADDITIONS: Mapping[str, str] = {
     "capabilities": "sagehold",
     "quality_modes": "sagehold",
     "models": "sagehold",
+    "image": "sagehold",
     "state": "sagehold",
     "usage.images": "sagehold",
     "usage.seconds": "sagehold",

@@ -202,6 +202,16 @@ async def test_speech_images_and_transcription_have_their_own_prices(settings: S
         assert (await bank.balance()).balance == Decimal(85)
 
 
+async def test_the_last_picture_of_a_stream_tells_what_all_of_them_cost(settings: Settings) -> None:
+    async with bank_with(settings, 100) as bank:
+        body = {"model": "everything", "prompt": "a b", "n": 3, "stream": True, "partial_images": 1}
+        streamed = await bank.client.post("/v1/images/generations", json=body)
+        events = [json.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: ")]
+        usages = [event["usage"] for event in events if event["type"] == "image_generation.completed"]
+        assert [usage.get("credits") for usage in usages] == [None, None, 9]
+        assert (await bank.balance()).balance == Decimal(91)
+
+
 async def test_500_at_once_on_credit_for_20(settings: Settings) -> None:
     async with bank_with(settings, 104) as bank:  # 20 answers of 5.2 credits
         answers = await asyncio.gather(*(bank.ask(max_tokens=5) for _ in range(500)))

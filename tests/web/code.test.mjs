@@ -62,6 +62,7 @@ const chats = Array.from({ length: 60 }, (_, at) => ({
     quality: text(),
     min_p: 0.1,
     response_format: value(),
+    ...(at % 3 ? {} : { n: 2 }),
   },
 }));
 const others = HOSTILE.flatMap((one) => [
@@ -192,6 +193,28 @@ test("curl sends the request, whatever is in it", () => {
     assert.deepEqual(JSON.parse(words[words.indexOf("-d") + 1]), plain(requests[at].json));
     assert.equal(words.includes("-N"), requests[at].stream ?? false);
     assert.equal(words.includes("-o"), requests[at].save !== undefined);
+  }
+});
+
+test("a body that is too long for an argument is sent too, whatever is in it", () => {
+  const long = HOSTILE.filter((one) => !one.includes("\u0000")).join("\nEND_OF_REQUEST\n");
+  const json = { model: "m", messages: [{ role: "user", content: long + "x".repeat(200_000) }] };
+  const command = asCurl({ path: "/v1/chat/completions", json });
+  const script = `curl() { cat; }\n${command}\n`;
+  const output = execFileSync("bash", { input: script, maxBuffer: 1 << 28 });
+  assert.deepEqual(JSON.parse(output.toString()), json);
+  assert.ok(!asCurl({ path: "/v1/chat/completions", json: { model: "m" } }).includes("<<"));
+});
+
+test("calls and several answers are printed", () => {
+  const json = { model: "m", messages: [], tools: [] };
+  for (const stream of [true, false]) {
+    for (const write of [asPython, asNode]) {
+      const request = { path: "/v1/chat/completions", stream, json };
+      assert.match(write(request), /tool_calls/);
+      assert.doesNotMatch(write({ ...request, json: { model: "m", messages: [] } }), /tool_calls/);
+      assert.match(write({ ...request, json: { ...json, n: 2 } }), stream ? /texts/ : /choices/);
+    }
   }
 });
 

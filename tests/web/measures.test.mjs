@@ -191,7 +191,7 @@ test("times are read in the unit that fits them", () => {
     "2.6 ms",
     "80 ms",
     "999 ms",
-    "1.00 s",
+    "1.0 s",
     "1.4 s",
     "2 min 5 s",
   ]);

@@ -113,3 +113,15 @@ test("who stops listening hangs up", async () => {
   }
   assert.ok(left);
 });
+
+test("comments go to whoever wants them, and are no events", async () => {
+  const heard = [];
+  const parser = new EventParser((text) => heard.push(text));
+  assert.deepEqual(parser.push(": pass 1 of 5, drafts\n\n:\ndata: a\n: half"), []);
+  assert.deepEqual(parser.push(" a comment\n\n"), [{ event: "message", data: "a" }]);
+  assert.deepEqual(heard, ["pass 1 of 5, drafts", "", "half a comment"]);
+  const found = [];
+  const text = new TextEncoder().encode(": at work\n\ndata: b\n\n");
+  for await (const event of eventsOf(new Blob([text]).stream(), (said) => found.push(said))) found.push(event.data);
+  assert.deepEqual(found, ["at work", "b"]);
+});

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -201,15 +201,30 @@ class Ledger:
             rows = await session.execute(BALANCES)
             return {row.account_id: Balance(row.available, row.held or ZERO, row.metered) for row in rows}
 
-    async def entries(self, account_id: str | None = None, after: int = 0) -> AsyncIterator[Entry]:
-        """All entries of an account, or of all, in the order they were made; read page by page.
+    async def entries(
+        self,
+        account_id: str | None = None,
+        after: int = 0,
+        *,
+        kinds: Collection[str] = (),
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Entry]:
+        """Entries of an account, or of all, in the order they were made or the other way round; read page by page.
 
-        after: the id of the last entry that is known already.
+        after: the id of the last entry that is known already, 0 for none. kinds: only these, all by default. limit: at
+        most so many.
         """
-        while True:
-            query = select(EntryRow).where(EntryRow.id > after).order_by(EntryRow.id).limit(PAGE)
+        order = EntryRow.id.desc() if newest_first else EntryRow.id
+        while limit is None or limit > 0:
+            most = PAGE if limit is None else min(limit, PAGE)
+            query = select(EntryRow).order_by(order).limit(most)
+            if after:
+                query = query.where(EntryRow.id < after if newest_first else EntryRow.id > after)
             if account_id is not None:
                 query = query.where(EntryRow.account_id == account_id)
+            if kinds:
+                query = query.where(EntryRow.kind.in_(kinds))
             async with self._database.read() as session:
                 rows = list(await session.scalars(query))
             for row in rows:
@@ -217,9 +232,10 @@ class Ledger:
                     row.id, row.account_id, row.key_id, row.reference, row.kind, row.line, row.amount, row.note,
                     row.created_at,
                 )  # fmt: skip
-            if len(rows) < PAGE:
+            if len(rows) < most:
                 return
             after = rows[-1].id
+            limit = None if limit is None else limit - most
 
     async def discrepancies(self) -> Sequence[str]:
         """Ids of the accounts whose kept balance is not the sum of their entries; none, or the ledger is broken."""

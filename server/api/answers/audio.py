@@ -63,12 +63,24 @@ class TranscriptDelta(Answer):
     delta: str
 
 
+class TranscriptSegment(Segment):
+    """A segment as it is heard, of a stream of the form verbose_json. words: where they are asked for."""
+
+    type: Literal["transcript.text.segment"]
+    words: list[Word] = Field(default_factory=list)
+
+
 class TranscriptDone(Extras):
-    """The whole text. seconds: what is billed."""
+    """The whole text. seconds: what is billed. The others: of the form verbose_json."""
 
     type: Literal["transcript.text.done"]
     text: str
     seconds: int
+    task: Literal["transcribe", "translate"] | None = None
+    language: str = ""
+    duration: float = 0
+    words: list[Word] = Field(default_factory=list)
+    segments: list[Segment] = Field(default_factory=list)
 
 
 class SpeechDelta(Answer):

@@ -33,14 +33,32 @@ class PassUsage(Answer):
     images: int = 0
 
 
+class QualityDraft(Answer):
+    """A text that was written on the way to an answer. pass: the one that wrote it. votes: how many drafts come to the
+    same final answer. right: the model's own probability that it is right. likelihood: its log-probability in nats,
+    made comparable between lengths. chosen: whether it is the answer."""
+
+    model_config = ConfigDict(populate_by_name=True, extra="forbid")
+
+    name: str = Field(alias="pass")
+    text: str
+    chosen: bool
+    votes: int = 0
+    right: float = 0
+    likelihood: float = 0
+
+
 class QualityUsage(Answer):
-    """How an answer was made: by which mode, in how many passes, from how many candidates. Not in the OpenAI API."""
+    """How an answer was made: by which mode, in how many passes, from how many candidates. Not in the OpenAI API.
+
+    drafts: of a chat, with `return_drafts`."""
 
     mode: Literal["low", "medium", "high", "ultra"]
     passes: int
     candidates: int
     tokens_by_pass: list[PassUsage]
     notes: list[str] = Field(default_factory=list)
+    drafts: list[QualityDraft] = Field(default_factory=list)
 
 
 class Extras(Answer):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from server.api.answers.base import Answer, Extras, QualityUsage
+from server.api.answers.base import Answer, Extras
 
 
 class InputTokensDetails(Answer):
@@ -61,8 +61,8 @@ class PartialImage(ImageEvent):
     partial_image_index: int
 
 
-class CompletedUsage(ImageCounts):
-    quality: QualityUsage
+class CompletedUsage(Extras, ImageCounts):
+    """credits: with the last picture, and for all of them."""
 
 
 class CompletedImage(ImageEvent):

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from server.api.answers.base import Answer
 
 State = Literal["failed", "unloaded", "loading", "draining", "asleep", "ready"]
@@ -37,9 +39,21 @@ class ModelBehind(Answer):
     loading: Loading | None = None
 
 
+class Drawing(Answer):
+    """How an image model draws where nothing is said: its own size, steps and guidance. sizes: those that may be asked
+    for, its own among them; empty where it takes others, too."""
+
+    size: str
+    sizes: list[str]
+    steps: int
+    guidance: float
+
+
 class Model(Answer):
     """capabilities: the tasks. state: of the model that is furthest behind, and the reason if it failed. parent: the
-    model of a LoRA adapter. root, max_model_len: of a language model, as vLLM shows them. price: credits a unit."""
+    model of a LoRA adapter. root, max_model_len: of a language model, as vLLM shows them. input_modalities: of a
+    model that chats, what a message to it may hold: text, image, audio. image: of a model that draws.
+    price: credits a unit."""
 
     id: str
     object: Literal["model"]
@@ -52,6 +66,8 @@ class Model(Answer):
     parent: str = ""
     root: str = ""
     max_model_len: int = 0
+    input_modalities: list[Literal["text", "image", "audio"]] = Field(default_factory=list)
+    image: Drawing | None = None
     models: dict[str, ModelBehind]
     price: dict[str, str]
 

@@ -185,6 +185,7 @@ def _citations(answering: Answering) -> list[Mapping[str, Any]]:
         {
             "number": number,
             **_source(passage),
+            "place": passage.chunk.place,
             "page": passage.chunk.page,
             "heading": passage.chunk.heading,
             "context": passage.context,

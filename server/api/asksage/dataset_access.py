@@ -9,8 +9,9 @@ from server.accounts.administration import Administration
 from server.api.answers.asksage_users import Said
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import said
-from server.api.asksage.own import MOST_BODY, KnowledgeDep, NoAccount, account_by
+from server.api.asksage.own import MOST_BODY, NoAccount, account_by
 from server.api.deps import CallerDep
+from server.api.knowledge.deps import KnowledgeDep
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.rows import AdministrationDep

@@ -1,32 +1,15 @@
-"""What routes about a caller's own things ask for: knowledge, and accounts by their e-mail address."""
+"""What routes about a caller's own things have in common: times, and accounts by their e-mail address."""
 
 from datetime import datetime
 from email.utils import format_datetime
-from typing import Annotated
-
-from fastapi import Depends
-from starlette.requests import HTTPConnection
 
 from server.accounts.keys.identity import Account
 from server.api.rows import AdministrationDep
-from server.api.services import services_of
 from server.api.validation import Body
-from server.errors import KnowledgeUnavailable, NotFound
-from server.knowledge.knowledge import Knowledge
+from server.errors import NotFound
 
 MOST_BODY = 64 * 1024
 """Bytes of a body that holds names."""
-
-
-async def get_knowledge(connection: HTTPConnection) -> Knowledge:
-    """Raises KnowledgeUnavailable on a server that was put together without it."""
-    knowledge = services_of(connection).knowledge
-    if knowledge is None:
-        raise KnowledgeUnavailable
-    return knowledge
-
-
-KnowledgeDep = Annotated[Knowledge, Depends(get_knowledge)]
 
 
 class Nothing(Body):

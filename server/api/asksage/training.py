@@ -4,7 +4,6 @@ cancels nothing.
 
 import hashlib
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,11 @@ from starlette.responses import Response
 from server.api.answers.asksage_users import Trained
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import answered
-from server.api.asksage.own import KnowledgeDep
 from server.api.body import FORM_OVERHEAD, Upload
 from server.api.context import record_of
 from server.api.deps import PipelineDep, ServicesDep
+from server.api.knowledge.adding import ingest
+from server.api.knowledge.deps import KnowledgeDep
 from server.api.lifetime import while_connected
 from server.api.openai.quality import ask_of
 from server.api.openapi import documented
@@ -27,9 +27,9 @@ from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
 from server.api.validation import Body
 from server.core import Caller, EmbeddingJob, Embeddings, Task
-from server.errors import Conflict, InvalidRequest, KnowledgeUnavailable, NotFound, UnreadableDocument
+from server.errors import InvalidRequest, KnowledgeUnavailable, UnreadableDocument
 from server.knowledge.knowledge import Knowledge
-from server.knowledge.records import Document, DocumentState, Permission
+from server.knowledge.records import Document, Permission
 from server.pipeline.run import Run
 
 router = APIRouter(route_class=PlainRoute)
@@ -37,8 +37,6 @@ router = APIRouter(route_class=PlainRoute)
 LONGEST_CONTEXT = 1000
 """Characters."""
 MOST_TEXTS = 1000
-LEAST = Decimal("0.000000001")
-"""Credits: any at all."""
 MOST_VECTORS = 100
 """In an answer: a book has thousands."""
 
@@ -156,27 +154,11 @@ async def _answer(knowledge: Knowledge, caller: Caller, document: Document) -> R
 async def _imported(
     services: Services, knowledge: Knowledge, caller: Caller, dataset: str, file: Upload, context: str
 ) -> Document:
-    """Queue a file and wait for its end. Raises what `Ingestion.add` does, InsufficientCredits, UnreadableDocument,
-    Conflict, NotFound."""
-    if services.ledger is not None and _costs(services):
-        # Ingestion would wait for credits to come, and the client for that.
-        await services.ledger.demand(caller, LEAST)
-    added = await knowledge.ingestion.add(caller, dataset, file.filename, file.data, context=context)
-    ended: Document | None = None
-    async for document in knowledge.ingestion.follow(added.id):
-        ended = document
-    if ended is None or not ended.state.ended:
-        raise NotFound("The document was deleted before it was ready.", param="file")
-    if ended.state is DocumentState.CANCELLED:
-        raise Conflict("The document was cancelled before it was ready.", param="file")
-    if ended.state is DocumentState.FAILED:
-        raise UnreadableDocument(ended.error or None, param="file")
-    return ended
-
-
-def _costs(services: Services) -> bool:
-    """Whether embedding does, by any model that there is for it."""
-    return any(one.price.prompt_token > 0 for one in services.catalog.public_models() if Task.EMBEDDING in one.tasks)
+    """Raises what `ingest` does."""
+    try:
+        return await ingest(services, knowledge, caller, dataset, file, context)
+    except UnreadableDocument as error:
+        raise UnreadableDocument(error.message, param="file") from error
 
 
 async def _vector(run: Run) -> list[float]:

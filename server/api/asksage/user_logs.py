@@ -7,8 +7,9 @@ from starlette.responses import Response
 from server.api.answers.asksage_users import Said
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import said
-from server.api.asksage.own import MOST_BODY, KnowledgeDep, shown_time
+from server.api.asksage.own import MOST_BODY, shown_time
 from server.api.deps import CallerDep
+from server.api.knowledge.deps import KnowledgeDep
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.validation import Body

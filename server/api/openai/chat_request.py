@@ -33,6 +33,8 @@ class ChatRequest(SamplingRequest, RenderingRequest):
     modalities: list[Modality] = Field(default_factory=list[Modality])
     audio: AudioParam | None = None
     include_reasoning: bool = True
+    # this server's own, see docs/quality.md
+    return_drafts: bool = False
 
     refused: ClassVar[Mapping[str, tuple[tuple[Any, ...], str]]] = {
         **REFUSED,

@@ -41,7 +41,7 @@ class Answer:
     """What every object of one answer shares.
 
     model: as the client asked for it. legacy: calls are `function_call`. as_ids: tokens are written as `token_id:7`.
-    reasoning: whether it is sent.
+    reasoning: whether it is sent. drafts: whether the usage tells those that the answer was chosen from.
     """
 
     model: str
@@ -49,6 +49,7 @@ class Answer:
     legacy: bool = False
     as_ids: bool = False
     reasoning: bool = True
+    drafts: bool = False
     spoken: SpokenAnswer | None = None
     id: str = field(default_factory=lambda: f"chatcmpl-{os.urandom(16).hex()}")
     created: int = field(default_factory=lambda: int(time.time()))
@@ -62,6 +63,7 @@ def answer_for(run: Run, body: ChatRequest, spoken: SpokenAnswer | None = None) 
         body.legacy,
         body.return_tokens_as_token_ids,
         body.include_reasoning,
+        body.return_drafts,
         spoken,
     )
 
@@ -160,7 +162,7 @@ async def completion(run: Run, answer: Answer, n: int) -> bytes:
             "created": answer.created,
             "model": answer.model,
             "choices": [choice.as_json(i, answer) for i, choice in enumerate(choices)],
-            "usage": {**usage_object(usage), **extras_of(run)},
+            "usage": {**usage_object(usage), **extras_of(run, drafts=answer.drafts)},
             "system_fingerprint": answer.fingerprint,
             "service_tier": "default",
             **read,
@@ -259,7 +261,7 @@ async def chunks(
                     yield out.delta(event.index, last)
                 yield out.delta(event.index, {}, _reason(event.reason, answer))
             case Usage() if include_usage:
-                yield out.usage({**usage_object(event), **extras_of(run)})
+                yield out.usage({**usage_object(event), **extras_of(run, drafts=answer.drafts)})
     yield DONE
 
 

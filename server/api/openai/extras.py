@@ -5,11 +5,11 @@ from typing import Any
 from server.pipeline.run import Run
 
 
-def extras_of(run: Run) -> dict[str, Any]:
-    """`credits`, where the account is metered, and `quality`, as far as the run has come.
+def extras_of(run: Run, *, drafts: bool = False) -> dict[str, Any]:
+    """`credits`, where the account is metered, and `quality`, as far as the run has come; with its drafts on request.
 
     Credits are a JSON number: up to 15 significant digits, more than a charge's nine places need, a double keeps
     exactly.
     """
     paid: dict[str, Any] = {} if run.credits is None else {"credits": float(run.credits)}
-    return {**paid, "quality": run.quality}
+    return {**paid, "quality": {**run.quality, "drafts": run.drafts} if drafts else run.quality}

@@ -53,7 +53,9 @@ async def answer(run: Run, asked: ImageBody, form: str, shelf: Shelf) -> Respons
 
 
 async def events(run: Run, asked: ImageBody, kind: Kind) -> AsyncGenerator[bytes, None]:
-    """Previews and pictures as named events. Besides the contract's fields: which picture (`index`), its seed."""
+    """Previews and pictures as named events. Besides the contract's fields: which picture (`index`), its seed, and with
+    the last picture, which waits for the books, what all of them cost."""
+    left, last = asked.n, None
     async for event in run.events():
         if not isinstance(event, Picture):
             continue
@@ -69,8 +71,14 @@ async def events(run: Run, asked: ImageBody, kind: Kind) -> AsyncGenerator[bytes
             yield named_frame(name, {"type": name, "partial_image_index": event.partial, **fields})
         else:
             name = f"{kind}.completed"
-            usage = {**_usage(run, images=1), "quality": run.quality}
-            yield named_frame(name, {"type": name, **fields, "usage": usage})
+            completed = {"type": name, **fields, "usage": {**_usage(run, images=1), "quality": run.quality}}
+            left -= 1
+            if left:
+                yield named_frame(name, completed)
+            else:
+                last = completed
+    if last is not None:
+        yield named_frame(last["type"], last | {"usage": {**last["usage"], **extras_of(run)}})
 
 
 def _looks(picture: Picture, asked: ImageBody, run: Run) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from server.api.plain_route import PlainRoute
 from server.api.services import Amount, Loading, ModelState, PublicModel
 from server.core import Caller, Quality, Task
 from server.errors import ModelNotFound
-from server.models.config.spec import Price
+from server.media import image_sizes
+from server.models.config.senses import Senses
+from server.models.config.spec import DiffusersModel, ModelSpec, Price
 from server.pipeline.modes import no_mode
 
 router = APIRouter(route_class=PlainRoute)
@@ -70,7 +72,7 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
     if it failed. models: the model behind each task, with the bytes that it holds in the memory ledger and those that
     the machine reported last, and what its load is at while it is loading. price: credits a unit, as decimal strings.
     root, max_model_len: of a language model its own name, and its context in tokens once that is known, as vLLM shows
-    them.
+    them. input_modalities: of a model that chats. image: how a model draws, see Drawing.
     """
     models = {task: states[spec.name] for task, spec in public.tasks.items()}
     behind = min(models.values(), key=lambda model: _FURTHEST_BEHIND_FIRST.index(model.state))
@@ -93,15 +95,36 @@ def _described(public: PublicModel, states: Mapping[str, ModelState]) -> dict[st
         context = states[language.name].context or getattr(language, "max_model_len", None)
         if context is not None:
             described["max_model_len"] = context
+    if (chats := public.tasks.get(Task.CHAT)) is not None:
+        described["input_modalities"] = _senses(chats, hears=Task.TRANSCRIPTION in public.tasks)
+    drawing = public.tasks.get(Task.IMAGE)
+    if isinstance(drawing, DiffusersModel):
+        described["image"] = _drawing(drawing)
     described["models"] = {task.value: _model(spec.name, states[spec.name]) for task, spec in public.tasks.items()}
     described["price"] = price_row(public.price)
     return described
+
+
+def _senses(spec: ModelSpec, *, hears: bool) -> list[str]:
+    """What the messages of a chat may hold. hears: whether the public name has a model that transcribes."""
+    assert isinstance(spec, Senses)
+    # A fake takes what comes.
+    sees = getattr(spec, "images", True)
+    hears = hears or spec.audio or spec.transcriber is not None
+    return ["text", *(["image"] if sees else []), *(["audio"] if hears else [])]
 
 
 def _model(name: str, model: ModelState) -> dict[str, Any]:
     memory = {"held": amount_row(model.held), "reported": amount_row(model.reported)}
     described = {"model": name, "state": model.state, "memory": memory}
     return described if model.loading is None else described | {"loading": loading_row(model.loading)}
+
+
+def _drawing(spec: DiffusersModel) -> dict[str, Any]:
+    own = image_sizes.name(spec.size)
+    fixed = bool(spec.sizes) or spec.resample != "none"
+    sizes = list(dict.fromkeys((own, *spec.sizes))) if fixed else []
+    return {"size": own, "sizes": sizes, "steps": spec.steps, "guidance": spec.guidance}
 
 
 def loading_row(loading: Loading) -> dict[str, Any]:

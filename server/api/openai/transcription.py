@@ -1,12 +1,14 @@
 """POST /v1/audio/transcriptions and /v1/audio/translations.
 
-Where the OpenAI API leaves it open: `stream=true` gives text only, so it goes with `json` and `text`; `include[]` with
-`logprobs` is refused, since the engine has no log-probabilities of single tokens; a temperature of 0 means, as there,
+Where the OpenAI API leaves it open: `stream=true` with `json` and `text` gives text only. With `verbose_json` each segment
+comes as an event too, with its words where they are asked for, and the last event holds the whole of that form; `srt` and
+`vtt` are not streamed. `include[]` with `logprobs` is refused, since the engine has no log-probabilities of single tokens; a temperature of 0 means, as there,
 that the engine raises it by itself where a stretch won't come out well. `chunking_strategy` is ignored.
 """
 
 from collections.abc import AsyncGenerator
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import orjson
 from fastapi import APIRouter, Request
@@ -14,19 +16,19 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from server.api.answers.audio import Transcript as TranscriptAnswer
-from server.api.answers.audio import TranscriptDelta, TranscriptDone, VerboseTranscript
+from server.api.answers.audio import TranscriptDelta, TranscriptDone, TranscriptSegment, VerboseTranscript
 from server.api.body import Form, read_form
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
 from server.api.openai.languages import code_of
 from server.api.openai.quality import QualityField, ask_of
-from server.api.openai.transcripts import Transcript
+from server.api.openai.transcripts import Transcript, timed_segment
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.sse import SseResponse, frame
 from server.api.validation import Body
-from server.core import Task, TranscriptionJob
+from server.core import Segment, Task, TranscriptionJob
 from server.errors import InvalidRequest
 from server.pipeline.run import Run
 
@@ -48,6 +50,12 @@ class TranscriptionForm(Body):
     include: tuple[str, ...] = ()
     stream: bool = False
 
+    @property
+    def timed(self) -> tuple[bool, bool]:
+        """Whether segments and words are asked for: segments where nothing is."""
+        wanted = self.timestamp_granularities or ("segment",)
+        return "segment" in wanted, "word" in wanted
+
     def job(self, form: Form, *, translate: bool) -> TranscriptionJob:
         """The job it asks for. Raises InvalidRequest where the fields contradict each other, or there is no file."""
         if "word" in self.timestamp_granularities and self.response_format != "verbose_json":
@@ -58,9 +66,9 @@ class TranscriptionForm(Body):
         if self.include:
             message = "'include' is not supported: this engine has no log-probabilities of single tokens."
             raise InvalidRequest(message, param="include", code="unsupported_parameter")
-        if self.stream and self.response_format not in ("json", "text"):
+        if self.stream and self.response_format in ("srt", "vtt"):
             raise InvalidRequest(
-                f"A stream holds text only: response_format {self.response_format!r} needs stream=false.",
+                f"A file of subtitles is not streamed: response_format {self.response_format!r} needs stream=false.",
                 param="response_format",
             )
         upload = form.file()
@@ -82,7 +90,7 @@ class TranscriptionForm(Body):
     inference=True,
     answer=(TranscriptAnswer, VerboseTranscript),
     media=("text/plain", "text/vtt"),
-    events=(TranscriptDelta, TranscriptDone),
+    events=(TranscriptDelta, TranscriptSegment, TranscriptDone),
 )
 async def transcribe(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """The text of a recording, in the language spoken."""
@@ -96,7 +104,7 @@ async def transcribe(request: Request, pipeline: PipelineDep, settings: Settings
     inference=True,
     answer=(TranscriptAnswer, VerboseTranscript),
     media=("text/plain", "text/vtt"),
-    events=(TranscriptDelta, TranscriptDone),
+    events=(TranscriptDelta, TranscriptSegment, TranscriptDone),
 )
 async def translate(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """The text of a recording, in English."""
@@ -110,7 +118,7 @@ async def _answer(request: Request, pipeline: PipelineDep, settings: SettingsDep
     ask = ask_of(request, pipeline.caller, fields.model, quality=fields.quality)
     opening = pipeline.run(ask, job)
     if fields.stream:
-        return SseResponse(opening, _frames)
+        return SseResponse(opening, partial(_frames, fields=fields, translate=translate))
     async with opening as run:
         transcript = await while_connected(request, _whole(run))
         return _rendered(transcript, fields, translate=translate, headers=run.headers)
@@ -135,20 +143,28 @@ def _rendered(
         case "vtt":
             return Response(transcript.vtt(), headers=headers, media_type="text/vtt")
         case "verbose_json":
-            wanted = fields.timestamp_granularities or ("segment",)
-            answer = transcript.verbose_json(
-                task="translate" if translate else "transcribe", segments="segment" in wanted, words="word" in wanted
-            )
+            answer = _verbose(transcript, fields, translate=translate)
         case "json":
             answer = transcript.json()
     return Response(orjson.dumps(answer), headers=headers, media_type="application/json")
 
 
-async def _frames(run: Run) -> AsyncGenerator[bytes, None]:
-    """A delta for each segment as it is decoded, then the whole."""
+def _verbose(transcript: Transcript, fields: TranscriptionForm, *, translate: bool) -> dict[str, Any]:
+    segments, words = fields.timed
+    return transcript.verbose_json(task="translate" if translate else "transcribe", segments=segments, words=words)
+
+
+async def _frames(run: Run, *, fields: TranscriptionForm, translate: bool) -> AsyncGenerator[bytes, None]:
+    """A delta for each segment as it is decoded, and its times where they are asked for, then the whole."""
+    verbose = fields.response_format == "verbose_json"
     transcript = Transcript()
     async for event in run.events():
         if text := transcript.add(event):
             yield frame({"type": "transcript.text.delta", "delta": text})
+        if verbose and isinstance(event, Segment):
+            yield frame({"type": "transcript.text.segment", **timed_segment(event, words=fields.timed[1])})
     transcript.extras = extras_of(run)
-    yield frame({"type": "transcript.text.done", **transcript.done()})
+    whole = _verbose(transcript, fields, translate=translate) if verbose else {}
+    # What is billed stands beside the text here, in every form: see `Transcript.done`.
+    whole.pop("usage", None)
+    yield frame({"type": "transcript.text.done", **whole, **transcript.done()})

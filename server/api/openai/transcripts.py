@@ -62,7 +62,7 @@ class Transcript:
             "text": self.text,
         }
         if words:
-            answer["words"] = [{"word": w.word.strip(), "start": w.start, "end": w.end} for w in self.words]
+            answer["words"] = [_word(word) for word in self.words]
         if segments:
             answer["segments"] = [_segment(segment) for segment in self.segments]
         return {**answer, "usage": self.usage()}
@@ -84,6 +84,15 @@ class Transcript:
             for segment in self.segments
         )
         return "WEBVTT\n\n" + "".join(cues)
+
+
+def timed_segment(segment: Segment, *, words: bool) -> dict[str, Any]:
+    """A segment by itself, as a stream has it. words: with its words, which `verbose_json` has in a list of their own."""
+    return {**_segment(segment), **({"words": [_word(word) for word in segment.words]} if words else {})}
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {"word": word.word.strip(), "start": word.start, "end": word.end}
 
 
 def _segment(segment: Segment) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from tests.e2e.live import ROOT, LiveServer, until
 
-SHOTS = Path(os.environ.get("SAGEHOLD_SHOTS") or ROOT / "data/screenshots")
+SHOTS = Path(os.environ.get("SCREENSHOTS") or ROOT / "data/screenshots")
 """Where screenshots go."""
 AXE = ROOT / "tests/e2e/node/node_modules/axe-core/axe.min.js"
 SEEN = """

@@ -7,10 +7,10 @@ from functools import partial
 
 from server.core import ChatJob, Event
 from server.models.config.quality import RefinedMode
-from server.pipeline.passes import Work
+from server.pipeline.passes import Candidate, Work
 from server.pipeline.plan import PlannedPass, Strategy
 from server.pipeline.questions import asks_for_a_number
-from server.pipeline.strategies.chat.draft import Draft, agreed, gather, likeliest
+from server.pipeline.strategies.chat.draft import Draft, agreed, gather, likeliest, votes
 from server.pipeline.strategies.chat.instructions import CRITIQUE, INSTRUCTIONS, REWRITE, VERDICT, followed
 from server.pipeline.strategies.chat.probably_right import asking, judged
 
@@ -34,7 +34,14 @@ class Drafts(Strategy):
             drafts, all_of_them = await gather(events, self._mode.drafts, lambda: work.left <= 0)
         if not all_of_them:
             work.note("the time budget was used up")
+        numeric = asks_for_a_number(self._job)
+        work.candidates = [
+            Candidate(self._drafts.name, draft.shown, vote, likelihood=draft.likelihood)
+            for draft, vote in zip(drafts, votes(drafts, numeric=numeric), strict=True)
+        ]
         best = await self._best(work, drafts)
+        for draft, candidate in zip(drafts, work.candidates, strict=False):
+            candidate.chosen = draft is best
         for event in best.replay(logprobs=self._job.top_logprobs is not None):
             yield event
         yield work.usage
@@ -93,6 +100,8 @@ class Refined(Drafts):
             verdicts = await work.unless_late(partial(judged, work, self._judge, self._job, texts, self._switch))
             if verdicts is None:
                 return likeliest(drafts)
+            for candidate, verdict in zip(work.candidates, verdicts, strict=True):
+                candidate.right = verdict
             # Both in nats: how sure the model is that it is right, and how probable the answer was as such.
             scores = [_nats(verdict) + draft.likelihood for verdict, draft in zip(verdicts, drafts, strict=True)]
             place = max(range(len(drafts)), key=lambda i: (not drafts[i].cut, scores[i]))
@@ -108,16 +117,21 @@ class Refined(Drafts):
         said = followed(job.messages, draft.text, CRITIQUE)
         async with work.opened(self._critique, asking(job, said, max_tokens=mode.critique_tokens)) as events:
             critique = (await gather(events, 1))[0][0].text
+        work.candidates.append(Candidate(self._critique.name, critique))
         said = followed(job.messages, draft.text, CRITIQUE, critique, REWRITE)
         again = asking(job, said, max_tokens=job.max_tokens, stop=job.stop)
         async with work.opened(self._rewrite, again) as events:
             rewrite = (await gather(events, 1))[0][0]
+        written = Candidate(self._rewrite.name, rewrite.text)
+        work.candidates.append(written)
         if rewrite.cut or not rewrite.text.strip() or rewrite.text.strip() == draft.text.strip():
             return None
         texts = [rewrite.text] if right is not None else [rewrite.text, draft.text]
         verdicts = await judged(work, self._compare, job, texts, self._switch)
+        written.right = verdicts[0]
         if verdicts[0] > (verdicts[1] if right is None else right) + mode.margin:
             work.note("rewritten")
+            written.chosen = True
             return rewrite
         return None
 

@@ -46,6 +46,11 @@ class Draft:
         return [(name, canonical(arguments) or arguments) for name, arguments in found.values()]
 
     @property
+    def shown(self) -> str:
+        """What it says, or the functions that it calls."""
+        return self.text or "\n".join(f"{name}({arguments})" for name, arguments in self.calls)
+
+    @property
     def cut(self) -> bool:
         """Whether it ended at its limit rather than by itself."""
         return any(isinstance(event, Finish) and event.reason == "length" for event in self.events)
@@ -95,8 +100,7 @@ def agreed(drafts: Sequence[Draft], *, numeric: bool) -> tuple[Draft, int] | Non
     """
     groups: defaultdict[str, list[Draft]] = defaultdict(list)
     for draft in drafts:
-        answer = str(draft.calls) if draft.calls else None if draft.cut else final_answer(draft.text, numeric=numeric)
-        if answer is not None:
+        if (answer := _vote(draft, numeric)) is not None:
             groups[answer].append(draft)
     comparable = sum(map(len, groups.values()))
     sizes = Counter({answer: len(group) for answer, group in groups.items()}).most_common(2)
@@ -105,6 +109,18 @@ def agreed(drafts: Sequence[Draft], *, numeric: bool) -> tuple[Draft, int] | Non
     if len(sizes) == 2 and sizes[0][1] == sizes[1][1]:
         return None
     return likeliest(groups[sizes[0][0]]), sizes[0][1]
+
+
+def votes(drafts: Sequence[Draft], *, numeric: bool) -> list[int | None]:
+    """Of each draft, how many come to the same final answer, itself included; None for one that has none."""
+    answers = [_vote(draft, numeric) for draft in drafts]
+    return [None if answer is None else answers.count(answer) for answer in answers]
+
+
+def _vote(draft: Draft, numeric: bool) -> str | None:
+    if draft.calls:
+        return str(draft.calls)
+    return None if draft.cut else final_answer(draft.text, numeric=numeric)
 
 
 def likeliest(drafts: Sequence[Draft]) -> Draft:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from server.core import ChatJob, Event, TextDelta, TokenLogprob, Usage
 from server.errors import SageholdError
-from server.pipeline.passes import Work
+from server.pipeline.passes import Candidate, Work
 from server.pipeline.plan import PlannedPass, Strategy
 from server.pipeline.strategies.chat.draft import Draft, gather
 from server.pipeline.strategies.chat.instructions import CHECK, INSTRUCTIONS, OK, followed
@@ -35,10 +35,12 @@ class Checked(Strategy):
     async def run(self, work: Work) -> AsyncGenerator[Event, None]:
         async with work.first() as events:
             (draft,), _ = await gather(events, 1)
+        candidate = Candidate(self._draft.name, draft.shown, chosen=True)
+        work.candidates = [candidate]
         replaced = False
         async with aclosing(self._replacement(work, draft)) as replacement:
             async for event in replacement:
-                replaced = True
+                replaced, candidate.chosen = True, False
                 yield event
         if not replaced:
             for event in draft.replay(logprobs=False):

@@ -1,5 +1,6 @@
 /** The way to the server: the public HTTP API with the tab's key, and its refusals as errors. */
 import { eventsOf } from "./sse.js";
+import { uploading } from "./upload.js";
 
 /** The server's address as this page sees it, with a slash at its end: it may stand below a path of a proxy's. */
 export const BASE = new URL(".", globalThis.location?.href ?? "http://localhost/").href;
@@ -27,20 +28,21 @@ export const wire = { key: () => "", refused: () => {}, reached: () => {} };
 
 /**
  * One request. Returns the Response of a success; raises ApiError for everything else, and AbortError where `signal` says so.
- * json: the body's value; form: a FormData; key: instead of the tab's.
+ * json: the body's value; form: a FormData; key: instead of the tab's. onUpload: see uploading().
  */
-export async function send(method, path, { json, form, headers = {}, signal, key } = {}) {
+export async function send(method, path, { json, form, headers = {}, signal, key, onUpload } = {}) {
   const sent = { ...headers };
   const used = key ?? wire.key();
   if (used) sent.Authorization = `Bearer ${used}`;
   if (json !== undefined) sent["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(BASE + path.replace(/^\//, ""), {
+    response = await (onUpload ? uploading : fetch)(BASE + path.replace(/^\//, ""), {
       method,
       headers: sent,
       body: json !== undefined ? JSON.stringify(json) : form,
       signal,
+      onUpload,
       // The key is in the header; no cookie is read or kept.
       credentials: "omit",
       cache: "no-store",
@@ -90,15 +92,16 @@ export const remove = (path, options) => call("DELETE", path, options);
 
 /**
  * The events of a streamed answer, their data parsed; [DONE] ends them. onResponse: gets the Response before the first.
+ * onComment: gets what the server says of its work between them.
  * An error that comes as an event is raised as an ApiError.
  * @returns {AsyncGenerator<{event: string, data: any}>}
  */
-export async function* stream(path, { json, form, signal, onResponse } = {}) {
-  const response = await send("POST", path, { json, form, signal });
+export async function* stream(path, { json, form, signal, onResponse, onComment, onUpload } = {}) {
+  const response = await send("POST", path, { json, form, signal, onUpload });
   onResponse?.(response);
   const requestId = response.headers.get("x-request-id");
   try {
-    for await (const { event, data } of eventsOf(response.body)) {
+    for await (const { event, data } of eventsOf(response.body, onComment)) {
       if (data === "[DONE]") return;
       const parsed = JSON.parse(data);
       if (parsed?.error) {

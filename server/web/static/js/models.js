@@ -1,7 +1,7 @@
 /** The models that the key may use, kept up to date while one of them is on its way. */
 import { get } from "./http.js";
 import { signal } from "./lib.js";
-import { expired, me } from "./session.js";
+import { expired, mayInfer, me } from "./session.js";
 
 /** Those of /v1/models; null before the first answer. */
 export const models = signal(null);
@@ -29,7 +29,7 @@ export async function refresh() {
 
 async function turn() {
   clearTimeout(timer);
-  if (me.value && !expired.value && !document.hidden) await refresh();
+  if (mayInfer.value && !expired.value && !document.hidden) await refresh();
   if (!watched) return;
   const moving = models.value?.some((model) => model.state === "loading" || model.state === "draining");
   timer = setTimeout(turn, moving || failure.value ? SOON : LATER);

@@ -1,6 +1,7 @@
 /**
  * Server-sent events, as the HTML standard reads them ("9.2.6 Interpreting an event stream"), of a response's body.
- * Comments, ids and retry times are of no use here, and are left out.
+ * Ids and retry times are of no use here, and are left out. Comments go to whoever wants them: the server says in them
+ * what it is doing, while there is nothing to send yet.
  */
 
 /** Splits an event stream that comes in pieces of text. */
@@ -8,6 +9,12 @@ export class EventParser {
   #rest = "";
   #event = "";
   #data = [];
+  #comment;
+
+  /** @param {(text: string) => void} [onComment] */
+  constructor(onComment) {
+    this.#comment = onComment;
+  }
 
   /** @param {string} text @returns {{event: string, data: string}[]} the events that are whole now */
   push(text) {
@@ -22,6 +29,7 @@ export class EventParser {
         continue;
       }
       const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+      if (field === "") this.#comment?.(value);
       if (field === "data") this.#data.push(value);
       if (field === "event") this.#event = value;
     }
@@ -34,9 +42,9 @@ export class EventParser {
   }
 }
 
-/** @param {ReadableStream<Uint8Array>} body @returns {AsyncGenerator<{event: string, data: string}>} */
-export async function* eventsOf(body) {
-  const parser = new EventParser();
+/** @param {ReadableStream<Uint8Array>} body @param {(text: string) => void} [onComment] @returns {AsyncGenerator<{event: string, data: string}>} */
+export async function* eventsOf(body, onComment) {
+  const parser = new EventParser(onComment);
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   try {
     for (;;) {

@@ -95,6 +95,65 @@ async def test_a_rewrite_that_the_comparison_prefers_is_the_answer(scripted: Scr
         assert await asking.text("ultra") == "Paris, in short."
 
 
+async def test_drafts_are_told_on_request_with_their_votes(scripted: Scripted) -> None:
+    async with scripted({QUESTION: ["Lyon", "Paris.", "The Paris"]}, ultra=ULTRA) as asking:
+        drafts = (await asking.ask("ultra", return_drafts=True)).json()["usage"]["quality"]["drafts"]
+        assert [(one["pass"], one["text"], one["votes"], one["chosen"]) for one in drafts] == [
+            ("drafts", "Lyon", 1, False),
+            ("drafts", "Paris.", 2, True),
+            ("drafts", "The Paris", 2, False),
+        ]
+        assert drafts[0]["likelihood"] == -0.25
+        assert "right" not in drafts[0]  # nobody had to judge
+        assert "drafts" not in (await asking.ask("ultra")).json()["usage"]["quality"]
+        assert (await asking.ask("low", return_drafts=True)).json()["usage"]["quality"]["drafts"] == []
+
+
+async def test_drafts_of_a_stream_come_with_its_usage(scripted: Scripted) -> None:
+    async with scripted({QUESTION: ["Lyon", "Paris", "Paris"]}, ultra=ULTRA) as asking:
+        with_usage = {"stream": True, "stream_options": {"include_usage": True}}
+        answer = await asking.ask("ultra", return_drafts=True, **with_usage)
+        *before, last = events(answer.text)
+        assert [one["text"] for one in last["usage"]["quality"]["drafts"]] == ["Lyon", "Paris", "Paris"]
+        assert all("drafts" not in str(chunk) for chunk in before)
+
+
+async def test_critique_and_rewrite_are_told_and_what_the_judge_thought(scripted: Scripted) -> None:
+    replies = {QUESTION: [f"one {LONG}", f"two {LONG}"], JUDGE: "no", CRITIQUE: "Too long.", REWRITE: "Paris."}
+    async with scripted(replies, ultra={**ULTRA, "drafts": 2}) as asking:
+        drafts = (await asking.ask("ultra", return_drafts=True)).json()["usage"]["quality"]["drafts"]
+        assert [(one["pass"], one["chosen"]) for one in drafts] == [
+            ("drafts", True),
+            ("drafts", False),
+            ("critique", False),
+            ("rewrite", False),
+        ]
+        assert "votes" not in drafts[0]  # too long to be compared
+        assert 0 <= drafts[0]["right"] < 0.5
+        assert drafts[2]["text"] == "Too long."
+        assert drafts[3]["right"] < 0.5
+
+
+async def test_a_rewrite_that_won_is_the_chosen_one(scripted: Scripted) -> None:
+    replies = {QUESTION: [f"one {LONG}", f"two {LONG}"], CRITIQUE: "Too long.", REWRITE: "Paris, in short."}
+    async with scripted({**replies, JUDGE: "yes"}, ultra={**ULTRA, "drafts": 2, "margin": 0, "judge": False}) as asking:
+        answer = (await asking.ask("ultra", return_drafts=True)).json()
+        drafts = answer["usage"]["quality"]["drafts"]
+        won = answer["choices"][0]["message"]["content"]
+        assert [one["text"] for one in drafts if one["chosen"]] == [won]
+
+
+async def test_calls_are_told_as_calls_and_long_drafts_are_cut(scripted: Scripted) -> None:
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+    call = {"call": {"name": "weather", "arguments": {"city": "Paris"}}}
+    async with scripted({}, options=call, ultra=ULTRA) as asking:
+        drafts = (await asking.ask("ultra", tools=tools, return_drafts=True)).json()["usage"]["quality"]["drafts"]
+        assert {one["text"] for one in drafts} == {'weather({"city": "Paris"})'}
+    async with scripted({QUESTION: "x" * 9000}, ultra=ULTRA) as asking:
+        drafts = (await asking.ask("ultra", return_drafts=True)).json()["usage"]["quality"]["drafts"]
+        assert {one["text"] for one in drafts} == {"x" * 8000 + "…"}
+
+
 async def test_a_schema_is_kept_by_choosing_only(scripted: Scripted) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}}
     form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}

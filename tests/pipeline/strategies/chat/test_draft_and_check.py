@@ -34,6 +34,15 @@ async def test_a_draft_that_fails_is_replaced(scripted: Scripted) -> None:
         assert answer.json()["usage"]["quality"]["notes"] == [*LIMITED, "the check replaced the draft"]
 
 
+async def test_the_draft_is_told_on_request_and_whether_it_is_the_answer(scripted: Scripted) -> None:
+    async with scripted({QUESTION: "It is Lyon.", CHECK: "It is Paris."}) as asking:
+        told = (await asking.ask("high", return_drafts=True)).json()["usage"]["quality"]["drafts"]
+        assert told == [{"pass": "draft", "text": "It is Lyon.", "chosen": False}]
+    async with scripted({QUESTION: "It is Paris.", CHECK: "OK"}) as asking:
+        told = (await asking.ask("high", return_drafts=True)).json()["usage"]["quality"]["drafts"]
+        assert told == [{"pass": "draft", "text": "It is Paris.", "chosen": True}]
+
+
 async def test_a_replacement_is_streamed_as_it_is_written(scripted: Scripted) -> None:
     async with scripted({QUESTION: "It is Lyon.", CHECK: "It is Paris."}) as asking:
         answer = await asking.ask("high", stream=True)

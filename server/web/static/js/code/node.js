@@ -49,13 +49,7 @@ function useOf({ path, stream, save }, values, call) {
   if (path === "/v1/audio/speech") {
     return `const speech = ${call};\nawait writeFile(${JSON.stringify(save)}, Buffer.from(await speech.arrayBuffer()));\n`;
   }
-  if (path === "/v1/chat/completions") {
-    if (!stream) return `const answer = ${call};\nconsole.log(answer.choices[0].message.content);\n`;
-    return `const stream = ${call};
-for await (const chunk of stream) process.stdout.write(chunk.choices[0]?.delta?.content ?? "");
-console.log();
-`;
-  }
+  if (path === "/v1/chat/completions") return useOfChat(values, stream, call);
   if (path.startsWith("/v1/images/")) {
     const kind = values.output_format ?? "png";
     if (!stream) {
@@ -65,9 +59,11 @@ for (const [number, image] of answer.data.entries()) {
 }
 `;
     }
+    // Which of several pictures it is, this server's events say.
+    const file = values.n > 1 ? `\`image-\${event.index}.${kind}\`` : `"image.${kind}"`;
     return `const stream = ${call};
 for await (const event of stream) {
-  if (event.type.endsWith(".completed")) await writeFile("image.${kind}", Buffer.from(event.b64_json, "base64"));
+  if (event.type.endsWith(".completed")) await writeFile(${file}, Buffer.from(event.b64_json, "base64"));
 }
 `;
   }
@@ -76,8 +72,51 @@ for await (const event of stream) {
 for (const item of answer.data) console.log(item.index, item.embedding.length, item.embedding.slice(0, 4));
 `;
   }
+  if (stream && path === "/v1/audio/transcriptions") {
+    return `const stream = ${call};
+for await (const event of stream) {
+  if (event.type === "transcript.text.delta") process.stdout.write(event.delta);
+}
+console.log();
+`;
+  }
   const plain = ["text", "srt", "vtt"].includes(values.response_format);
   return `const answer = ${call};\nconsole.log(${plain ? "answer" : "answer.text"});\n`;
+}
+
+/** What is printed of a chat: its text, its calls where there are tools, each of several answers. */
+function useOfChat({ tools, n }, stream, call) {
+  const several = n > 1;
+  if (!stream) {
+    if (!tools && !several) return `const answer = ${call};\nconsole.log(answer.choices[0].message.content);\n`;
+    const calls = tools
+      ? "  for (const call of message.tool_calls ?? []) console.log(call.function.name, call.function.arguments);\n"
+      : "";
+    return `const answer = ${call};\nfor (const { message } of answer.choices) {\n${calls}  console.log(message.content ?? "");\n}\n`;
+  }
+  if (!tools && !several) {
+    return `const stream = ${call};
+for await (const chunk of stream) process.stdout.write(chunk.choices[0]?.delta?.content ?? "");
+console.log();
+`;
+  }
+  const calls = tools
+    ? `
+    for (const call of delta.tool_calls ?? []) {
+      process.stdout.write(\`\${call.function.name ?? ""} \${call.function.arguments ?? ""}\`);
+    }`
+    : "";
+  const text = several
+    ? 'texts[index] = (texts[index] ?? "") + (delta.content ?? "");'
+    : 'process.stdout.write(delta.content ?? "");';
+  return `const stream = ${call};
+${several ? "const texts = [];\n" : ""}for await (const { choices } of stream) {
+  for (const { ${several ? "index, " : ""}delta } of choices) {${calls}
+    ${text}
+  }
+}
+${several ? "texts.forEach((text, index) => console.log(index + 1, text));" : "console.log();"}
+`;
 }
 
 /** What the SDK has no method for. */

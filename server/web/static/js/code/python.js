@@ -48,15 +48,7 @@ function useOf(request, method, call) {
     const streaming = call(method.replace(".create", ".withStreamingResponse.create"));
     return `with ${streaming} as speech:\n${INDENT}speech.stream_to_file(${literal(save)})\n`;
   }
-  if (path === "/v1/chat/completions") {
-    if (!stream) return `answer = ${call(method)}\nprint(answer.choices[0].message.content)\n`;
-    return `stream = ${call(method)}
-for chunk in stream:
-    if chunk.choices:
-        print(chunk.choices[0].delta.content or "", end="", flush=True)
-print()
-`;
-  }
+  if (path === "/v1/chat/completions") return useOfChat(json, stream, call(method));
   if (path.startsWith("/v1/images/")) {
     const kind = json.output_format ?? "png";
     if (!stream) {
@@ -68,20 +60,63 @@ for number, image in enumerate(answer.data):
         file.write(base64.b64decode(image.b64_json))
 `;
     }
+    // Which of several pictures it is, this server's events say; the SDK hands on what it does not know.
+    const file = json.n > 1 ? `f"image-{event.index}.${kind}"` : `"image.${kind}"`;
     return `import base64
 
 stream = ${call(method)}
 for event in stream:
     if event.type.endswith(".completed"):
-        with open("image.${kind}", "wb") as file:
+        with open(${file}, "wb") as file:
             file.write(base64.b64decode(event.b64_json))
 `;
   }
   if (path === "/v1/embeddings") {
     return `answer = ${call(method)}\nfor item in answer.data:\n${INDENT}print(item.index, len(item.embedding), item.embedding[:4])\n`;
   }
+  if (stream && path === "/v1/audio/transcriptions") {
+    return `stream = ${call(method)}
+for event in stream:
+    if event.type == "transcript.text.delta":
+        print(event.delta, end="", flush=True)
+print()
+`;
+  }
   const plain = ["text", "srt", "vtt"].includes(json.response_format);
   return `answer = ${call(method)}\nprint(${plain ? "answer" : "answer.text"})\n`;
+}
+
+/** What is printed of a chat: its text, its calls where there are tools, each of several answers. */
+function useOfChat({ tools, n }, stream, call) {
+  const several = n > 1;
+  if (!stream) {
+    if (!tools && !several) return `answer = ${call}\nprint(answer.choices[0].message.content)\n`;
+    const calls = tools
+      ? `${INDENT}for call in choice.message.tool_calls or []:\n${INDENT.repeat(2)}print(call.function.name, call.function.arguments)\n`
+      : "";
+    return `answer = ${call}\nfor choice in answer.choices:\n${calls}${INDENT}print(choice.message.content or "")\n`;
+  }
+  const calls = tools
+    ? `
+        for call in choice.delta.tool_calls or []:
+            print(call.function.name or "", call.function.arguments or "", end="", flush=True)`
+    : "";
+  if (several) {
+    return `stream = ${call}
+texts = {}
+for chunk in stream:
+    for choice in chunk.choices:${calls}
+        texts[choice.index] = texts.get(choice.index, "") + (choice.delta.content or "")
+for index, text in sorted(texts.items()):
+    print(index + 1, text)
+`;
+  }
+  return `stream = ${call}
+for chunk in stream:
+    for choice in chunk.choices:${calls}
+        print(choice.delta.content or "", end="", flush=True)
+print()
+`;
 }
 
 /** What the SDK has no method for: by httpx, which the SDK itself is made of. */

@@ -28,13 +28,16 @@ export function Spinner() {
 
 const SAID = { copied: "Copied", failed: "Copy it by hand" };
 
-/** Puts a text on the clipboard, and says whether it has. text: a string or a function that makes it. */
-export function CopyButton({ text, label = "Copy", small = true, kind = "quiet" }) {
+/** Puts a text on the clipboard, and says whether it has. text: a string or a function that makes it. onCopied: is called
+ * once it is there. */
+export function CopyButton({ text, label = "Copy", small = true, kind = "quiet", onCopied }) {
   const [state, setState] = useState("");
   const timer = useRef(0);
   useEffect(() => () => clearTimeout(timer.current), []);
   const copy = async () => {
-    setState((await toClipboard(typeof text === "function" ? text() : text)) ? "copied" : "failed");
+    const copied = await toClipboard(typeof text === "function" ? text() : text);
+    setState(copied ? "copied" : "failed");
+    if (copied) onCopied?.();
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setState(""), 2000);
   };

@@ -24,7 +24,7 @@ function tick(at, step) {
 
 /**
  * x: numbers, seconds since 1970 where `time`; series: [{label, values, format?}], as many values as x, null where there is
- * none. bars: columns rather than lines.
+ * none. bars: columns rather than lines. legend: whether the names stand below it.
  */
 export function Chart({
   label,
@@ -33,6 +33,7 @@ export function Chart({
   height = 220,
   time = true,
   bars = false,
+  legend = true,
   format = (value) => String(value),
 }) {
   const place = useRef(null);
@@ -62,7 +63,7 @@ export function Chart({
             time ? { ...axis, values: (_, ticks, __, ___, step) => ticks.map((at) => tick(at, step)) } : axis,
             { ...axis, size: 64, values: (_, ticks) => ticks.map(format) },
           ],
-          legend: { live: false },
+          legend: { show: legend, live: false },
           cursor: { y: false },
           series: [
             {},

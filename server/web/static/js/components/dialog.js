@@ -2,6 +2,8 @@
 import { html, useEffect, useId, useRef } from "../lib.js";
 import { Button, IconButton } from "./button.js";
 
+const FIRST = ".dialog-body :is(input, select, textarea, button, a[href]):not(:disabled)";
+
 /** open: whether it is shown; onClose: it was left, by Escape or the cross. It is not in the page while it is closed. */
 export function Dialog({ open, title, onClose, wide = false, children }) {
   return open ? html`<${Shown} title=${title} onClose=${onClose} wide=${wide}>${children}</${Shown}>` : null;
@@ -19,6 +21,8 @@ function Shown({ title, onClose, wide, children }) {
     const closed = () => latest.current();
     dialog.addEventListener("close", closed);
     dialog.showModal();
+    // The cross comes first, and is what the browser would choose.
+    if (!dialog.querySelector("[autofocus]")) dialog.querySelector(FIRST)?.focus();
     return () => {
       dialog.removeEventListener("close", closed);
       dialog.close();

@@ -4,7 +4,8 @@
  */
 import DOMPurify from "../../vendor/dompurify/purify.js";
 import { Marked } from "../../vendor/marked/marked.js";
-import { html, useMemo } from "../lib.js";
+import { html, useLayoutEffect, useMemo, useRef } from "../lib.js";
+import { toClipboard } from "./button.js";
 
 const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 const escaped = (text) => text.replace(/[&<>"']/g, (character) => ENTITIES[character]);
@@ -48,5 +49,31 @@ export function cleaned(text) {
 
 export function Markdown({ text }) {
   const shown = useMemo(() => cleaned(text), [text]);
-  return html`<div class="prose" dangerouslySetInnerHTML=${{ __html: shown }}></div>`;
+  const place = useRef(null);
+  useLayoutEffect(() => dress(place.current), [shown]);
+  return html`<div class="prose" ref=${place} dangerouslySetInnerHTML=${{ __html: shown }}></div>`;
+}
+
+/** What scrolls sideways can be reached by keyboard, and code can be copied. */
+function dress(place) {
+  for (const table of place.querySelectorAll("table")) if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+  for (const block of place.querySelectorAll("pre")) {
+    block.tabIndex = 0;
+    const copy = document.createElement("button");
+    copy.type = "button";
+    copy.className = "button small prose-copy";
+    copy.textContent = "Copy";
+    copy.setAttribute("aria-label", "Copy the code");
+    copy.addEventListener("click", async () => {
+      const copied = await toClipboard(block.querySelector("code")?.textContent ?? block.textContent);
+      copy.textContent = copied ? "Copied" : "Copy it by hand";
+      setTimeout(() => {
+        copy.textContent = "Copy";
+      }, 2000);
+    });
+    const frame = document.createElement("div");
+    frame.className = "prose-code";
+    block.replaceWith(frame);
+    frame.append(copy, block);
+  }
 }

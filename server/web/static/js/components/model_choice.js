@@ -5,10 +5,12 @@ import { able, failure, models, named, refresh } from "../models.js";
 import { SelectField } from "./field.js";
 import { ErrorNote, Loading, Note, Progress } from "./states.js";
 
-/** The id that stands: the one that was chosen, as long as it is served, else the first that does the task; "" for none. */
+/** The id that stands: the one that was chosen, as long as it is served, else the first that does the task and has not
+ * failed; "" for none. */
 export function standing(task, chosen) {
-  const ids = able(task).map((model) => model.id);
-  return ids.includes(chosen) ? chosen : (ids[0] ?? "");
+  const found = able(task);
+  if (found.some((model) => model.id === chosen)) return chosen;
+  return (found.find((model) => model.state !== "failed") ?? found[0])?.id ?? "";
 }
 
 export function ModelChoice({ task, value, onValue, label = "Model" }) {

@@ -4,8 +4,9 @@ import { Button } from "./button.js";
 import { CodePanel } from "./code.js";
 import { Tabs } from "./tabs.js";
 
-/** settings: what stands in the side panel; request: as of code/code.js, or null while there is nothing to send. */
-export function Workbench({ settings, request, children }) {
+/** settings: what stands in the side panel; request: as of code/code.js, or null while there is nothing to send. whose: what
+ * stands above the code, where there are several requests to choose from. */
+export function Workbench({ settings, request, whose, children }) {
   const [side, setSide] = useState("settings");
   const [open, setOpen] = useState(false);
   return html`<div class="workbench">
@@ -15,7 +16,7 @@ export function Workbench({ settings, request, children }) {
     </div>
     <aside id="side" class=${`side${open ? " open" : ""}`} aria-label="Settings and code">
       <${Tabs} small label="Settings and code" tabs=${[["settings", "Settings"], ["code", "Code"]]} value=${side} onValue=${setSide}>
-        ${side === "settings" ? html`<div class="stack">${settings}</div>` : request ? html`<${CodePanel} request=${request} />` : html`<p class="hint">There is nothing to send yet.</p>`}
+        ${side === "settings" ? html`<div class="stack">${settings}</div>` : request ? html`<div class="stack">${whose}<${CodePanel} request=${request} /></div>` : html`<p class="hint">There is nothing to send yet.</p>`}
       </${Tabs}>
     </aside>
   </div>`;

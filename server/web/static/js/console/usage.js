@@ -1,6 +1,7 @@
-/** Usage. */
+/** What everybody used. */
 import { html } from "../lib.js";
+import { UsageView } from "./usage/view.js";
 
 export function Usage() {
-  return html`<p>Usage</p>`;
+  return html`<${UsageView} path="/admin/v1/usage" groups=${["model", "account", "key", "task", "day"]} />`;
 }

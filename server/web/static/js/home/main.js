@@ -46,7 +46,7 @@ function Home() {
           html`<a key=${path} class="way" href=${BASE + path}><strong>${name}<${Icon} name="right" /></strong><p>${text}</p></a>`,
       )}
     </section>
-    ${me.value && html`<${Running} />`}
+    ${mayInfer.value && html`<${Running} />`}
   `;
 }
 
@@ -60,7 +60,8 @@ function Start() {
   if (trouble.value?.offline) return html`<${ErrorNote} error=${trouble.value} onRetry=${look} />`;
   if (me.value) {
     return html`<div class="actions start">
-      <a class="button main" href=${`${BASE}playground`}>Try it in the playground</a>
+      ${mayInfer.value && html`<a class="button main" href=${`${BASE}playground`}>Try it in the playground</a>`}
+      ${!mayInfer.value && html`<a class="button main" href=${`${BASE}console`}>Open the console</a>`}
       ${isAdmin.value && html`<a class="button plain" href=${`${BASE}console#keys`}>Make keys for others</a>`}
     </div>`;
   }

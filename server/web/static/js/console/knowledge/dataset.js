@@ -1,0 +1,255 @@
+/** One dataset of anybody's: its documents, a search in it, its end. */
+import { Button, IconButton } from "../../components/button.js";
+import { Confirm } from "../../components/dialog.js";
+import { Select, TextField } from "../../components/field.js";
+import { Badge, Empty, ErrorNote, Loading, Stat } from "../../components/states.js";
+import { Table } from "../../components/table.js";
+import { toast } from "../../components/toasts.js";
+import { bytes, count, moment, number } from "../../format.js";
+import { get, patch, query, remove } from "../../http.js";
+import { html, useEffect, useRef, useState } from "../../lib.js";
+import { whereabouts } from "../../playground/asksage/passages.js";
+import { stateKind, stateWords, underWay } from "../../playground/asksage/states.js";
+
+const SOON = 2_000;
+const PAGE = 100;
+const MOST = 1_000;
+const STATES = [
+  ["", "All documents"],
+  ["failed", "Failed"],
+  ["queued", "Waiting"],
+  ["reading", "Reading"],
+  ["embedding", "Indexing"],
+  ["ready", "Ready"],
+  ["cancelled", "Cancelled"],
+];
+
+/** dataset: as listed; onBack: to the list; onChange: something in it is not as it was. */
+export function Opened({ dataset, onBack, onChange }) {
+  const [doomed, setDoomed] = useState(false);
+  const back = useRef(null);
+  useEffect(() => {
+    back.current?.querySelector("button").focus();
+  }, []);
+  const gone = () => {
+    onBack();
+    onChange();
+  };
+  return html`<div class="stack">
+    <div ref=${back}><${Button} small icon="left" onClick=${onBack}>All datasets</${Button}></div>
+    <div class="card-head">
+      <h2 class="knowledge-name">${dataset.name}</h2>
+      <${Button} kind="danger" small icon="trash" onClick=${() => setDoomed(true)}>Delete dataset</${Button}>
+    </div>
+    <dl class="stats">
+      <${Stat} label="Account" value=${dataset.owner.name} />
+      <${Stat} label="Documents" value=${number(dataset.documents)} />
+      <${Stat} label="Passages" value=${number(dataset.passages)} />
+      <${Stat} label="Classification" value=${dataset.classification} />
+      <${Stat} label="Embedding model" value=${dataset.model ?? "–"} />
+      <${Stat} label="Shared with" value=${count(dataset.shared_with, "account")} />
+      <${Stat} label="Created" value=${moment(dataset.created_at)} />
+    </dl>
+    <${Search} dataset=${dataset} />
+    <${Documents} dataset=${dataset} onChange=${onChange} />
+    <${Delete}
+      open=${doomed}
+      title="Delete this dataset?"
+      path=${`/admin/v1/datasets/${dataset.id}`}
+      done="The dataset is deleted."
+      onClose=${() => setDoomed(false)}
+      onGone=${gone}
+    >
+      <p><strong class="knowledge-name">${dataset.name}</strong> of ${dataset.owner.name} goes, with ${count(dataset.documents, "document")}. This can't be undone.</p>
+    </${Delete}>
+  </div>`;
+}
+
+/** By words alone, so that it costs nobody anything. */
+function Search({ dataset }) {
+  const [words, setWords] = useState("");
+  const [found, setFound] = useState(null);
+  const [error, setError] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const search = async (event) => {
+    event.preventDefault();
+    if (!words.trim()) return;
+    setBusy(true);
+    try {
+      setFound(
+        (await get(`/admin/v1/datasets/${dataset.id}/passages${query({ query: words.trim(), limit: 10 })}`)).data,
+      );
+      setError(null);
+    } catch (failed) {
+      setError(failed);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return html`<section class="stack" aria-label="Search">
+    <form class="row" onSubmit=${search}>
+      <${TextField} label="Search in this dataset" type="search" value=${words} onValue=${setWords} maxlength="2000" />
+      <${Button} type="submit" icon="search" busy=${busy} disabled=${!words.trim()}>Search</${Button}>
+    </form>
+    <p class="hint">By words, at nobody's cost. What you look for stands in the audit log.</p>
+    <${ErrorNote} error=${error} />
+    <p class="visually-hidden" role="status">${found ? `${count(found.length, "passage")} found` : ""}</p>
+    ${found?.length === 0 && html`<p>No passage has these words.</p>`}
+    ${
+      found?.length > 0 &&
+      html`<ol role="list" class="knowledge-found">
+        ${found.map(
+          (one) => html`<li key=${`${one.document_id} ${one.place}`} class="card">
+            <p><b>${one.filename}</b> <span class="hint">${whereabouts(one)}</span></p>
+            <p class="knowledge-text">${one.text}</p>
+          </li>`,
+        )}
+      </ol>`
+    }
+  </section>`;
+}
+
+function Documents({ dataset, onChange }) {
+  const [state, setState] = useState("");
+  const [limit, setLimit] = useState(PAGE);
+  const [found, setFound] = useState(null);
+  const [error, setError] = useState(null);
+  const [failures, setFailures] = useState({});
+  const [doomed, setDoomed] = useState(null);
+  const [busy, setBusy] = useState("");
+  const path = `/admin/v1/datasets/${dataset.id}/documents`;
+  const refresh = async () => {
+    try {
+      setFound(await get(path + query({ limit, state })));
+      setError(null);
+    } catch (failed) {
+      setError(failed);
+    }
+  };
+  useEffect(() => {
+    refresh();
+  }, [state, limit]);
+  useEffect(() => {
+    if (!found?.data.some(underWay)) return;
+    const timer = setTimeout(async () => {
+      await refresh();
+      onChange();
+    }, SOON);
+    return () => clearTimeout(timer);
+  }, [found]);
+
+  const change = async (document, to) => {
+    try {
+      await patch(`/admin/v1/documents/${document.id}`, { state: to });
+      setFailures(({ [document.id]: _, ...others }) => others);
+    } catch (failed) {
+      setFailures((before) => ({ ...before, [document.id]: failed }));
+    }
+  };
+  const one = async (document, to) => {
+    setBusy(document.id);
+    await change(document, to);
+    await refresh();
+    onChange();
+    setBusy("");
+  };
+  const retryAll = async () => {
+    setBusy("all");
+    try {
+      const failed = await get(path + query({ limit: MOST, state: "failed" }));
+      for (const document of failed.data) await change(document, "queued");
+    } catch (problem) {
+      setError(problem);
+    }
+    await refresh();
+    onChange();
+    setBusy("");
+  };
+
+  const rows = found?.data ?? [];
+  const buttons = (document) => html`<span class="knowledge-buttons">
+    ${(document.state === "failed" || document.state === "cancelled") && html`<${IconButton} icon="again" label=${`Try ${document.filename} again`} disabled=${busy !== ""} onClick=${() => one(document, "queued")} />`}
+    ${underWay(document) && html`<${IconButton} icon="stop" label=${`Cancel ${document.filename}`} disabled=${busy !== ""} onClick=${() => one(document, "cancelled")} />`}
+    <${IconButton} icon="trash" label=${`Delete ${document.filename}`} onClick=${() => setDoomed(document)} />
+  </span>`;
+  return html`<section class="stack" aria-label="Documents">
+    <div class="card-head">
+      <h3>Documents</h3>
+      <div class="knowledge-bar">
+        ${dataset.states.failed > 0 && html`<${Button} small icon="again" busy=${busy === "all"} onClick=${retryAll}>Try the failed ones again</${Button}>`}
+        <div><${Select} aria-label="Which documents" value=${state} onValue=${setState} options=${STATES} /></div>
+      </div>
+    </div>
+    <${ErrorNote} error=${error} onRetry=${refresh} />
+    ${!found && !error && html`<${Loading} label="Loading the documents" />`}
+    ${
+      found &&
+      html`<${Table}
+        label="Documents"
+        rows=${rows}
+        empty=${html`<${Empty} icon="file" title=${state ? "None of them" : "No documents yet"}><p>${state ? "No document is in this state now." : "Its owner adds them in the playground, under Ask Sage."}</p></${Empty}>`}
+        columns=${[
+          {
+            title: "Document",
+            wide: true,
+            cell: (document) => html`<div class="knowledge-document">
+              <b>${document.filename}</b>
+              ${document.error && html`<span class="field-error">${document.error}</span>`}
+              <${ErrorNote} error=${failures[document.id]} />
+            </div>`,
+          },
+          {
+            title: "State",
+            cell: (document) => html`<${Badge} kind=${stateKind(document)}>${stateWords(document)}</${Badge}>`,
+          },
+          { title: "Size", number: true, cell: (document) => bytes(document.size) },
+          { title: "Passages", number: true, cell: (document) => number(document.passages) },
+          { title: "Added", cell: (document) => moment(document.created_at) },
+          { title: "Actions", hidden: true, cell: buttons },
+        ]}
+      />`
+    }
+    ${found?.has_more && limit < MOST && html`<div class="actions start"><${Button} small onClick=${() => setLimit(limit + PAGE)}>Show more</${Button}></div>`}
+    <${Delete}
+      open=${doomed !== null}
+      title="Delete this document?"
+      path=${`/admin/v1/documents/${doomed?.id}`}
+      done="The document is deleted."
+      onClose=${() => setDoomed(null)}
+      onGone=${() => {
+        refresh();
+        onChange();
+      }}
+    >
+      <p class="knowledge-name">${doomed?.filename}</p>
+      <p>No answer draws on it any more. This can't be undone.</p>
+    </${Delete}>
+  </section>`;
+}
+
+/** Asks, deletes what is at `path`, and says so. */
+function Delete({ open, title, path, done, onClose, onGone, children }) {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState(null);
+  const close = () => {
+    setError(null);
+    onClose();
+  };
+  const yes = async () => {
+    setBusy(true);
+    try {
+      await remove(path);
+      toast(done);
+      close();
+      onGone();
+    } catch (failed) {
+      setError(failed);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return html`<${Confirm} open=${open} title=${title} action="Delete" busy=${busy} onYes=${yes} onClose=${close}>
+    ${children}
+    <${ErrorNote} error=${error} />
+  </${Confirm}>`;
+}
