@@ -39,6 +39,10 @@ class SettingsError(Exception):
     """A setting is wrong. The message names each one and what is allowed; it is written for the operator."""
 
 
+HOST = re.compile(r"(?:[^\W][\w.-]*|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)(?::[0-9]{1,5})?")
+"""A host as URLs have it, and a port."""
+
+
 class Settings(BaseSettings):
     """Frozen; built once by `load_settings` and passed in. Sizes are bytes, or written as 1GiB; times are seconds."""
 
@@ -167,7 +171,9 @@ class Settings(BaseSettings):
         description="seconds that a document may take to be read, before it is embedded; then it has failed",
     )
     document_memory: Size = Field(
-        2**30, gt=0, description="bytes of memory that the reading of a document may take; then it has failed"
+        2**30,
+        ge=16 * 2**20,
+        description="bytes of memory that the reading of a document may take, 16 MiB at least; then it has failed",
     )
     vector_memory: Size = Field(
         512 * 2**20,
@@ -249,6 +255,19 @@ class Settings(BaseSettings):
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("image_input_hosts", "live_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # Whatever else is there would match no host, and nobody would be told.
+        for one in value:
+            if one != "*" and not HOST.fullmatch(one):
+                raise PydanticCustomError(
+                    "host",
+                    "{one} is no host: write example.com, example.com:8443, or * alone for every public one",
+                    {"one": one[:100]},
+                )
         return value
 
     @field_validator("trusted_proxies")

@@ -58,6 +58,18 @@ def test_lists_are_comma_separated_in_the_environment_and_lists_in_the_file(
         ("SAGEHOLD_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("SAGEHOLD_MAX_BODY", "0", "SAGEHOLD_MAX_BODY: "),
         ("SAGEHOLD_PUBLIC_URL", "not a url", "SAGEHOLD_PUBLIC_URL: "),
+        (
+            "SAGEHOLD_LIVE_HOSTS",
+            "a.example,http://b.example",
+            "SAGEHOLD_LIVE_HOSTS: http://b.example is no host: write",
+        ),
+        ("SAGEHOLD_LIVE_HOSTS", "*.example", "*.example is no host"),
+        (
+            "SAGEHOLD_IMAGE_INPUT_HOSTS",
+            "a.example/pictures",
+            "SAGEHOLD_IMAGE_INPUT_HOSTS: a.example/pictures is no host",
+        ),
+        ("SAGEHOLD_DOCUMENT_MEMORY", "1", "SAGEHOLD_DOCUMENT_MEMORY: "),
         ("SAGEHOLD_PROT", "1", "SAGEHOLD_PROT: there is no such setting; did you mean SAGEHOLD_PORT?"),
         ("SAGEHOLD_CONFIG", "/nowhere/at.yaml", "there is no file /nowhere/at.yaml"),
     ],
@@ -84,6 +96,12 @@ def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path, monkeypatch: pyt
     config(tmp_path, monkeypatch, "prot: 9000\n")
     with pytest.raises(SettingsError, match="prot: there is no such setting; did you mean port"):
         load_settings()
+
+
+@pytest.mark.parametrize("hosts", ["*", "a.example,b-1.example:8443,under_score.local", "10.0.0.1:80", "[::1]:80"])
+def test_hosts_are_taken_as_they_are_compared(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    monkeypatch.setenv("SAGEHOLD_LIVE_HOSTS", hosts)
+    assert load_settings().live_hosts == tuple(hosts.split(","))
 
 
 @pytest.mark.parametrize("text", ["port: [", "- just\n- a list\n", "\tport: 1\n"])

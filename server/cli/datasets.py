@@ -12,7 +12,7 @@ from server.cli.output import AsJson, print_json, print_table, shown
 from server.cli.searching import search
 
 if TYPE_CHECKING:
-    from server.knowledge.records import Dataset, Document, Permission
+    from server.knowledge.records import Dataset, Permission
 
 app = typer.Typer(help="Create, fill, search, share and delete datasets.", no_args_is_help=True)
 
@@ -161,7 +161,7 @@ def documents(
 ) -> None:
     """List documents, the newest first, and where their ingestion stands."""
     found = shelve(account, lambda shelf: shelf.documents.list(shelf.caller, dataset))
-    rows = [_document_row(name, one) for name, one in found]
+    rows = [one.listed(name) for name, one in found]
     if as_json:
         print_json(rows)
         return
@@ -184,7 +184,7 @@ def retry(document: DocumentId, account: Account = DEFAULT) -> None:
         await shelf.documents.find(shelf.caller, document, _edit())
         if document not in await shelf.spool.ids():
             raise Conflict("The document's file is not on this server. Please add it again.", param="document")
-        if not await shelf.queue.retry(document, shelf.caller):
+        if not await shelf.submissions.retry(document, shelf.caller):
             raise Conflict("The document did not fail, and was not cancelled.", param="document")
 
     shelve(account, act)
@@ -197,7 +197,7 @@ def cancel(document: DocumentId, account: Account = DEFAULT) -> None:
 
     async def act(shelf: Shelf) -> bool:
         await shelf.documents.find(shelf.caller, document, _edit())
-        return await shelf.queue.cancel(document)
+        return await shelf.submissions.cancel(document)
 
     typer.echo(f"Cancelled {document}." if shelve(account, act) else f"{document} had ended: nothing changed.")
 
@@ -226,23 +226,4 @@ def _row(dataset: "Dataset") -> dict[str, Any]:
         "dense_weight": terms.dense_weight,
         "rerank": terms.rerank,
         "created_at": dataset.created_at,
-    }
-
-
-def _document_row(dataset: str, document: "Document") -> dict[str, Any]:
-    return {
-        "id": document.id,
-        "dataset": dataset,
-        "filename": document.filename,
-        "state": document.state.value,
-        "done": document.done,
-        "total": document.total,
-        "chunks": document.chunks,
-        "tokens": document.tokens,
-        "size": document.size,
-        "context": document.context,
-        "attempts": document.attempts,
-        "error": document.error,
-        "created_at": document.created_at,
-        "updated_at": document.updated_at,
     }

@@ -1,6 +1,5 @@
 """What the commands about datasets share: whose they are, and opening them beside a running server or without one."""
 
-import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
     from server.knowledge.datasets import Datasets
     from server.knowledge.documents import Documents
     from server.knowledge.knowledge import Knowledge
-    from server.knowledge.queue import Queue
     from server.knowledge.removal import Removal
     from server.knowledge.spool import Spool
+    from server.knowledge.submissions import Submissions
 
 Result = TypeVar("Result")
 
@@ -40,7 +39,7 @@ class Shelf:
     datasets: "Datasets"
     documents: "Documents"
     removal: "Removal"
-    queue: "Queue"
+    submissions: "Submissions"
     spool: "Spool"
 
 
@@ -79,12 +78,13 @@ async def _opened(settings: Settings, account: str) -> AsyncGenerator[Shelf, Non
     from server.accounts.administration import Administration
     from server.core import Caller
     from server.knowledge.calls import LOCAL
+    from server.knowledge.claims import Claims
     from server.knowledge.datasets import Datasets
     from server.knowledge.documents import Documents
-    from server.knowledge.queue import Queue
     from server.knowledge.removal import Removal
     from server.knowledge.search.retrieval import index_for
     from server.knowledge.spool import Spool
+    from server.knowledge.submissions import Submissions
 
     async with Administration.open(settings, create=False) as administration:
         database = administration.accounts.database
@@ -100,7 +100,7 @@ async def _opened(settings: Settings, account: str) -> AsyncGenerator[Shelf, Non
                 Datasets(database, index, removal),
                 Documents(database, removal),
                 removal,
-                Queue(database, index, f"cli_{secrets.token_hex(8)}"),
+                Submissions(database, index, Claims(database, index)),
                 spool,
             )
         finally:

@@ -11,7 +11,7 @@ that one is done, or after as long again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from server.knowledge.queue import Waiting
+from server.knowledge.claims import Waiting
 
 PATIENCE = 2.0
 """Seconds after which a document under way has gone on for long."""

@@ -112,6 +112,25 @@ class Document:
     attempts: int = 0
     error: str | None = None
 
+    def listed(self, dataset: str) -> dict[str, Any]:
+        """As lists of documents show it. dataset: its full name."""
+        return {
+            "id": self.id,
+            "dataset": dataset,
+            "filename": self.filename,
+            "state": self.state.value,
+            "done": self.done,
+            "total": self.total,
+            "chunks": self.chunks,
+            "tokens": self.tokens,
+            "size": self.size,
+            "context": self.context,
+            "attempts": self.attempts,
+            "error": self.error,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

@@ -12,12 +12,12 @@ from anyio import to_thread
 from server.core import Caller
 from server.errors import KnowledgeUnavailable, NotAuthenticated, RateLimited, UnreadableDocument
 from server.knowledge.calls import LOCAL, Measure, Models, Vectors
+from server.knowledge.claims import Claim, Claims
 from server.knowledge.gauges import IngestionCounts
 from server.knowledge.parsing import reader
 from server.knowledge.parsing.chunking import chunked
 from server.knowledge.parsing.parsed import Block
 from server.knowledge.payers import Payers
-from server.knowledge.queue import Claim, Queue
 from server.knowledge.records import Chunk
 from server.knowledge.spool import Spool
 from server.settings import Settings
@@ -38,7 +38,7 @@ LONGEST_WAIT = 60.0
 class Tools:
     """What the work is done with."""
 
-    queue: Queue
+    claims: Claims
     spool: Spool
     models: Models
     payers: Payers
@@ -63,7 +63,7 @@ class Work:
     async def run(self) -> None:
         """Raises NotOurs, and what reading, embedding and the database raise."""
         tools, document = self.tools, self.claim.document
-        model = await tools.queue.dataset_model(self.claim) or tools.models.embedding
+        model = await tools.claims.dataset_model(self.claim) or tools.models.embedding
         if model is None:
             raise KnowledgeUnavailable(NO_MODEL)
         payer = await self._payer()
@@ -75,7 +75,7 @@ class Work:
         if not chunks:
             raise UnreadableDocument("There is no text in the document.")
         self.done, self.total = 0, len(chunks)
-        await tools.queue.embedding(self.claim, self.total)
+        await tools.claims.embedding(self.claim, self.total)
         tokens = dimensions = 0
         for start in range(0, len(chunks), AT_ONCE):
             some = chunks[start : start + AT_ONCE]
@@ -86,11 +86,13 @@ class Work:
             dimensions = vectors.shape[1]
             tokens += await to_thread.run_sync(_tokens, measure, some)
             with self._step("store"):
-                await tools.queue.store(self.claim, some, vectors, start + len(some))
+                await tools.claims.store(self.claim, some, vectors, start + len(some))
             self.done = start + len(some)
         self.ending = True
         with self._step("publish"):
-            await tools.queue.publish(self.claim, chunks=len(chunks), tokens=tokens, model=model, dimensions=dimensions)
+            await tools.claims.publish(
+                self.claim, chunks=len(chunks), tokens=tokens, model=model, dimensions=dimensions
+            )
         self.chunks = len(chunks)
         await tools.spool.remove(document.id)
 

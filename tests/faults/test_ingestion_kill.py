@@ -29,8 +29,9 @@ TEXT = "\n\n".join(f"Paragraph {number}. " + f"word{number} " * 200 for number i
 DIES = """
 import os, signal
 from pathlib import Path
-from server.knowledge import queue
+from server.knowledge.claims import Claims
 from server.knowledge.parsing import reader
+from server.knowledge.submissions import Submissions
 KILLED = Path({folder!r})
 
 def die(step, name):
@@ -56,8 +57,8 @@ def after(owner, method, step, name):
 
 added = lambda self, caller, document_id, dataset, filename, *rest: filename
 claimed = lambda self, claim, *rest: claim.document.filename
-before(queue.Queue, "add", "unnamed", added)
-after(queue.Queue, "add", "queued", added)
+before(Submissions, "add", "unnamed", added)
+after(Submissions, "add", "queued", added)
 read, blocks, name = reader.read, reader._blocks, ""
 async def reading(path, filename, **options):
     global name
@@ -67,9 +68,9 @@ async def while_the_process_reads(*arguments):
     die("reading", name)
     return await blocks(*arguments)
 reader.read, reader._blocks = reading, while_the_process_reads
-after(queue.Queue, "store", "half", claimed)
-before(queue.Queue, "publish", "whole", claimed)
-after(queue.Queue, "publish", "published", claimed)
+after(Claims, "store", "half", claimed)
+before(Claims, "publish", "whole", claimed)
+after(Claims, "publish", "published", claimed)
 """
 """Where a server dies: step by step, as `STEPS` has them."""
 STEPS = ("unnamed", "queued", "reading", "half", "whole", "published")

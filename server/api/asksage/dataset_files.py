@@ -106,19 +106,7 @@ async def delete_filename_from_dataset(request: Request, caller: CallerDep, know
 
 
 def _row(dataset: str, document: Document) -> dict[str, Any]:
-    """done, total: of the step under way, chunks or pages or seconds; total 0 while it is not known."""
-    return {
-        "id": document.id,
-        "dataset": dataset,
-        "filename": document.filename,
-        "state": document.state.value,
-        "done": document.done,
-        "total": document.total,
-        "chunks": document.chunks,
-        "tokens": document.tokens,
-        "size": document.size,
-        "context": document.context,
-        "error": document.error,
-        "date_time": shown_time(document.created_at),
-        "updated": shown_time(document.updated_at),
-    }
+    row = document.listed(dataset)
+    row["date_time"] = shown_time(row.pop("created_at"))
+    row["updated"] = shown_time(row.pop("updated_at"))
+    return row

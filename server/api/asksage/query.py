@@ -1,7 +1,7 @@
 """/server/query, /query_with_file and /query_stream: a question, and an answer that names what it draws on."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -33,7 +33,7 @@ from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
 from server.api.sse import SseResponse
 from server.core import Ask, Task
-from server.errors import ModelNotFound
+from server.errors import InvalidRequest, ModelNotFound
 from server.observability.tracing import stage
 from server.settings import Settings
 
@@ -122,11 +122,12 @@ class Asking:
         name = resolved(services, caller, body.model)
         ask = ask_of(self.request, caller, name, quality=body.quality, streamed=streamed)
         job, _, _ = Question(body, messages, Attached(), Grounds("")).job(0.0, None)
-        async with (
-            self.pipeline.admitted(ask, job),
-            await self._prepared(ask, name, body, messages, files) as answering,
-        ):
-            yield answering
+        with _named_as_sent(messages):
+            async with (
+                self.pipeline.admitted(ask, job),
+                await self._prepared(ask, name, body, messages, files) as answering,
+            ):
+                yield answering
 
     async def _prepared(
         self,
@@ -161,6 +162,20 @@ class Asking:
         record_of(self.request.scope).refused = error.status
         nothing = dict.fromkeys(("usage", "tool_calls", "tool_calls_unified", "tool_responses"))
         return empty() | nothing | {"message": error.message, "type": "teach", "error": error.code}
+
+
+@contextmanager
+def _named_as_sent(messages: Sequence[Mapping[str, Any]]) -> Generator[None]:
+    """What is wrong with a picture that came as a file is wrong with the part `file`: whoever sent it wrote no message
+    with a picture. messages: as they were sent.
+    """
+    try:
+        yield
+    except InvalidRequest as error:
+        parts = [part for message in messages if not isinstance(message["content"], str) for part in message["content"]]
+        if "image_url" in (error.param or "") and all(part.get("type") != "image_url" for part in parts):
+            error.param = "file"
+        raise
 
 
 def _newline(progress: str) -> bytes:  # noqa: ARG001 - SseResponse says what is being done

@@ -17,7 +17,7 @@ from server.api.asksage.dialect import answered
 from server.api.body import FORM_OVERHEAD, Upload
 from server.api.context import record_of
 from server.api.deps import PipelineDep, ServicesDep
-from server.api.knowledge.adding import add
+from server.api.knowledge.adding import ingest
 from server.api.knowledge.deps import KnowledgeDep
 from server.api.lifetime import while_connected
 from server.api.openai.quality import ask_of
@@ -27,9 +27,9 @@ from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
 from server.api.validation import Body
 from server.core import Caller, EmbeddingJob, Embeddings, Task
-from server.errors import Conflict, InvalidRequest, KnowledgeUnavailable, NotFound, UnreadableDocument
+from server.errors import InvalidRequest, KnowledgeUnavailable, UnreadableDocument
 from server.knowledge.knowledge import Knowledge
-from server.knowledge.records import Document, DocumentState, Permission
+from server.knowledge.records import Document, Permission
 from server.pipeline.run import Run
 
 router = APIRouter(route_class=PlainRoute)
@@ -154,19 +154,11 @@ async def _answer(knowledge: Knowledge, caller: Caller, document: Document) -> R
 async def _imported(
     services: Services, knowledge: Knowledge, caller: Caller, dataset: str, file: Upload, context: str
 ) -> Document:
-    """Queue a file and wait for its end. Raises what `Ingestion.add` does, InsufficientCredits, UnreadableDocument,
-    Conflict, NotFound."""
-    added = await add(services, knowledge, caller, dataset, file, context)
-    ended: Document | None = None
-    async for document in knowledge.ingestion.follow(added.id):
-        ended = document
-    if ended is None or not ended.state.ended:
-        raise NotFound("The document was deleted before it was ready.", param="file")
-    if ended.state is DocumentState.CANCELLED:
-        raise Conflict("The document was cancelled before it was ready.", param="file")
-    if ended.state is DocumentState.FAILED:
-        raise UnreadableDocument(ended.error or None, param="file")
-    return ended
+    """Raises what `ingest` does."""
+    try:
+        return await ingest(services, knowledge, caller, dataset, file, context)
+    except UnreadableDocument as error:
+        raise UnreadableDocument(error.message, param="file") from error
 
 
 async def _vector(run: Run) -> list[float]:

@@ -16,10 +16,22 @@ async def add(
     services: Services, knowledge: Knowledge, caller: Caller, dataset: str, file: Upload, context: str
 ) -> Document:
     """Queue a file. dataset: its name. Raises what `Ingestion.add` does, and InsufficientCredits."""
-    if services.ledger is not None and _costs(services):
-        # Ingestion would wait for credits to come.
-        await services.ledger.demand(caller, LEAST)
+    await _demand(services, caller)
     return await knowledge.ingestion.add(caller, dataset, file.filename, file.data, context=context)
+
+
+async def ingest(
+    services: Services, knowledge: Knowledge, caller: Caller, dataset: str, file: Upload, context: str
+) -> Document:
+    """Queue a file and wait until it is ready. Raises what `Ingestion.ingest` does."""
+    await _demand(services, caller)
+    return await knowledge.ingestion.ingest(caller, dataset, file.filename, file.data, context=context)
+
+
+async def _demand(services: Services, caller: Caller) -> None:
+    """Raises InsufficientCredits, where ingestion would wait for credits to come."""
+    if services.ledger is not None and _costs(services):
+        await services.ledger.demand(caller, LEAST)
 
 
 def _costs(services: Services) -> bool:

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from anyio import to_thread
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,24 +17,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from server.errors import DatabaseUnavailable, KnowledgeUnavailable
 from server.knowledge.calls import Vectors
 from server.knowledge.records import Chunk, Dataset
+from server.knowledge.search import bm25
+from server.knowledge.search.bm25 import Statement, Whole
 from server.knowledge.search.hnsw import EXPLORED, Builder
-from server.knowledge.search.index import Found, row
-from server.knowledge.search.words import asked, indexed
+from server.knowledge.search.index import Found, row, words_of
+from server.knowledge.search.words import asked
 from server.knowledge.tables import ChunkRow, DatasetRow
 from server.storage.database import Database
 
 logger = logging.getLogger(__name__)
 
-K1, B = 1.2, 0.75
-"""Of BM25, as FTS5 has them."""
 PREPARE_LOCK = 0x5A6E_0012
 """Of the servers that prepare the same database at once."""
 AT_ONCE = 6
 """Searches that run at once, each with a connection: of the pool's sixteen, most stay free for keys and books."""
 LONGEST = 10_000
 """Milliseconds of a search's statement."""
+SPARE = 16
+"""A few chunks of documents that are not ready may be among the best: so many more are asked for."""
 KNOWN = 1000
-"""Datasets whose number of chunks and average length are remembered."""
+"""Datasets of which is remembered what `Whole` has."""
 PGVECTOR = (0, 8)
 """The first that goes on in its approximate index until enough is found (hnsw.iterative_scan)."""
 EXTENSION = "CREATE EXTENSION IF NOT EXISTS vector"
@@ -65,7 +68,7 @@ class PostgresIndex:
         self._database = database
         self._builder = Builder(database)
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._whole: OrderedDict[int, tuple[int, int, float]] = OrderedDict()
+        self._whole: OrderedDict[int, tuple[int, Whole]] = OrderedDict()
 
     async def tend(self) -> None:
         await self._builder.run()
@@ -118,6 +121,8 @@ class PostgresIndex:
     ) -> None:
         if not chunks:
             return
+        words = await to_thread.run_sync(words_of, chunks)
+        literals = await to_thread.run_sync(_literals, vectors)
         of = {"dataset_number": dataset_number, "document_number": document_number}
         numbers = (
             await session.scalars(
@@ -134,8 +139,8 @@ class PostgresIndex:
                 )
             ),
             [
-                {"number": number, "document": document_number, "length": words.count(" ") + 1, "words": words}
-                for number, words in zip(numbers, (indexed(each.searched) for each in chunks), strict=True)
+                {"number": number, "document": document_number, "length": each.count(" ") + 1, "words": each}
+                for number, each in zip(numbers, words, strict=True)
             ],
         )
         await session.execute(
@@ -147,8 +152,8 @@ class PostgresIndex:
                 )
             ),
             [
-                {"number": number, "document": document_number, "vector": _literal(vector)}
-                for number, vector in zip(numbers, vectors, strict=True)
+                {"number": number, "document": document_number, "vector": literal}
+                for number, literal in zip(numbers, literals, strict=True)
             ],
         )
 
@@ -183,11 +188,8 @@ class PostgresIndex:
         async with self._search(dataset) as (session, looked):
             if looked is None:
                 return []
-            lexemes = await session.scalars(
-                text("SELECT DISTINCT unnest(tsvector_to_array(to_tsvector('sagehold_words', :words)))"),
-                {"words": " ".join(terms)},
-            )
-            return await _bm25(session, looked.number, lexemes.all(), await self._size(session, looked), limit)
+            ranking = await bm25.ranking(session, await self._measured(session, looked), terms)
+            return [] if ranking is None else await _found(session, ranking.statement, limit)
 
     async def dense(self, dataset: Dataset, query: Vectors, limit: int) -> Sequence[Found]:
         vector = query.reshape(-1)
@@ -197,13 +199,13 @@ class PostgresIndex:
                 return []
             if looked.near:
                 nearest = NEAREST.format(as_indexed=f"::halfvec({len(vector):d})", vectors="{vectors}")
-                found = await _found(session, _of(nearest, looked.number), values, limit)
+                near = Statement(_of(nearest, looked.number), values)
+                found = await _found(session, lambda _: near, limit)
                 # Those of documents that are not ready may be all that it came by.
                 if len(found) == limit:
                     return found
-            return await _found(
-                session, _of(NEAREST.format(as_indexed="", vectors="{vectors}"), looked.number), values, limit
-            )
+            exact = Statement(_of(NEAREST.format(as_indexed="", vectors="{vectors}"), looked.number), values)
+            return await _found(session, lambda _: exact, limit)
 
     async def aclose(self) -> None:
         pass
@@ -222,23 +224,24 @@ class PostgresIndex:
                 logger.warning("a search of dataset %s took longer than %d ms, and was ended", dataset.id, LONGEST)
                 raise KnowledgeUnavailable("The search took too long.") from error
 
-    async def _size(self, session: AsyncSession, looked: "_Looked") -> tuple[int, float]:
-        """How many chunks there are, and their average length. Counted again once something has changed."""
+    async def _measured(self, session: AsyncSession, looked: "_Looked") -> Whole:
+        """Counted again once something has changed."""
         known = self._whole.get(looked.number)
-        if known is None or known[0] != looked.revision:
-            words = _of("{words}", looked.number)
-            row = (await session.execute(text(f"SELECT count(*), avg(length)::float8 FROM {words}"))).one()  # noqa: S608
-            known = self._whole[looked.number] = (looked.revision, row[0], row[1] or 1.0)
+        if known is not None and known[0] == looked.revision:
+            known = self._whole[looked.number] = (looked.revision, await bm25.completed(session, known[1]))
+        else:
+            whole = await bm25.measured(session, _of("{words}", looked.number))
+            known = self._whole[looked.number] = (looked.revision, whole)
             while len(self._whole) > KNOWN:
                 self._whole.popitem(last=False)
         self._whole.move_to_end(looked.number)
-        return known[1:]
+        return known[1]
 
 
 LOOK = f"""
 SELECT number, revision, near, set_config('statement_timeout', '{LONGEST}', true),
     set_config('hnsw.ef_search', '{EXPLORED}', true), set_config('hnsw.iterative_scan', 'strict_order', true),
-    set_config('enable_seqscan', CASE WHEN near THEN 'off' ELSE 'on' END, true)
+    set_config('enable_seqscan', CASE WHEN near THEN 'off' ELSE 'on' END, true), set_config('jit', 'off', true)
 FROM (
     SELECT number, revision, coalesce(
         (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('chunk_vectors_' || number || '_near')), false
@@ -247,7 +250,7 @@ FROM (
 ) AS looked
 """  # noqa: S608 - of numbers
 """What a search has to know first, and its session's settings. PostgreSQL would read a whole table of some sizes rather
-than ask its approximate index.
+than ask its approximate index, and compile a statement for longer than it runs.
 """
 NEAREST = """
 SELECT number, document, -(vector{as_indexed} <#> CAST(CAST(:vector AS text) AS halfvec)) AS score FROM {vectors}
@@ -265,59 +268,30 @@ class _Looked:
     near: bool
 
 
-async def _bm25(
-    session: AsyncSession, number: int, lexemes: Sequence[str], size: tuple[int, float], limit: int
-) -> Sequence[Found]:
-    """ts_rank of one lexeme that occurs n times is the sum of 1/i² for i to n, over π²/6 (tsrank.c, calc_rank_or), from
-    which n is found here: PostgreSQL has no function that tells it.
-    """
-    if not lexemes:
-        return []
-    each = range(len(lexemes))
-    query = "CAST(CAST(:{} AS text) AS tsquery)".format
-    times = ", ".join(
-        f"CASE WHEN words @@ {query(f'q{at}')} THEN "
-        f"round(1 / greatest(1.6449340668 * (1 - ts_rank('{{1,1,1,1}}', words, {query(f'q{at}')})), 0.004) - 0.5) "
-        f"ELSE 0 END AS n{at}"
-        for at in each
-    )
-    counts = ", ".join(f"count(*) FILTER (WHERE n{at} > 0) AS c{at}" for at in each)
-    score = " + ".join(
-        f"greatest(ln(greatest(:total - c{at} + 0.5, 0.5) / (c{at} + 0.5)), 1e-6) * n{at} * {K1 + 1} / "
-        f"(n{at} + {K1} * ({1 - B} + {B} * length / :average))"
-        for at in each
-    )
-    words = f"chunk_words_{number:d}"
-    statement = (
-        f"WITH held AS MATERIALIZED (SELECT number, document, length, {times} FROM {words} "  # noqa: S608
-        f"WHERE words @@ {query('every')}), "
-        f"counted AS (SELECT {counts} FROM held) "
-        f"SELECT number, document, {score} AS score FROM held, counted ORDER BY score DESC, number LIMIT :most"
-    )
-    quoted = [f"'{lexeme}'" for lexeme in lexemes]
-    values: dict[str, Any] = {f"q{at}": quoted[at] for at in each}
-    values |= {"every": " | ".join(quoted), "total": float(size[0]), "average": size[1]}
-    return await _found(session, statement, values, limit)
-
-
-async def _found(session: AsyncSession, statement: str, values: dict[str, Any], limit: int) -> Sequence[Found]:
-    """The best `limit` of ready documents, of a statement that gives number, document and score, at most `:most`."""
-    most = limit + 16  # a few chunks of documents that are not ready may be among them
-    filtered = text(
-        "SELECT seen.number, seen.score, documents.state = 'ready' AS ready "  # noqa: S608
-        f"FROM ({statement}) AS seen LEFT JOIN documents ON documents.number = seen.document "
-        "ORDER BY seen.score DESC, seen.number"
-    )
+async def _found(session: AsyncSession, statement: Callable[[int], Statement], limit: int) -> Sequence[Found]:
+    """The best `limit` of ready documents. statement: gives number, document and score of `:most`, for so many."""
+    most = limit + SPARE
     while True:
-        rows = (await session.execute(filtered, {**values, "most": most})).all()
+        ask = statement(most)
+        filtered = text(
+            "SELECT seen.number, seen.score, documents.state = 'ready' AS ready "  # noqa: S608
+            f"FROM ({ask.sql}) AS seen LEFT JOIN documents ON documents.number = seen.document "
+            "ORDER BY seen.score DESC, seen.number"
+        )
+        rows = (await session.execute(filtered, {**ask.values, "most": most})).all()
         found = [Found(number, score) for number, score, ready in rows if ready]
-        if len(found) >= limit or len(rows) < most:
+        if len(found) >= limit or (len(rows) < most and ask.whole):
             return found[:limit]
         most *= 4
 
 
 def _of(statement: str, dataset_number: int) -> str:
     return statement.format(words=f"chunk_words_{dataset_number:d}", vectors=f"chunk_vectors_{dataset_number:d}")
+
+
+def _literals(vectors: Vectors) -> list[str]:
+    """In a thread, as `words_of`."""
+    return [_literal(vector) for vector in vectors]
 
 
 def _literal(vector: Any) -> str:

@@ -14,10 +14,11 @@ from server.errors import DatabaseUnavailable, KnowledgeUnavailable
 from server.knowledge.calls import Vectors
 from server.knowledge.records import Chunk, Dataset
 from server.knowledge.search import vectors as packing
-from server.knowledge.search.index import Found, row
+from server.knowledge.search.index import Found, row, words_of
 from server.knowledge.search.kept import KeptVectors
+from server.knowledge.search.rarest import Chosen, chosen
 from server.knowledge.search.threads import SearchThreads, Stop
-from server.knowledge.search.words import asked, indexed
+from server.knowledge.search.words import asked
 from server.knowledge.tables import ChunkRow, DatasetRow, VectorBlockRow
 from server.storage.database import Database
 
@@ -91,7 +92,7 @@ class SqliteIndex:
     ) -> None:
         if not chunks:
             return
-        words = await to_thread.run_sync(_words_of, chunks)
+        words = await to_thread.run_sync(words_of, chunks)
         first = (await session.scalar(select(func.max(ChunkRow.number))) or 0) + 1
         of = {"dataset_number": dataset_number, "document_number": document_number}
         await session.execute(
@@ -133,7 +134,7 @@ class SqliteIndex:
         ).all()
         if rows:
             fts = _fts(dataset_number)
-            words = await to_thread.run_sync(_words_of, [Chunk(0, body, heading) for _, body, heading in rows])
+            words = await to_thread.run_sync(words_of, [Chunk(0, body, heading) for _, body, heading in rows])
             await connection.exec_driver_sql(
                 f"INSERT INTO {fts} ({fts}, rowid, words) VALUES ('delete', ?, ?)",  # noqa: S608
                 [(row[0], each) for row, each in zip(rows, words, strict=True)],
@@ -166,11 +167,6 @@ class SqliteIndex:
 
     async def aclose(self) -> None:
         await self._threads.aclose()
-
-
-def _words_of(chunks: Sequence[Chunk]) -> list[str]:
-    """In a thread: those of 64 chunks take 16 to 77 ms."""
-    return [indexed(each.searched) for each in chunks]
 
 
 async def _piece(session: AsyncSession, most: int, which: ColumnElement[bool]) -> bool:
@@ -233,16 +229,41 @@ def _keyword(
     if known is None:
         return []
     fts = _fts(known[0])
-    match = " OR ".join(f'"{term}"' for term in terms)
     most = limit + 16  # a few chunks of documents that are not ready may be among them
+    held = {term: _held(connection, fts, term) for term in terms}
     while True:
-        statement = f"SELECT rowid, rank FROM {fts} WHERE {fts} MATCH ? ORDER BY rank LIMIT ?"  # noqa: S608
-        seen = connection.execute(statement, (match, most)).fetchall()
+        choice = chosen(held, most)
+        seen = _ranked(connection, fts, choice, most)
         ready = _ready(connection, [number for number, _ in seen])
         found = [Found(number, -rank) for number, rank in seen if number in ready]
-        if len(found) >= limit or len(seen) < most:
+        if len(found) >= limit or (len(seen) < most and not choice.adding):
             return found[:limit]
         most *= 4
+
+
+def _held(connection: sqlite3.Connection, fts: str, term: str) -> int:
+    """How many chunks hold a term. FTS5 counts them far faster than it ranks them."""
+    statement = f"SELECT count(*) FROM {fts} WHERE {fts} MATCH ?"  # noqa: S608
+    (count,) = connection.execute(statement, (_any_of([term]),)).fetchone()
+    return int(count)
+
+
+def _ranked(connection: sqlite3.Connection, fts: str, terms: Chosen, most: int) -> Sequence[tuple[int, float]]:
+    """The best chunks, best first. BM25 is a sum over the terms: of a chunk with terms of both kinds it is the second
+    query's, which has all of them, and of the others the first one's.
+    """
+    if not terms.choosing:
+        return []
+    statement = f"SELECT rowid, rank FROM {fts} WHERE {fts} MATCH ? ORDER BY rank LIMIT ?"  # noqa: S608
+    choosing = _any_of(terms.choosing)
+    best = dict(connection.execute(statement, (choosing, most)).fetchall())
+    if terms.adding:
+        best |= connection.execute(statement, (f"({choosing}) AND ({_any_of(terms.adding)})", most)).fetchall()
+    return sorted(best.items(), key=lambda one: (one[1], one[0]))[:most]
+
+
+def _any_of(terms: Sequence[str]) -> str:
+    return " OR ".join(f'"{term}"' for term in terms)
 
 
 def _ready(connection: sqlite3.Connection, numbers: Sequence[int]) -> set[int]:

@@ -431,6 +431,15 @@ async def test_a_picture_is_seen(sage: Sage) -> None:
     assert picture["image_url"]["url"].startswith("data:image/png;base64,")
 
 
+async def test_what_is_wrong_with_a_picture_is_wrong_with_the_file(sage: Sage) -> None:
+    """`messages[1].content[1].image_url.url` is nothing that the client has sent."""
+    told = await sage.json("/server/query", data={"message": "What is it?"}, files={"file": ("a.png", b"no picture")})
+    assert (told["status"], told["param"]) == (400, "file")
+    broken = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    told = await sage.json("/server/query", {"messages": [{"role": "user", "content": [broken]}]})
+    assert (told["status"], told["param"]) == (400, "messages[0].content[0].image_url.url")
+
+
 async def test_an_answer_begins_with_its_files_where_that_is_set(sage: Sage) -> None:
     services = sage.fake.app.state.services
     settings = services.settings.model_copy(update={"asksage_echo_files": True})

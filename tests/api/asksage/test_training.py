@@ -92,6 +92,19 @@ async def test_the_vectors_of_files_and_arrays_are_in_the_answer(school: School)
     assert len(told["embedding"]) == len(school.embedded()) - before == told["document"]["chunks"] == 1
 
 
+async def test_credits_that_run_out_meanwhile_are_402_at_once(school: School) -> None:
+    """It was 400, after the 70 seconds in which a document is tried three times. Nothing of it is found."""
+    for path, body in (
+        ("/server/train", {"content": "word " * 1200, "force_dataset": "handbook"}),
+        ("/server/train-with-array", {"dataset": "handbook", "data": ["word " * 1200]}),
+    ):
+        told = await school.post(path, body)
+        assert (told["status"], told["error"]) == (402, "insufficient_credits"), told
+    assert await school.spent() == 0
+    rows = (await school.post("/server/get-all-files-ingested"))["response"]
+    assert [(row["state"], row["attempts"], row["chunks"]) for row in rows] == [("failed", 1, 0)] * 2
+
+
 async def test_without_credits_nothing_is_queued(school: School) -> None:
     await school.post("/server/train", {"content": "word " * 1000, "force_dataset": "handbook"})
     assert await school.spent() == 1000

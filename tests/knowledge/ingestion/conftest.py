@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.knowledge import ingestion
+from server.knowledge import background
 from server.knowledge.parsing import reader as parsing
 from server.settings import Settings
 from server.storage.database import Database
@@ -17,9 +17,9 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
     fake = FakeReader()
     monkeypatch.setattr(parsing, "read", fake)
     # Nobody waits for what other processes have done, nor between two attempts.
-    monkeypatch.setattr(ingestion, "LOOK", 0.05)
-    monkeypatch.setattr(ingestion, "BEAT", 0.02)
-    monkeypatch.setattr(ingestion, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(background, "LOOK", 0.05)
+    monkeypatch.setattr(background, "BEAT", 0.02)
+    monkeypatch.setattr(background, "PAUSES", (0.0, 0.0))
     return fake
 
 

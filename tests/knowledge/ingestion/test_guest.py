@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from server.core import Caller
+from server.knowledge.background import SERVER
 from server.knowledge.calls import LOCAL
-from server.knowledge.ingestion import SERVER, Ingestion
+from server.knowledge.ingestion import Ingestion
 from server.knowledge.records import DocumentState
 from server.knowledge.spool import Presence, Spool
 from server.knowledge.tables import DocumentRow

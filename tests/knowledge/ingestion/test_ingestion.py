@@ -209,7 +209,7 @@ async def test_a_document_that_failed_leaves_nothing_though_this_process_does_no
 ) -> None:
     """Its chunks go after its row says that it failed; meanwhile the server finds that the row is not its own."""
     await dataset(shop)
-    beat, clear = shop.queue.beat, shop.queue.clear
+    beat, clear = shop.claims.beat, shop.claims.clear
     beaten = asyncio.Semaphore(0)
 
     async def counted(*arguments: Any) -> Any:
@@ -226,8 +226,8 @@ async def test_a_document_that_failed_leaves_nothing_though_this_process_does_no
 
     async with shop.working():
         await shop.ended(await shop.ingestion.add(ANNA, "handbook", "a.txt", b"text"))
-        monkeypatch.setattr(shop.queue, "beat", counted)
-        monkeypatch.setattr(shop.queue, "clear", late)
+        monkeypatch.setattr(shop.claims, "beat", counted)
+        monkeypatch.setattr(shop.claims, "clear", late)
         shop.models.dimensions = 8
         await shop.ended(await shop.ingestion.add(ANNA, "handbook", "b.txt", b"more"))
         await shop.idle()
@@ -304,7 +304,7 @@ async def test_a_file_that_is_gone_is_told(shop: Workshop) -> None:
     claim = await shop.queue.claim(waiting)
     assert claim is not None
     (shop.settings.data_dir / "documents" / document.id).unlink()
-    await shop.ingestion.ingest(shop.work(claim))
+    await shop.ingestion.background.ingest(shop.work(claim))
     ended = await shop.ended(document)
     assert (ended.state, "add it again" in (ended.error or "")) == (DocumentState.FAILED, True)
     with pytest.raises(Conflict):
@@ -380,14 +380,14 @@ async def test_a_server_that_ends_leaves_its_work_waiting(shop: Workshop) -> Non
     shop.models.gate.set()
     next_one = shop.another()
     async with next_one.working():
-        assert (await shop.ended(document)).state is DocumentState.READY
+        assert (await next_one.ended(document)).state is DocumentState.READY
     # Told that the server stops, before its tasks end.
     shop.models.failures = [ServerStopping()]
     again = await shop.ingestion.add(ANNA, "handbook", "b.txt", b"more")
     [waiting] = await shop.waiting()
     claim = await shop.queue.claim(waiting)
     assert claim is not None
-    await shop.ingestion.ingest(shop.work(claim))
+    await shop.ingestion.background.ingest(shop.work(claim))
     assert await shop.rows(DocumentRow.state, DocumentRow.attempts) == [("ready", 1), ("queued", 0)], again
 
 
@@ -399,7 +399,7 @@ async def test_what_a_dead_process_had_is_begun_anew(shop: Workshop) -> None:
     [waiting] = await dead.waiting()
     claim = await dead.queue.claim(waiting)
     assert claim is not None
-    await dead.queue.embedding(claim, 2)
+    await dead.claims.embedding(claim, 2)
     await dead.store(claim, "of the dead")
     assert await shop.texts() == []
     async with shop.working():
@@ -457,10 +457,10 @@ async def test_a_process_that_was_given_up_writes_nothing_more(shop: Workshop) -
     assert first is not None
     assert second is not None
     await quick.work(second).run()
-    await slow.ingestion.ingest(slow.work(first))
+    await slow.ingestion.background.ingest(slow.work(first))
     assert await shop.rows(DocumentRow.state, DocumentRow.attempts) == [("ready", 2)]
     assert await shop.texts(ready=False) == ["text"]
-    assert await slow.queue.beat({first: (1, 1)}) == [first]
+    assert await slow.claims.beat({first: (1, 1)}) == [first]
 
 
 async def test_what_is_cleared_is_not_what_somebody_else_has_stored_since(shop: Workshop) -> None:
@@ -471,17 +471,17 @@ async def test_what_is_cleared_is_not_what_somebody_else_has_stored_since(shop: 
     first = await slow.queue.claim((await slow.waiting())[0])
     assert first is not None
     await slow.store(first, "of the first")
-    clear = slow.queue.clear
+    clear = slow.claims.clear
 
     async def late(*arguments: Any) -> None:
         second = await quick.queue.claim((await quick.waiting())[0])
         assert second is not None
         await quick.store(second, "of the second")
         await clear(*arguments)
-        await quick.queue.publish(second, chunks=1, tokens=1, model="tiny", dimensions=4)
+        await quick.claims.publish(second, chunks=1, tokens=1, model="tiny", dimensions=4)
 
-    slow.queue.clear = late  # type: ignore[method-assign]
-    await slow.queue.put_back(first, counts=False)
+    slow.claims.clear = late  # type: ignore[method-assign]
+    await slow.claims.put_back(first, counts=False)
     assert await shop.texts() == ["of the second"], document
 
 
@@ -507,7 +507,7 @@ async def test_two_of_one_name_wait_for_each_other_without_end_never(shop: Works
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(shop.store(old, "old"))
         await locked.wait()
-        group.create_task(shop.queue.publish(new, chunks=1, tokens=1, model="tiny", dimensions=4))
+        group.create_task(shop.claims.publish(new, chunks=1, tokens=1, model="tiny", dimensions=4))
         if not shop.database.sqlite:
             await shop.blocked(1)
         go_on.set()

@@ -1,7 +1,7 @@
 """Which document is begun next."""
 
+from server.knowledge.claims import Waiting
 from server.knowledge.lanes import MOST, PATIENCE, SMALL, UnderWay, next_of, wait_of
-from server.knowledge.queue import Waiting
 
 NOW = 1000.0
 LONG_AGO, JUST_NOW = NOW - PATIENCE, NOW - PATIENCE / 2

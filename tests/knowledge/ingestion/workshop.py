@@ -13,12 +13,13 @@ from sqlalchemy import select, text
 from server.core import Caller
 from server.errors import UnreadableDocument
 from server.knowledge.calls import Measure, Vectors
+from server.knowledge.claims import Claim, Claims, Waiting
 from server.knowledge.datasets import Datasets
 from server.knowledge.documents import Documents
 from server.knowledge.gauges import IngestionCounts
 from server.knowledge.ingestion import Ingestion
 from server.knowledge.parsing.parsed import Block
-from server.knowledge.queue import Claim, Queue, Waiting
+from server.knowledge.queue import Queue
 from server.knowledge.records import Chunk, Document
 from server.knowledge.removal import Removal
 from server.knowledge.tables import ChunkRow, DocumentRow
@@ -185,7 +186,11 @@ class Workshop:
 
     @property
     def queue(self) -> Queue:
-        return self.ingestion.tools.queue
+        return self.ingestion.background.queue
+
+    @property
+    def claims(self) -> Claims:
+        return self.ingestion.tools.claims
 
     async def waiting(self) -> Sequence[Waiting]:
         return await self.queue.waiting(await self.ingestion.tools.spool.ids(), ())
@@ -194,7 +199,7 @@ class Workshop:
         return Work(claim, self.ingestion.tools)
 
     async def store(self, claim: Claim, text: str) -> None:
-        await self.queue.store(claim, [Chunk(0, text)], np.full((1, 4), 0.5, np.float32), 1)
+        await self.claims.store(claim, [Chunk(0, text)], np.full((1, 4), 0.5, np.float32), 1)
 
     async def idle(self) -> None:
         """Return once nothing is under way in this process."""
