@@ -7,7 +7,7 @@ import { Table } from "../components/table.js";
 import { moment } from "../format.js";
 import { get, query } from "../http.js";
 import { html, useState } from "../lib.js";
-import { key, me } from "../session.js";
+import { key } from "../session.js";
 import { actionText, detailLines, isSaying } from "./audit/acts.js";
 import { Older, usePages } from "./pages.js";
 import { matches, Said } from "./rows.js";
@@ -42,7 +42,11 @@ function Acts({ acts, names, pages }) {
   const [search, setSearch] = useState("");
   const [action, setAction] = useState("");
   const actions = [...new Set(acts.map((act) => act.action))].sort();
-  const lines = (act) => detailLines(act.details).filter(isSaying);
+  // An account is told by its name, where there is one.
+  const lines = (act) =>
+    detailLines(act.details)
+      .filter(isSaying)
+      .map(([name, ...values]) => [name, ...values.map((value) => names.get(value) || value)]);
   const rows = acts
     .filter((act) => !action || act.action === action)
     .filter((act) =>
@@ -70,8 +74,7 @@ function Acts({ acts, names, pages }) {
         { title: "Time", cell: (act) => moment(act.at) },
         {
           title: "Who",
-          cell: (act) =>
-            html`<${Said}>${actorText(act, names)}</${Said}>${act.actor === me.value?.id && html` <span class="hint">(this tab’s key)</span>`}`,
+          cell: (act) => html`<${Said}>${actorText(act, names)}</${Said}>`,
         },
         { title: "Action", cell: (act) => actionText(act.action) },
         { title: "On", cell: (act) => html`<${Target} id=${act.target} name=${names.get(act.target)} />` },
