@@ -1,9 +1,10 @@
 """POST /v1/audio/transcriptions and /v1/audio/translations.
 
-Where the OpenAI API leaves it open: `stream=true` with `json` and `text` gives text only. With `verbose_json` each segment
-comes as an event too, with its words where they are asked for, and the last event holds the whole of that form; `srt` and
-`vtt` are not streamed. `include[]` with `logprobs` is refused, since the engine has no log-probabilities of single tokens; a temperature of 0 means, as there,
-that the engine raises it by itself where a stretch won't come out well. `chunking_strategy` is ignored.
+Where the OpenAI API leaves it open: `stream=true` with `json` and `text` gives text only. With `verbose_json` each
+segment comes as an event too, with its words where they are asked for, and the last event holds the whole of that form;
+`srt` and `vtt` are not streamed. `include[]` with `logprobs` is refused, since the engine has no log-probabilities of
+single tokens; a temperature of 0 means, as there, that the engine raises it by itself where a stretch won't come out
+well. `chunking_strategy` is ignored.
 """
 
 from collections.abc import AsyncGenerator

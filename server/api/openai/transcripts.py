@@ -87,7 +87,7 @@ class Transcript:
 
 
 def timed_segment(segment: Segment, *, words: bool) -> dict[str, Any]:
-    """A segment by itself, as a stream has it. words: with its words, which `verbose_json` has in a list of their own."""
+    """A segment by itself, as a stream has it. words: with its own, which `verbose_json` has in one list."""
     return {**_segment(segment), **({"words": [_word(word) for word in segment.words]} if words else {})}
 
 

@@ -1,4 +1,4 @@
-"""The console's sections Models and Settings: what stands there is what the server says, and what is pressed is done."""
+"""The console's sections Models and Settings: they show what the server says, and do what is pressed."""
 
 import json
 import threading
@@ -29,11 +29,12 @@ def card(page: Page, model: str) -> Locator:
 
 
 def press(page: Page, act: str, model: str) -> None:
-    card(page, model).get_by_role("button", name=f"{act} {model}").click()
+    card(page, model).get_by_role("button", name=f"{act} {model}", exact=True).click()
 
 
 def state(page: Page, model: str, word: str) -> None:
-    expect(card(page, model).get_by_role("heading")).to_have_text(f"{model} {word}")
+    """Until it has come to that: a load takes its time on a busy machine."""
+    expect(card(page, model).get_by_role("heading")).to_have_text(f"{model} {word}", timeout=60_000)
 
 
 def test_a_model_is_probed_unloaded_and_loaded_again(opened: Opener, server: LiveServer, operator: str) -> None:
@@ -179,7 +180,7 @@ def test_each_state_of_a_model_is_drawn_and_sound(fake_pages: Opener, admin: str
     page.route("**/admin/v1/models", lambda route: route.fulfill(json=listing))
     page.goto(f"{watched.url}/console#models")
     expect(card(page, "coming")).to_contain_text("Loading: waiting for memory, 1 min 15 s so far")
-    expect(card(page, "resting").get_by_role("button", name="Wake resting")).to_be_visible()
+    expect(card(page, "resting").get_by_role("button", name="Wake resting", exact=True)).to_be_visible()
     expect(card(page, "kept-out")).to_contain_text("There is no memory while other models are busy.")
     expect(card(page, "going").get_by_role("button", name="Unload")).to_have_count(0)
     more = card(page, "many").get_by_role("button", name="and 34 more")

@@ -1,4 +1,4 @@
-/** The text format of Prometheus, read: https://prometheus.io/docs/instrumenting/exposition_formats/. Pure. */
+/** The text format of Prometheus (version 0.0.4 of its exposition formats), read. Pure. */
 
 const LINE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?[ \t]*$/;
 const ESCAPED = { n: "\n", "\\": "\\", '"': '"' };
