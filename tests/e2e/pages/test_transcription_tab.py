@@ -25,7 +25,7 @@ DROP = """
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const dataTransfer = new DataTransfer();
   dataTransfer.items.add(new File([bytes], name));
-  const place = document.querySelector(".drop");
+  const place = document.querySelector(".drop, .hear-chosen");
   for (const kind of ["dragover", "drop"]) {
     place.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
   }
@@ -253,9 +253,14 @@ def test_an_answer_that_breaks_off_keeps_its_words_and_can_be_asked_for_again(op
     expect(note).to_contain_text("req_of_the_test")
     expect(page.locator(".hear-segment p")).to_have_text("Half of it")
     page.unroute("**/v1/audio/transcriptions")
+    assert watched.axe() == []
     note.get_by_role("button", name="Try again").click()
     expect(page.locator(".hear-segment p")).to_have_text(FOX, timeout=60_000)
     expect(note).to_have_count(0)
+    # Another file takes its place.
+    page.evaluate(DROP, ["other.mp3", base64.b64encode(fox).decode()])
+    expect(page.get_by_text("other.mp3")).to_be_visible()
+    expect(page.locator(".hear-segment")).to_have_count(0)
     watched.clean()
 
 

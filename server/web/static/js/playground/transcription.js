@@ -51,7 +51,14 @@ function Choose() {
 function Chosen({ audio, model, onBegin }) {
   const { file, duration } = recording.value;
   const working = phase.value === "sending" || phase.value === "listening";
-  return html`<section class="card stack hear-chosen" aria-label="Recording">
+  // Another file that is dropped here takes its place; the browser itself would leave the page and show it.
+  const over = (event) => event.preventDefault();
+  const dropped = (event) => {
+    event.preventDefault();
+    const [other] = event.dataTransfer.files;
+    if (other) take(other);
+  };
+  return html`<section class="card stack hear-chosen" aria-label="Recording" onDragOver=${over} onDrop=${dropped}>
     <div class="hear-name">
       <div>
         <strong>${file.name}</strong>
