@@ -167,7 +167,7 @@ def test_each_state_of_a_model_is_drawn_and_sound(fake_pages: Opener, admin: str
     page = watched.page
     headers = {"Authorization": f"Bearer {admin}"}
     listing = httpx.get(f"{watched.url}/admin/v1/models", headers=headers).json()
-    one = listing["data"][0]
+    one = next(model for model in listing["data"] if model["id"] == "quick")
     listing["data"] = [
         one | {"id": "coming", "state": "loading", "loading": {"phase": "waiting for memory", "seconds": 75.2}},
         one | {"id": "resting", "state": "asleep"},

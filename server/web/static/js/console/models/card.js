@@ -87,7 +87,7 @@ function Facts({ model }) {
       ${
         // A model that is called by its own name alone needs no list of that.
         model.names.join() !== model.id &&
-        html`<${Fact} name="Public names"><${Names} names=${model.names} /></${Fact}>`
+        html`<${Fact} name="Public names" across><${Names} names=${model.names} /></${Fact}>`
       }
     </dl>
     <details class="fold ops-more">
@@ -105,8 +105,8 @@ function inWords(amounts) {
   return amounts.length ? amounts.map(([where, amount]) => `${bytes(amount)} ${where}`).join(", ") : "none";
 }
 
-function Fact({ name, children }) {
-  return html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
+function Fact({ name, across = false, children }) {
+  return html`<div class=${across ? "ops-across" : undefined}><dt>${name}</dt><dd>${children}</dd></div>`;
 }
 
 const SHOWN = 6;
