@@ -145,7 +145,9 @@ async def test_one_that_failed_says_why_and_is_begun_again(town: Town) -> None:
     path = f"/v1/documents/{failed['id']}"
     assert answered(await ada.get(f"{path}/passages"))["data"] == []
     again = answered(await ada.patch(path, json={"state": "queued"}))
-    assert (again["state"], again["error"]) == ("queued", None)
+    # It may have been taken up already.
+    assert again["state"] in ("queued", "reading")
+    assert again["error"] is None
     assert (await ended(ada, failed["id"]))["state"] == "failed"
     same = answered(await ada.patch(path, json={"state": "cancelled"}))
     assert same["state"] == "failed", "one that has ended stays as it is"

@@ -118,7 +118,7 @@ function Composer({ busy, model, onAsk }) {
     if (!matchMedia("(pointer: coarse)").matches) submit(event);
   };
   return html`<form class="sage-composer" onSubmit=${submit}>
-    <label class="visually-hidden" for=${id}>Question</label>
+    <label class="visually-hidden" for=${id}>Your question</label>
     <textarea
       id=${id}
       ref=${place}
