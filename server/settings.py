@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     document_memory: Size = Field(
         2**30,
         ge=16 * 2**20,
-        description="bytes of memory that the reading of a document may take, 16 MiB at least; then it has failed",
+        description="bytes of memory that the reading of a document may take; then it has failed",
     )
     vector_memory: Size = Field(
         512 * 2**20,
