@@ -102,6 +102,10 @@ async def _child(path: Path, order: Order) -> AsyncIterator[asyncio.subprocess.P
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         with anyio.CancelScope(shield=True):
+            # asyncio waits for the end of the pipe too, which does not come while what is in it is not read.
+            assert process.stdout is not None
+            while await process.stdout.read(LONGEST_FRAME):
+                pass
             await process.wait()
 
 

@@ -15,6 +15,7 @@ import pytest
 from server.errors import UnreadableDocument
 from server.knowledge.parsing import reader
 from server.knowledge.parsing.bounds import Bounds
+from server.knowledge.parsing.child import Order
 from server.knowledge.parsing.parsed import Block
 from tests.knowledge.parsing.parsing import blocks_of
 from tests.knowledge.parsing.samples import SAMPLES, pdf_of
@@ -159,6 +160,7 @@ async def test_a_child_that_was_taken_over_reaches_nobody_and_changes_nothing(do
 import json, os, sys
 from server.knowledge.parsing.child import Order, confine
 from server.knowledge.parsing.bounds import Bounds
+from server.knowledge.parsing.child import Order
 target = sys.argv[1]
 confine(Order(os.getppid(), 7, 2**28, ".txt", Bounds()))
 done = []
@@ -186,6 +188,7 @@ async def test_the_child_is_confined(document: Write) -> None:
 import resource, os, json
 from server.knowledge.parsing.child import Order, confine
 from server.knowledge.parsing.bounds import Bounds
+from server.knowledge.parsing.child import Order
 confine(Order(os.getppid(), 7, 2**20, ".txt", Bounds()))
 try:
     os.write(os.open(os.environ["TARGET"], os.O_CREAT | os.O_WRONLY), b"x")
@@ -206,3 +209,17 @@ print(json.dumps([resource.getrlimit(resource.RLIMIT_CPU), wrote, os.nice(0)]))
     assert cpu == [7, 8]
     assert not wrote
     assert nice >= 10
+
+
+async def test_a_file_that_is_given_up_has_an_end(document: Write) -> None:
+    """asyncio waits for the end of the pipe, which does not come while what is in it is not read: a document that was
+    given up then stayed under way for ever. Nor is a descriptor left."""
+    path = document("\n\n".join(f"Paragraph {number} of a long text. " * 20 for number in range(1200)).encode())
+    order = Order(os.getpid(), 60, MEMORY, ".txt", reader.USUAL)
+    before = set(Path("/proc/self/fd").iterdir())
+    async with asyncio.timeout(30):
+        async with reader._child(path, order) as process:
+            assert process.stdout is not None
+            while len(process.stdout._buffer) <= 2 * reader.LONGEST_FRAME:  # type: ignore[attr-defined]
+                await asyncio.sleep(0.01)
+    assert set(Path("/proc/self/fd").iterdir()) <= before
