@@ -201,16 +201,18 @@ def test_a_page_is_walked_through_by_keyboard(opened: Opener, operator: str, pat
               const at = document.activeElement;
               if (!at || at === document.body) return null;
               const box = at.getBoundingClientRect();
-              const style = getComputedStyle(at);
               const label = at.labels?.[0] ?? null;
               const named = at.getAttribute("aria-label") ?? document.getElementById(at.getAttribute("aria-labelledby"))
                 ?.textContent ?? label?.textContent ?? at.textContent;
-              const shown = box.width > 1 ? style : getComputedStyle(label ?? at);
               return {
                 which: at.outerHTML.slice(0, 120),
                 name: named.trim(),
                 seen: box.width > 0 && box.bottom > 0,
-                ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 || box.width <= 1,
+                // Round the field itself, or round the box that it is the field of.
+                ring: box.width <= 1 || [at, at.parentElement, at.parentElement.parentElement].some((one) => {
+                  const { outlineStyle, outlineWidth } = getComputedStyle(one);
+                  return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+                }),
               };
             }"""
         )
