@@ -210,8 +210,10 @@ def test_a_page_is_walked_through_by_keyboard(opened: Opener, operator: str, pat
                 seen: box.width > 0 && box.bottom > 0,
                 // Round the field itself, or round the box that it is the field of.
                 ring: box.width <= 1 || [at, at.parentElement, at.parentElement.parentElement].some((one) => {
-                  const { outlineStyle, outlineWidth } = getComputedStyle(one);
-                  return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+                  const { outlineStyle, outlineWidth, borderColor } = getComputedStyle(one);
+                  const accent = getComputedStyle(document.querySelector(".skip")).backgroundColor;
+                  // With a border of the same colour one pixel more makes two.
+                  return outlineStyle !== "none" && parseFloat(outlineWidth) >= (borderColor === accent ? 1 : 2);
                 }),
               };
             }"""
