@@ -141,12 +141,15 @@ class Held:
         self._routes: list[Route] = []
         self._page = page
         self._pattern = pattern
-        page.route(pattern, self._routes.append)
+        page.route(pattern, self._hold)
+
+    def _hold(self, route: Route) -> None:
+        self._routes.append(route)
 
     def release(self) -> None:
-        self._page.unroute(self._pattern)
         for route in self._routes:
             route.continue_()
+        self._page.unroute(self._pattern)
 
 
 class Opener:

@@ -230,14 +230,14 @@ def test_what_reads_markdown_comes_with_the_first_answer(faked: Opener) -> None:
     ask(page, "Hello")
     expect(finished(page).locator(".prose")).to_have_text("Hello **world**, from the `fake`.")
     prose.release()
-    expect(answers(page).locator("strong")).to_have_text("world")
+    expect(answers(page).locator(".prose strong")).to_have_text("world")
     prose = Held(page, "**/js/components/prose.js")
     with page.expect_request("**/js/components/prose.js"):
         page.reload()
     expect(page.get_by_role("region", name="Chats").get_by_role("listitem")).to_have_count(1)
     expect(page.locator(".prose")).to_have_count(0)
     prose.release()
-    expect(answers(page).locator("strong")).to_have_text("world")
+    expect(answers(page).locator(".prose strong")).to_have_text("world")
     watched.clean()
 
 
