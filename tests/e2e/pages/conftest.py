@@ -124,9 +124,9 @@ class Watched:
 
     def seen(self) -> str:
         """What is to be known of the page when a test has failed."""
-        said = {"console": self.errors, "refused": self.refused, "foreign": self.foreign}
-        lines = [self.page.url, *(f"{what}: {one}" for what, found in said.items() for one in found)]
-        return "\n".join(lines)
+        refused = [f"{status} {path}" for status, path in self.refused]
+        said = {"console": self.errors, "refused": refused, "foreign": self.foreign}
+        return "\n".join([self.page.url, *(f"{what}: {one}" for what, found in said.items() for one in found)])
 
     def shot(self, name: str) -> None:
         """A picture of the whole page, in SHOTS."""
