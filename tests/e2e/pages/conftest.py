@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.e2e.live import ROOT, LiveServer, until
@@ -25,6 +25,8 @@ addEventListener("securitypolicyviolation", (event) => {
   console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
 });
 """
+PATIENCE = 20_000
+"""Milliseconds for whatever is expected of a page, on a machine that has other things to do."""
 SIZES = {"narrow": (360, 740), "middle": (1280, 800), "wide": (2560, 1440)}
 
 
@@ -56,6 +58,7 @@ def chromium() -> Iterator[Browser]:
     """One browser for all these tests."""
     found = subprocess.run([ROOT / "scripts/browser"], capture_output=True, text=True)
     assert found.returncode == 0, f"the pages can't be tested: {found.stderr}"
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=found.stdout.strip(),
@@ -171,7 +174,7 @@ class Opener:
             color_scheme=scheme, viewport={"width": width, "height": height}, reduced_motion="reduce", **options
         )
         self._contexts.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE)
         used = self.live.key if key is None else key
         context.add_init_script(SEEN)
         if used:
