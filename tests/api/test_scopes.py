@@ -119,7 +119,7 @@ async def test_without_auth_pages_of_other_sites_may_not_use_the_models(
     headers = {"origin": PAGE} | ({} if site is None else {"sec-fetch-site": site})
     changed = settings.model_copy(update={"auth": "off", "cors_origins": origins})
     async with FakeServer(changed) as fake, fake.client(key=None) as client:
-        body = b'{"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}'
+        body = b'{"model": "fake-chat", "messages": [{"role": "user", "content": "Hi"}]}'
         answer = await client.post("/v1/chat/completions", content=body, headers=headers)
         assert answer.status_code == (200 if allowed else 403), answer.text
         if not allowed:
