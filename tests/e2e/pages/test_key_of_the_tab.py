@@ -25,12 +25,13 @@ def test_a_link_of_an_answer_opens_a_tab_without_the_key(opened: Opener) -> None
     page.get_by_role("button", name="Enter key").last.click()
     page.get_by_label("Key", exact=True).fill(opened.live.key)
     page.get_by_role("button", name="Use this key").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.route("**/v1/chat/completions", linked)
     ask(page, "Where?")
     with page.context.expect_page() as found:
         finished(page).get_by_role("link", name="Look here").click()
     other = found.value
-    expect(other.get_by_role("heading", name="Enter a key to open the console")).to_be_visible()
+    expect(other.get_by_text("Enter a key to open the console")).to_be_visible()
     assert other.evaluate("() => [opener, sessionStorage.length, document.referrer]") == [None, 0, ""]
     assert page.evaluate("() => sessionStorage.getItem('sagehold.key')") == opened.live.key
     watched.clean()
