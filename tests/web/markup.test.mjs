@@ -29,14 +29,14 @@ test("no text takes longer than a blink, also where it is nested without end", (
 });
 
 test("what has too many marks is shown as it is written", () => {
-  for (const text of [much(">"), much("["), `${much("a.")}@`])
-    assert.equal(shown(marksOf(text)).trim(), text);
+  for (const text of [much(">"), much("["), `${much("a.")}@`]) assert.equal(shown(marksOf(text)).trim(), text);
 });
 
 test("one long paragraph takes nothing from the others, nor from code", () => {
   const code = "x".repeat(LENGTH);
   const html = marksOf(`**bold**\n\n${much("_a")}\n\n- *item*\n\n\`\`\`\n${code}\n\`\`\`\n`);
-  for (const part of ["<strong>bold</strong>", "<em>item</em>", `<code>${code}\n</code>`]) assert.ok(html.includes(part));
+  for (const part of ["<strong>bold</strong>", "<em>item</em>", `<code>${code}\n</code>`])
+    assert.ok(html.includes(part));
 });
 
 test("what stands in a text that is too long for marks is text", () => {

@@ -130,8 +130,10 @@ def test_hostile_names_are_names(opened: Opener, server: LiveServer, operator: s
     watched.clean()
 
 
-WRITTEN = "name model full_name owner_name account_name key_name filename heading text note target action error".split()
-WRITTEN += "description reason context value prompt message".split()
+WRITTEN = {
+    *("name", "full_name", "owner_name", "account_name", "key_name", "filename", "heading", "text", "note", "target"),
+    *("action", "error", "description", "reason", "context", "value", "prompt", "message", "model"),
+}
 """Fields that hold what somebody wrote, whoever that was."""
 
 
