@@ -151,3 +151,17 @@ def test_nothing_is_asked_by_itself_with_a_key_that_was_refused(
         page.get_by_role("button", name="Use this key").click()
         page.clock.run_for(5_000)
     watched.clean()
+
+
+def test_a_key_that_cant_be_looked_up_is_told_from_one_that_is_missing(lists: Opener, key: str) -> None:
+    watched = lists("", key=key)
+    page = watched.page
+    refusal = {"message": "The server's accounts can't be reached right now.", "code": "database_unavailable"}
+    page.route("**/v1/key", lambda route: route.fulfill(status=503, json={"error": refusal}))
+    page.goto(f"{watched.url}/console")
+    expect(page.get_by_text("The server's accounts can't be reached right now.")).to_be_visible()
+    expect(page.get_by_text("Enter a key to open the console")).to_have_count(0)
+    page.unroute("**/v1/key")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="Models", exact=True)).to_be_visible()
+    watched.clean()
