@@ -5,12 +5,14 @@ long. Both answers must be the same bytes but for the name that Eve gave herself
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -25,7 +27,7 @@ MARK = "4711-raven"
 SHORT, ABSENT = "secret-plans", "ferret-plans"
 """A dataset's name, and one as long that no dataset has, with its e in the same places."""
 NO_UUID = "0b6c1d1e-1111-4222-8333-444455556666"
-OWN_HEADERS = frozenset({"date", "x-request-id", "x-sagehold-time-ms"})
+OWN_HEADERS = frozenset({"date", "x-request-id", "x-sagehold-time-ms", "openai-processing-ms"})
 """They differ from answer to answer."""
 MAIL = "eve@example.org"
 
@@ -60,6 +62,21 @@ DATASET: Sequence[tuple[str, str, Mapping[str, Any]]] = (
     ("POST", "/server/query-plugin", {"plugin_tag": "summarize", "params": {"text": "raven"}}),
 )
 """Method, path and the fields beside `dataset`."""
+FILE: Mapping[str, Any] = {"files": {"file": ("raven.txt", b"x")}}
+BY_PATH: Sequence[tuple[str, str, str, Mapping[str, Any]]] = (
+    ("a dataset", "GET", "/v1/datasets/{dataset_id}", {}),
+    ("a dataset", "DELETE", "/v1/datasets/{dataset_id}", {}),
+    ("a dataset", "GET", "/v1/datasets/{dataset_id}/documents", {}),
+    ("a dataset", "GET", "/v1/datasets/{dataset_id}/documents", {"params": {"state": "ready", "limit": 1}}),
+    ("a dataset", "POST", "/v1/datasets/{dataset_id}/documents", FILE),
+    ("a document", "GET", "/v1/documents/{document_id}", {}),
+    ("a document", "DELETE", "/v1/documents/{document_id}", {}),
+    ("a document", "PATCH", "/v1/documents/{document_id}", {"json": {"state": "cancelled"}}),
+    ("a document", "PATCH", "/v1/documents/{document_id}", {"json": {"state": "queued"}}),
+    ("a document", "GET", "/v1/documents/{document_id}/passages", {}),
+    ("a document", "GET", "/v1/documents/{document_id}/passages", {"params": {"around": 0, "limit": 1}}),
+)
+"""What it is, method, path that names it, and the rest of the request."""
 CHAT: Sequence[tuple[str, str, str, Mapping[str, Any]]] = (
     ("POST", "/user/get-chat-session", "session_id", {}),
     ("GET", "/user/get-chat-session", "session_id", {}),
@@ -73,6 +90,7 @@ CHAT: Sequence[tuple[str, str, str, Mapping[str, Any]]] = (
 SEVERAL: Sequence[str] = ("/server/query", "/server/query_stream", "/server/follow-up-questions")
 """Routes whose `dataset` may be several."""
 LISTS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
+    ("GET", "/v1/datasets", {}),
     ("POST", "/server/get-datasets", {}),
     ("GET", "/server/get-datasets", {}),
     ("POST", "/user/get-datasets-with-permissions", {"check_permissions": False}),
@@ -106,7 +124,8 @@ OTHERS = frozenset(
 
 def routes() -> set[str]:
     """All that are tried here, or need not be."""
-    return {path for _, path, _ in (*DATASET, *LISTS)} | {path for _, path, _, _ in CHAT} | OTHERS
+    named = {path for _, path, _, _ in CHAT} | {path for _, _, path, _ in BY_PATH}
+    return {path for _, path, _ in (*DATASET, *LISTS)} | named | OTHERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +138,11 @@ class Hers:
     chat: str
     answer: str
     key: Mapping[str, Any]
+
+    def ids(self) -> Iterator[tuple[str, str]]:
+        """Of her dataset and of her document, and as long ones of none."""
+        yield self.dataset_id, f"ds_{'0' * (len(self.dataset_id) - 3)}"
+        yield str(self.document["id"]), f"doc_{'0' * (len(self.document['id']) - 4)}"
 
     def names(self) -> Iterator[tuple[str, str]]:
         """What her dataset could be called, and as long a name for none."""
@@ -139,15 +163,17 @@ class Hers:
         content = self.full.replace("user_custom", "user_content")
         yield content, content.replace(SHORT, ABSENT)
         yield self.full.replace("custom_", "custom_0"), self.full.replace("custom_", "custom_0").replace(SHORT, ABSENT)
-        yield self.dataset_id, f"ds_{'0' * (len(self.dataset_id) - 3)}"
-        yield f" {self.dataset_id}", f" ds_{'0' * (len(self.dataset_id) - 3)}"
-        yield str(self.document["id"]), f"doc_{'0' * (len(self.document['id']) - 4)}"
+        for one, none in self.ids():
+            yield one, none
+            yield f" {one}", f" {none}"
         yield "1", "9"
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two requests that must be answered alike. name, other: what is put into each."""
+    """Two requests that must be answered alike. name, other: what is put into each, into the path too where it has a
+    place for it.
+    """
 
     what: str
     method: str
@@ -156,6 +182,9 @@ class Pair:
     other: str
     first: Mapping[str, Any]
     second: Mapping[str, Any]
+
+    def url(self, name: str) -> str:
+        return re.sub(r"\{\w+\}", lambda _: quote(name, safe=""), self.path)
 
 
 def pairs(hers: Hers, *, few: bool = False) -> Iterator[Pair]:
@@ -179,11 +208,14 @@ def pairs(hers: Hers, *, few: bool = False) -> Iterator[Pair]:
         yield _pair("a dataset", "POST", "/server/train", "force_dataset", name, other, {"content": "x"})
         skipped = {"content": "x", "skip_vectordb": True}
         yield _pair("a dataset", "POST", "/server/train", "force_dataset", name, other, skipped)
-        files = {"files": {"file": ("raven.txt", b"x")}}
         yield Pair(
             "a dataset", "POST", "/server/train-with-file", name, other,
-            {"data": {"dataset": name}, **files}, {"data": {"dataset": other}, **files},
+            {"data": {"dataset": name}, **FILE}, {"data": {"dataset": other}, **FILE},
         )  # fmt: skip
+    loud = ((one.upper(), none.upper()) for one, none in hers.ids())
+    for name, other in hers.ids() if few else (*loud, *hers.names()):
+        for what, method, path, more in BY_PATH:
+            yield Pair(what, method, path, name, other, more, more)
     for chat, none in ((hers.chat, NO_UUID), (hers.chat.upper(), NO_UUID.upper())):
         for method, path, name_field, more in CHAT:
             yield _pair("a chat", method, path, name_field, chat, none, more)
@@ -252,9 +284,9 @@ async def differences(
     todo = list(pairs(hers, few=few))
     for pair in todo:
         work()
-        first = await eve.request(pair.method, pair.path, **pair.first)
+        first = await eve.request(pair.method, pair.url(pair.name), **pair.first)
         first_work = work()
-        second = await eve.request(pair.method, pair.path, **pair.second)
+        second = await eve.request(pair.method, pair.url(pair.other), **pair.second)
         second_work = work()
         told = f"{pair.method} {pair.path} by {pair.name!r}"
         if seen(first, pair.name) != seen(second, pair.other):

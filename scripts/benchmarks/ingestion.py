@@ -14,6 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from server.core import Caller
     from server.knowledge.knowledge import Knowledge
+    from server.settings import Settings
 
 console = Console()
 STEPS = ("read", "chunk", "embed", "store", "publish")
@@ -43,9 +44,11 @@ def ingestion(
     """How fast files of each kind are taken into a dataset, on SQLite, by the embedding model that is installed."""
     from scripts.benchmarks.compare import scratch
     from scripts.benchmarks.report import keep
+    from server.settings import Settings
 
     with scratch() as folder:
-        model, rows = asyncio.run(_measured(folder, models_dir.resolve(), paragraphs, notes))
+        settings = Settings(data_dir=folder / "data", models_dir=models_dir.resolve())
+        model, rows = asyncio.run(measured(settings, paragraphs, notes))
     table = Table("kind", "files", "bytes", "chunks", "files/s", "chunks/s", "tokens/s", "MB/s", *STEPS)
     for row in rows:
         rates = (row.documents, row.chunks, row.tokens, row.size / 1e6)
@@ -58,15 +61,14 @@ def ingestion(
     console.print(f"figures in {output}")
 
 
-async def _measured(folder: Path, models_dir: Path, paragraphs: int, notes: int) -> tuple[str, list[Row]]:
+async def measured(settings: "Settings", paragraphs: int, notes: int) -> tuple[str, list[Row]]:
+    """The embedding model's name, and a row for each kind; the small files last."""
     from scripts.benchmarks.parsing import PARAGRAPH, documents
     from server.accounts.administration import Administration
     from server.core import Caller
     from server.knowledge.calls import LOCAL
     from server.services import knowledge_alone
-    from server.settings import Settings
 
-    settings = Settings(data_dir=folder / "data", models_dir=models_dir)
     async with Administration.open(settings) as administration:
         account, _ = await administration.create_account("bench", metered=False)
         caller = Caller(key_id=LOCAL, account_id=account.id)

@@ -1,6 +1,6 @@
 """Who is calling, and may they come in: on a request or a websocket, by the key where its dialect puts it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
@@ -53,8 +53,25 @@ def caller_of(connection: HTTPConnection) -> Caller | None:
 
 
 async def authenticated(connection: HTTPConnection) -> Caller:
-    """The caller by its key, or ANYONE where `auth` is off. Raises NotAuthenticated."""
-    return ANYONE if services_of(connection).settings.auth == "off" else await keyed(connection)
+    """The caller by its key, or ANYONE where `auth` is off. Raises NotAuthenticated, PermissionDenied."""
+    settings = services_of(connection).settings
+    if settings.auth != "off":
+        return await keyed(connection)
+    _check_site(connection, settings.cors_origins)
+    return ANYONE
+
+
+def _check_site(connection: HTTPConnection, allowed: Sequence[str]) -> None:
+    """Raises PermissionDenied for what a page of another site has its reader's browser send here.
+
+    Where no key is needed, nothing else keeps such pages from using the models of whoever looks at them: CORS hides the
+    answers from them, and stops no request of a form's kind. allowed: origins whose pages may, `*` for all.
+    """
+    headers = connection.headers
+    if headers.get("sec-fetch-site") != "cross-site" or connection.scope.get("method") in ("GET", "HEAD"):
+        return
+    if "*" not in allowed and headers.get("origin") not in allowed:
+        raise PermissionDenied("A page of another site may not do that here: see SAGEHOLD_CORS_ORIGINS.")
 
 
 def require(*scopes: str) -> Callable[..., Awaitable[None]]:

@@ -48,7 +48,7 @@ ERRORS: Mapping[int, str] = {
     404: "There is no such URL, model or object.",
     405: "The URL has no such method.",
     408: "The body did not arrive in time.",
-    409: "What it is about is in use, or changing just now.",
+    409: "It does not go with what is there: a name that is taken, something that is in use or changing just now.",
     413: "The body is too large.",
     415: "The body has a content type or coding that is not read here.",
     429: "A limit of the key or of the account is reached; `retry-after` says for how long.",
@@ -86,6 +86,7 @@ class Documented:
     media: other media types that it answers with.
     events: the data of each server-sent event of a stream. examples: bodies, by a line that says what they show.
     missing: whether what a field or a parameter of it names may not be there, which is a 404.
+    taken: whether what is there already may forbid it, which is a 409.
     busy: whether what it is about may be in use or changing, or can't be had, which are a 409 and a 503.
     """
 
@@ -97,6 +98,7 @@ class Documented:
     events: tuple[type[BaseModel], ...] = ()
     inference: bool = False
     missing: bool = False
+    taken: bool = False
     busy: bool = False
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -264,6 +266,7 @@ def _errors(route: APIRoute, about: Documented, keyed: bool) -> Iterator[int]:
             *(OF_BODIES if about.body or about.form else ()),
             *(OF_INFERENCE if about.inference else ()),
             *(OF_BUSY if about.busy else ()),
+            *((409,) if about.taken else ()),
             *((404,) if route.param_convertors or about.missing else ()),
             *((400,) if route.dependant.query_params else ()),
         }

@@ -12,6 +12,7 @@ gives up waiting leaves it running for the others.
 import asyncio
 import copy
 import logging
+import math
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -88,7 +89,9 @@ class Begun:
         if self.work is None:
             return None
         done, _ = await asyncio.wait([self.work], timeout=within)
-        return self.work.result() if done and not self.work.cancelled() else None
+        error = self.work.result() if done and not self.work.cancelled() else None
+        # Others wait for the same: see `Slot.ensure_ready`.
+        return copy.copy(error)
 
 
 class Slot:
@@ -124,6 +127,9 @@ class Slot:
         self._deaths = Backoff(clock, at_once=1, longest=LONGEST_REBIRTH)
         self._died = False
         self._closed = False
+        # With those in flight: seconds at most, and what ends it while their end is waited for.
+        self._longest_grace = math.inf
+        self._patience: asyncio.Timeout | None = None
 
     # ------------------------------------------------------------ what is shown
 
@@ -443,6 +449,7 @@ class Slot:
         """Take no more requests, give those in flight `grace` seconds, then stop the engine. Safe to call twice."""
         self._closed = True
         self._leases.look_again()
+        self._hurry(grace)
         if self._work is not None:
             loading = self._state is State.LOADING
             if loading:
@@ -465,10 +472,19 @@ class Slot:
 
     async def _drained(self, loaded: Loaded, grace: float) -> None:
         try:
-            async with asyncio.timeout(grace):
+            async with asyncio.timeout(min(grace, self._longest_grace)) as self._patience:
                 await loaded.free.wait()
         except TimeoutError:
             log.warning("model %s: stopping with %d requests in flight", self.spec.name, loaded.leases)
+        finally:
+            self._patience = None
+
+    def _hurry(self, grace: float) -> None:
+        """Those who have time to end get no more than `grace` seconds of it from now on."""
+        self._longest_grace = grace
+        if self._patience is not None and not self._patience.expired():
+            until = asyncio.get_running_loop().time() + grace
+            self._patience.reschedule(min(until, self._patience.when() or until))
 
 
 def _end_of(engine: Engine) -> str:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from server.accounts.audit import AuditLog
 from server.core import Task
-from server.errors import ModelUnavailable
+from server.errors import DatabaseUnavailable, ModelUnavailable
 from server.models.config.catalog import Missing
 from server.models.config.spec import WhisperModel
 from server.models.slot import Begun
@@ -122,6 +123,22 @@ async def test_what_is_refused_is_not_written_down(office: "Office") -> None:
     engine._running = 0
     assert refused(await office.admin.post("/admin/v1/models/none/load"))[0] == 404
     assert await acts(office) == []
+
+
+@pytest.mark.parametrize("act", ["load", "unload"])
+async def test_what_cant_be_written_down_is_not_done(
+    office: "Office", monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    if act == "load":
+        office.fake.registry.unloaded.add("fake-chat")
+
+    async def full(*_: object) -> None:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(AuditLog, "add", full)
+    answer = await office.admin.post(f"/admin/v1/models/fake-chat/{act}")
+    assert answer.status_code == 503
+    assert ("fake-chat" in office.fake.registry.unloaded) == (act == "load"), "it is as it was"
 
 
 async def test_a_load_that_fails_while_it_is_waited_for_is_an_error(

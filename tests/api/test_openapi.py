@@ -167,18 +167,25 @@ async def test_administration_answers_as_it_says(office: "Office") -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path", "json", "status"),
     [
-        ("GET", "/v1/credits", 401),
-        ("POST", "/admin/v1/keys", 400),
-        ("GET", "/admin/v1/accounts/nobody", 404),
-        ("GET", "/admin/v1/ledger?after=x", 400),
+        ("GET", "/v1/credits", None, 401),
+        ("POST", "/admin/v1/keys", {}, 400),
+        ("GET", "/admin/v1/accounts/nobody", None, 404),
+        ("GET", "/admin/v1/ledger?after=x", None, 400),
+        ("POST", "/admin/v1/personas", {"id": 1, "name": "Clerk", "prompt": ""}, 409),
+        ("POST", "/v1/datasets", {"name": "of examples"}, 409),
+        ("PATCH", "/v1/documents/{document}", {"state": "queued"}, 409),
+        ("PATCH", "/admin/v1/documents/{document}", {"state": "queued"}, 409),
     ],
 )
-async def test_refusals_are_as_it_says(office: "Office", method: str, path: str, status: int) -> None:
+async def test_refusals_are_as_it_says(
+    office: "Office", method: str, path: str, json: dict[str, Any] | None, status: int
+) -> None:
     document = await document_of(office.fake)
-    headers = {"authorization": ""} if status == 401 else {}
-    json = {} if method == "POST" else None
+    if status == 409:
+        path = path.format(document=await document_in(office, "default"))
+    headers = {"authorization": "" if status == 401 else f"Bearer {await office.key('inference', 'admin')}"}
     answer = await office.admin.request(method, path, headers=headers, json=json)
     assert answer.status_code == status, answer.text
     document.check(answer)

@@ -94,3 +94,47 @@ async def test_without_auth_administration_still_needs_a_key(settings: Settings)
             answer: Any = await client.get("/admin/v1/keys")
         assert answer.status_code == 503  # let in; a server over fakes keeps no accounts
         assert answer.json()["error"]["message"] == "This server keeps no accounts."
+
+
+async def test_what_is_for_a_key_alone_is_kept_in_no_cache(office: "Office") -> None:
+    """Of keys, money, settings and documents: not by a browser, nor by a proxy between."""
+    own = (*sorted(OWN), "/v1/datasets")
+    paths = [route.path for route in api_routes(office.fake) if "GET" in route.methods and "{" not in route.path]
+    tried = [path for path in paths if path.startswith("/admin/v1/") or path in own]
+    assert len(tried) > 12
+    async with office.fake.client(key=await office.key("admin", "inference", account="default")) as client:
+        for path in tried:
+            answer = await client.get(path)
+            assert (answer.status_code, answer.headers.get("cache-control")) == (200, "no-store"), path
+
+
+PAGE = "https://page.example"
+
+
+@pytest.mark.parametrize(
+    ("origins", "site", "allowed"),
+    [
+        ((), "cross-site", False),
+        ((), "same-origin", True),
+        ((), "same-site", True),
+        ((), "none", True),
+        ((), None, True),
+        ((PAGE,), "cross-site", True),
+        (("https://other.example",), "cross-site", False),
+        (("*",), "cross-site", True),
+    ],
+)
+async def test_without_auth_pages_of_other_sites_may_not_use_the_models(
+    settings: Settings, origins: tuple[str, ...], site: str | None, allowed: bool
+) -> None:
+    """A browser sends a body without a type, or a form, from any page: it asks nobody before."""
+    headers = {"origin": PAGE} | ({} if site is None else {"sec-fetch-site": site})
+    changed = settings.model_copy(update={"auth": "off", "cors_origins": origins})
+    async with FakeServer(changed) as fake, fake.client(key=None) as client:
+        body = b'{"model": "fake-chat", "messages": [{"role": "user", "content": "Hi"}]}'
+        answer = await client.post("/v1/chat/completions", content=body, headers=headers)
+        assert answer.status_code == (200 if allowed else 403), answer.text
+        if not allowed:
+            assert "SAGEHOLD_CORS_ORIGINS" in answer.json()["error"]["message"]
+        # What changes nothing, and is not shown to that page: such as a link that somebody follows.
+        assert (await client.get("/v1/models", headers=headers)).status_code == 200

@@ -72,6 +72,18 @@ async def test_a_load_by_hand_waits_for_no_back_off(slot: Slot, steps: Steps) ->
     assert (slot.state, steps.done) == (State.READY, ["load", "load"])
 
 
+async def test_each_who_waits_for_a_load_gets_an_error_of_its_own(slot: Slot, steps: Steps) -> None:
+    steps.fails = ModelUnavailable("It is broken.")
+    steps.go.clear()
+    waits = [asyncio.create_task(slot.begin_load().outcome(5)) for _ in range(2)]
+    await asyncio.sleep(0)
+    steps.go.set()
+    one, other = [await wait for wait in waits]
+    assert one is not None
+    assert other is not None
+    assert one is not other, "where it is raised is written into it"
+
+
 async def test_a_load_that_got_no_room_says_so_until_the_next_one(slot: Slot, steps: Steps) -> None:
     steps.fails = Overloaded("There is no memory while others are busy.")
     assert await slot.begin_load().outcome(5) is not None
@@ -173,6 +185,23 @@ async def test_a_server_that_ends_takes_no_orders(slot: Slot) -> None:
     for change in (slot.begin_load, slot.begin_unload):
         with pytest.raises(ServerStopping):
             change()
+
+
+async def test_the_end_of_the_server_waits_for_no_longer_grace_of_an_operators(slot: Slot, steps: Steps) -> None:
+    async with slot.lease(CLAIM, 5):
+        begun = slot.begin_unload(grace=600)
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await slot.aclose(0.01)
+        assert (slot.state, steps.done) == (State.UNLOADED, ["load", "unload"])
+    assert await begun.outcome(0) is None
+
+
+async def test_an_unload_that_has_not_begun_to_wait_is_over_in_time_too(slot: Slot) -> None:
+    async with slot.lease(CLAIM, 5):
+        slot.begin_unload(grace=600)
+        async with asyncio.timeout(5):
+            await slot.aclose(0.01)
 
 
 async def test_an_eager_model_that_was_unloaded_is_left_alone(bench: Bench) -> None:

@@ -26,6 +26,24 @@ test("facts that say nothing can be left out", () => {
   assert.ok(isSaying(["models", "–", "–"]));
 });
 
+test("every act of the server's has words of its own", () => {
+  const known = {
+    account: ["create", "change", "close", "reopen"],
+    credits: ["grant"],
+    key: ["create", "change", "revoke"],
+    model: ["load", "unload", "probe"],
+    dataset: ["search", "delete"],
+    document: ["retry", "cancel", "delete"],
+    persona: ["create", "change", "delete"],
+    secret: ["renew"],
+  };
+  const acts = Object.entries(known).flatMap(([what, verbs]) => verbs.map((verb) => `${what}.${verb}`));
+  assert.deepEqual(
+    acts.filter((act) => actionText(act) === act),
+    [],
+  );
+});
+
 test("what this page does not know is shown as it is", () => {
   assert.equal(actionText("moon.land"), "moon.land");
   assert.deepEqual(detailLines({ before: "x", list: [{ a: 1 }, 2], deep: { er: { yet: 0 } } }), [

@@ -5,6 +5,7 @@ import { changesOf as accountChanges } from "../../server/web/static/js/console/
 import { changesOf as keyChanges } from "../../server/web/static/js/console/keys/changes.js";
 import { fieldsOf } from "../../server/web/static/js/console/keys/expiry.js";
 import { limitsText } from "../../server/web/static/js/console/keys/limits.js";
+import { changesOf as personaChanges } from "../../server/web/static/js/console/knowledge/changes.js";
 
 const LIMITS = { requests_per_minute: 60, tokens_per_minute: null, concurrent_requests: 4 };
 const KEY = {
@@ -67,4 +68,28 @@ test("limits in words", () => {
     "0 requests a minute",
   );
   assert.equal(limitsText({ requests_per_minute: null, tokens_per_minute: null, concurrent_requests: null }), "none");
+});
+
+test("of a persona only what somebody typed over is sent, so that another's change stays", () => {
+  const persona = { id: 1, name: "Clerk", description: "Short answers. ", prompt: "Be brief.", origin: "file" };
+  assert.deepEqual(personaChanges(persona, persona), {});
+  assert.deepEqual(personaChanges({ ...persona, prompt: "" }, persona), { prompt: "" });
+  assert.deepEqual(personaChanges({ name: " New ", description: "", prompt: " kept " }, null), {
+    name: "New",
+    description: "",
+    prompt: " kept ",
+  });
+});
+
+test("a key that ends in the hour that the clock has twice keeps its end when its name changes", () => {
+  const before = process.env.TZ;
+  process.env.TZ = "Europe/Berlin";
+  try {
+    const record = { ...KEY, expires_at: "2027-10-31T01:30:00Z" };
+    const form = { ...record, name: "desk", expiry: fieldsOf(record.expires_at) };
+    assert.deepEqual(keyChanges(form, record), { name: "desk" });
+  } finally {
+    if (before === undefined) delete process.env.TZ;
+    else process.env.TZ = before;
+  }
 });

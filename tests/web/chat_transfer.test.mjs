@@ -68,6 +68,8 @@ test("a file that can't be read is explained, and nothing of it is taken", () =>
   refuses(broken({ a: answer, q: question }), /follows one that is not before it/);
   refuses(broken({ q: { ...question, parent: "q" } }), /follows one that is not before it/);
   refuses(broken({ 1: question }), /can't have the id 1/);
+  // The name of what is above the first messages: such a message would be its own parent.
+  refuses(broken({ root: { ...question, id: "root" } }), /can't have the id root/);
   refuses(broken({ q: { ...question, images: ["http://evil.example/x.png"] } }), /A picture in it is none/);
   refuses(broken({ q: { ...question, images: ["data:image/svg+xml;base64,AAAA"] } }), /A picture in it is none/);
   refuses(broken({ q: question, a: { ...answer, calls: [{ id: 1 }] } }), /A call of a tool is incomplete/);
@@ -107,4 +109,20 @@ test("what a page does not know is left out, and figures that are none", () => {
   assert.deepEqual(a.usage, { prompt_tokens: 1, completion_tokens: 0 });
   assert.deepEqual(read.settings, SETTINGS);
   assert.deepEqual(read.tree.chosen, [{}, {}]);
+});
+
+test("tokens have nothing in them that the page can't show", () => {
+  const tokens = [
+    { token: "a", logprob: -1, bytes: [97], top_logprobs: "none" },
+    { token: "b", logprob: -1, top_logprobs: [null, { token: 5, logprob: -1 }, { token: "c", logprob: "x" }] },
+    { token: "d", logprob: -1, top_logprobs: [{ token: "e", logprob: -2, bytes: {} }] },
+  ];
+  const messages = { q: question, a: { ...answer, tokens, parent: ["q"] } };
+  const [read] = imported(exported([{ ...chat, tree: { ...chat.tree, messages } }]), newId);
+  assert.equal(read.tree.messages.a.parent, null);
+  assert.deepEqual(read.tree.messages.a.tokens, [
+    { token: "a", logprob: -1, top_logprobs: [] },
+    { token: "b", logprob: -1, top_logprobs: [] },
+    { token: "d", logprob: -1, top_logprobs: [{ token: "e", logprob: -2 }] },
+  ]);
 });

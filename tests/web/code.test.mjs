@@ -28,6 +28,10 @@ const HOSTILE = [
   "EOF\nEOF",
   "%s %d {0} {x}",
   "\\u0041\\x41\\N{DASH}",
+  // What a terminal obeys when it is pasted: the end of the paste, then a line.
+  "it's\u001b[201~\rtouch pwned\r\u009b201~!!\u0003\u0004\\",
+  // What makes a program look like another one.
+  "\u202e\u2066// \u2069\u200f",
 ];
 const VALUES = [null, true, false, 0, -1.5, 1e21, 1e-7, [], {}, [1, 2.5], [[]], { file: "data.txt" }];
 
@@ -293,5 +297,14 @@ test("no program has a key in it", () => {
     const code = write({ path: "/v1/embeddings", json: { model: "m", input: "x" } });
     assert.match(code, /OPENAI_API_KEY/);
     assert.doesNotMatch(code, /sk-/);
+  }
+});
+
+test("no program has a character in it that a terminal obeys, or that hides what it does", () => {
+  const files = [{ path: "/v1/audio/transcriptions", form: [["file", { file: "a\u001b[201~\n\rb\u202e.wav" }]] }];
+  const long = { path: "/v1/embeddings", json: { model: "m", input: HOSTILE.join("").repeat(500) } };
+  for (const request of [...chats, ...others, ...filed, ...formsOfOthers, ...files, long]) {
+    for (const write of [asCurl, asPython, asNode])
+      assert.doesNotMatch(write(request), /(?!\n)[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u);
   }
 });

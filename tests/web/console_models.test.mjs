@@ -1,7 +1,14 @@
 /** What the console reads from the list of models, and which settings it finds. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { actsOf, amountsOf, devicesOf, movesOf, pricesOf } from "../../server/web/static/js/console/models/moves.js";
+import {
+  actsOf,
+  amountsOf,
+  devicesOf,
+  isGrace,
+  movesOf,
+  pricesOf,
+} from "../../server/web/static/js/console/models/moves.js";
 import { found } from "../../server/web/static/js/console/settings/finding.js";
 
 test("changes of state are told, and new models are not", () => {
@@ -77,4 +84,9 @@ test("settings are found by all words of the text", () => {
   assert.deepEqual(names("settings file"), ["SAGEHOLD_MAX_BODY"]);
   assert.deepEqual(names("port body"), []);
   assert.deepEqual(names("", true), ["SAGEHOLD_MAX_BODY"]);
+});
+
+test("the time before requests are broken off is said, or it is none", () => {
+  assert.deepEqual([0, 30, 600].map(isGrace), [true, true, true]);
+  assert.deepEqual([null, -1, 601, Number.NaN].map(isGrace), [false, false, false, false]);
 });

@@ -30,6 +30,11 @@ def asset(name: str) -> str:
     return f"/assets/{page_files().folder}/{name}"
 
 
+async def test_requests_of_programs_are_not_held_against_the_pages_first(fake: FakeServer) -> None:
+    paths = [getattr(route, "path", "") for route in fake.app.routes]
+    assert max(map(paths.index, ("/v1/chat/completions", "/admin/v1/usage"))) < min(map(paths.index, PAGES))
+
+
 # ---------------------------------------------------------------- what is sent
 
 

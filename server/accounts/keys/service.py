@@ -207,10 +207,15 @@ class Accounts:
         async with self._database.read() as session:
             return await AccountRepository(session).all()
 
-    async def note(self, action: str, target: str, details: Mapping[str, Any], *, actor: str = LOCAL) -> None:
-        """Write down an act that changes nothing in the database, such as the load of a model."""
+    @asynccontextmanager
+    async def noting(
+        self, action: str, target: str, details: Mapping[str, Any], *, actor: str = LOCAL
+    ) -> AsyncGenerator[None, None]:
+        """Around an act that changes nothing in the database, such as the load of a model: it is written down unless it
+        raises, and where nothing can be written it is not done at all. On SQLite nobody else writes meanwhile."""
         async with self._database.write() as session:
             await AuditLog(session).add(self._now(), actor, action, target, dict(details))
+            yield
 
     def _keys(self, session: AsyncSession, actor: str) -> KeyActs:
         return KeyActs(session, self._now(), actor)

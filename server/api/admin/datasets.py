@@ -87,7 +87,7 @@ async def search_dataset(
 
 
 @router.patch("/documents/{document_id}")
-@documented(body=DocumentChange, answer=answers.Document, examples=CHANGES)
+@documented(body=DocumentChange, answer=answers.Document, taken=True, examples=CHANGES)
 async def change_document(document_id: str, request: Request, caller: KeyedDep, knowledge: KnowledgeDep) -> Response:
     """End a document's ingestion, or begin it anew: whoever added it pays for it."""
     body = await read_json(request, DocumentChange, limit=MOST_BODY)

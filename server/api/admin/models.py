@@ -81,8 +81,9 @@ async def load_model(
     Refused with 409 while it is being unloaded. With `wait`, a load that fails in that time is answered with 503.
     """
     body = await read_json(request, Load, limit=MOST_BODY, empty=True)
-    begun = services.registry.begin_load(_served(model_id, services))
-    await administration.accounts.note("model.load", model_id, {}, actor=caller.key_id)
+    name = _served(model_id, services)
+    async with administration.accounts.noting("model.load", model_id, {}, actor=caller.key_id):
+        begun = services.registry.begin_load(name)
     if body.wait and (error := await begun.outcome(body.wait)) is not None:
         raise error
     return answer(_row(model_id, services))
@@ -100,7 +101,8 @@ async def probe_model(
     await read_json(request, Probe, limit=MOST_BODY, empty=True)
     report = await services.registry.probe(_served(model_id, services), Claim(caller.account_id))
     passed = report.reason is None
-    await administration.accounts.note("model.probe", model_id, {"passed": passed}, actor=caller.key_id)
+    async with administration.accounts.noting("model.probe", model_id, {"passed": passed}, actor=caller.key_id):
+        pass  # what comes out is a part of the note
     checks = [{"task": one.task, "asked": one.asked, "answered": one.answered} for one in report.passed]
     return answer(
         {
@@ -128,9 +130,10 @@ async def unload_model(
     Refused with 409 while it is in use, unless `grace` is given, and while it is being loaded.
     """
     body = await read_json(request, Unload, limit=MOST_BODY, empty=True)
-    begun = services.registry.begin_unload(_served(model_id, services), body.grace)
+    name = _served(model_id, services)
     details = {} if body.grace is None else {"grace": body.grace}
-    await administration.accounts.note("model.unload", model_id, details, actor=caller.key_id)
+    async with administration.accounts.noting("model.unload", model_id, details, actor=caller.key_id):
+        begun = services.registry.begin_unload(name, body.grace)
     if body.wait:
         await begun.outcome(body.wait)
     return answer(_row(model_id, services))

@@ -56,6 +56,7 @@ PersonasDep = Annotated[Personas, Depends(get_personas)]
 @documented(
     body=NewPersona,
     answer=answers.Persona,
+    taken=True,
     examples={"a persona": {"name": "Clerk", "description": "Short answers.", "prompt": "You are a clerk. Be brief."}},
 )
 async def create_persona(request: Request, caller: KeyedDep, personas: PersonasDep) -> Response:

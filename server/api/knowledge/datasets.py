@@ -51,7 +51,7 @@ async def list_datasets(caller: CallerDep, knowledge: KnowledgeDep) -> Response:
 
 
 @router.post("/datasets")
-@documented(body=NewDataset, answer=answers.Dataset, examples={"a dataset": {"name": "house-rules"}})
+@documented(body=NewDataset, answer=answers.Dataset, taken=True, examples={"a dataset": {"name": "house-rules"}})
 async def create_dataset(request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """Make a dataset, which is the caller's own. An account has one of each name."""
     body = await read_json(request, NewDataset, limit=MOST_BODY)

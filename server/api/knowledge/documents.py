@@ -43,7 +43,7 @@ async def retrieve_document(document_id: str, caller: CallerDep, knowledge: Know
 
 
 @router.patch("/documents/{document_id}")
-@documented(body=DocumentChange, answer=answers.Document, examples=CHANGES)
+@documented(body=DocumentChange, answer=answers.Document, taken=True, examples=CHANGES)
 async def change_document(document_id: str, request: Request, caller: CallerDep, knowledge: KnowledgeDep) -> Response:
     """End a document's ingestion, or begin it anew: then the caller pays for it."""
     body = await read_json(request, DocumentChange, limit=MOST_BODY)

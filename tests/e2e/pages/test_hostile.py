@@ -1,6 +1,7 @@
 """What hostile models, users and documents write is shown and does nothing, on all pages. A browser is the judge."""
 
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -126,6 +127,51 @@ def test_hostile_names_are_names(opened: Opener, server: LiveServer, operator: s
     expect(page.get_by_role("dialog")).to_contain_text(account["name"])
     assert page.locator("img[src*=evil], script:not([src])").count() == 0
     assert watched.axe() == []
+    watched.clean()
+
+
+WRITTEN = {
+    *("name", "full_name", "owner_name", "account_name", "key_name", "filename", "heading", "text", "note", "target"),
+    *("action", "error", "description", "reason", "context", "value", "prompt", "message", "model"),
+}
+"""Fields that hold what somebody wrote, whoever that was."""
+
+
+def spoilt(value: Any) -> Any:
+    """With markup in each of them."""
+    if isinstance(value, list):
+        return [spoilt(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: f"{EVIL}{one}" if name in WRITTEN and isinstance(one, str | None) else spoilt(one)
+        for name, one in value.items()
+    } | ({"details": {EVIL: EVIL, "__proto__": {"x": EVIL}, "after": {EVIL: [EVIL]}}} if "details" in value else {})
+
+
+SECTIONS = ["models", "accounts", "keys", "usage", "datasets", "personas", "audit", "settings"]
+
+
+def test_what_is_hostile_is_text_in_every_section_of_the_console(opened: Opener, operator: str) -> None:
+    """Whatever the server keeps: each text of its answers has markup in it."""
+    watched = opened("console#settings", key=operator)
+    headers = {"Authorization": f"Bearer {operator}"}
+    made = httpx.post(f"{watched.url}/v1/datasets", json={"name": "spoilt"}, headers=headers, timeout=30)
+    assert made.status_code == 200, made.text
+    page = watched.page
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    page.route("**/admin/v1/**", lambda route: route.fulfill(json=spoilt(route.fetch().json())))
+    day = {"day": "2026-11-26", "requests": 1, "cost": 1, "prompt_tokens": 1, "completion_tokens": 1}
+    counts = dict.fromkeys(("cached_tokens", "reasoning_tokens", "audio_seconds", "characters", "images"), 0)
+    row = {**day, **counts, "model": EVIL, "key": EVIL, "account": EVIL, "task": EVIL}
+    page.route("**/admin/v1/usage?*", lambda route: route.fulfill(json={"object": "list", "data": [row]}))
+    page.reload()
+    for section in SECTIONS:
+        page.evaluate("(section) => { location.hash = section; }", section)
+        main = page.locator("#main")
+        expect(main.get_by_role("heading", level=1)).to_have_text(section.capitalize().replace("Audit", "Audit log"))
+        expect(main.get_by_text("<script>alert(2)</script>").first).to_be_attached()
+        assert page.locator("main :is(img, script, iframe, [onerror])").count() == 0, section
     watched.clean()
 
 

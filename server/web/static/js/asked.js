@@ -1,7 +1,7 @@
 /** What a part of the page asks the server for, and how that stands: loading, there, failed, out of date. */
 import { ErrorNote, Loading } from "./components/states.js";
 import { html, useCallback, useEffect, useRef, useState } from "./lib.js";
-import { online } from "./session.js";
+import { expired, online } from "./session.js";
 
 /**
  * Ask when the part appears, and anew whenever one of `about` changes; what comes late is dropped then.
@@ -30,11 +30,25 @@ export function useAsked(question, about) {
     again();
     return () => running.current?.abort();
   }, [again]);
+  // Whoever asks again some time later asks what is asked by then.
+  const latest = useRef(again);
+  latest.current = again;
+  const current = useCallback(() => latest.current(), []);
   const back = online.value;
   useEffect(() => {
     if (back && state.error?.offline) again();
   }, [back]);
-  return { data: state.data, error: state.error, busy: state.busy, again };
+  return { data: state.data, error: state.error, busy: state.busy, again: current };
+}
+
+/** Ask again `pause` milliseconds after each answer and each failure, for as long as `moving` is true of what there is. */
+export function useAgain({ data, busy, again }, moving, pause) {
+  const wanted = data !== null && !busy && !expired.value && moving(data);
+  useEffect(() => {
+    if (!wanted) return undefined;
+    const timer = setTimeout(again, pause);
+    return () => clearTimeout(timer);
+  }, [wanted]);
 }
 
 /** The answer of `asked`, by a function of it, or what stands in for it. */

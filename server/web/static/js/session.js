@@ -91,3 +91,9 @@ export function leave() {
   }
   look();
 }
+
+// A page that the browser had put away whole comes back as it was left: with what the key has shown on it, though the tab may
+// have forgotten that key meanwhile, or taken another.
+globalThis.addEventListener?.("pageshow", (event) => {
+  if (event.persisted && kept() !== key.value) location.reload();
+});

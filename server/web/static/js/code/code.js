@@ -8,11 +8,7 @@
 import { BASE } from "../http.js";
 import { asNodeSdk } from "./node.js";
 import { asPythonSdk } from "./python.js";
-
-/** A text as one word of a POSIX shell. */
-export function shellWord(text) {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}
+import { jsonOf, shellWord } from "./text.js";
 
 const LONGEST_ARGUMENT = 128 * 1024;
 /** Bytes of UTF-8, at most, of a character as JavaScript counts them. */
@@ -28,7 +24,7 @@ export function asCurl({ method = "POST", path, json, form, stream = false, save
     `curl ${stream ? "-N " : ""}${method === "POST" ? "" : `-X ${method} `}${shellWord(BASE + path.replace(/^\//, ""))}`,
   ];
   lines.push('-H "Authorization: Bearer $OPENAI_API_KEY"');
-  const body = json === undefined ? "" : JSON.stringify(json, null, 2);
+  const body = json === undefined ? "" : jsonOf(json, 2);
   // Linux takes no argument of more than 128 KiB, which a picture is soon.
   const long = body.length * LONGEST_CHARACTER > LONGEST_ARGUMENT;
   if (json !== undefined) {

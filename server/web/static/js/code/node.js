@@ -1,11 +1,12 @@
 /** Requests as JavaScript for Node.js: by the OpenAI SDK, and by fetch for what it has no method for. */
 import { formValues, METHODS, Sent, splitFields } from "./sdk.js";
+import { jsonOf } from "./text.js";
 
 /** The name of a property as it is written in an object. */
 function property(name) {
   // Any other way to write this one sets the object's prototype, and the property would not be there.
   if (name === "__proto__") return '["__proto__"]';
-  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name);
+  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : jsonOf(name);
 }
 
 /** A value of JSON as JavaScript; a file is opened. */
@@ -17,7 +18,7 @@ function literal(value, deep = 0) {
     return `[\n${value.map((one) => `${inner}${literal(one, deep + 1)},\n`).join("")}${outer}]`;
   }
   if (value !== null && typeof value === "object") {
-    if (value instanceof Sent) return `createReadStream(${JSON.stringify(value.file)})`;
+    if (value instanceof Sent) return `createReadStream(${jsonOf(value.file)})`;
     const entries = Object.entries(value);
     if (!entries.length) return "{}";
     const names = entries.map(([name, one]) => {
@@ -25,7 +26,7 @@ function literal(value, deep = 0) {
     });
     return `{\n${names.join("")}${outer}}`;
   }
-  return JSON.stringify(value ?? null);
+  return jsonOf(value ?? null);
 }
 
 export function asNodeSdk(request, base) {
@@ -47,7 +48,7 @@ ${useOf(request, values, `await client.${method}(${literal(values)})`)}`;
 
 function useOf({ path, stream, save }, values, call) {
   if (path === "/v1/audio/speech") {
-    return `const speech = ${call};\nawait writeFile(${JSON.stringify(save)}, Buffer.from(await speech.arrayBuffer()));\n`;
+    return `const speech = ${call};\nawait writeFile(${jsonOf(save)}, Buffer.from(await speech.arrayBuffer()));\n`;
   }
   if (path === "/v1/chat/completions") return useOfChat(values, stream, call);
   if (path.startsWith("/v1/images/")) {
@@ -122,7 +123,7 @@ ${several ? "texts.forEach((text, index) => console.log(index + 1, text));" : "c
 /** What the SDK has no method for. */
 function byFetch({ method = "POST", path, json, form }, base) {
   const headers = ['Authorization: "Bearer " + process.env.OPENAI_API_KEY'];
-  const options = [`method: ${JSON.stringify(method)}`];
+  const options = [`method: ${jsonOf(method)}`];
   let head = "";
   if (json !== undefined) {
     headers.push('"Content-Type": "application/json"');
@@ -131,15 +132,15 @@ function byFetch({ method = "POST", path, json, form }, base) {
   if (form) {
     const lines = form.map(([name, value]) =>
       typeof value === "object"
-        ? `form.append(${JSON.stringify(name)}, await openAsBlob(${JSON.stringify(value.file)}), ${JSON.stringify(value.file)});`
-        : `form.append(${JSON.stringify(name)}, ${JSON.stringify(String(value))});`,
+        ? `form.append(${jsonOf(name)}, await openAsBlob(${jsonOf(value.file)}), ${jsonOf(value.file)});`
+        : `form.append(${jsonOf(name)}, ${jsonOf(String(value))});`,
     );
     const files = form.some(([, value]) => typeof value === "object");
     head = `${files ? 'import { openAsBlob } from "node:fs";\n\n' : ""}const form = new FormData();\n${lines.join("\n")}\n\n`;
     options.push("body: form");
   }
   options.splice(1, 0, `headers: { ${headers.join(", ")} }`);
-  return `${head}const answer = await fetch(${JSON.stringify(base + path.replace(/^\//, ""))}, {
+  return `${head}const answer = await fetch(${jsonOf(base + path.replace(/^\//, ""))}, {
 ${options.map((one) => `  ${one},\n`).join("")}});
 console.log(JSON.stringify(await answer.json(), null, 2));
 `;

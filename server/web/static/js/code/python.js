@@ -1,5 +1,6 @@
 /** Requests as Python: by the OpenAI SDK, and by httpx for what it has no method for. */
 import { formValues, METHODS, Sent, splitFields } from "./sdk.js";
+import { jsonOf } from "./text.js";
 
 const INDENT = "    ";
 
@@ -11,17 +12,17 @@ export function literal(value, deep = 0) {
   if (value === true) return "True";
   if (value === false) return "False";
   // JSON's escapes are Python's too, but for surrogates: JSON.stringify writes lone ones as \udXXX, which both read alike.
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") return jsonOf(value);
   if (typeof value === "number") return String(value);
   if (Array.isArray(value)) {
     if (!value.length) return "[]";
     if (value.every((one) => typeof one === "number")) return `[${value.join(", ")}]`;
     return `[\n${value.map((one) => `${inner}${literal(one, deep + 1)},\n`).join("")}${outer}]`;
   }
-  if (value instanceof Sent) return `open(${JSON.stringify(value.file)}, "rb")`;
+  if (value instanceof Sent) return `open(${jsonOf(value.file)}, "rb")`;
   const entries = Object.entries(value);
   if (!entries.length) return "{}";
-  return `{\n${entries.map(([name, one]) => `${inner}${JSON.stringify(name)}: ${literal(one, deep + 1)},\n`).join("")}${outer}}`;
+  return `{\n${entries.map(([name, one]) => `${inner}${jsonOf(name)}: ${literal(one, deep + 1)},\n`).join("")}${outer}}`;
 }
 
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -122,7 +123,7 @@ print()
 /** What the SDK has no method for: by httpx, which the SDK itself is made of. */
 function byHttpx({ method = "POST", path, json, form }, base) {
   const lines = [
-    `${JSON.stringify(base + path.replace(/^\//, ""))}`,
+    `${jsonOf(base + path.replace(/^\//, ""))}`,
     `headers={"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}`,
   ];
   if (json !== undefined) lines.push(`json=${literal(json, 1)}`);

@@ -1,24 +1,9 @@
 /**
- * Markdown of models and documents, which nobody trusts: parsed by marked, cleaned by DOMPurify, and then nothing of it may
+ * Markdown of models and documents, which nobody trusts: parsed (markup.js), cleaned by DOMPurify, and then nothing of it may
  * load or run. Pictures become links; links open elsewhere, without saying where they were; HTML is shown as it is written.
  */
 import DOMPurify from "../../vendor/dompurify/purify.js";
-import { Marked } from "../../vendor/marked/marked.js";
-
-const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const escaped = (text) => text.replace(/[&<>"']/g, (character) => ENTITIES[character]);
-
-const marked = new Marked({
-  gfm: true,
-  breaks: false,
-  renderer: {
-    // A picture would be fetched from wherever the text says.
-    image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
-    // What a model writes about HTML shall be read. A table has no other way to break a line, a formula to raise a letter.
-    html: ({ text }) => (/^<(?:br ?\/?|\/?su[bp])>$/i.test(text.trim()) ? text : escaped(text)),
-    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
-  },
-});
+import { marksOf } from "./markup.js";
 
 const ALLOWED = {
   ALLOWED_TAGS: [
@@ -42,5 +27,5 @@ purify.addHook("afterSanitizeAttributes", (node) => {
 
 /** The text as HTML that is safe to show. */
 export function cleaned(text) {
-  return purify.sanitize(marked.parse(text), ALLOWED);
+  return purify.sanitize(marksOf(text), ALLOWED);
 }

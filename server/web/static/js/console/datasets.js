@@ -1,42 +1,28 @@
 /** Everybody's datasets: whose they are, what is in them, where ingestion stands; searched, retried, deleted. */
+import { Answer, useAgain, useAsked } from "../asked.js";
 import { TextField } from "../components/field.js";
-import { Badge, Empty, ErrorNote, Loading, Stat } from "../components/states.js";
+import { Badge, Empty, Stat } from "../components/states.js";
 import { Table } from "../components/table.js";
 import { moment, number } from "../format.js";
 import { get } from "../http.js";
-import { html, useEffect, useState } from "../lib.js";
+import { html, useState } from "../lib.js";
+import { key } from "../session.js";
 import { Opened } from "./knowledge/dataset.js";
 import { matching, open } from "./knowledge/overseen.js";
 
 const SOON = 2_000;
 
 export function Datasets() {
-  const [found, setFound] = useState(null);
-  const [error, setError] = useState(null);
+  const asked = useAsked(async (signal) => (await get("/admin/v1/datasets", { signal })).data, [key.value]);
+  useAgain(asked, (found) => found.some((one) => open(one) > 0), SOON);
+  return html`<${Answer} asked=${asked} label="Loading the datasets">
+    ${(found) => html`<${Found} found=${found} onChange=${asked.again} />`}
+  </${Answer}>`;
+}
+
+function Found({ found, onChange }) {
   const [words, setWords] = useState("");
   const [chosen, setChosen] = useState("");
-  const refresh = async () => {
-    try {
-      setFound((await get("/admin/v1/datasets")).data);
-      setError(null);
-    } catch (failed) {
-      setError(failed);
-    }
-  };
-  useEffect(() => {
-    refresh();
-  }, []);
-  const busy = found?.some((one) => open(one) > 0) ?? false;
-  useEffect(() => {
-    if (!busy) return;
-    const timer = setTimeout(refresh, SOON);
-    return () => clearTimeout(timer);
-  }, [found]);
-
-  if (!found)
-    return error
-      ? html`<${ErrorNote} error=${error} onRetry=${refresh} />`
-      : html`<${Loading} label="Loading the datasets" />`;
   if (!found.length) {
     return html`<${Empty} icon="file" title="No datasets yet">
       <p>Whoever has a key makes them in the playground, under Ask Sage; or on the server's machine: <code>sagehold datasets create</code></p>
@@ -44,9 +30,8 @@ export function Datasets() {
   }
   const dataset = found.find(({ id }) => id === chosen);
   if (dataset)
-    return html`<${Opened} key=${dataset.id} dataset=${dataset} onBack=${() => setChosen("")} onChange=${refresh} />`;
+    return html`<${Opened} key=${dataset.id} dataset=${dataset} onBack=${() => setChosen("")} onChange=${onChange} />`;
   return html`
-    <${ErrorNote} error=${error} onRetry=${refresh} />
     <dl class="stats">
       <${Stat} label="Datasets" value=${number(found.length)} />
       <${Stat} label="Documents" value=${number(sum(found, (one) => one.documents))} />

@@ -51,7 +51,8 @@ function Gate() {
   const ask = () => {
     asking.value = true;
   };
-  if (trouble.value?.offline) return html`<${ErrorNote} error=${trouble.value} onRetry=${look} />`;
+  if (trouble.value && trouble.value.status !== 401)
+    return html`<${ErrorNote} error=${trouble.value} onRetry=${look} />`;
   if (key.value && !trouble.value) return html`<${Loading} label="Asking what your key may do" />`;
   return html`<h1 class="visually-hidden">Console</h1>
   <${Empty} icon="key" title="Enter a key to open the console">

@@ -12,6 +12,14 @@ const ACTIONS = {
   "model.load": "Model loaded",
   "model.unload": "Model unloaded",
   "model.probe": "Model probed",
+  "dataset.search": "Dataset searched",
+  "dataset.delete": "Dataset deleted",
+  "document.retry": "Document tried again",
+  "document.cancel": "Document cancelled",
+  "document.delete": "Document deleted",
+  "persona.create": "Persona made",
+  "persona.change": "Persona changed",
+  "persona.delete": "Persona deleted",
   "secret.renew": "Secret renewed",
 };
 

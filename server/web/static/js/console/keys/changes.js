@@ -1,5 +1,5 @@
 /** What the form of a key sends: all of a new key, and of a change only what differs. Pure functions. */
-import { instantOf, sameMinute } from "./expiry.js";
+import { instantOf, isOf } from "./expiry.js";
 import { changedLimits } from "./limits.js";
 
 export const SCOPES = [
@@ -25,7 +25,7 @@ export function changesOf(values, record) {
   if (!sameSet(values.scopes, record.scopes)) changes.scopes = values.scopes;
   // What is null in a change stays as it is, so these have words of their own.
   if (!sameSet(values.models, record.models)) changes.models = values.models ?? "all";
-  if (!sameMinute(expiresAt, record.expires_at)) changes.expires_at = expiresAt ?? "never";
+  if (!isOf(values.expiry, record.expires_at)) changes.expires_at = expiresAt ?? "never";
   if (values.priority !== record.priority) changes.priority = values.priority;
   const limits = changedLimits(record.limits, values.limits);
   if (limits) changes.limits = limits;

@@ -32,10 +32,11 @@ export function instantOf({ choice, at, zone }, now = Date.now()) {
   return Number.isNaN(found.getTime()) ? undefined : found.toISOString();
 }
 
-/** Whether both mean the same minute, which is as fine as the field is. */
-export function sameMinute(one, other) {
-  if (one === null || other === null) return one === other;
-  return Math.floor(new Date(one) / 60_000) === Math.floor(new Date(other) / 60_000);
+/** Whether the form's fields are those of an instant of the server's: nobody has changed them. Texts are compared, since an
+ * instant has seconds, and the hour that a clock is set back has its minutes twice. */
+export function isOf(fields, expiresAt) {
+  const own = fieldsOf(expiresAt, fields.zone);
+  return fields.choice === own.choice && (own.choice === "never" || fields.at === own.at);
 }
 
 /** UTC+02:00, as it is at that instant for whoever looks. */

@@ -1,8 +1,9 @@
 /** One dataset of anybody's: its documents, a search in it, its end. */
+import { Answer, useAgain, useAsked } from "../../asked.js";
 import { Button, IconButton } from "../../components/button.js";
 import { Confirm } from "../../components/dialog.js";
 import { Select, TextField } from "../../components/field.js";
-import { Badge, Empty, ErrorNote, Loading, Stat } from "../../components/states.js";
+import { Badge, Empty, ErrorNote, Stat } from "../../components/states.js";
 import { Table } from "../../components/table.js";
 import { toast } from "../../components/toasts.js";
 import { bytes, count, moment, number } from "../../format.js";
@@ -10,6 +11,7 @@ import { get, patch, query, remove } from "../../http.js";
 import { html, useEffect, useRef, useState } from "../../lib.js";
 import { whereabouts } from "../../playground/asksage/passages.js";
 import { stateKind, stateWords, underWay } from "../../playground/asksage/states.js";
+import { key } from "../../session.js";
 
 const SOON = 2_000;
 const PAGE = 100;
@@ -112,31 +114,17 @@ function Search({ dataset }) {
 function Documents({ dataset, onChange }) {
   const [state, setState] = useState("");
   const [limit, setLimit] = useState(PAGE);
-  const [found, setFound] = useState(null);
   const [error, setError] = useState(null);
   const [failures, setFailures] = useState({});
   const [doomed, setDoomed] = useState(null);
   const [busy, setBusy] = useState("");
   const path = `/admin/v1/datasets/${dataset.id}/documents`;
-  const refresh = async () => {
-    try {
-      setFound(await get(path + query({ limit, state })));
-      setError(null);
-    } catch (failed) {
-      setError(failed);
-    }
+  const asked = useAsked((signal) => get(path + query({ limit, state }), { signal }), [path, limit, state, key.value]);
+  useAgain(asked, (found) => found.data.some(underWay), SOON);
+  const refresh = () => {
+    onChange();
+    return asked.again();
   };
-  useEffect(() => {
-    refresh();
-  }, [state, limit]);
-  useEffect(() => {
-    if (!found?.data.some(underWay)) return;
-    const timer = setTimeout(async () => {
-      await refresh();
-      onChange();
-    }, SOON);
-    return () => clearTimeout(timer);
-  }, [found]);
 
   const change = async (document, to) => {
     try {
@@ -150,11 +138,11 @@ function Documents({ dataset, onChange }) {
     setBusy(document.id);
     await change(document, to);
     await refresh();
-    onChange();
     setBusy("");
   };
   const retryAll = async () => {
     setBusy("all");
+    setError(null);
     try {
       const failed = await get(path + query({ limit: MOST, state: "failed" }));
       for (const document of failed.data) await change(document, "queued");
@@ -162,11 +150,9 @@ function Documents({ dataset, onChange }) {
       setError(problem);
     }
     await refresh();
-    onChange();
     setBusy("");
   };
 
-  const rows = found?.data ?? [];
   const buttons = (document) => html`<span class="knowledge-buttons">
     ${(document.state === "failed" || document.state === "cancelled") && html`<${IconButton} icon="again" label=${`Try ${document.filename} again`} disabled=${busy !== ""} onClick=${() => one(document, "queued")} />`}
     ${underWay(document) && html`<${IconButton} icon="stop" label=${`Cancel ${document.filename}`} disabled=${busy !== ""} onClick=${() => one(document, "cancelled")} />`}
@@ -180,13 +166,11 @@ function Documents({ dataset, onChange }) {
         <div><${Select} aria-label="Which documents" value=${state} onValue=${setState} options=${STATES} /></div>
       </div>
     </div>
-    <${ErrorNote} error=${error} onRetry=${refresh} />
-    ${!found && !error && html`<${Loading} label="Loading the documents" />`}
-    ${
-      found &&
-      html`<${Table}
+    <${ErrorNote} error=${error} />
+    <${Answer} asked=${asked} label="Loading the documents">
+      ${(found) => html`<${Table}
         label="Documents"
-        rows=${rows}
+        rows=${found.data}
         empty=${html`<${Empty} icon="file" title=${state ? "None of them" : "No documents yet"}><p>${state ? "No document is in this state now." : "Its owner adds them in the playground, under Ask Sage."}</p></${Empty}>`}
         columns=${[
           {
@@ -207,19 +191,16 @@ function Documents({ dataset, onChange }) {
           { title: "Added", cell: (document) => moment(document.created_at) },
           { title: "Actions", hidden: true, cell: buttons },
         ]}
-      />`
-    }
-    ${found?.has_more && limit < MOST && html`<div class="actions start"><${Button} small onClick=${() => setLimit(limit + PAGE)}>Show more</${Button}></div>`}
+      />
+      ${found.has_more && (limit < MOST ? html`<div class="actions start"><${Button} small onClick=${() => setLimit(limit + PAGE)}>Show more</${Button}></div>` : html`<p class="hint">The newest ${number(MOST)} are shown. Choose a state to find others, or ask the API for older ones.</p>`)}`}
+    </${Answer}>
     <${Delete}
       open=${doomed !== null}
       title="Delete this document?"
       path=${`/admin/v1/documents/${doomed?.id}`}
       done="The document is deleted."
       onClose=${() => setDoomed(null)}
-      onGone=${() => {
-        refresh();
-        onChange();
-      }}
+      onGone=${refresh}
     >
       <p class="knowledge-name">${doomed?.filename}</p>
       <p>No answer draws on it any more. This can't be undone.</p>

@@ -8,6 +8,7 @@ import { Tabs } from "../../components/tabs.js";
 import { toast } from "../../components/toasts.js";
 import { patch, post, remove } from "../../http.js";
 import { html, useState } from "../../lib.js";
+import { changesOf } from "./changes.js";
 
 /** persona: as listed, "new", or null for none. */
 export function PersonaDialog({ persona, onClose, onChange }) {
@@ -40,7 +41,7 @@ function Form({ persona, onClose, onChange }) {
   };
   const save = (event) => {
     event.preventDefault();
-    const fields = { name: name.trim(), description: description.trim(), prompt };
+    const fields = changesOf({ name, description, prompt }, persona);
     if (persona) act("save", () => patch(`/admin/v1/personas/${persona.id}`, fields), "The persona is changed.");
     else act("save", () => post("/admin/v1/personas", fields), "The persona is made.");
   };

@@ -1,6 +1,7 @@
 /** Scrapes /metrics every two seconds while somebody looks, and keeps what the last ten minutes showed. */
 import { send } from "../../http.js";
 import { signal } from "../../lib.js";
+import { expired } from "../../session.js";
 import { parse } from "./exposition.js";
 import { frameOf, modelsOf, routesOf } from "./frames.js";
 import { scrapeOf } from "./measures.js";
@@ -45,7 +46,7 @@ export function measure() {
   let over = false;
   const turn = async () => {
     clearTimeout(timer);
-    if (!document.hidden && !paused.value) {
+    if (!document.hidden && !paused.value && !expired.value) {
       try {
         await scrape();
         failure.value = null;

@@ -2,6 +2,7 @@
 import { get } from "../../http.js";
 import { signal } from "../../lib.js";
 import { refresh as refreshPublic } from "../../models.js";
+import { expired } from "../../session.js";
 import { movesOf } from "./moves.js";
 
 /** What GET /admin/v1/models says; null before the first answer. */
@@ -38,7 +39,7 @@ export function watch() {
   let over = false;
   const turn = async () => {
     clearTimeout(timer);
-    const moving = !document.hidden && (await refresh());
+    const moving = !document.hidden && !expired.value && (await refresh());
     clearTimeout(timer);
     if (!over) timer = setTimeout(turn, moving || failure.value ? SOON : LATER);
   };

@@ -68,3 +68,11 @@ export function actsOf(state) {
     probe: state === "ready",
   };
 }
+
+/** Seconds that the requests at work may be given when a model is unloaded. */
+export const MOST_GRACE = 600;
+
+/** Whether it is such a time; null is a field with nothing in it. */
+export function isGrace(seconds) {
+  return seconds !== null && seconds >= 0 && seconds <= MOST_GRACE;
+}

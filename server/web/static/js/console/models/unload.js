@@ -6,9 +6,9 @@ import { count } from "../../format.js";
 import { post } from "../../http.js";
 import { html, useState } from "../../lib.js";
 import { refresh } from "./listing.js";
+import { isGrace, MOST_GRACE } from "./moves.js";
 
 const GRACE = 30;
-const MOST = 600;
 
 export function Unload({ model, address, onClose }) {
   const [grace, setGrace] = useState(GRACE);
@@ -16,7 +16,7 @@ export function Unload({ model, address, onClose }) {
   const [error, setError] = useState(null);
   // A request may have come since the dialog was opened; the server's refusal says so.
   const inUse = model.running + model.waiting > 0 || error?.code === "conflict";
-  const wrong = inUse && !(grace >= 0 && grace <= MOST) ? `From 0 to ${MOST} seconds.` : null;
+  const wrong = inUse && !isGrace(grace) ? `From 0 to ${MOST_GRACE} seconds.` : null;
   const unload = async () => {
     if (wrong) return;
     setBusy(true);
@@ -44,7 +44,7 @@ export function Unload({ model, address, onClose }) {
         hint="Those that take longer are broken off."
         error=${wrong}
         min=${0}
-        max=${MOST}
+        max=${MOST_GRACE}
         step=${1}
         value=${grace}
         onValue=${setGrace}

@@ -4,6 +4,7 @@
  * The form: {"sagehold": "chats", "version": 1, "exported": an ISO time, "chats": […]}.
  */
 import { SETTINGS } from "./request.js";
+import { ROOT } from "./tree.js";
 
 const KIND = "chats";
 const VERSION = 1;
@@ -46,7 +47,8 @@ function checked(chat, newId) {
   if (!isRecord(chat) || !isRecord(chat.tree) || !isRecord(chat.tree.messages)) throw new Error("It has no messages.");
   const messages = {};
   for (const [id, message] of Object.entries(chat.tree.messages)) {
-    if (!ID.test(id)) throw new Error(`A message can't have the id ${id.slice(0, 40)}.`);
+    // A message of the name ROOT would be its own parent, and the way through the tree would not end.
+    if (!ID.test(id) || id === ROOT) throw new Error(`A message can't have the id ${id.slice(0, 40)}.`);
     const found = messageFrom(id, message);
     if (found.parent !== null && !Object.hasOwn(messages, found.parent))
       throw new Error(`The message ${id.slice(0, 40)} follows one that is not before it.`);
@@ -69,7 +71,7 @@ function messageFrom(id, message) {
   if (!isText(message.content)) throw new Error("A message has no text.");
   const found = {
     id,
-    parent: message.parent ?? null,
+    parent: isText(message.parent) ? message.parent : null,
     role: message.role,
     content: message.content,
     at: isNumber(message.at) ? message.at : 0,
@@ -95,10 +97,17 @@ function messageFrom(id, message) {
   if (isRecord(message.times) && isNumber(message.times.total)) found.times = timesFrom(message.times);
   if (isRecord(message.cost) && Number.isFinite(Number(message.cost.amount)))
     found.cost = { amount: String(message.cost.amount), paid: message.cost.paid === true };
-  const isToken = (token) => isRecord(token) && isText(token.token) && isNumber(token.logprob);
-  if (Array.isArray(message.tokens) && message.tokens.every(isToken)) found.tokens = message.tokens;
+  if (Array.isArray(message.tokens) && message.tokens.every(isToken)) found.tokens = message.tokens.map(tokenFrom);
   if (isRecord(message.error) && isText(message.error.message)) found.error = { message: message.error.message };
   return found;
+}
+
+const isToken = (token) => isRecord(token) && isText(token.token) && isNumber(token.logprob);
+const bare = ({ token, logprob }) => ({ token, logprob });
+
+function tokenFrom(token) {
+  const others = Array.isArray(token.top_logprobs) ? token.top_logprobs.filter(isToken) : [];
+  return { ...bare(token), top_logprobs: others.map(bare) };
 }
 
 function timesFrom({ toFirst, total, rate }) {
