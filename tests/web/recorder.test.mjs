@@ -20,9 +20,12 @@ test("loudness goes from silence to full scale", () => {
 function microphone() {
   const track = { stopped: false, stop: () => Object.assign(track, { stopped: true }) };
   const source = { getTracks: () => [track], getAudioTracks: () => [track] };
-  const asking = Promise.withResolvers();
+  let allow;
+  const asking = new Promise((resolve) => {
+    allow = () => resolve(source);
+  });
   globalThis.isSecureContext = true;
-  const mediaDevices = { getUserMedia: () => asking.promise };
+  const mediaDevices = { getUserMedia: () => asking };
   Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
   globalThis.AudioContext = class {
     createAnalyser = () => ({ getFloatTimeDomainData: () => {} });
@@ -38,7 +41,7 @@ function microphone() {
       this.onstop();
     }
   };
-  return { track, allow: () => asking.resolve(source) };
+  return { track, allow };
 }
 
 test("a microphone that is allowed once it was given up is let go", async () => {
