@@ -1,7 +1,7 @@
 /** Embeddings: how alike several texts are to a model. */
 import { Button, IconButton } from "../components/button.js";
 import { Field, NumberField } from "../components/field.js";
-import { ModelChoice, ModelState } from "../components/model_choice.js";
+import { ModelChoice } from "../components/model_choice.js";
 import { Empty, ErrorNote, Loading } from "../components/states.js";
 import { toast } from "../components/toasts.js";
 import { Workbench } from "../components/workbench.js";
@@ -24,13 +24,14 @@ import {
   write,
 } from "./embeddings/comparing.js";
 import { Result } from "./embeddings/matrix.js";
+import { Waiting } from "./waiting.js";
 
 export function Embeddings() {
   return html`<${Workbench} settings=${html`<${Panel} />`} request=${request.value}>
     <h2 class="visually-hidden">Embeddings</h2>
     <${Texts} />
     <${ErrorNote} error=${failure.value} onRetry=${failure.value?.requestId ? compare : undefined} />
-    ${busy.value && html`<${ModelState} id=${model.value} task="embedding" />`}
+    ${busy.value && html`<${Waiting} model=${model.value} task="embedding" />`}
     ${busy.value && !result.value && html`<${Loading} label="Comparing the texts" lines=${4} />`}
     ${!result.value && !busy.value && !failure.value && html`<${Empty} icon="columns" title="Nothing compared yet"><p>Press Compare: each text is turned into a vector, and a table shows how alike they are.</p></${Empty}>`}
     <${Result} />
