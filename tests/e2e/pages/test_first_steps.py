@@ -14,6 +14,20 @@ EMBEDDER, PAINTER = "all-minilm-l6-v2", "starter-image"
 OWN = [("chat", CHAT), ("images", PAINTER), ("transcription", EAR), ("speech", VOICE), ("embeddings", EMBEDDER)]
 
 
+def test_the_first_page_has_a_request_to_take_along_with_and_without_a_key(opened: Opener) -> None:
+    watched = opened("", key="")
+    code = watched.page.get_by_role("region", name="Your first request").get_by_label("Code in curl")
+    expect(code).to_contain_text(f"{watched.url}/v1/models")
+    expect(code).to_contain_text("Bearer $OPENAI_API_KEY")
+    assert watched.axe() == []
+    watched.clean()
+    watched = opened("")
+    code = watched.page.get_by_role("region", name="Your first request").get_by_label("Code in curl")
+    expect(code).to_contain_text("/v1/chat/completions")
+    expect(code).not_to_contain_text(opened.live.key)
+    watched.clean()
+
+
 @pytest.mark.parametrize("tab", ["images", "transcription", "speech", "embeddings"])
 def test_without_a_key_the_choice_of_a_model_says_what_to_do(opened: Opener, tab: str) -> None:
     watched = opened(f"playground#{tab}", key="")
