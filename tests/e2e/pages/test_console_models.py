@@ -34,7 +34,7 @@ def press(page: Page, act: str, model: str) -> None:
 
 def state(page: Page, model: str, word: str) -> None:
     """Until it has come to that: a load takes its time on a busy machine."""
-    expect(card(page, model).get_by_role("heading")).to_have_text(f"{model} {word}", timeout=60_000)
+    expect(card(page, model).get_by_role("heading", level=3)).to_have_text(f"{model} {word}", timeout=60_000)
 
 
 def test_a_model_is_probed_unloaded_and_loaded_again(opened: Opener, server: LiveServer, operator: str) -> None:

@@ -7,6 +7,7 @@ import { toast } from "../components/toasts.js";
 import { Workbench } from "../components/workbench.js";
 import { count } from "../format.js";
 import { html, useRef } from "../lib.js";
+import { mayInfer } from "../session.js";
 import {
   add,
   busy,
@@ -98,7 +99,7 @@ function Texts() {
       ${
         busy.value
           ? html`<${Button} key="stop" icon="stop" onClick=${stop}>Stop</${Button}>`
-          : html`<${Button} key="start" kind="main" icon="columns" type="submit">Compare</${Button}>`
+          : html`<${Button} key="start" kind="main" icon="columns" type="submit" disabled=${mayInfer.value && !model.value}>Compare</${Button}>`
       }
       <${Button} icon="plus" disabled=${texts.value.length >= MOST} onClick=${() => add() && focus(texts.value.length - 1)}>Add text</${Button}>
       ${texts.value.length >= MOST && html`<span class="hint">${MOST} texts are the most.</span>`}
