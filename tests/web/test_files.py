@@ -124,6 +124,12 @@ def test_the_first_load_is_light(page: Path) -> None:
     assert total < FIRST_LOAD, sorted(weights.items(), key=lambda one: -one[1])[:8]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_what_reads_markdown_and_draws_charts_is_not_in_the_first_load(page: Path) -> None:
+    named = page_files().pages[page.stem].data.decode()
+    assert re.findall(r"/vendor/(?:marked|dompurify|uplot)/\w+\.js", named) == []
+
+
 # ---------------------------------------------------------------- ours, or as noted
 
 

@@ -2,16 +2,18 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.e2e.live import ROOT, LiveServer, until
 
@@ -23,7 +25,32 @@ addEventListener("securitypolicyviolation", (event) => {
   console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
 });
 """
+PATIENCE = 20_000
+"""Milliseconds for whatever is expected of a page, on a machine that has other things to do."""
 SIZES = {"narrow": (360, 740), "middle": (1280, 800), "wide": (2560, 1440)}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Show what the pages of a failed test complained of, and keep a picture of each."""
+    report = yield
+    used = getattr(item, "funcargs", {})
+    if report.failed and call.when == "call":
+        for opener in (one for one in used.values() if isinstance(one, Opener)):
+            for number, watched in enumerate(opener.pages):
+                name = f"failed-{re.sub(r'[^A-Za-z0-9]+', '-', item.name).strip('-')}-{number}"
+                try:
+                    watched.shot(name)
+                    shown = f"{watched.seen()}\npicture: {SHOTS / name}.png"
+                except PlaywrightError as error:  # it was closed, or has crashed
+                    shown = f"{watched.seen()}\nno picture: {error}"
+                report.sections.append(("a page of the test", shown))
+    if report.failed:
+        for name, live in used.items():
+            # Of `server` the conftest.py above shows the log.
+            if isinstance(live, LiveServer) and name != "server":
+                report.sections.append((f"the log of {name} ends", live.log[-6000:]))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +58,7 @@ def chromium() -> Iterator[Browser]:
     """One browser for all these tests."""
     found = subprocess.run([ROOT / "scripts/browser"], capture_output=True, text=True)
     assert found.returncode == 0, f"the pages can't be tested: {found.stderr}"
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=found.stdout.strip(),
@@ -81,11 +109,15 @@ class Watched:
         assert self.foreign == []
         assert self.errors == []
 
-    def axe(self) -> list[str]:
-        """What axe-core finds that is serious, a line each: rule, how bad, where."""
+    def axe(self, *rules: str) -> list[str]:
+        """What axe-core finds that is serious, a line each: rule, how bad, where. rules: those alone, where given."""
+        assert AXE.is_file(), f"{AXE} is missing: scripts/setup --test brings it"
         if not self.page.evaluate("() => 'axe' in window"):
             self.page.evaluate(AXE.read_text())
-        found = self.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+        options: dict[str, Any] = {"resultTypes": ["violations"]}
+        if rules:
+            options["runOnly"] = {"type": "rule", "values": list(rules)}
+        found = self.page.evaluate("(options) => axe.run(document, options)", options)
         return [
             f"{rule['id']} ({rule['impact']}): {node['html'][:160]} {json.dumps(node['any'][:1])[:300]}"
             for rule in found["violations"]
@@ -93,10 +125,34 @@ class Watched:
             for node in rule["nodes"]
         ]
 
+    def seen(self) -> str:
+        """What is to be known of the page when a test has failed."""
+        refused = [f"{status} {path}" for status, path in self.refused]
+        said = {"console": self.errors, "refused": refused, "foreign": self.foreign}
+        return "\n".join([self.page.url, *(f"{what}: {one}" for what, found in said.items() for one in found)])
+
     def shot(self, name: str) -> None:
         """A picture of the whole page, in SHOTS."""
         SHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+class Held:
+    """Requests of a page that are not answered before `release`."""
+
+    def __init__(self, page: Page, pattern: str) -> None:
+        self._routes: list[Route] = []
+        self._page = page
+        self._pattern = pattern
+        page.route(pattern, self._hold)
+
+    def _hold(self, route: Route) -> None:
+        self._routes.append(route)
+
+    def release(self) -> None:
+        for route in self._routes:
+            route.continue_()
+        self._page.unroute(self._pattern)
 
 
 class Opener:
@@ -104,6 +160,7 @@ class Opener:
 
     def __init__(self, browser: Browser, live: LiveServer) -> None:
         self.live = live
+        self.pages: list[Watched] = []
         self._browser = browser
         self._contexts: list[BrowserContext] = []
 
@@ -117,7 +174,7 @@ class Opener:
             color_scheme=scheme, viewport={"width": width, "height": height}, reduced_motion="reduce", **options
         )
         self._contexts.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE)
         used = self.live.key if key is None else key
         context.add_init_script(SEEN)
         if used:
@@ -127,6 +184,7 @@ class Opener:
                 f"sessionStorage.setItem('sagehold.key', {json.dumps(used)}); }}"
             )
         watched = Watched(context.new_page(), self.live.url)
+        self.pages.append(watched)
         watched.page.goto(f"{self.live.url}/{path}")
         return watched
 

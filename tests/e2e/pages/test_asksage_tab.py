@@ -8,7 +8,7 @@ import httpx
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.live import LiveServer
-from tests.e2e.pages.conftest import Opener, Watched
+from tests.e2e.pages.conftest import Held, Opener, Watched
 
 RULES = """# Rules of the lighthouse
 
@@ -220,6 +220,22 @@ def test_refusals_with_http_status_200_are_errors_and_nothing_typed_is_lost(open
     page.keyboard.press("Escape")
     expect(page.get_by_text("And when does it end?")).to_be_visible()
     expect(page.get_by_text("At nine.")).to_be_visible()
+    watched.clean()
+
+
+def test_references_are_marked_also_where_the_answer_is_there_first(opened: Opener) -> None:
+    """What reads Markdown is fetched with the first answer, and may come after it."""
+    watched = opened("playground#asksage")
+    page = watched.page
+    source = {"number": 1, "dataset": None, "title": "A page", "link": "http://a.example/", "text": "It says so."}
+    answering(watched, whole("It is **so** [1].", [source]))
+    prose = Held(page, "**/js/components/prose.js")
+    ask(page, "Is it?")
+    expect(page.get_by_role("region", name="References")).to_contain_text("A page")
+    expect(page.locator(".prose")).to_have_text("It is **so** [1].")
+    prose.release()
+    expect(page.get_by_role("link", name="Reference 1: A page")).to_have_attribute("href", "http://a.example/")
+    expect(page.locator(".prose strong")).to_have_text("so")
     watched.clean()
 
 

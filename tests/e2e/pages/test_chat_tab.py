@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, Route, expect
 
 from tests.e2e.live import LiveServer
-from tests.e2e.pages.conftest import Opener, Watched
+from tests.e2e.pages.conftest import Held, Opener, Watched
 
 SLOW = "one two three four five six seven eight nine ten"
 CITY = "Which city?"
@@ -220,6 +220,35 @@ def test_a_reload_in_mid_stream_loses_nothing_that_was_shown(faked: Opener) -> N
     expect(answer).to_contain_text("one two three four five six seven eight nine ten")
     expect(answer).to_contain_text("The page was left while this was written")
     watched.clean()
+
+
+def test_what_reads_markdown_comes_with_the_first_answer(faked: Opener) -> None:
+    """Until it is there the text stands as it was written; a kept answer is not shown like that first."""
+    watched = opened_at(faked, "plain")
+    page = watched.page
+    prose = Held(page, "**/js/components/prose.js")
+    ask(page, "Hello")
+    expect(finished(page).locator(".prose")).to_have_text("Hello **world**, from the `fake`.")
+    prose.release()
+    expect(answers(page).locator(".prose strong")).to_have_text("world")
+    prose = Held(page, "**/js/components/prose.js")
+    with page.expect_request("**/js/components/prose.js"):
+        page.reload()
+    expect(page.get_by_role("region", name="Chats").get_by_role("listitem")).to_have_count(1)
+    expect(page.locator(".prose")).to_have_count(0)
+    prose.release()
+    expect(answers(page).locator(".prose strong")).to_have_text("world")
+    watched.clean()
+
+
+def test_an_answer_can_be_read_where_the_files_that_read_markdown_do_not_come(faked: Opener) -> None:
+    watched = opened_at(faked, "plain")
+    page = watched.page
+    page.route("**/js/components/prose.js", lambda route: route.fulfill(status=404, body="{}"))
+    ask(page, "Hello")
+    expect(finished(page).locator(".prose")).to_have_text("Hello **world**, from the `fake`.")
+    page.reload()
+    expect(answers(page).locator(".prose")).to_have_text("Hello **world**, from the `fake`.")
 
 
 def test_chats_are_named_found_exported_imported_and_deleted(faked: Opener, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ MARKDOWN = [
 TAGS = {"p", "a", "code", "pre", "table", "thead", "tbody", "tr", "th", "td", "br", "sub", "sup"}
 SHOWN = """async (texts) => {
   const script = document.querySelector("script[type=module]").src;
-  const { cleaned } = await import(new URL("../components/markdown.js", script));
+  const { cleaned } = await import(new URL("../components/prose.js", script));
   return texts.map((text) => {
     const place = document.createElement("div");
     place.innerHTML = cleaned(text);

@@ -5,8 +5,11 @@ import { ErrorNote, Loading } from "./states.js";
 
 const come = new Map();
 
-/** load: a function that returns the promise of a component; the same function each time. label: what is waited for. */
-export function Later({ load, label }) {
+/**
+ * load: a function that returns the promise of a component; the same function each time. label: what is waited for. What
+ * else is given goes to the component.
+ */
+export function Later({ load, label, ...given }) {
   const [, setTurn] = useState(0);
   const found = come.get(load);
   useEffect(() => {
@@ -23,7 +26,7 @@ export function Later({ load, label }) {
     };
   }, [load]);
   if (!found) return html`<${Loading} label=${`Loading ${label}`} />`;
-  if (found.View) return html`<${found.View} />`;
+  if (found.View) return html`<${found.View} ...${given} />`;
   // Files of another version are not there any more, and a browser does not ask again for a module that did not come.
   const error = { message: `${label} could not be loaded. The server may have been updated, or can't be reached.` };
   return html`<${ErrorNote} error=${error}>

@@ -1,42 +1,42 @@
 /**
- * Markdown of models and documents, which nobody trusts: parsed (markup.js), cleaned by DOMPurify, and then nothing of it may
- * load or run. Pictures become links; links open elsewhere, without saying where they were; HTML is shown as it is written.
+ * Markdown as it is meant to be read. What parses and cleans it is a third of a page's weight and is fetched when a page has
+ * something to read; until then, and where it does not come, the text stands as it was written.
  */
-import DOMPurify from "../../vendor/dompurify/purify.js";
-import { html, useLayoutEffect, useMemo, useRef } from "../lib.js";
+import { html, signal, useLayoutEffect, useMemo, useRef } from "../lib.js";
 import { toClipboard } from "./button.js";
-import { marksOf } from "./markup.js";
 
-const ALLOWED = {
-  ALLOWED_TAGS: [
-    ..."p br hr h1 h2 h3 h4 h5 h6 strong em del code pre blockquote ul ol li a table thead tbody tr th td sup sub".split(
-      " ",
-    ),
-  ],
-  ALLOWED_ATTR: ["href", "align", "start", "title"],
-  ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
-  ALLOW_DATA_ATTR: false,
-  ALLOW_ARIA_ATTR: false,
-};
+/** `cleaned` of prose.js; null before it is there. */
+const cleaner = signal(null);
+let coming = null;
 
-const purify = DOMPurify(globalThis.window);
-purify.addHook("afterSanitizeAttributes", (node) => {
-  if (node.tagName === "A") {
-    node.setAttribute("target", "_blank");
-    node.setAttribute("rel", "noopener noreferrer nofollow");
-  }
-});
-
-/** The text as HTML that is safe to show. */
-export function cleaned(text) {
-  return purify.sanitize(marksOf(text), ALLOWED);
+/** Fetch what Markdown needs, ahead of the first text. The promise is always fulfilled. */
+export function fetchProse() {
+  coming ??= import("./prose.js").then(
+    ({ cleaned }) => {
+      cleaner.value = cleaned;
+    },
+    () => {
+      coming = null;
+    },
+  );
+  return coming;
 }
 
-export function Markdown({ text }) {
-  const shown = useMemo(() => cleaned(text), [text]);
+/** onShown: gets the element, each time that its elements are new. */
+export function Markdown({ text, onShown }) {
+  const cleaned = cleaner.value;
+  const shown = useMemo(() => cleaned?.(text), [cleaned, text]);
   const place = useRef(null);
-  useLayoutEffect(() => dress(place.current), [shown]);
-  return html`<div class="prose" ref=${place} dangerouslySetInnerHTML=${{ __html: shown }}></div>`;
+  useLayoutEffect(() => {
+    if (!cleaned) {
+      fetchProse();
+      return;
+    }
+    dress(place.current);
+    onShown?.(place.current);
+  }, [cleaned, shown]);
+  if (!cleaned) return html`<div key="written" class="prose prose-written">${text}</div>`;
+  return html`<div key="shown" class="prose" ref=${place} dangerouslySetInnerHTML=${{ __html: shown }}></div>`;
 }
 
 /** What scrolls sideways can be reached by keyboard, and code can be copied. */

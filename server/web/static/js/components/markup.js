@@ -1,6 +1,6 @@
 /**
  * Markdown as HTML, in a time that nobody notices whatever the text is: models repeat themselves, and some texts are made to
- * hold a page up. What comes out is not clean yet: see markdown.js. Pure functions.
+ * hold a page up. What comes out is not clean yet: see prose.js. Pure functions.
  */
 import { Lexer, Marked } from "../../vendor/marked/marked.js";
 

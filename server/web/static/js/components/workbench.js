@@ -1,8 +1,10 @@
 /** A tab of the playground: the work itself, and beside it its settings and its code. */
 import { html, useState } from "../lib.js";
 import { Button } from "./button.js";
-import { CodePanel } from "./code.js";
+import { Later } from "./later.js";
 import { Tabs } from "./tabs.js";
+
+const codePanel = () => import("./code_panel.js").then((it) => it.CodePanel);
 
 /** settings: what stands in the side panel; request: as of code/code.js, or null while there is nothing to send. whose: what
  * stands above the code, where there are several requests to choose from. */
@@ -16,7 +18,7 @@ export function Workbench({ settings, request, whose, children }) {
     </div>
     <aside id="side" class=${`side${open ? " open" : ""}`} aria-label="Settings and code">
       <${Tabs} small label="Settings and code" tabs=${[["settings", "Settings"], ["code", "Code"]]} value=${side} onValue=${setSide}>
-        ${side === "settings" ? html`<div class="stack">${settings}</div>` : request ? html`<div class="stack">${whose}<${CodePanel} request=${request} /></div>` : html`<p class="hint">There is nothing to send yet.</p>`}
+        ${side === "settings" ? html`<div class="stack">${settings}</div>` : request ? html`<div class="stack">${whose}<${Later} load=${codePanel} label="Code" request=${request} /></div>` : html`<p class="hint">There is nothing to send yet.</p>`}
       </${Tabs}>
     </aside>
   </div>`;

@@ -1,6 +1,6 @@
 /** The first page: what runs here, where to go, and a first request to take along. */
 import { Button, CopyButton } from "../components/button.js";
-import { CodePanel } from "../components/code.js";
+import { CodePanel } from "../components/code_panel.js";
 import { Icon } from "../components/icon.js";
 import { show } from "../components/shell.js";
 import { Badge, ErrorNote, Loading } from "../components/states.js";

@@ -2,6 +2,7 @@
 import { Button, IconButton } from "../components/button.js";
 import { SelectField, Switch } from "../components/field.js";
 import { Icon } from "../components/icon.js";
+import { fetchProse } from "../components/markdown.js";
 import { ModelChoice } from "../components/model_choice.js";
 import { Workbench } from "../components/workbench.js";
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
@@ -12,7 +13,7 @@ import { ChatList } from "./chat/list.js";
 import { Message } from "./chat/message.js";
 import { QUALITIES, requestOf } from "./chat/request.js";
 import { Settings } from "./chat/settings.js";
-import { begin, chat, draft, isEmpty, set, startNew } from "./chat/state.js";
+import { begin, chat, draft, isEmpty, set, startNew, titles } from "./chat/state.js";
 import { keep, path } from "./chat/tree.js";
 
 const EXAMPLES = [
@@ -26,7 +27,13 @@ export function Chat() {
   const [side, setSide] = useState(0);
   const [ready, setReady] = useState(false);
   useEffect(() => {
-    begin().then(() => setReady(true));
+    begin()
+      .then(() => {
+        // Whoever has chats will read them; the open one is not shown as raw text first.
+        const coming = titles.peek().length ? fetchProse() : null;
+        return isEmpty(chat.peek()) ? null : coming;
+      })
+      .then(() => setReady(true));
   }, []);
   const { settings, tree } = chat.value;
   const empty = isEmpty(chat.value);

@@ -1,10 +1,10 @@
 /** A question and its answer, with what it draws on. */
 import { Button, CopyButton } from "../../components/button.js";
 import { Icon } from "../../components/icon.js";
-import { Markdown } from "../../components/markdown.js";
+import { fetchProse, Markdown } from "../../components/markdown.js";
 import { ErrorNote, Loading, Note } from "../../components/states.js";
 import { count, number, seconds } from "../../format.js";
-import { html, useLayoutEffect, useRef } from "../../lib.js";
+import { html, useEffect, useRef } from "../../lib.js";
 import { again, suggest } from "./conversation.js";
 import { marked, safeLink } from "./marks.js";
 import { whereabouts } from "./passages.js";
@@ -12,6 +12,9 @@ import { whereabouts } from "./passages.js";
 /** onOpen: gets a citation to be shown in its document; onAsk: gets a question. */
 export function Turn({ turn, busy, last, onOpen, onAsk }) {
   const { state, text, whole, error } = turn;
+  useEffect(() => {
+    fetchProse();
+  }, []);
   return html`<article class="sage-turn" aria-label=${`Question: ${turn.question.slice(0, 80)}`}>
     <div class="sage-question"><p>${turn.question}</p></div>
     <div class="sage-answer stack">
@@ -30,14 +33,13 @@ export function Turn({ turn, busy, last, onOpen, onAsk }) {
 
 /** The answer's Markdown, in which the numbers of its references are buttons. */
 function Answer({ text, citations, onOpen }) {
-  const place = useRef(null);
   const open = useRef(onOpen);
   open.current = onOpen;
-  useLayoutEffect(() => {
-    if (citations.length) markReferences(place.current, citations, (citation) => open.current(citation));
-  }, [text, citations]);
-  // A new key with the citations: what was marked in the elements before is not there any more.
-  return html`<div ref=${place}><${Markdown} key=${citations.length} text=${text} /></div>`;
+  const mark = (place) => {
+    if (citations.length) markReferences(place, citations, (citation) => open.current(citation));
+  };
+  // A new key with the citations: the text is the same, and has to be marked all the same.
+  return html`<div><${Markdown} key=${citations.length} text=${text} onShown=${mark} /></div>`;
 }
 
 function markReferences(root, citations, onOpen) {

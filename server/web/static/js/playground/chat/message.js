@@ -1,7 +1,7 @@
 /** A message of the chat, with what can be done to it. */
 import { Button, CopyButton, IconButton } from "../../components/button.js";
 import { CodeBlock } from "../../components/code.js";
-import { Markdown } from "../../components/markdown.js";
+import { fetchProse, Markdown } from "../../components/markdown.js";
 import { Badge, ErrorNote } from "../../components/states.js";
 import { count } from "../../format.js";
 import { Fragment, html, useEffect, useRef, useState } from "../../lib.js";
@@ -68,6 +68,9 @@ function Answer({ message, column, last }) {
 function Growing({ message, shown }) {
   const { content, reasoning, calls, tokens, usage, phase, first, begun } = shown.value;
   const nothing = !content && !reasoning && !calls.length;
+  useEffect(() => {
+    fetchProse();
+  }, []);
   return html`
     ${reasoning && html`<${Reasoning} text=${reasoning} open=${!content} />`}
     ${nothing && html`<${Waiting} model=${message.model} phase=${phase} />`}
