@@ -83,3 +83,17 @@ test("a chosen branch that is not there is as good as none", () => {
   assert.deepEqual(path(EMPTY), []);
   assert.equal(leaf(EMPTY), null);
 });
+
+test("an answer that is written anew, or on, stands over what it was, in either tab", () => {
+  const old = grown(message("q", null), message("a", "q", { at: 1, content: "old" }));
+  const begun = change(old, "a", { at: 2, content: "", unfinished: true });
+  const whole = change(old, "a", { at: 2, content: "new" });
+  for (const [theirs, mine, stands] of [
+    [old, begun, ""],
+    [begun, old, ""],
+    [whole, old, "new"],
+    [old, whole, "new"],
+    [whole, begun, "new"],
+  ])
+    assert.equal(merged(theirs, mine).messages.a.content, stands);
+});

@@ -167,3 +167,9 @@ test("a query has what is set, and hostile values are values", () => {
   assert.equal(query({ a: null, b: undefined, c: "" }), "");
   assert.equal(query({ by: "day", limit: 0, key: "a&b=c#d" }), "?by=day&limit=0&key=a%26b%3Dc%23d");
 });
+
+test("a body that breaks off is said to, with the request's id", async () => {
+  answer = () => new Response('{"object": "li', { headers: { "x-request-id": "req_1" } });
+  const error = await failing(get("/v1/models"));
+  assert.deepEqual([error.message, error.requestId], ["The answer broke off.", "req_1"]);
+});

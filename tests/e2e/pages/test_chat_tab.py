@@ -422,6 +422,24 @@ def test_the_passes_of_a_mode_and_its_drafts_are_shown(faked: Opener) -> None:
     watched.clean()
 
 
+def test_a_call_on_the_right_is_waited_for_too(faked: Opener) -> None:
+    watched = opened_at(faked, "plain")
+    page = watched.page
+    page.get_by_label("Side by side").check()
+    choose(page, "plain", column="Left")
+    choose(page, "tool", column="Right")
+    page.get_by_text("Tools", exact=True).click()
+    page.get_by_role("button", name="Add a tool").click()
+    page.get_by_label("Name", exact=True).fill("weather")
+    ask(page, "Hello")
+    finished(page, 2)
+    expect(page.get_by_role("region", name="Right").get_by_label("Result of weather")).to_be_visible()
+    page.get_by_label("Message", exact=True).fill("And more")
+    expect(page.get_by_text("Type in the result of the call above")).to_be_visible()
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+    watched.clean()
+
+
 def test_two_models_answer_side_by_side_and_one_is_kept(faked: Opener) -> None:
     watched = opened_at(faked, "plain")
     page = watched.page

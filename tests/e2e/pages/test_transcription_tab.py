@@ -164,6 +164,28 @@ def test_the_microphone_is_recorded_and_sent(opened: Opener) -> None:
     watched.clean()
 
 
+def test_a_microphone_that_is_allowed_after_its_tab_was_left_records_nothing(opened: Opener) -> None:
+    watched = opened("playground#transcription")
+    page = watched.page
+    page.evaluate(
+        """() => {
+          const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+          navigator.mediaDevices.getUserMedia = async (wanted) => {
+            await new Promise((resolve) => { window.allow = resolve; });
+            window.heard = await ask(wanted);
+            return window.heard;
+          };
+        }"""
+    )
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.get_by_role("tab", name="Speech").click()
+    page.evaluate("() => window.allow()")
+    page.wait_for_function("() => window.heard?.getTracks().every((track) => track.readyState === 'ended')")
+    page.get_by_role("tab", name="Transcription").click()
+    expect(page.get_by_role("button", name="Record", exact=True)).to_be_enabled()
+    watched.clean()
+
+
 @pytest.mark.parametrize(
     ("before", "said"),
     [

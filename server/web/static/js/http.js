@@ -80,9 +80,19 @@ async function refusalOf(response) {
   return new ApiError(`The server answered with status ${response.status}.`, known);
 }
 
+/** The JSON of a Response. Raises ApiError where its body broke off, and AbortError. */
+export async function read(response) {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("The answer broke off.", { requestId: response.headers.get("x-request-id") });
+  }
+}
+
 /** The JSON of an answer. */
 export async function call(method, path, options) {
-  return (await send(method, path, options)).json();
+  return read(await send(method, path, options));
 }
 
 export const get = (path, options) => call("GET", path, options);

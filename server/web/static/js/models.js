@@ -1,7 +1,7 @@
 /** The models that the key may use, kept up to date while one of them is on its way. */
 import { get } from "./http.js";
 import { signal } from "./lib.js";
-import { expired, mayInfer, me } from "./session.js";
+import { expired, key, mayInfer, me } from "./session.js";
 
 /** Those of /v1/models; null before the first answer. */
 export const models = signal(null);
@@ -17,13 +17,16 @@ let watched = 0;
 
 /** Ask once. */
 export async function refresh() {
+  const asked = key.value;
   try {
     const found = await get("/v1/models");
+    // Another key may use others.
+    if (asked !== key.value) return;
     listing.value = found;
     models.value = found.data;
     failure.value = null;
   } catch (error) {
-    failure.value = error;
+    if (asked === key.value) failure.value = error;
   }
 }
 

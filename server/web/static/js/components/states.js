@@ -73,25 +73,43 @@ export function Progress({ label, value = null, most = 1 }) {
   </div>`;
 }
 
+/** As many names stand below a memory bar; with more holders, the largest do, and the others are folded away. */
+const NAMED = 8;
+
 /** Bytes that several hold of one budget. parts: [{name, held}], in a steady order. */
 export function MemoryBar({ label, parts, budget }) {
   const total = parts.reduce((sum, part) => sum + part.held, 0);
   const most = Math.max(budget, total, 1);
+  const coloured = parts.map((part, at) => ({ ...part, colour: `series-${(at % 6) + 1}` }));
+  const largest = new Set([...coloured].sort((one, other) => other.held - one.held).slice(0, NAMED));
+  const folded = coloured.filter((part) => !largest.has(part));
   return html`<figure class="memory">
     <figcaption><span>${label}</span><span>${bytes(total)} of ${bytes(budget)}</span></figcaption>
     <svg class="memory-bar" role="img" aria-label=${`${label}: ${bytes(total)} of ${bytes(budget)} held`} viewBox="0 0 1000 20" preserveAspectRatio="none">
       <rect class="memory-ground" width="1000" height="20" />
-      ${parts.map((part, at) => {
+      ${coloured.map((part, at) => {
         const before = parts.slice(0, at).reduce((sum, one) => sum + one.held, 0);
-        return html`<rect key=${part.name} class=${`series-${(at % 6) + 1}`} x=${(before / most) * 1000} width=${(part.held / most) * 1000} height="20">
+        return html`<rect key=${part.name} class=${part.colour} x=${(before / most) * 1000} width=${(part.held / most) * 1000} height="20">
           <title>${part.name}: ${bytes(part.held)}</title>
         </rect>`;
       })}
     </svg>
-    <ul role="list" class="legend">
-      ${parts.map((part, at) => html`<li key=${part.name}><i class=${`series-${(at % 6) + 1}`}></i>${part.name} <b>${bytes(part.held)}</b></li>`)}
-    </ul>
+    <${Holders} parts=${coloured.filter((part) => largest.has(part))} />
+    ${
+      folded.length > 0 &&
+      html`<details class="fold memory-others">
+        <summary>${folded.length} others <b>${bytes(folded.reduce((sum, part) => sum + part.held, 0))}</b></summary>
+        <${Holders} parts=${folded} />
+      </details>`
+    }
   </figure>`;
+}
+
+/** Names and amounts of a memory bar's parts, each with its colour. */
+function Holders({ parts }) {
+  return html`<ul role="list" class="legend">
+    ${parts.map((part) => html`<li key=${part.name}><i class=${part.colour}></i><span>${part.name} <b>${bytes(part.held)}</b></span></li>`)}
+  </ul>`;
 }
 
 /** A figure with its name. */

@@ -1,11 +1,16 @@
 /** Tabs by the pattern of the ARIA Authoring Practices: one stop for the Tab key, arrows between them. */
-import { html, useId, useRef } from "../lib.js";
+import { html, useEffect, useId, useRef } from "../lib.js";
 
 /** tabs: [id, label]; value: the chosen id. children: the chosen tab's panel. */
 export function Tabs({ label, tabs, value, onValue, children, small = false }) {
   const base = useId();
   const list = useRef(null);
   const ids = tabs.map(([id]) => id);
+  useEffect(() => {
+    // A narrow page shows only some of them: the chosen one is among these.
+    const at = list.current.querySelector(`[data-tab="${value}"]`);
+    list.current.scrollLeft = at.offsetLeft - (list.current.clientWidth - at.offsetWidth) / 2;
+  }, [value]);
   const move = (event) => {
     const at = ids.indexOf(value);
     const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: ids.length - 1 }[event.key];

@@ -13,6 +13,8 @@ import { Older, usePages } from "./pages.js";
 import { matches, Said } from "./rows.js";
 
 const AT_ONCE = 100;
+/** Characters of a detail that stand in its row. */
+const LONG = 120;
 
 export function Audit() {
   const pages = usePages(
@@ -98,9 +100,15 @@ function Details({ lines }) {
   return html`<ul role="list" class="audit-details">
     ${lines.map(
       ([name, was, now]) => html`<li key=${name}>
-        <span class="hint">${name.replaceAll("_", " ")}</span> <${Said}>${was}</${Said}>
-        ${now !== undefined && html`<span aria-label="became"> → </span><${Said}>${now}</${Said}>`}
+        <span class="hint">${name.replaceAll("_", " ")}</span> <${Value} text=${was} />
+        ${now !== undefined && html`<span aria-label="became"> → </span><${Value} text=${now} />`}
       </li>`,
     )}
   </ul>`;
+}
+
+/** A persona's prompt has pages: its beginning, and the whole on demand. */
+function Value({ text }) {
+  if (text.length <= LONG) return html`<${Said}>${text}</${Said}>`;
+  return html`<details class="audit-long"><summary><${Said}>${text.slice(0, LONG)}…</${Said}></summary><${Said}>${text}</${Said}></details>`;
 }

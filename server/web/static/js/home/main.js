@@ -32,11 +32,10 @@ function Home() {
         <${Start} />
       </section>
       ${
-        mayInfer.value &&
-        chat &&
+        (!me.value || mayInfer.value) &&
         html`<section class="card home-first" aria-labelledby="first-request">
           <h2 id="first-request">Your first request</h2>
-          <${CodePanel} request=${first(chat.id)} />
+          <${CodePanel} request=${mayInfer.value && chat ? question(chat.id) : LISTING} />
         </section>`
       }
     </div>
@@ -50,7 +49,10 @@ function Home() {
   `;
 }
 
-const first = (model) => ({
+/** What can be asked before it is known which models there are. */
+const LISTING = { method: "GET", path: "/v1/models" };
+
+const question = (model) => ({
   path: "/v1/chat/completions",
   json: { model, messages: [{ role: "user", content: "What is the capital of Japan?" }] },
 });

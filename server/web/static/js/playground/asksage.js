@@ -24,8 +24,7 @@ export function AskSage() {
     refreshPersonas();
   }, [me.value]);
   const model = standing("chat", settings.value.model);
-  const question = draft.value.trim() || turns.value.at(-1)?.question || EXAMPLE;
-  const code = model ? { path: "/server/query", json: request(question, model) } : null;
+  const code = model ? { path: "/server/query", json: shownRequest(model) } : null;
   return html`<${Workbench} settings=${html`<${Settings} />`} request=${code}>
     <${Tabs}
       small
@@ -39,6 +38,13 @@ export function AskSage() {
       ${part.value === "ask" ? html`<${Conversation} model=${model} />` : mayInfer.value && html`<${Library} />`}
     </${Tabs}>
   </${Workbench}>`;
+}
+
+/** What Ask would send; while there is nothing to ask, the last question once more, as it was asked. */
+function shownRequest(model) {
+  const written = draft.value.trim();
+  if (written) return request(written, model);
+  return request(turns.value.at(-1)?.question ?? EXAMPLE, model, turns.value.slice(0, -1));
 }
 
 function Conversation({ model }) {

@@ -1,12 +1,13 @@
 /** Embeddings: how alike several texts are to a model. */
 import { Button, IconButton } from "../components/button.js";
 import { Field, NumberField } from "../components/field.js";
-import { ModelChoice, ModelState } from "../components/model_choice.js";
+import { ModelChoice } from "../components/model_choice.js";
 import { Empty, ErrorNote, Loading } from "../components/states.js";
 import { toast } from "../components/toasts.js";
 import { Workbench } from "../components/workbench.js";
 import { count } from "../format.js";
 import { html, useRef } from "../lib.js";
+import { mayInfer } from "../session.js";
 import {
   add,
   busy,
@@ -24,13 +25,14 @@ import {
   write,
 } from "./embeddings/comparing.js";
 import { Result } from "./embeddings/matrix.js";
+import { Waiting } from "./waiting.js";
 
 export function Embeddings() {
   return html`<${Workbench} settings=${html`<${Panel} />`} request=${request.value}>
     <h2 class="visually-hidden">Embeddings</h2>
     <${Texts} />
     <${ErrorNote} error=${failure.value} onRetry=${failure.value?.requestId ? compare : undefined} />
-    ${busy.value && html`<${ModelState} id=${model.value} task="embedding" />`}
+    ${busy.value && html`<${Waiting} model=${model.value} task="embedding" />`}
     ${busy.value && !result.value && html`<${Loading} label="Comparing the texts" lines=${4} />`}
     ${!result.value && !busy.value && !failure.value && html`<${Empty} icon="columns" title="Nothing compared yet"><p>Press Compare: each text is turned into a vector, and a table shows how alike they are.</p></${Empty}>`}
     <${Result} />
@@ -97,7 +99,7 @@ function Texts() {
       ${
         busy.value
           ? html`<${Button} key="stop" icon="stop" onClick=${stop}>Stop</${Button}>`
-          : html`<${Button} key="start" kind="main" icon="columns" type="submit">Compare</${Button}>`
+          : html`<${Button} key="start" kind="main" icon="columns" type="submit" disabled=${mayInfer.value && !model.value}>Compare</${Button}>`
       }
       <${Button} icon="plus" disabled=${texts.value.length >= MOST} onClick=${() => add() && focus(texts.value.length - 1)}>Add text</${Button}>
       ${texts.value.length >= MOST && html`<span class="hint">${MOST} texts are the most.</span>`}

@@ -5,7 +5,8 @@ import { ErrorNote } from "../components/states.js";
 import { Tabs } from "../components/tabs.js";
 import { Workbench } from "../components/workbench.js";
 import { html, useEffect, useState } from "../lib.js";
-import { missing, prompt, request, running, start, stop, way } from "./images/drawing.js";
+import { mayInfer } from "../session.js";
+import { missing, model, prompt, request, running, start, stop, way } from "./images/drawing.js";
 import { gallery } from "./images/gallery.js";
 import { Gallery } from "./images/gallery_view.js";
 import { SourceEditor } from "./images/mask_editor.js";
@@ -65,7 +66,7 @@ function Form() {
       ${
         running.value
           ? html`<${Button} key="stop" icon="stop" onClick=${stop}>Stop</${Button}>`
-          : html`<${Button} key="start" kind="main" icon="image" type="submit">${WAYS[way.value].verb}</${Button}>`
+          : html`<${Button} key="start" kind="main" icon="image" type="submit" disabled=${mayInfer.value && !model.value}>${WAYS[way.value].verb}</${Button}>`
       }
       ${!running.value && html`<span class="hint images-keys"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span>`}
     </div>

@@ -4,11 +4,11 @@ import { FileDrop } from "../components/field.js";
 import { standing } from "../components/model_choice.js";
 import { Workbench } from "../components/workbench.js";
 import { bytes, seconds } from "../format.js";
-import { html, useRef } from "../lib.js";
+import { html, useEffect, useRef } from "../lib.js";
 import { mayInfer } from "../session.js";
 import { Obstacle, RecordButton, Recording } from "./transcription/microphone.js";
 import { Player } from "./transcription/player.js";
-import { state } from "./transcription/recorder.js";
+import { finish, state } from "./transcription/recorder.js";
 import { requestOf } from "./transcription/request.js";
 import { Result } from "./transcription/result.js";
 import { Settings, settings, TASK } from "./transcription/settings.js";
@@ -16,6 +16,8 @@ import { phase, recording, stop, take, transcribe } from "./transcription/work.j
 
 export function Transcription() {
   const audio = useRef(null);
+  // Whoever leaves the tab has not asked for a recording that begins or goes on unseen.
+  useEffect(() => () => finish(false), []);
   const model = standing(TASK, settings.value.model);
   const begin = () => transcribe(settings.value, model);
   const request = model ? requestOf(settings.value, model, recording.value?.file.name ?? "audio.mp3") : null;

@@ -25,9 +25,9 @@ export function answered(before = turns.value) {
     .map((turn) => ({ question: turn.question, answer: turn.text }));
 }
 
-/** The body of a question that is asked now. */
-export function request(question, model) {
-  return bodyOf({ question, turns: answered(), settings: settings.value, model, there: names.value });
+/** The body of a question that is asked after these turns. */
+export function request(question, model, before = turns.value) {
+  return bodyOf({ question, turns: answered(before), settings: settings.value, model, there: names.value });
 }
 
 /** Ask it, after what was asked before. */

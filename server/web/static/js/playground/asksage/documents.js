@@ -12,6 +12,7 @@ import { stateKind, stateWords, underWay } from "./states.js";
 import { arrived, resend, upload, uploads, withdraw } from "./uploads.js";
 
 const SOON = 1_000;
+const LATER = 3_000;
 const PAGE = 100;
 const MOST = 1_000;
 
@@ -75,13 +76,15 @@ function useDocuments(dataset) {
     try {
       const page = await get(`/v1/datasets/${dataset.id}/documents${query({ limit: limit.current })}`);
       if (gone.current) return;
-      const ended = found && !page.data.some(underWay);
       setFound(page);
       setError(null);
       if (page.data.some(underWay)) timer.current = setTimeout(refresh, SOON);
-      if (ended || !page.data.some(underWay)) refreshDatasets();
+      else refreshDatasets();
     } catch (failed) {
-      if (!gone.current) setError(failed);
+      if (gone.current) return;
+      setError(failed);
+      // Once the server is back, what is under way there is looked at again.
+      if (failed.offline) timer.current = setTimeout(refresh, LATER);
     }
   };
   useEffect(() => {

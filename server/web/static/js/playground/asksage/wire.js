@@ -1,5 +1,5 @@
 /** The way to the Ask Sage API, whose refusals come with HTTP status 200 and their own in the body. */
-import { ApiError, send, wire } from "../../http.js";
+import { ApiError, read, send, wire } from "../../http.js";
 import { PieceParser } from "./pieces.js";
 
 /** What a body says that is no success, as an ApiError; null for a success. */
@@ -28,7 +28,7 @@ function demand(body, response, used) {
 export async function call(path, json = {}, { signal } = {}) {
   const used = wire.key();
   const response = await send("POST", path, { json, signal });
-  const body = await response.json();
+  const body = await read(response);
   demand(body, response, used);
   return body;
 }
@@ -45,7 +45,7 @@ export async function ask(json, { signal, onText } = {}) {
   const response = await send("POST", "/server/query_stream", { json, signal });
   // What is wrong from the beginning is answered as JSON, and ends without a separator.
   if (response.headers.get("content-type")?.startsWith("application/json")) {
-    const body = await response.json();
+    const body = await read(response);
     demand(body, response, used);
     return body;
   }

@@ -1,14 +1,14 @@
 /** Asks the model and writes its answer into the chat, piece by piece. Several may be on their way at once. */
 
 import { standing } from "../../components/model_choice.js";
-import { ApiError, send, stream } from "../../http.js";
+import { ApiError, read, send, stream } from "../../http.js";
 import { signal } from "../../lib.js";
 import { able, named } from "../../models.js";
 import { Answering } from "./delta.js";
 import { costOf, timesOf } from "./figures.js";
 import { requestOf } from "./request.js";
 import { chat, chatOf, grow, leave, letGo, newId, save, update, writing } from "./state.js";
-import { add, change, leaf, show, upTo } from "./tree.js";
+import { add, change, leaf, path, upTo } from "./tree.js";
 
 const SAVED_EVERY = 500;
 
@@ -100,9 +100,25 @@ export function edit(message, content, column) {
   const one = { id: newId(), parent: message.parent, role, content, at: Date.now(), edited: true };
   for (const [field, value] of Object.entries({ images, callId, name, calls })) if (value?.length) one[field] = value;
   if (role === "assistant") Object.assign(one, { model: message.model, quality: message.quality });
-  update(id, (now) => ({ ...now, tree: add(now.tree, one, shownIn(column)) }));
+  // The results of the other calls of the same answer go along: the model gets all of them, or none.
+  const after = role === "tool" ? resultsAfter(message, column) : [];
+  const added = [one];
+  for (const result of after) added.push({ ...result, id: newId(), parent: added.at(-1).id });
+  update(id, (now) => ({
+    ...now,
+    tree: added.reduce((tree, each) => add(tree, each, shownIn(column)), now.tree),
+  }));
   if (role === "assistant") save(id);
-  else answer(id, one.id, column, shownIn(column));
+  else answer(id, added.at(-1).id, column, shownIn(column));
+}
+
+/** The results that a column shows below a result, up to the answer that they led to. */
+function resultsAfter(message, column) {
+  const { tree } = chat.peek();
+  const shown = path(tree, column).map((id) => tree.messages[id]);
+  const below = shown.slice(shown.findIndex((one) => one.id === message.id) + 1);
+  const end = below.findIndex((one) => one.role !== "tool");
+  return end < 0 ? below : below.slice(0, end);
 }
 
 /** The results of the calls of an answer, in their order; then the model goes on. results: [call, text]. */
@@ -145,17 +161,11 @@ async function answer(id, parent, column, shown, messageId = newId(), onto = nul
     saved: 0,
     frame: 0,
   };
-  const message = { ...blank(run, messageId), content: onto?.content ?? "" };
-  update(id, (now) => ({
-    ...now,
-    changed: Date.now(),
-    tree: now.tree.messages[messageId]
-      ? shown.reduce(
-          (one, at) => show(one, messageId, at),
-          change(now.tree, messageId, { ...message, error: undefined }),
-        )
-      : add(now.tree, message, shown),
-  }));
+  // One that is written over leaves nothing behind; one that is continued keeps what it has.
+  const message = onto
+    ? { ...onto, error: undefined, ...blank(run, messageId), content: onto.content }
+    : blank(run, messageId);
+  update(id, (now) => ({ ...now, changed: Date.now(), tree: add(now.tree, message, shown) }));
   live.set(messageId, signal(pieces(run, 0)));
   runs.value = [...runs.peek(), run];
   save(id);
@@ -168,12 +178,12 @@ async function answer(id, parent, column, shown, messageId = newId(), onto = nul
   finish(run, error);
 }
 
-const blank = ({ parent, request, onto }, id) => ({
+const blank = ({ parent, request }, id) => ({
   id,
   parent,
   role: "assistant",
   content: "",
-  at: onto?.at ?? Date.now(),
+  at: Date.now(),
   model: request.json.model,
   quality: request.json.quality ?? "auto",
   unfinished: true,
@@ -210,7 +220,7 @@ async function whole(run) {
   const { path, json } = run.request;
   const response = await send("POST", path, { json, signal: run.abort.signal });
   hear(run, response);
-  run.answering.take(await response.json());
+  run.answering.take(await read(response));
   run.answering.choices.forEach((_, index) => {
     if (!run.ids[index]) addChoice(run, index);
   });
@@ -303,7 +313,8 @@ function finish(run, error) {
   if (stopped) said.value = "Stopped.";
   else if (!error)
     said.value = usage ? `The answer is finished: ${usage.completion_tokens} tokens.` : "The answer is finished.";
-  save(run.chat, run.ids).then(() => {
+  // Of a choice that never came there is no id.
+  save(run.chat, run.ids.filter(Boolean)).then(() => {
     if (!writing.in(run.chat)) letGo(run.chat);
   });
 }

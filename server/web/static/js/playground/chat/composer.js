@@ -35,7 +35,9 @@ export function Composer() {
   const { model, otherModel } = settled(settings);
   const busy = isWriting(id);
   const problems = problemsOfAll(settings);
-  const awaited = openCalls(path(tree).map((one) => tree.messages[one])).length > 0;
+  const awaited = (settings.compare ? [0, 1] : [0]).some(
+    (column) => openCalls(path(tree, column).map((one) => tree.messages[one])).length > 0,
+  );
   const blind = [model, ...(settings.compare ? [otherModel] : [])].filter((one) => !sees(one));
   const mayAttach = !blind.length;
   const text = draft.value;
@@ -52,8 +54,12 @@ export function Composer() {
   const attach = async (files) => {
     const found = files.filter((file) => TYPES.includes(file.type));
     setRefusal(found.length < files.length ? "Pictures are PNG, JPEG, WebP or GIF files." : "");
-    const uris = await Promise.all(found.map(dataUri));
-    pictures.value = [...pictures.value, ...uris];
+    try {
+      const uris = await Promise.all(found.map(dataUri));
+      pictures.value = [...pictures.value, ...uris];
+    } catch {
+      setRefusal("A picture can't be read. It may have been moved or deleted.");
+    }
   };
   const send = () => {
     if (!mayInfer.value || expired.value) {

@@ -2,10 +2,10 @@
 import { Button, CopyButton, IconButton } from "../../components/button.js";
 import { CodeBlock } from "../../components/code.js";
 import { fetchProse, Markdown } from "../../components/markdown.js";
-import { ModelState } from "../../components/model_choice.js";
 import { Badge, ErrorNote } from "../../components/states.js";
 import { count } from "../../format.js";
 import { Fragment, html, useEffect, useRef, useState } from "../../lib.js";
+import { Waiting as ModelWaiting } from "../waiting.js";
 import { askAgain, edit, giveResults, isWriting, liveOf, stopOne, writeOn } from "./answering.js";
 import { blocksOf } from "./blocks.js";
 import { Calls, laidOut } from "./calls.js";
@@ -99,7 +99,7 @@ function Waiting({ model, phase }) {
   return html`<div class="chat-waiting">
     <span class="chat-dots" aria-hidden="true"><i></i><i></i><i></i></span>
     <span class="hint">${phase ? `Working: ${phase}` : "Waiting for the first word"}${since > 2 ? `, ${since} s so far` : ""}</span>
-    <${ModelState} id=${model} task="chat" />
+    <${ModelWaiting} model=${model} task="chat" />
   </div>`;
 }
 

@@ -10,6 +10,10 @@ const STORES = ["titles", "chats", "growing"];
 
 let opening = null;
 
+function forget() {
+  opening = null;
+}
+
 function opened() {
   opening ??= new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, VERSION);
@@ -20,13 +24,18 @@ function opened() {
       }
     };
     request.onsuccess = () => {
+      const database = request.result;
       // Another tab has a newer version of this page.
-      request.result.onversionchange = () => request.result.close();
-      resolve(request.result);
+      database.onversionchange = () => database.close();
+      // The browser may close it by itself, as when its data are cleared.
+      database.onclose = forget;
+      resolve(database);
     };
     request.onerror = () => reject(request.error);
     request.onblocked = () => reject(new Error("Another tab holds the chats of an older version; close it."));
   });
+  // What failed once may go well the next time.
+  opening.catch(forget);
   return opening;
 }
 

@@ -86,13 +86,19 @@ export function keep(tree, column) {
   return { ...tree, chosen: [tree.chosen[column], tree.chosen[column]] };
 }
 
-/** Two versions of one tree, as two tabs have them: all messages of both. Of a message that both have, the one that is
- * finished stands; what is shown is as `mine` has it. */
+function isNewer(one, other) {
+  if (one.at !== other.at) return one.at > other.at;
+  return Boolean(other.unfinished && !one.unfinished);
+}
+
+/** Two versions of one tree, as two tabs have them: all messages of both. Of a message that both have, the one that was
+ * begun last stands (it may have been written anew, or on), and of the same one that which is finished; what is shown is
+ * as `mine` has it. */
 export function merged(theirs, mine) {
   const messages = { ...theirs.messages };
   for (const [id, message] of Object.entries(mine.messages)) {
     const other = messages[id];
-    messages[id] = other && message.unfinished && !other.unfinished ? other : message;
+    messages[id] = other && isNewer(other, message) ? other : message;
   }
   return { messages, chosen: mine.chosen };
 }

@@ -1,13 +1,13 @@
 /** The run that is shown, and how one is started and stopped. It goes on while another tab of the playground is open. */
 
 import { standing } from "../../components/model_choice.js";
-import { send, stream } from "../../http.js";
+import { ApiError, read, send, stream } from "../../http.js";
 import { kept } from "../../kept.js";
 import { computed, signal } from "../../lib.js";
 import { asking, mayInfer } from "../../session.js";
-import { keep } from "./gallery.js";
+import { amend, keep } from "./gallery.js";
 import { formOf, isSize, requestOf, STANDARD } from "./request.js";
-import { begun, blobOf, ended, entryOf, withAnswer, withEvent } from "./run.js";
+import { begun, blobOf, ended, entryOf, finished, withAnswer, withEvent } from "./run.js";
 import { MASK, maskBlob, maskFile, source, sourceFile } from "./source.js";
 
 export const settings = kept("images.settings", STANDARD);
@@ -54,7 +54,7 @@ export async function start() {
   missing.value = lacking();
   if (Object.keys(missing.value).length || !request.value) return;
   const asked = request.value;
-  const form = asked.form && formOf(asked, await blobsOf());
+  const blobs = asked.form && blobsOf();
   stopping = new AbortController();
   number += 1;
   run.value = begun({
@@ -65,8 +65,10 @@ export async function start() {
     settings: { ...settings.value },
     at: Date.now(),
   });
-  const options = { json: asked.json, form, signal: stopping.signal };
+  const { signal } = stopping;
   try {
+    // Painting the mask takes a moment, in which it could be pressed once more or stopped.
+    const options = { json: asked.json, form: asked.form && formOf(asked, await blobs), signal };
     await (asked.stream ? follow(asked.path, options) : take(asked.path, options));
     run.value = ended(run.value, "done", Date.now());
   } catch (error) {
@@ -75,7 +77,7 @@ export async function start() {
         ? ended(run.value, "stopped", Date.now())
         : ended(run.value, "failed", Date.now(), error);
   }
-  await keepDone();
+  await amendDone();
 }
 
 async function blobsOf() {
@@ -85,7 +87,8 @@ async function blobsOf() {
 }
 
 function heardOf(response) {
-  run.value = { ...run.value, reason: response.headers.get("x-quality-reason") };
+  const { headers } = response;
+  run.value = { ...run.value, reason: headers.get("x-quality-reason"), requestId: headers.get("x-request-id") };
 }
 
 async function follow(path, options) {
@@ -94,20 +97,24 @@ async function follow(path, options) {
     run.value = withEvent(run.value, { ...event, blob: blobOf(picture, event.output_format) }, Date.now());
     if (event.type.endsWith(".completed")) keep(entryOf(run.value, event.index));
   }
+  if (finished(run.value) < run.value.slots.length) {
+    throw new ApiError("The answer broke off.", { requestId: run.value.requestId });
+  }
 }
 
 async function take(path, options) {
   const response = await send("POST", path, options);
   heardOf(response);
-  const answer = await response.json();
+  const answer = await read(response);
   const blobs = answer.data.map((one) => blobOf(one.b64_json, answer.output_format));
   run.value = withAnswer(run.value, answer, blobs, Date.now());
+  for (const index of run.value.slots.keys()) keep(entryOf(run.value, index));
 }
 
 /** Once more, now that the time and the credits are known. */
-async function keepDone() {
+async function amendDone() {
   const last = run.value;
-  for (const [index, slot] of last.slots.entries()) if (slot.state === "done") await keep(entryOf(last, index));
+  for (const [index, slot] of last.slots.entries()) if (slot.state === "done") await amend(entryOf(last, index));
 }
 
 export function stop() {
@@ -116,7 +123,7 @@ export function stop() {
 
 /** Put an earlier picture's words and settings into the form, its seed too, so that it is drawn again. */
 export function reuse(entry) {
-  settings.value = { ...STANDARD, ...entry.settings, n: 1, model: entry.model, seed: entry.seed };
+  settings.value = { ...STANDARD, ...entry.settings, n: 1, model: entry.model, seed: entry.seed ?? null };
   if (entry.prompt) prompt.value = entry.prompt;
   way.value = entry.way;
   missing.value = {};

@@ -11,14 +11,24 @@ export const unkept = signal(null);
 
 let opening = null;
 
+function forget() {
+  opening = null;
+}
+
 function opened() {
   opening ??= new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
-    request.onsuccess = () => resolve(request.result);
+    request.onsuccess = () => {
+      // The browser may close it by itself, as when its data are cleared.
+      request.result.onclose = forget;
+      resolve(request.result);
+    };
     request.onerror = () => reject(request.error);
     request.onblocked = () => reject(new Error("Another tab holds the pictures."));
   });
+  // What failed once may go well the next time.
+  opening.catch(forget);
   return opening;
 }
 
@@ -55,10 +65,15 @@ export async function readGallery() {
   gallery.value = sorted([...newer, ...found.filter((one) => newer.every((other) => other.id !== one.id))]);
 }
 
-/** Keep a picture, or keep it anew with what has become known of it. */
+/** Keep a picture. */
 export async function keep(entry) {
   gallery.value = sorted([entry, ...(gallery.value ?? []).filter((one) => one.id !== entry.id)]);
   await quietly("readwrite", (store) => store.put(entry));
+}
+
+/** Keep a picture anew with what has become known of it, unless it was deleted meanwhile. */
+export async function amend(entry) {
+  if (gallery.value?.some((one) => one.id === entry.id)) await keep(entry);
 }
 
 export async function drop(id) {

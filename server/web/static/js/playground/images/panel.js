@@ -45,7 +45,7 @@ function Size({ own }) {
     // One that another model gave stays visible, and the server says what is wrong with it.
     if (!listed.includes(size)) listed.push(size);
     const shown = listed.map((one) => [one, one === "auto" ? `auto (${own.size})` : one.replace("x", " × ")]);
-    return html`<${SelectField} label="Size" value=${size} onValue=${value} options=${shown} />`;
+    return html`<${SelectField} label="Size" value=${size} onValue=${value} options=${shown} error=${missing.value.size} />`;
   }
   const hint = own
     ? `auto, which is ${own.size}, or a width and a height such as 512x768.`

@@ -1,8 +1,8 @@
 /** The run that is at work or was last: its pictures as they come, and what they took. */
-import { ModelState } from "../../components/model_choice.js";
 import { ErrorNote, Note, Stat } from "../../components/states.js";
 import { credits, seconds } from "../../format.js";
 import { html, useEffect, useRef, useState } from "../../lib.js";
+import { Waiting as ModelWaiting } from "../waiting.js";
 import { run, start } from "./drawing.js";
 import { gallery } from "./gallery.js";
 import { altOf, Picture, PictureActions, passesOf } from "./picture.js";
@@ -47,7 +47,7 @@ function Waiting({ run: { began, model, slots } }) {
   const done = slots.filter((slot) => slot.state === "done").length;
   return html`<div class="images-waiting">
     <span><strong>Drawing</strong> ${slots.length > 1 && `${done} of ${slots.length} done, `}<span class="images-clock">${seconds(Math.max(0, now - began) / 1000)}</span></span>
-    <${ModelState} id=${model} task="image" />
+    <${ModelWaiting} model=${model} task="image" />
   </div>`;
 }
 

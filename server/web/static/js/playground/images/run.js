@@ -18,6 +18,7 @@ export function begun({ id, way, model, prompt, settings, at }) {
     seconds: null,
     quality: null,
     reason: null,
+    requestId: null,
     credits: null,
     error: null,
   };

@@ -10,6 +10,8 @@ export class FilePlayer {
   #source = null;
   #type;
   #url = "";
+  // Whether it shall sound: what was paused does not begin by itself once all of it is there.
+  #wanted = true;
 
   constructor(format, onSound) {
     this.#type = TYPES[format];
@@ -99,10 +101,11 @@ export class FilePlayer {
     const at = this.element.currentTime;
     this.#load(new Blob(this.#parts, { type: this.#type }));
     this.element.currentTime = at;
-    this.play();
+    if (this.#wanted) this.play();
   }
 
   async play() {
+    this.#wanted = true;
     try {
       await this.element.play();
     } catch {
@@ -112,6 +115,7 @@ export class FilePlayer {
   }
 
   pause() {
+    this.#wanted = false;
     this.element.pause();
   }
 

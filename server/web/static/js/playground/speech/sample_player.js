@@ -120,9 +120,14 @@ export class SamplePlayer extends BufferPlayer {
   append(bytes) {
     const samples = this.#reader.push(bytes);
     if (!samples.length) return;
-    const buffer = this.context.createBuffer(1, samples.length, this.#reader.rate);
-    buffer.copyToChannel(samples, 0);
-    this.add(buffer);
+    try {
+      const buffer = this.context.createBuffer(1, samples.length, this.#reader.rate);
+      buffer.copyToChannel(samples, 0);
+      this.add(buffer);
+    } catch {
+      // A header of a rate that no browser plays: it can still be downloaded.
+      this.broken.value = true;
+    }
   }
 
   end() {

@@ -1,5 +1,5 @@
 /** The speech that is being made or was the last one. It outlives the tab. */
-import { stream } from "../../http.js";
+import { ApiError, stream } from "../../http.js";
 import { batch, signal } from "../../lib.js";
 import { TYPES } from "./formats.js";
 import { decoded } from "./pcm.js";
@@ -44,17 +44,26 @@ export async function speak(settings, model) {
     file.value = null;
   });
   const parts = [];
+  let requestId = null;
+  const onResponse = ({ headers }) => {
+    requestId = headers.get("x-request-id");
+  };
   let next = "failed";
+  const options = { json: streamedBody(request), signal: own.signal, onResponse };
   try {
-    for await (const { data } of stream(request.path, { json: streamedBody(request), signal: own.signal })) {
+    for await (const { data } of stream(request.path, options)) {
       if (data.type === "speech.audio.delta") {
         parts.push(decoded(data.audio));
         made.append(parts.at(-1));
       }
-      if (data.type === "speech.audio.done") know({ usage: data.usage });
+      if (data.type === "speech.audio.done") {
+        know({ usage: data.usage });
+        next = "done";
+      }
     }
-    next = "done";
+    if (next !== "done") throw new ApiError("The answer broke off.", { requestId });
   } catch (failed) {
+    next = "failed";
     if (failed.name === "AbortError") next = "stopped";
     else if (control === own) error.value = failed;
   }

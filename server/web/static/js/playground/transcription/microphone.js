@@ -1,7 +1,7 @@
 /** The microphone's place in the form: begin, see that something is heard, end or discard. */
 import { Button } from "../../components/button.js";
 import { Note } from "../../components/states.js";
-import { html, useEffect } from "../../lib.js";
+import { html } from "../../lib.js";
 import { elapsed, finish, LEVELS, levels, obstacle, record, state } from "./recorder.js";
 import { position } from "./timing.js";
 
@@ -23,8 +23,6 @@ export function Obstacle() {
 
 /** While it records. */
 export function Recording() {
-  // Whoever leaves the tab has not asked for a recording that goes on unseen.
-  useEffect(() => () => finish(false), []);
   const silent = elapsed.value > PATIENCE && Math.max(...levels.value) < SILENCE;
   return html`<section class="card hear-recording" aria-label="Recording">
     <p class="hear-time"><span class="hear-dot" aria-hidden="true"></span><span>Recording</span> <b role="timer">${position(elapsed.value)}</b></p>

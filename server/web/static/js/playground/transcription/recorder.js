@@ -74,7 +74,10 @@ function begin(source, onFile) {
     running = null;
     state.value = "off";
     const type = recorder.mimeType.split(";")[0];
-    if (own.keep) onFile(new File(parts, `recording.${format?.[1] ?? "webm"}`, { type }));
+    if (!own.keep) return;
+    const file = new File(parts, `recording.${format?.[1] ?? "webm"}`, { type });
+    if (file.size) onFile(file);
+    else obstacle.value = "Nothing was recorded: it was stopped too soon. Record again.";
   };
   // The microphone may be unplugged.
   source.getAudioTracks()[0].onended = () => finish();

@@ -35,7 +35,7 @@ export function Result({ audio, model, onAgain }) {
       </section>`
     }
     ${answer.value && !heard.length && html`<${Note}>No speech was found in this recording.</${Note}>`}
-    <p class="visually-hidden" role="status">${answer.value ? "The transcript is ready." : ""}</p>
+    <p class="visually-hidden" role="status">${{ done: "The transcript is ready.", stopped: "Stopped." }[phase.value] ?? ""}</p>
   `;
 }
 

@@ -1,5 +1,5 @@
 /** The transcription that is under way or was the last one: its recording, and what the server says. It outlives the tab. */
-import { call, stream } from "../../http.js";
+import { ApiError, call, stream } from "../../http.js";
 import { batch, signal } from "../../lib.js";
 import { bodyOf, requestOf, verboseOf } from "./request.js";
 import { withWords } from "./timing.js";
@@ -61,11 +61,15 @@ export async function transcribe(settings, model) {
     arrived = performance.now();
     if (sent === all) phase.value = "listening";
   };
+  let requestId = null;
+  const onResponse = ({ headers }) => {
+    requestId = headers.get("x-request-id");
+  };
   const options = { form: bodyOf(request, file), signal: own.signal, onUpload };
   try {
     let done;
     if (request.stream) {
-      for await (const { data } of stream(request.path, options)) {
+      for await (const { data } of stream(request.path, { ...options, onResponse })) {
         phase.value = "listening";
         if (data.type === "transcript.text.segment") {
           first ??= since();
@@ -77,6 +81,7 @@ export async function transcribe(settings, model) {
       done = await call("POST", request.path, options);
     }
     if (own.signal.aborted) return;
+    if (!done) throw new ApiError("The answer broke off.", { requestId });
     batch(() => {
       segments.value = withWords(done.segments, done.words);
       answer.value = done;
