@@ -22,6 +22,15 @@ function tick(at, step) {
   return step >= 60 ? minute : `${minute}:${two(date.getSeconds())}`;
 }
 
+/** Seconds that lines over time span at least. */
+const LEAST_SPAN = 60;
+
+/** From when to when lines over time go, in seconds since 1970. uPlot itself would show one point among years. */
+function spanOf(times) {
+  const end = times.at(-1) ?? Date.now() / 1000;
+  return [Math.min(times[0] ?? end, end - LEAST_SPAN), end];
+}
+
 /**
  * x: numbers, seconds since 1970 where `time`; series: [{label, values, format?}], as many values as x, null where there is
  * none. bars: columns rather than lines. legend: whether the names stand below it.
@@ -58,7 +67,10 @@ export function Chart({
         {
           width: at.clientWidth,
           height,
-          scales: { x: { time }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
+          scales: {
+            x: time && !bars ? { time, range: (drawn) => spanOf(drawn.data[0]) } : { time },
+            y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] },
+          },
           axes: [
             time ? { ...axis, values: (_, ticks, __, ___, step) => ticks.map((at) => tick(at, step)) } : axis,
             { ...axis, size: 64, values: (_, ticks) => ticks.map(format) },
