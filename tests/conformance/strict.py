@@ -32,6 +32,7 @@ ADDITIONS: Mapping[str, str] = {
     "quality_modes": "sagehold",
     "models": "sagehold",
     "image": "sagehold",
+    "input_modalities": "sagehold",
     "state": "sagehold",
     "usage.images": "sagehold",
     "usage.seconds": "sagehold",
