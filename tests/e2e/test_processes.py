@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -91,9 +91,12 @@ def answers(live: LiveServer) -> bool:
 
 def sockets(process: psutil.Process) -> set[str]:
     """Its sockets by inode, but for its standard streams."""
-    folder = Path(f"/proc/{process.pid}/fd")
-    links = {str(entry.readlink()) for entry in folder.iterdir() if int(entry.name) > 2}
-    return {link for link in links if link.startswith("socket:")}
+    found = set()
+    for entry in Path(f"/proc/{process.pid}/fd").iterdir():
+        if int(entry.name) > 2:
+            with suppress(FileNotFoundError):  # it was closed meanwhile
+                found.add(str(entry.readlink()))
+    return {link for link in found if link.startswith("socket:")}
 
 
 def assert_nothing_shared(tree: list[psutil.Process]) -> None:

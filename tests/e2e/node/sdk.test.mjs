@@ -40,7 +40,7 @@ test("a stream says the same in pieces, and tells usage", async () => {
   });
   const pieces = [];
   let usage;
-  for await (const _ of stream) {
+  for await (const chunk of stream) {
     if (chunk.choices[0]?.delta.content) pieces.push(chunk.choices[0].delta.content);
     usage = chunk.usage ?? usage;
   }
