@@ -23,9 +23,9 @@ from server.knowledge.followers import Followers
 from server.knowledge.lanes import UnderWay, next_of, wait_of
 from server.knowledge.queue import FORGOTTEN, Queue
 from server.knowledge.removal import Removal
-from server.knowledge.spool import Presence
 from server.knowledge.work import LOST, Tools, Work
 from server.storage.database import OUTAGE
+from server.storage.presence import Presence
 from server.storage.units import end
 
 log = logging.getLogger(__name__)

@@ -2,9 +2,8 @@
 
 import asyncio
 import errno
-import fcntl
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -13,10 +12,10 @@ import anyio
 from anyio import to_thread
 
 from server.errors import PayloadTooLarge, StorageFull
-from server.storage.folder import owned_like
+from server.storage.held_files import locked, made, make_folder, sync_folder
+from server.storage.presence import PRESENCE
 
 UNFINISHED = ".part"
-PRESENCE = ".at-work-"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PIECE = 2**20
 
@@ -81,7 +80,7 @@ class Spool:
                 continue
             # Whoever adds a document holds its file until its row is there: so the row is looked for once more when the
             # file is known to be nobody's.
-            held = await to_thread.run_sync(_locked, self.folder / name)
+            held = await to_thread.run_sync(locked, self.folder / name)
             if held is None:
                 continue
             with held:
@@ -97,7 +96,7 @@ class Spool:
     # ------------------------------------------------------------ in a thread
 
     def _make(self) -> None:
-        _make_folder(self.folder)
+        make_folder(self.folder)
 
     def _ids(self) -> set[str]:
         with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
@@ -110,13 +109,13 @@ class Spool:
             raise _too_large(most)
         self._make()
         unfinished = self.folder / f"{document_id}{UNFINISHED}"
-        file = _made(unfinished)
+        file = made(unfinished)
         try:
             size = file.write(data) if isinstance(data, bytes) else _copy(data, file, most)
             file.flush()
             os.fsync(file.fileno())
             unfinished.rename(self.path(document_id))
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except BaseException as error:
             for path in (unfinished, self.path(document_id)):
                 path.unlink(missing_ok=True)
@@ -126,99 +125,6 @@ class Spool:
                 raise StorageFull from error
             raise
         return file, size
-
-
-class Presence:
-    """Which processes are at work on a folder's files: each holds a lock that the system takes from it when it ends,
-    however it ends."""
-
-    def __init__(self, folder: Path, instance_id: str) -> None:
-        self._folder = folder
-        self._own = folder / f"{PRESENCE}{instance_id}"
-        self._file: BinaryIO | None = None
-
-    async def __aenter__(self) -> "Presence":
-        def take() -> BinaryIO:
-            _make_folder(self._folder)
-            return _made(self._own)
-
-        self._file = await to_thread.run_sync(take)
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        self._own.unlink(missing_ok=True)
-        if self._file is not None:
-            self._file.close()
-
-    async def gone(self, instances: Iterable[str]) -> set[str]:
-        """Those that are not at work here any more."""
-        asked = set(instances)
-        return await to_thread.run_sync(lambda: {one for one in asked if not self._at_work(one)})
-
-    async def others(self, prefix: str) -> bool:
-        """Whether another process is at work here whose name begins so."""
-        return await to_thread.run_sync(
-            lambda: any(
-                self._at_work(one) for one in self._present(prefix) if self._folder / f"{PRESENCE}{one}" != self._own
-            )
-        )
-
-    async def sweep(self) -> None:
-        """Delete the locks of processes that were killed."""
-
-        def look() -> None:
-            for one in self._present():
-                self._at_work(one)
-
-        await to_thread.run_sync(look)
-
-    def _present(self, prefix: str = "") -> Sequence[str]:
-        return [path.name.removeprefix(PRESENCE) for path in self._folder.glob(f"{PRESENCE}{prefix}*")]
-
-    def _at_work(self, instance_id: str) -> bool:
-        path = self._folder / f"{PRESENCE}{instance_id}"
-        if path == self._own:
-            return True
-        held = _locked(path)
-        if held is None:
-            return path.exists()
-        with held:
-            path.unlink(missing_ok=True)
-        return False
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True)
-    except FileExistsError:
-        return
-    owned_like(folder, folder.parent)
-
-
-def _made(path: Path) -> BinaryIO:
-    """A new file, locked for as long as it is open."""
-    while True:
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb")
-        owned_like(file.fileno(), path.parent)  # a command may be root's, and the server has to read the file
-        fcntl.flock(file, fcntl.LOCK_EX)
-        # A sweep may have come between the two lines.
-        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            return file
-        file.close()
-
-
-def _locked(path: Path) -> BinaryIO | None:
-    """The file, locked; None if it is another's, or not there, or not to be read: then it is another user's."""
-    try:
-        file = path.open("rb")
-    except (FileNotFoundError, PermissionError):
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
 
 
 def _copy(source: Path, file: BinaryIO, most: int) -> int:
@@ -236,14 +142,6 @@ def _copy(source: Path, file: BinaryIO, most: int) -> int:
 
 def _too_large(most: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"The document is too large: it may have {most:,} bytes.", param="file")
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unlink(path: Path) -> None:

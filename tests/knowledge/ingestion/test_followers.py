@@ -9,9 +9,9 @@ from sqlalchemy import event, update
 from server.knowledge import background
 from server.knowledge.followers import Followers
 from server.knowledge.records import DocumentState
-from server.knowledge.spool import Presence
 from server.knowledge.tables import DocumentRow
 from server.storage.clock import utc_now
+from server.storage.presence import Presence
 from tests.knowledge.ingestion.workshop import ANNA, Workshop
 
 pytestmark = pytest.mark.anyio

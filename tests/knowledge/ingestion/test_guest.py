@@ -13,8 +13,9 @@ from server.knowledge.background import SERVER
 from server.knowledge.calls import LOCAL
 from server.knowledge.ingestion import Ingestion
 from server.knowledge.records import DocumentState
-from server.knowledge.spool import Presence, Spool
+from server.knowledge.spool import Spool
 from server.knowledge.tables import DocumentRow
+from server.storage.presence import Presence
 from tests.knowledge.ingestion.workshop import ANNA, FakeModels, Workshop
 
 pytestmark = pytest.mark.anyio
