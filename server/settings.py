@@ -146,6 +146,32 @@ class Settings(BaseSettings):
     image_url_ttl: float = Field(3600.0, gt=0, description="seconds that a generated image's URL lives")
     image_store_max: Size = Field(2 * 2**30, gt=0, description="most bytes of generated images kept; oldest go first")
 
+    # -- files, responses and batches
+    max_file: Size = Field(512 * 2**20, gt=0, description="largest file in bytes of /v1/files; more is answered 413")
+    max_account_files: Size = Field(
+        10 * 2**30, gt=0, description="bytes of files that an account may keep; more are answered 413"
+    )
+    response_ttl: float = Field(
+        30 * 86400.0,
+        gt=0,
+        description="seconds that responses and conversations are kept after they were last added to",
+    )
+    max_account_responses: Size = Field(
+        2**30, gt=0, description="bytes of responses and conversations that an account keeps; the oldest go first"
+    )
+    encrypt_responses: bool = Field(
+        False,
+        description="encrypt kept responses and conversations, by a key that is drawn from data_dir's keys.secret",
+    )
+    batch_price_factor: float = Field(
+        0.5, ge=0, le=10, description="what requests of a batch cost, as a part of their price"
+    )
+    max_batch_lines: int = Field(50_000, gt=0, description="most requests in a batch's input file")
+    max_batch_file: Size = Field(200_000_000, gt=0, description="largest input file of a batch in bytes")
+    max_account_batches: int = Field(
+        100, gt=0, description="batches of an account that are not done yet; more are answered 429"
+    )
+
     # -- knowledge
     embedding_model: str | None = Field(
         None, description="model that new datasets are made with; default: the first embedding model that is installed"

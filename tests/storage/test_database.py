@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from server.accounts.keys.identity import Account
 from server.accounts.keys.repository import AccountRepository
-from server.knowledge import tables as _knowledge_tables  # noqa: F401 - they are part of the metadata
+from server.jobs import tables as _jobs_tables  # noqa: F401 - they are part of the metadata
+from server.knowledge import tables as _knowledge_tables  # noqa: F401
 from server.storage.database import Database, DatabaseError
 from server.storage.tables import Base
 
