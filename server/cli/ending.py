@@ -18,6 +18,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+from server.engines.vllm.sockets import remove_own_folder
+
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -74,6 +76,7 @@ def leave(code: int) -> NoReturn:
 
     All that deserves an end has had one. The interpreter's own would tell of what Triton's bindings have left behind.
     """
+    remove_own_folder()
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # a pipe that nobody reads any more

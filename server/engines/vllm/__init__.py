@@ -25,6 +25,7 @@ caches.py     what vLLM's caches keep of a model that has stopped
 heap.py       imports without the garbage collector
 hardware.py   what is installed for which hardware, and the defaults that follow
 environment.py  variables of vLLM's and CUDA's where ours differ from their defaults
+sockets.py    where vLLM's processes have their sockets
 releases.py   what differs between vLLM's releases
 toolchain.py  what is needed to compile kernels for a GPU
 """

@@ -7,6 +7,8 @@ import os
 from collections.abc import MutableMapping
 from importlib import metadata
 
+from server.engines.vllm import sockets
+
 DEFAULTS = {
     # FlashInfer's sampler is vLLM's default, and is compiled with nvcc, g++ and ninja at the first start
     # (vllm/v1/sample/ops/topk_topp_sampler.py). Its precompiled kernels are on no package index for the version that
@@ -51,6 +53,7 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> None:
         environment.setdefault(name, value)
     environment.setdefault(*HUMMING)
     environment.setdefault(*ORDER)
+    sockets.use_own_folder(environment)
     if not any(name in environment for name in ALLOCATOR) and _torch() >= PINNED_SINCE:
         environment[ALLOCATOR[0]] = PINNED
 
