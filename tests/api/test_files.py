@@ -1,10 +1,7 @@
 """/v1/files: kept, listed, read and deleted; to others as if they were not there."""
 
-import httpx
-import openai
 import pytest
 
-from server.testing import FakeServer
 from tests.api.filing import Desk, desk, migrated_file, refused, uploaded
 
 pytestmark = pytest.mark.anyio
