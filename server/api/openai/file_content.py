@@ -1,7 +1,7 @@
 """The bytes of a kept file as an answer: whole or in ranges, to be saved and never to be shown."""
 
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from anyio import to_thread
 from starlette.responses import FileResponse
@@ -19,7 +19,7 @@ class FileContent(FileResponse):
     deleted meanwhile. What clients called it stands in the content disposition alone.
     """
 
-    def __init__(self, stored: StoredFile, file: BinaryIO) -> None:
+    def __init__(self, stored: StoredFile, file: BufferedReader) -> None:
         """file: is closed with the answer."""
         super().__init__(
             Path(f"/proc/self/fd/{file.fileno()}"),
@@ -55,10 +55,10 @@ class FileContent(FileResponse):
             await super().__call__(scope, receive, checked)
 
 
-def opened(stored: StoredFile) -> BinaryIO:
+def opened(stored: StoredFile, param: str = "id") -> BufferedReader:
     """For a thread. Raises NotFound: the database is of several servers, and the file lies with another one, or it is
     an older one's that was restored without its files."""
     try:
         return stored.path.open("rb")
     except FileNotFoundError:
-        raise NotFound(f"The contents of the file {stored.id} are not on this server.", param="id") from None
+        raise NotFound(f"The contents of the file {stored.id} are not on this server.", param=param) from None
