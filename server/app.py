@@ -36,6 +36,7 @@ from server.api.openai import (
     transcription,
 )
 from server.api.openai.dialect import OPENAI
+from server.api.openai.responses import route as responses
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
 from server.observability import Metrics
@@ -48,6 +49,7 @@ KEYED: tuple[APIRouter, ...] = (
     models.router,
     chat.router,
     completions.router,
+    responses.router,
     tokenize.router,
     transcription.router,
     speech.router,
