@@ -1,6 +1,5 @@
 """What answers one request of a batch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,9 +50,8 @@ class Executor(Protocol):
 class Bills(Protocol):
     """What has been paid of a batch."""
 
-    async def settled(self, prefix: str) -> Mapping[int, object]:
-        """By number the lines of which some try was paid or noted. prefix: what their references begin with, the
-        batch's id and `-`. See `Ledger.settled`. Raises what the database raises."""
+    async def settled(self, batch_id: str) -> frozenset[int]:
+        """Numbers of the lines of which some try was paid. Raises what the database raises."""
         ...
 
 

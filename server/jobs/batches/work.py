@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -212,10 +212,9 @@ class Work:
         assert self._journal is not None
         if self._journal.done >= source.total:
             return
-        paid: Mapping[int, object] = {}
-        if claim.number > 1:
-            paid = await tools.bills.settled(f"{claim.id}-")
-        payer = Payer(claim.id, claim.account_id, claim.key_id, claim.number, frozenset(paid))
+        # Under an earlier claim a line may have been paid whose answer was not written.
+        paid = await tools.bills.settled(claim.id) if claim.number > 1 else frozenset()
+        payer = Payer(claim.id, claim.account_id, claim.key_id, claim.number, paid)
         line_tools = Tools(tools.executor, tools.window, tools.clock, tools.counts.line)
         self._runner = LineRunner(source, self._journal, payer, line_tools)
         if self._stopping:
