@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,12 +19,17 @@ from server.accounts.ledger.ledger import Ledger
 from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import Reports
 from server.api.access import ANYONE
+from server.api.batch_lines import BatchLines
+from server.api.batch_models import BatchModels
 from server.api.openai.image_store import ImageStore
 from server.api.services import Services
 from server.core import Task
 from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
 from server.engines.pulse import Patience
+from server.jobs.batches.batches import Batches
+from server.jobs.batches.gauges import BatchCounts
+from server.jobs.batches.opening import open_batches
 from server.jobs.files.store import Files
 from server.knowledge.gauges import IngestionCounts
 from server.knowledge.knowledge import Knowledge
@@ -158,6 +164,29 @@ async def build_services(
         )
         await files.start()
         await stack.enter_async_context(_background(files.keep_swept(), "file sweep"))
+        keys = settings.auth == "keys"
+        batch_counts = BatchCounts()
+        metrics.add(batch_counts)
+
+        def batches(app: Any) -> AbstractAsyncContextManager[Batches]:
+            lines = BatchLines(
+                app,
+                accounts if keys else None,
+                ledger if keys else None,
+                price_factor=Decimal(str(settings.batch_price_factor)),
+            )
+            return open_batches(
+                settings,
+                accounts.database,
+                files,
+                BatchModels(catalog, registry),
+                accounts,
+                lines,
+                lines,
+                counts=batch_counts,
+                stopping=lambda: shutdown.begun,
+            )
+
         yield Services(
             settings=settings,
             accounts=accounts,
@@ -171,6 +200,7 @@ async def build_services(
             reports=Reports(accounts.database),
             knowledge=knowledge,
             files=files,
+            open_batches=batches,
             outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )

@@ -139,7 +139,7 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
     from server.accounts.limits.limiter import LimitsError
     from server.api.connections import make_room
     from server.api.http1 import Http1Protocol
-    from server.app import create_app
+    from server.app import at_work, create_app
     from server.cli.http_server import http_server
     from server.models.config.files import CatalogError
     from server.observability import Metrics
@@ -159,6 +159,7 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
         app, grace = create_app(settings, services), settings.shutdown_grace
         protocol = Http1Protocol.bounded(reader_timeout=settings.reader_timeout, connections=settings.max_connections)
         server = http_server(app, protocol, shutdown, grace, keep_alive=KEEP_ALIVE, backlog=BACKLOG)
+        await stack.enter_async_context(at_work(app, services))
         ending.on_begin, ending.on_force = server.begin_end, server.force_end
         ending.within = grace + AFTER_GRACE
         _announce(services, _url(listener))
