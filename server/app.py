@@ -1,7 +1,8 @@
 """The ASGI application: routes, error handlers and the layers that every request passes."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import cache
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -23,6 +24,7 @@ from server.api.forwarded import TrustedProxies
 from server.api.knowledge import datasets, documents
 from server.api.openai import (
     account,
+    batches,
     chat,
     completions,
     embeddings,
@@ -60,6 +62,7 @@ KEYED: tuple[APIRouter, ...] = (
     rerank.router,
     moderations.router,
     files.router,
+    batches.router,
     datasets.router,
     documents.router,
 )
@@ -178,8 +181,24 @@ def _lifespan(
             return
         from server.services import build_services
 
-        async with build_services(settings, metrics=metrics, shutdown=shutdown, tracing=tracing) as built:
-            app.state.services = built
+        async with (
+            build_services(settings, metrics=metrics, shutdown=shutdown, tracing=tracing) as built,
+            at_work(app, built),
+        ):
             yield
 
     return lifespan
+
+
+@asynccontextmanager
+async def at_work(app: FastAPI, services: Services) -> AsyncGenerator[None, None]:
+    """What goes on in the background and asks the application itself, for the length of the block.
+
+    It ends before the services do: what is under way of it is ended, and put back.
+    """
+    async with AsyncExitStack() as stack:
+        if services.open_batches is not None:
+            batches = await stack.enter_async_context(services.open_batches(app))
+            services = replace(services, batches=batches)
+        app.state.services = services
+        yield
