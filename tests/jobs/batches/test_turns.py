@@ -6,7 +6,7 @@ import pytest
 
 from server.jobs.batches.claims import Waiting
 from server.jobs.batches.pending import ALONE, AMONG_OTHERS, Pending
-from server.jobs.batches.turns import MOST_ACTIVE, next_of
+from server.jobs.batches.turns import MOST_ACTIVE, MOST_OF_ONE, next_of
 from server.jobs.batches.window import MOST_BYTES, Window
 
 
@@ -15,7 +15,7 @@ def anywhere(model: str, line: int) -> bool:  # the models of a test have room
 
 
 def waiting(number: int, account: str) -> Waiting:
-    return Waiting(number, f"batch_{number}", account, 0, None)
+    return Waiting(number, f"batch_{number}", account, 0)
 
 
 def test_the_account_with_the_fewest_goes_first_then_the_oldest() -> None:
@@ -24,7 +24,9 @@ def test_the_account_with_the_fewest_goes_first_then_the_oldest() -> None:
     assert next_of(found[1:], ["ada"]) == found[2]
     assert next_of(found[1:], ["ada", "bob"]) == found[1]
     assert next_of([], ["ada"]) is None
-    assert next_of(found, ["eve"] * MOST_ACTIVE) is None
+    assert next_of(found, ["ada"] * MOST_OF_ONE) == found[2]
+    assert next_of(found[:2], ["ada"] * MOST_OF_ONE) is None
+    assert next_of(found, [f"account {number}" for number in range(MOST_ACTIVE)]) is None
 
 
 def test_lines_come_in_the_file_s_order_as_far_as_their_models_have_room() -> None:
