@@ -111,7 +111,7 @@ class Work:
         self._shown: Pause | None = None
         self._pause: Pause | None = None
         self._gone: str | None = None
-        self._stopping = self._lost = False
+        self._stopping = self._lost = self._held = False
         self._cancelling = claim.status is Status.CANCELLING
         self._expired = claim.expires_at <= tools.now()
 
@@ -373,8 +373,9 @@ class Work:
             runner.hold()
             if not runner.running:
                 runner.stop()  # nobody needs to hold it until it goes on
-        elif standing.resumed:
+        elif standing.resumed or self._held:
             runner.go_on()
+        self._held = standing.held
 
 
 class Interrupted(Exception):
