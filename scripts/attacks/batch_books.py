@@ -82,11 +82,11 @@ class Clerk:
 
     def written(self, ordered: Ordered) -> int:
         """Lines that have an answer by now; all of them once the batch is done."""
+        folder = self._settings.data_dir / "batches" / ordered.id
         try:
-            data = (self._settings.data_dir / "batches" / ordered.id / "output.jsonl").read_bytes()
+            return (folder / "output.jsonl").read_bytes().count(b"\n")
         except FileNotFoundError:
-            return len(ordered.ids)
-        return data.count(b"\n")
+            return 0 if folder.exists() else len(ordered.ids)
 
     async def _opened(self, administration: Administration) -> tuple[Files, Batches]:
         settings, database = self._settings, administration.accounts.database

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
@@ -19,11 +18,10 @@ SLOW = """
 name: slow
 engine: fake
 serves: chat
-options: {echo: true, step: 0.01, sequences: 4}
+options: {echo: true, step: 0.05, sequences: 4}
 price: {prompt_token: 0.1, completion_token: 1}
 """
-"""Four answers at once, each in some 0.04 s."""
-KILLS = 10
+"""Four answers at once, each in some 0.2 s."""
 
 
 def bodies(count: int) -> list[dict[str, Any]]:
@@ -37,7 +35,7 @@ def bodies(count: int) -> list[dict[str, Any]]:
 def cost(body: Any) -> Decimal:
     """Half of what the tokens cost."""
     usage = body["usage"]
-    return (usage["prompt_tokens"] * Decimal("0.1") + usage["completion_tokens"]) / 2
+    return Decimal(usage["prompt_tokens"] + 10 * usage["completion_tokens"]) / 20
 
 
 def check(told: Any, ordered: Ordered) -> None:
@@ -61,23 +59,22 @@ async def until_done(clerk: Clerk, *orders: Ordered) -> None:
 
 async def killed_soon(served: Served, clerk: Clerk, ordered: Ordered, chance: random.Random) -> None:
     """Once it has begun to answer, and some moments later."""
-    before, deadline = clerk.written(ordered), time.monotonic() + 60
-    wanted = before + chance.randrange(0, 20)
-    while clerk.written(ordered) < wanted and time.monotonic() < deadline:
-        await asyncio.sleep(0.001)
-    await asyncio.sleep(chance.uniform(0, 0.05))
+    wanted = clerk.written(ordered) + chance.randrange(0, 16)
+    while clerk.written(ordered) < wanted:
+        await asyncio.sleep(0.002)
+    await asyncio.sleep(chance.uniform(0, 0.3))
     served.kill()
 
 
-async def test_ten_kills_lose_no_line_and_bill_none_twice(tmp_path: Path, database_url: str) -> None:
+async def test_kills_lose_no_line_and_bill_none_twice(tmp_path: Path, database_url: str) -> None:
     settings = settings_in(tmp_path, database_url)
     clerk, chance = Clerk(settings), random.Random(16)
     caller = await clerk.payer("one")
-    ordered = await clerk.order(caller, CHAT, bodies(400))
-    for _ in range(KILLS):
+    ordered = await clerk.order(caller, CHAT, bodies(300))
+    for _ in range(10 if database_url.startswith("sqlite") else 3):
+        assert clerk.written(ordered) < 270, "there is nothing left to be killed at"
         with begin(tmp_path, database_url) as served:
             await killed_soon(served, clerk, ordered, chance)
-    assert clerk.written(ordered) < 400, "it was done before the last kill"
     with begin(tmp_path, database_url) as served:
         await until_done(clerk, ordered)
         served.stop()
@@ -90,15 +87,15 @@ async def test_a_server_that_is_stopped_puts_its_lines_back(tmp_path: Path, data
     settings = settings_in(tmp_path, database_url)
     clerk, chance = Clerk(settings), random.Random(17)
     caller = await clerk.payer("one")
-    ordered = await clerk.order(caller, CHAT, bodies(150))
-    for _ in range(3):
+    ordered = await clerk.order(caller, CHAT, bodies(100))
+    for _ in range(2):
         with begin(tmp_path, database_url) as served:
             before = clerk.written(ordered)
             while clerk.written(ordered) < before + chance.randrange(1, 20):
                 await asyncio.sleep(0.001)
             served.stop()
         assert await clerk.books([caller]) == [], "nothing is held for a line that was put back"
-    assert clerk.written(ordered) < 150
+    assert clerk.written(ordered) < 100
     with begin(tmp_path, database_url) as served:
         await until_done(clerk, ordered)
         served.stop()
@@ -112,12 +109,13 @@ async def test_two_servers_never_work_on_one_line(tmp_path: Path, database_url: 
     settings = settings_in(tmp_path, database_url)
     clerk, chance = Clerk(settings), random.Random(18)
     callers = [await clerk.payer(name) for name in ("one", "two")]
-    orders = [await clerk.order(caller, CHAT, bodies(150)) for caller in (*callers, *callers)]
+    orders = [await clerk.order(caller, CHAT, bodies(80)) for caller in (*callers, *callers)]
     with ExitStack() as stack:
         stays = stack.enter_context(begin(tmp_path, database_url))
-        for kill in range(3):
+        for _ in range(2):
             with begin(tmp_path, database_url) as served:
-                await killed_soon(served, clerk, orders[kill], chance)
+                await asyncio.sleep(chance.uniform(1, 3))
+                served.kill()
         await until_done(clerk, *orders)
         stays.stop()
     for ordered in orders:
