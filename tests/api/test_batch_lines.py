@@ -81,11 +81,15 @@ async def test_a_line_is_answered_as_the_request_would_be(settings: Settings) ->
         ("/v1/completions", {"model": "everything", "prompt": "hello"}),
         ("/v1/embeddings", {"model": "everything", "input": ["one", "two"]}),
         ("/v1/images/generations", {"model": "everything", "prompt": "a heart"}),
+        ("/v1/responses", {"model": "everything", "input": "hello", "store": False}),
+        ("/v1/moderations", {"model": "everything", "input": "hello"}),
     ],
 )
 async def test_every_endpoint_of_batches_is_answered(settings: Settings, endpoint: str, body: Any) -> None:
     async with FakeServer(settings) as fake:
-        result = await BatchLines(fake.app, Payer(), None).run(order(body=body, endpoint=endpoint))
+        result = await BatchLines(fake.app, Payer(), None, price_factor=D("0.5")).run(
+            order(body=body, endpoint=endpoint)
+        )
         assert result.status_code == 200, result.body
 
 
