@@ -264,8 +264,8 @@ async def test_an_outage_at_any_step_is_waited_for(
                     with suppress(DatabaseUnavailable):
                         await process.background.begin()
                     while process.background.under_way:
+                        await asyncio.wait([task for _, task in process.background.under_way.values()], timeout=0.02)
                         installation.clock.advance(1)
-                        await asyncio.sleep(0)
                     installation.clock.advance(AGAIN)
             await process.background.sweep()
         assert (await installation.is_done(batch, count=LINES)).failed == 1

@@ -56,7 +56,7 @@ async def test_what_another_has_put_back_is_taken_up_and_asked_of_this_one(insta
     await second.ended()
     await installation.is_done(batch)
     assert installation.executor.tries["7"] == 2
-    assert [order.reference.partition("-")[2] for order in installation.executor.orders][-1] == "7.2.1"
+    assert f"{batch.id}-7.2.1" in [order.reference for order in installation.executor.orders]
 
 
 async def test_one_without_the_folder_leaves_it_alone(installation: Installation) -> None:
