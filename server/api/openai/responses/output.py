@@ -99,12 +99,12 @@ class Call(Growing):
 OutputItem = Reasoning | Message | Call
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Added:
     item: OutputItem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Grown:
     """logprobs: of the piece's tokens."""
 
@@ -113,7 +113,7 @@ class Grown:
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Done:
     item: OutputItem
 
@@ -164,6 +164,10 @@ class Output:
             changes += self._begin(message)
             changes += [self._grow(message, blank.text, blank.logprobs) for blank in self._blank]
         return changes + self._close("completed" if self.complete else "incomplete")
+
+    def cut_off(self) -> None:
+        """The answer ends here, though nobody has said so."""
+        self._close("incomplete")
 
     @property
     def complete(self) -> bool:
