@@ -122,7 +122,8 @@ def _tell(errors: "Sequence[LineError]") -> None:
 def _conclude(outcome: "Outcome", errors: Path) -> None:
     """What came of it, in a line on standard error, and the exit code."""
     typer.echo(outcome.in_words(errors), err=True)
-    if outcome.stopped and outcome.completed + outcome.failed < outcome.total:
+    whole = outcome.completed + outcome.failed == outcome.total
+    if outcome.stopped and not whole:
         raise typer.Exit(INTERRUPTED)
-    if outcome.failed:
+    if outcome.failed or not whole:
         raise typer.Exit(1)

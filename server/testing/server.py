@@ -320,7 +320,8 @@ class FakeServer:
         self.services = replace(self.services, knowledge=knowledge, files=files)
         self.app.state.services = self.services
         factor = Decimal(str(settings.batch_price_factor))
-        lines = BatchLines(self.app, accounts, self._books, price_factor=factor)  # type: ignore[arg-type]
+        payers = accounts if settings.auth == "keys" else None
+        lines = BatchLines(self.app, payers, self._books, price_factor=factor)  # type: ignore[arg-type]
         tallies = BatchCounts()
         self.services.metrics.add(tallies)
         batches = open_batches(

@@ -14,6 +14,8 @@ import pytest
 from openai import AsyncOpenAI, NotFoundError
 
 from server.accounts.administration import Administration
+from server.accounts.keys.anyone import ensure_anyone
+from server.api.access import ANYONE
 from server.core import Task
 from server.models.config.spec import Price
 from server.settings import Settings
@@ -377,3 +379,22 @@ async def test_metrics_tell_of_them(desk: Desk) -> None:
     assert 'sagehold_batch_lines_total{outcome="completed"} 1.0' in text
     assert 'sagehold_batch_lines_total{outcome="failed"} 1.0' in text
     assert 'sagehold_batches_ended_total{status="completed"} 1.0' in text
+
+
+async def test_without_keys_everybody_s_are_run_for_nothing(settings: Settings, migrated_file: Path) -> None:
+    settings = settings.model_copy(update={"auth": "off"})
+    settings.data_dir.mkdir(mode=0o700)
+    shutil.copy(migrated_file, settings.data_dir / "sagehold.db")
+    async with Administration.open(settings) as administration:
+        database = administration.accounts.database
+        await ensure_anyone(database, ANYONE.account_id)
+        async with (
+            FakeServer(settings, accounts=administration.accounts, knowledge=database) as fake,
+            fake.client(key=None) as client,
+        ):
+            batch = await made(client, chat("c1"))
+            async with asyncio.timeout(20):
+                while (found := read(await client.get(f"/v1/batches/{batch['id']}")))["status"] != "completed":
+                    assert found["status"] in ("validating", "in_progress", "finalizing")
+                    await asyncio.sleep(0.01)
+    assert found["request_counts"] == {"total": 1, "completed": 1, "failed": 0}

@@ -26,13 +26,12 @@ class NotOurs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A batch that somebody may work on. claims: how often one has taken it on; instance_id: who has it."""
+    """A batch that somebody may work on. claims: how often one has taken it on."""
 
     number: int
     id: str
     account_id: str
     claims: int
-    paused: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class Claims:
             BatchRow.paused == Reason.USER, BatchRow.status == Status.IN_PROGRESS, BatchRow.expires_at > self._now()
         )
         query = (
-            select(BatchRow.number, BatchRow.id, BatchRow.account_id, BatchRow.claims, BatchRow.paused)
+            select(BatchRow.number, BatchRow.id, BatchRow.account_id, BatchRow.claims)
             .where(BatchRow.status.in_(OPEN), or_(BatchRow.paused.is_(None), ~rests))
             .order_by(BatchRow.number)
         )
@@ -159,7 +158,7 @@ class Claims:
         """Batches that may have no folder anywhere: of those that are to be cancelled, or whose time is over, which
         nobody has said anything of for long; where all processes share one folder (`alone`), any."""
         async with self._database.read() as session:
-            query = select(BatchRow.number, BatchRow.id, BatchRow.account_id, BatchRow.claims, BatchRow.paused)
+            query = select(BatchRow.number, BatchRow.id, BatchRow.account_id, BatchRow.claims)
             query = query.where(BatchRow.status.in_(OPEN))
             if not alone:
                 silent = func.coalesce(BatchRow.seen_at, BatchRow.created_at) <= await self._time(session) - FORGOTTEN

@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import orjson
-from anyio import to_thread
 
 from server.errors import SageholdError
 from server.jobs.batches.records import ENDPOINTS, LineError
+from server.jobs.batches.threads import in_thread
 
 PIECE = 4 * 2**20
 """Bytes that are looked through in one go."""
@@ -139,7 +139,7 @@ class Scan:
         The file is the caller's to close, also where there are errors. Raises OSError.
         """
         try:
-            while await to_thread.run_sync(self.step):
+            while await in_thread(self.step):
                 pass
         except BaseException:
             self.file.close()

@@ -158,8 +158,8 @@ class Journal:
         except orjson.JSONDecodeError:
             data = None
         if data is None:
-            # Of a loss of power zeros may be left. What else is no line of ours is nothing that may be cut off.
-            ours = line.startswith(self._prefix) or self._prefix.startswith(line) or not line.strip(b"\0\n")
+            # A loss of power may leave zeros. What else is no line of ours is nothing that may be cut off.
+            ours = line.startswith(self._prefix) or self._prefix.startswith(line) or b"\0" in line
             if not ours:
                 raise ForeignJournal
             return None

@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -17,6 +16,7 @@ from server.jobs.batches.input_file import InputFile
 from server.jobs.batches.journal import Entry, Journal
 from server.jobs.batches.pending import Pending
 from server.jobs.batches.records import Pause, Reason
+from server.jobs.batches.threads import in_thread
 from server.jobs.batches.verdict import Verdict, error_of, verdict_on
 from server.jobs.batches.window import Window
 
@@ -335,16 +335,3 @@ class LineRunner:
             finally:
                 for wait in waits:
                     wait.cancel()
-
-
-Result = TypeVar("Result")
-
-
-async def in_thread(work: Callable[..., Result], *arguments: Any) -> Result:
-    """Blocking work, whose end is waited for even by whoever is cancelled meanwhile: no two of one kind run at once."""
-    working = asyncio.ensure_future(to_thread.run_sync(work, *arguments))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise

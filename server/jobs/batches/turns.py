@@ -1,11 +1,13 @@
 """Which batch is begun next: a pure function."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from server.jobs.batches.claims import Waiting
 
-MOST_ACTIVE = 16
-"""Batches of which lines are begun by one process at once."""
+MOST_ACTIVE, MOST_OF_ONE = 128, 8
+"""Batches of which lines are begun by one process at once: of all accounts, and of one. Batches of one account for one
+model share what a single one would have."""
 
 
 def next_of(waiting: Sequence[Waiting], active: Iterable[str]) -> Waiting | None:
@@ -13,7 +15,8 @@ def next_of(waiting: Sequence[Waiting], active: Iterable[str]) -> Waiting | None
 
     active: the account of each batch of which lines are begun.
     """
-    under_way = list(active)
-    if len(under_way) >= MOST_ACTIVE:
+    under_way = Counter(active)
+    if under_way.total() >= MOST_ACTIVE:
         return None
-    return min(waiting, key=lambda one: (under_way.count(one.account_id), one.number), default=None)
+    able = [one for one in waiting if under_way[one.account_id] < MOST_OF_ONE]
+    return min(able, key=lambda one: (under_way[one.account_id], one.number), default=None)

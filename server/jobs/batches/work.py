@@ -16,9 +16,10 @@ from server.jobs.batches.executor import Bills, Executor
 from server.jobs.batches.folder import BatchFolder
 from server.jobs.batches.gauges import BatchCounts
 from server.jobs.batches.input_file import InputFile, Rules, Scan
-from server.jobs.batches.journal import EXPIRED, Entry, Journal
+from server.jobs.batches.journal import EXPIRED, Entry, ForeignJournal, Journal
 from server.jobs.batches.records import LineError, Pause, Reason, Status
-from server.jobs.batches.runner import STORAGE, Clock, LineRunner, Payer, Tools, in_thread
+from server.jobs.batches.runner import STORAGE, Clock, LineRunner, Payer, Tools
+from server.jobs.batches.threads import in_thread
 from server.jobs.batches.usage import BatchUsage
 from server.jobs.batches.window import Window
 from server.jobs.files.records import BATCH_OUTPUT, StoredFile
@@ -34,6 +35,7 @@ BEAT = 1.0
 AT_ONCE = 500
 """Lines that are written off in one go."""
 TOO_LATE = "This request could not be executed before the completion window expired."
+DAMAGED = "The server's files of this batch are damaged. Please create it again."
 GONE = "The API key that the batch was made with is not valid any more, or its account is closed."
 Result = TypeVar("Result")
 
@@ -109,7 +111,7 @@ class Work:
         self._shown: Pause | None = None
         self._pause: Pause | None = None
         self._gone: str | None = None
-        self._stopping = self._lost = False
+        self._stopping = self._lost = self._held = False
         self._cancelling = claim.status is Status.CANCELLING
         self._expired = claim.expires_at <= tools.now()
 
@@ -139,6 +141,8 @@ class Work:
             await self._work()
         except Interrupted:
             await self._break_off()
+        except ForeignJournal:
+            await self._end(Status.FAILED, [LineError("files_damaged", DAMAGED)])
         finally:
             end(beating)
             await asyncio.wait([beating])
@@ -188,9 +192,10 @@ class Work:
             rules = Rules(
                 endpoint=claim.endpoint,
                 model_of=partial(tools.models.model_of, caller=caller),
-                check=tools.models.check,
+                # What was in order once is not held against limits that may have been lowered since.
+                check=_all_right if known else tools.models.check,
                 most_lines=tools.most_lines,
-                longest=tools.longest_line,
+                longest=size if known else tools.longest_line,
             )
             scan = Scan(self._folder.input, rules, known=known)
             source = await self._interruptible(scan.run())
@@ -369,12 +374,17 @@ class Work:
             runner.hold()
             if not runner.running:
                 runner.stop()  # nobody needs to hold it until it goes on
-        elif standing.resumed:
+        elif standing.resumed or self._held:
             runner.go_on()
+        self._held = standing.held
 
 
 class Interrupted(Exception):
     """The process ends, or the batch rests or is another's now."""
+
+
+def _all_right(_: bytes) -> None:
+    pass
 
 
 async def slept(clock: Clock, seconds: float) -> None:

@@ -1,10 +1,12 @@
 """A server dies at any step of a batch, and the next one goes on: every request is answered once, and paid once."""
 
 import asyncio
+import errno
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 import pytest
 
 import server.jobs.files.store as files_store
-from server.errors import NotFound
+from server.errors import DatabaseUnavailable, NotFound
+from server.jobs.batches.background import AGAIN
 from server.jobs.batches.executor import LineResult, Order, line_of
 from server.jobs.batches.records import OPEN, Batch, Status
 from server.jobs.files.linking import linked
@@ -102,6 +105,32 @@ class Till:
 
     async def settled(self, batch_id: str) -> frozenset[int]:
         return frozenset(self.paid)
+
+
+@dataclass
+class Outage(Fate):
+    """Strikes once, at the step number `at`, and the process lives on."""
+
+    error: BaseException = field(default_factory=lambda: OSError(errno.ENOSPC, "No space left on device"))
+
+    def step(self) -> None:
+        self.count += 1
+        if self.count == self.at:
+            self.dead = True
+            raise self.error
+
+    def torn(self, write: Callable[..., int]) -> Callable[..., int]:
+        """A write for which there is not enough room."""
+
+        def stepping(file: int, data: memoryview, place: int) -> int:
+            try:
+                self.step()
+            except OSError:
+                write(file, data[: len(data) // 2], place)
+                raise
+            return write(file, data, place)
+
+        return stepping
 
 
 async def dying(installation: Installation, fate: Fate, till: Till, patch: pytest.MonkeyPatch) -> Process:
@@ -205,3 +234,51 @@ async def test_a_server_dies_at_any_step(installation: Installation, scenario: s
         if not fate.dead:
             break
     assert at > (5 if scenario in ("cancelled", "wrong") else 15)
+
+
+@pytest.mark.parametrize("what", ["database", "files"])
+async def test_an_outage_at_any_step_is_waited_for(
+    installation: Installation, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = 0
+    while True:
+        at += 1
+        with monkeypatch.context() as patch:
+            error = DatabaseUnavailable() if what == "database" else OSError(errno.ENOSPC, "No space left on device")
+            fate = Outage(at, error=error)
+            till = Till(Outage(0))
+            process = await installation.process(executor=till, bills=till)
+            data = lines_of(*(line(f"c{n}", n=n) for n in range(1, LINES + 1)))
+            batch = await installation.made(process, data)
+            claims = process.tools.claims
+            if what == "database":
+                for name in ("waiting", "take", "begin", "beat", "finalize", "end"):
+                    patch.setattr(claims, name, fate.around(getattr(claims, name)))
+                patch.setattr(installation.files, "adopt", fate.around(installation.files.adopt))
+            else:
+                patch.setattr(files_store, "linked", fate.before(linked))
+                patch.setattr(os, "pwrite", fate.torn(os.pwrite))
+                patch.setattr(os, "fdatasync", fate.before(os.fdatasync))
+            async with asyncio.timeout(20):
+                while (await installation.found(batch)).status in OPEN:
+                    with suppress(DatabaseUnavailable):
+                        await process.background.begin()
+                    while process.background.under_way:
+                        await asyncio.wait([task for _, task in process.background.under_way.values()], timeout=0.02)
+                        installation.clock.advance(1)
+                    installation.clock.advance(AGAIN)
+            await process.background.sweep()
+        assert (await installation.is_done(batch, count=LINES)).failed == 1
+        assert till.paid == {1: 1, 3: 1, 4: 1}, f"an outage at step {at}"
+        if not fate.dead:
+            break
+    assert at > (10 if what == "database" else 4)
+
+
+async def test_damaged_files_are_an_end(installation: Installation) -> None:
+    process = await installation.process()
+    batch = await installation.made(process, LINES)
+    (installation.data_dir / "batches" / batch.id / "output.jsonl").write_text("my notes\n")
+    await process.work_off()
+    found = await installation.found(batch)
+    assert (found.status, [error.code for error in found.errors]) == (Status.FAILED, ["files_damaged"])

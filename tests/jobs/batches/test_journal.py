@@ -97,7 +97,7 @@ def test_what_is_done_is_read_back_with_its_use(paths: tuple[Path, Path]) -> Non
     }
 
 
-@pytest.mark.parametrize("tail", ["half", "prefix", "zeros", "zeros and a line"])
+@pytest.mark.parametrize("tail", ["half", "prefix", "zeros", "zeros and a line", "zeros within"])
 def test_a_torn_tail_is_cut_off_wherever_it_ends(paths: tuple[Path, Path], tail: str) -> None:
     journal = Journal(*paths, "ab")
     journal.write([answered(1), answered(2)])
@@ -105,7 +105,13 @@ def test_a_torn_tail_is_cut_off_wherever_it_ends(paths: tuple[Path, Path], tail:
     whole = paths[0].read_bytes()
     first = whole.splitlines(keepends=True)[0]
     cut = range(len(first), len(whole)) if tail == "half" else [len(first)]
-    added = {"half": b"", "prefix": b'{"id":"batch_r', "zeros": bytes(40), "zeros and a line": bytes(9) + b"\n" + first}
+    added = {
+        "half": b"",
+        "prefix": b'{"id":"batch_r',
+        "zeros": bytes(40),
+        "zeros within": bytes(9) + b'":5}\n' + first,
+        "zeros and a line": bytes(9) + b"\n" + first,
+    }
     for length in cut:
         paths[0].write_bytes(whole[:length] + added[tail])
         again = Journal(*paths, "ab")

@@ -39,7 +39,13 @@ async def test_every_line_is_answered_once(bench: Bench) -> None:
 async def test_as_many_are_under_way_as_the_model_works_on_and_a_quarter_more(bench: Bench) -> None:
     bench.places = 8
     bench.write(40)
-    await bench.ran()
+    bench.executor.gate = asyncio.Event()
+    runner = await bench.made()
+    running = asyncio.create_task(runner.run())
+    await bench.executor.until(10)
+    assert runner.running == 10
+    bench.executor.gate.set()
+    await running
     assert bench.executor.most == 10
 
 

@@ -379,3 +379,31 @@ async def test_how_far_it_is_is_written_on_the_way(installation: Installation) -
     assert counts["sagehold_batches_running"] == 1
     assert counts["sagehold_batch_lines_running"] == 5
     assert counts["sagehold_batch_lines_total"] == 3
+
+
+async def test_one_that_is_resumed_before_it_has_let_go_goes_on(installation: Installation) -> None:
+    process = await installation.process()
+    gate = installation.executor.gate = asyncio.Event()
+    batch = await installation.made(process, 10)
+    work = await process.begin()
+    await installation.executor.until(5)
+    await process.batches.pause(ADA.account_id, batch.id)
+    await work.tell()
+    await process.batches.resume(ADA.account_id, batch.id)
+    await work.tell()
+    gate.set()
+    await process.ended()
+    await installation.is_done(batch)
+    assert work.claim.number == 1
+
+
+async def test_one_that_is_under_way_keeps_its_lines_when_limits_are_lowered(installation: Installation) -> None:
+    process = await installation.process()
+    installation.executor.says = {"6": [answer(503, "server_shutting_down"), answer()]}
+    batch = await installation.made(process, 10)
+    await process.begin()
+    await process.ended()
+    assert (await installation.found(batch)).status is Status.IN_PROGRESS
+    installation.limits = {"most_lines": 2, "most_file": 10, "longest_line": 10}
+    await (await installation.process()).work_off()
+    await installation.is_done(batch)
