@@ -35,6 +35,8 @@ from server.api.openai import (
     transcription,
 )
 from server.api.openai.dialect import OPENAI
+from server.api.openai.responses import input_tokens
+from server.api.openai.responses import route as responses
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
 from server.observability import Metrics
@@ -47,6 +49,8 @@ KEYED: tuple[APIRouter, ...] = (
     models.router,
     chat.router,
     completions.router,
+    responses.router,
+    input_tokens.router,
     tokenize.router,
     transcription.router,
     speech.router,

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 INSTEAD: Mapping[str, str] = {
     "assistants": "Keep the conversation in your program, and send it to /v1/chat/completions.",
     "threads": "Keep the conversation in your program, and send it to /v1/chat/completions.",
-    "responses": "Use /v1/chat/completions.",
     "conversations": "Keep the conversation in your program, and send it to /v1/chat/completions.",
     "realtime": "Use /v1/audio/transcriptions, /v1/chat/completions and /v1/audio/speech; all three can stream.",
     "fine_tuning": "Train elsewhere; `adapters` in a model's config serves a LoRA adapter under a name of its own.",
