@@ -26,6 +26,7 @@ from server.api.openai import (
     chat,
     completions,
     embeddings,
+    files,
     images,
     models,
     moderations,
@@ -58,6 +59,7 @@ KEYED: tuple[APIRouter, ...] = (
     embeddings.router,
     rerank.router,
     moderations.router,
+    files.router,
     datasets.router,
     documents.router,
 )

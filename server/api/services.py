@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
     from server.api.openai.responses.turn import Keeper
+    from server.jobs.files.store import Files
     from server.knowledge.knowledge import Knowledge
     from server.models.config.catalog import Missing
     from server.models.probe import Report
@@ -195,6 +196,8 @@ class Services:
     reports: "Reports | None" = None
     knowledge: "Knowledge | None" = None
     """None only where a test has no use for it."""
+    files: "Files | None" = None
+    """None only where a test has no use for them."""
     responses: "Keeper | None" = None
     """None where no response is kept."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)

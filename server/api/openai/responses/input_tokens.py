@@ -39,7 +39,7 @@ async def count(request: Request, pipeline: PipelineDep, settings: SettingsDep) 
     """How many tokens a response's input is, with its instructions, its functions and what came before."""
     body = await read_json(request, ResponsesRequest, limit=settings.max_body)
     turn = await Turn.of(pipeline.caller.account_id, body, services_of(request).responses)
-    opening = await opening_of(request, pipeline, settings, turn, asked=lambda job: TokenizeJob(of=job))
+    opening = opening_of(request, pipeline, turn, asked=lambda job: TokenizeJob(of=job))
     async with opening as run:
         found = await while_connected(request, first_event(run))
     if not isinstance(found, Tokenized):

@@ -1,6 +1,6 @@
 """The opening of a response's run, shortened to the model's context where the client leaves that to the server."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -10,16 +10,19 @@ from fastapi import Request
 
 from server.api.lifetime import while_connected
 from server.api.openai.chat_media import has_media, resolve_media
+from server.api.openai.file_input import has_files
 from server.api.openai.quality import ask_of
 from server.api.openai.responses.layout import Layout
 from server.api.openai.responses.truncation import droppable
 from server.api.openai.responses.turn import Turn
 from server.api.request_pipeline import RequestPipeline
+from server.api.services import services_of
 from server.core import Ask, ChatJob, Job
 from server.core.ask import new_request_id
-from server.errors import ContextLengthExceeded, InvalidRequest, SageholdError
+from server.errors import ContextLengthExceeded, SageholdError
 from server.pipeline.run import Run
-from server.settings import Settings
+
+Messages = tuple[Mapping[str, Any], ...]
 
 ROOM = 256
 """Tokens that a shortened conversation leaves for an answer without a limit."""
@@ -27,24 +30,20 @@ MOST_ROOM = 1024
 """And for one with a limit: many clients send one that is half of the context."""
 
 
-async def opening_of(
-    request: Request,
-    pipeline: RequestPipeline,
-    settings: Settings,
-    turn: Turn,
-    asked: Callable[[ChatJob], Job] = lambda job: job,
+def opening_of(
+    request: Request, pipeline: RequestPipeline, turn: Turn, asked: Callable[[ChatJob], Job] = lambda job: job
 ) -> "OpeningResponse":
     """The run of a turn. Raises InvalidRequest.
 
     asked: what is asked of the model about the conversation; by default, to go on with it.
     """
     body, layout = turn.body, turn.layout()
-    job = body.job(layout.messages)
-    if has_media(job.messages):
-        with layout.renaming():
-            job = replace(job, messages=await while_connected(request, resolve_media(job.messages, settings)))
     ask = ask_of(request, pipeline.caller, body.model, quality=body.quality, streamed=body.stream, priority=body.queued)
-    return OpeningResponse(pipeline, ask, job, layout, shorten=body.truncation == "auto", asked=asked)
+
+    async def resolve(messages: Messages) -> Messages:
+        return await while_connected(request, resolve_media(messages, services_of(request), pipeline.caller))
+
+    return OpeningResponse(pipeline, ask, body.job(layout.messages), layout, resolve, body.truncation == "auto", asked)
 
 
 class Opener(Protocol):
@@ -58,7 +57,8 @@ class Opener(Protocol):
 class OpeningResponse:
     """A run of the job whose errors are named in the words of this API.
 
-    layout: of the job's messages. shorten: whether the oldest of them are left out where they are too long.
+    layout: of the job's messages. resolve: makes of files, pictures and sounds in them what engines take. shorten:
+    whether the oldest messages are left out where all are too long.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class OpeningResponse:
         ask: Ask,
         job: ChatJob,
         layout: Layout,
-        *,
+        resolve: Callable[[Messages], Awaitable[Messages]],
         shorten: bool,
         asked: Callable[[ChatJob], Job],
     ) -> None:
@@ -75,6 +75,7 @@ class OpeningResponse:
         self._ask = ask
         self._job = job
         self._layout = layout
+        self._resolve = resolve
         self._shorten = shorten
         self._asked = asked
         self._held = AsyncExitStack()
@@ -82,8 +83,11 @@ class OpeningResponse:
     async def __aenter__(self) -> Run:
         async with AsyncExitStack() as held:
             with self._layout.renaming():
-                if self._shorten:  # however many tries it takes, it is one request
+                if self._shorten or has_files(self._job.messages):
+                    # However many tries it takes, it is one request; and files are read for who is let in.
                     await held.enter_async_context(self._pipeline.admitted(self._ask, self._asked(self._job)))
+                if has_media(self._job.messages):
+                    self._job = replace(self._job, messages=await self._resolve(self._job.messages))
                 try:
                     run = await self._run(held, self._job)
                 except ContextLengthExceeded:
@@ -102,7 +106,7 @@ class OpeningResponse:
 
     def renamed(self, error: SageholdError) -> SageholdError:
         """An error of the run, as this API calls what is wrong."""
-        return self._layout.renamed(error) if isinstance(error, InvalidRequest) else error
+        return self._layout.renamed(error)
 
     async def _run(self, held: AsyncExitStack, job: ChatJob) -> Run:
         return await held.enter_async_context(self._pipeline.run(self._ask, self._asked(job)))
@@ -125,7 +129,7 @@ class OpeningResponse:
         self._layout.leave_out({number for group in groups[:few] for number in group})
         return replace(self._job, messages=_without(groups[:few], messages))
 
-    async def _fits(self, messages: tuple[Mapping[str, Any], ...]) -> bool:
+    async def _fits(self, messages: Messages) -> bool:
         """With room for an answer. Nothing is generated, and the hold under an id of its own is given back."""
         wanted = min(self._job.max_tokens or ROOM, MOST_ROOM)
         try:
@@ -136,6 +140,6 @@ class OpeningResponse:
             return False
 
 
-def _without(groups: Sequence[Sequence[int]], messages: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+def _without(groups: Sequence[Sequence[int]], messages: Messages) -> Messages:
     gone = {number for group in groups for number in group}
     return tuple(message for number, message in enumerate(messages) if number not in gone)

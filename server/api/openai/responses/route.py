@@ -83,7 +83,7 @@ async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep)
     """A response, whole or streamed."""
     body = await read_json(request, ResponsesRequest, limit=settings.max_body, task=Task.CHAT)
     turn = await Turn.of(pipeline.caller.account_id, body, services_of(request).responses)
-    opening = await opening_of(request, pipeline, settings, turn)
+    opening = opening_of(request, pipeline, turn)
     if body.stream:
         stream = ResponseStream(turn)
 
