@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
@@ -276,13 +275,11 @@ class Background:
                     end(task)
                 await asyncio.wait(tasks)
 
-    async def drain(self, within: Callable[[], float]) -> None:
-        """Let what is under way end, but no longer than so many seconds from now, which may become fewer; then fail it.
-        Before `run` is ended."""
+    async def drain(self, left: Callable[[], float]) -> None:
+        """Let what is under way end while there are seconds left, and then fail it. Before `run` is ended."""
         with anyio.CancelScope(shield=True):
-            began = time.monotonic()
-            while self._works and (left := within() - (time.monotonic() - began)) > 0:
-                await asyncio.wait([task for _, task in self._works.values()], timeout=min(left, 0.1))
+            while self._works and (seconds := left()) > 0:
+                await asyncio.wait([task for _, task in self._works.values()], timeout=min(seconds, 0.1))
             tasks = []
             for work, task in list(self._works.values()):
                 work.stopping = True

@@ -69,7 +69,7 @@ async def open_responses(
     settings: Settings, database: Database, *, grace: Callable[[], float] = lambda: 0.0
 ) -> AsyncGenerator[Responses, None]:
     """For the length of the block, with what goes on beside it. grace: seconds that background responses have left to
-    end in, from the block's end on; it is asked again and again, and may become less."""
+    end in, asked again and again from the block's end on."""
     made = Responses.over(settings, database, load_secret(settings.data_dir))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(beside(made.background.run(), "kept responses"))

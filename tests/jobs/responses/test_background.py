@@ -1,6 +1,7 @@
 """Background responses end as they should, whoever asks, whichever process works on them, and whatever dies."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -88,7 +89,8 @@ async def running(responses: Responses, grace: float = 0.0) -> AsyncGenerator[Re
     try:
         yield responses
     finally:
-        await responses.background.drain(lambda: grace)
+        until = time.monotonic() + grace
+        await responses.background.drain(lambda: until - time.monotonic())
         task.cancel()
         await asyncio.wait([task])
 
