@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.api.openai.responses import route
+from server.api.openai.responses import input_tokens, route
 from server.api.openai.responses.items import Item, items_of
 from server.api.openai.responses.turn import Before, Turn
 from server.core import ChatJob, Task
@@ -47,7 +47,7 @@ class Memory:
 
     def opened(self, account_id: str, sealed: str, param: str) -> str:
         if not sealed.startswith(account_id):
-            raise InvalidRequest("Not sealed here.", param=param, code="invalid_encrypted_content")
+            raise InvalidRequest("It is another's.", param=param, code="invalid_encrypted_content")
         return sealed.removeprefix(f"{account_id}:")[::-1]
 
 
@@ -58,7 +58,8 @@ def memory() -> Memory:
 
 @pytest.fixture
 async def server(settings: Settings, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
-    monkeypatch.setattr(route, "keeper_of", lambda _: memory)
+    for module in (route, input_tokens):
+        monkeypatch.setattr(module, "keeper_of", lambda _: memory)
     async with FakeServer(settings, {Task.CHAT: {"reasoning": "so it is"}}) as server:
         yield server
 
@@ -121,7 +122,7 @@ async def test_items_are_referred_to(server: FakeServer, client: httpx.AsyncClie
     assert read(server) == ["first", "from afar", "now"]  # what is there already is not said twice
     assert [item["type"] for item in memory.kept[0][0].own] == ["message", "message"]
     answer = await ask(client, [{"id": "msg_nobodys"}])
-    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "input[0].id")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "input")
 
 
 async def test_a_history_that_is_not_there_is_told(client: httpx.AsyncClient) -> None:
