@@ -126,6 +126,7 @@ async def test_cancelled_work_ends_and_what_was_made_is_kept_and_paid(desk: Desk
     assert desk.engine.running == 0
     assert desk.engine.cut_short == 1
     assert text_of(cancelled) == "Hello from"
+    assert [item["status"] for item in cancelled["output"]] == ["incomplete"]
     left, held = await desk.credits()
     assert held == 0
     assert before - left == pytest.approx(0.01 * cancelled["usage"]["input_tokens"] + 0.5 * 2)
