@@ -31,6 +31,7 @@ from server.jobs.batches.batches import Batches
 from server.jobs.batches.gauges import BatchCounts
 from server.jobs.batches.opening import open_batches
 from server.jobs.files.store import Files
+from server.jobs.responses.responses import open_responses
 from server.knowledge.gauges import IngestionCounts
 from server.knowledge.knowledge import Knowledge
 from server.knowledge.opening import open_knowledge
@@ -187,6 +188,11 @@ async def build_services(
                 stopping=lambda: shutdown.begun,
             )
 
+        def grace() -> float:
+            return 0.0 if forced() else shutdown.left(settings.shutdown_grace)
+
+        responses = await stack.enter_async_context(open_responses(settings, accounts.database, grace=grace))
+        stack.callback(shutdown.begin)
         yield Services(
             settings=settings,
             accounts=accounts,
@@ -201,6 +207,7 @@ async def build_services(
             knowledge=knowledge,
             files=files,
             open_batches=batches,
+            responses=responses,
             outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from server.accounts.ledger.ledger import Ledger
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
-    from server.api.openai.responses.turn import Keeper
     from server.jobs.batches.batches import Batches
     from server.jobs.files.store import Files
+    from server.jobs.responses.responses import Responses
     from server.knowledge.knowledge import Knowledge
     from server.models.config.catalog import Missing
     from server.models.probe import Report
@@ -205,7 +205,7 @@ class Services:
     """None where nobody works on them; see `at_work` in server/app.py."""
     open_batches: "Callable[[ASGIApp], AbstractAsyncContextManager[Batches]] | None" = None
     """The work on batches, whose requests an application answers; None where there is none."""
-    responses: "Keeper | None" = None
+    responses: "Responses | None" = None
     """None where no response is kept."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
     reading: Turns = field(default_factory=lambda: Turns(READERS, WAITING_READERS))
