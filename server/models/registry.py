@@ -130,7 +130,8 @@ class Registry:
                 eager=slot.spec.load == "eager",
                 running=slot.engine.running if slot.engine else 0,
                 waiting=slot.waiting,
-                places=slot.queue.places,
+                # The queue takes an engine's measure with its first request.
+                places=slot.queue.places if slot.engine is None else slot.engine.places or slot.spec.parallel,
                 held=self._ledger.held.get(name, Footprint()),
                 reported=self._booking.reported.get(name, Footprint()),
                 prefix_cache=slot.engine.prefix_cache() if slot.engine else None,
