@@ -1,7 +1,7 @@
 /** One batch: how far it has come, why it rests or how it ended, what failed, and its files. */
 
 import { Icon } from "../../components/icon.js";
-import { Badge, Empty, ErrorNote, Loading, Note, Progress, Stat } from "../../components/states.js";
+import { Badge, Empty, Loading, Note, Progress, Stat } from "../../components/states.js";
 import { DownloadButton } from "../../download.js";
 import { count, credits, moment, number } from "../../format.js";
 import { html, useEffect, useRef } from "../../lib.js";

@@ -24,30 +24,29 @@ const QUESTIONS = [
   "Name three fruits that are yellow.",
   "Translate into German: good morning.",
 ];
+const PICTURES = ["a red heart", "a blue star", "a green tree"];
 
+/** What the line at a place asks, as the endpoint has it. */
 const BODIES = {
-  "/v1/chat/completions": (model, text) => ({ model, messages: [{ role: "user", content: text }], max_tokens: 100 }),
-  "/v1/responses": (model, text) => ({ model, input: text, max_output_tokens: 100 }),
-  "/v1/completions": (model, text) => ({ model, prompt: text, max_tokens: 100 }),
-  "/v1/embeddings": (model, text) => ({ model, input: text }),
-  "/v1/images/generations": (model, text, at) => ({
-    model,
-    prompt: ["a red heart", "a blue star", "a green tree"][at],
-    response_format: "b64_json",
-  }),
-  "/v1/audio/transcriptions": (model, text, at) => ({ model, file_id: `file-of-recording-${at + 1}` }),
+  "/v1/chat/completions": (at) => ({ messages: [{ role: "user", content: QUESTIONS[at] }], max_tokens: 100 }),
+  "/v1/responses": (at) => ({ input: QUESTIONS[at], max_output_tokens: 100 }),
+  "/v1/completions": (at) => ({ prompt: QUESTIONS[at], max_tokens: 100 }),
+  "/v1/embeddings": (at) => ({ input: QUESTIONS[at] }),
+  "/v1/images/generations": (at) => ({ prompt: PICTURES[at], response_format: "b64_json" }),
+  "/v1/audio/transcriptions": (at) => ({ file_id: `file-of-recording-${at + 1}` }),
 };
 
 /** Three lines that an input file may have. */
 export function sampleOf(endpoint, model) {
-  return QUESTIONS.map((text, at) =>
-    JSON.stringify({
+  return [0, 1, 2]
+    .map((at) => ({
       custom_id: `request-${at + 1}`,
       method: "POST",
       url: endpoint,
-      body: BODIES[endpoint](model, text, at),
-    }),
-  ).join("\n");
+      body: { model, ...BODIES[endpoint](at) },
+    }))
+    .map((line) => JSON.stringify(line))
+    .join("\n");
 }
 
 /** How much of a file is looked at before it is sent, in bytes. */

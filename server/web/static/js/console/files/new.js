@@ -40,7 +40,7 @@ export function NewFile({ onDone }) {
     }
     setGoing(null);
   };
-  return html`<details class="fold card" open=${going !== null || undefined}>
+  return html`<details class="fold card">
     <summary>Add files</summary>
     <div class="stack">
       <div class="row">
