@@ -53,6 +53,7 @@ export function ActsDone({ acts }) {
 
 function Cancel({ batch, onClose, onChanged }) {
   const { left, done } = countsOf(batch);
+  const can = actsOf(batch).pause;
   const act = useAct(async () => {
     await change(batch, "cancel");
     toast("The batch is being cancelled.");
@@ -61,7 +62,7 @@ function Cancel({ batch, onClose, onChanged }) {
   });
   return html`<${Confirm} open title="Cancel this batch?" action="Cancel batch" no="Keep it" busy=${act.busy} onYes=${act.run} onClose=${onClose}>
     <p><code class="batches-id">${batch.id}</code></p>
-    <p>${left ? `${count(left, "request")} will get no answer.` : "Its requests will get no answer."}${done > 0 && ` What was answered until now, ${count(done, "request")}, stays in its output.`} This can’t be undone; a pause can.</p>
+    <p>${left ? `${count(left, "request")} will get no answer.` : "Its requests will get no answer."}${done > 0 && ` What was answered until now, ${count(done, "request")}, stays in its output.`} This can’t be undone${can && "; a pause can"}.</p>
     <${ErrorNote} error=${act.error} />
   </${Confirm}>`;
 }

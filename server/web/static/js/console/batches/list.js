@@ -43,11 +43,14 @@ export function BatchList({ found, onChanged, onCreate, onOlder }) {
       rows=${shown}
       empty=${html`<${Empty} icon="search" title="No batch matches"><p>${more ? "Older ones can be brought in below." : "Search for something else, or choose another state."}</p></${Empty}>`}
       columns=${[
-        { title: "Batch", cell: (batch) => html`<${Name} batch=${batch} />` },
+        { title: "Batch", cell: (batch) => html`<${Name} batch=${batch} at=${at} />` },
         { title: "State", cell: (batch) => html`<${Badge} kind=${stateKind(batch)}>${stateWords(batch)}</${Badge}>` },
-        { title: "Requests", cell: (batch) => html`<${Bar} batch=${batch} />` },
-        { title: "Time left", cell: (batch) => html`<${Left} batch=${batch} seen=${seen} at=${at} />` },
-        { title: "Model", cell: (batch) => html`<${Said}>${batch.model ?? "–"}</${Said}>` },
+        { title: "Requests", cell: (batch) => html`<${Far} batch=${batch} seen=${seen} at=${at} />` },
+        {
+          title: "Model",
+          cell: ({ model, endpoint }) =>
+            html`<span class="batches-name"><${Said}>${model ?? "–"}</${Said}><span class="hint">${endpoint}</span></span>`,
+        },
         isAdmin.value && {
           title: "Account",
           cell: ({ account }) =>
@@ -60,11 +63,11 @@ export function BatchList({ found, onChanged, onCreate, onOlder }) {
           number: true,
           cell: (batch) => (creditsOf(batch) === null ? "–" : credits(creditsOf(batch))),
         },
-        { title: "Made", cell: (batch) => `${roughly(at - batch.created_at)} ago` },
         {
           title: "Actions",
           hidden: true,
-          cell: (batch) => html`<span class="keys-acts"><${BatchActs} batch=${batch} acts=${acts} small /></span>`,
+          cell: (batch) =>
+            html`<span class="keys-acts batches-acts"><${BatchActs} batch=${batch} acts=${acts} small /></span>`,
         },
       ].filter(Boolean)}
     />
@@ -80,26 +83,22 @@ const wordsOf = ({ id, model, endpoint, account, metadata }) => [
   ...Object.values(metadata ?? {}),
 ];
 
-function Name({ batch }) {
+function Name({ batch, at }) {
   // Ids are long, and what tells them apart is anywhere in them: the end is shown too.
   const short = batch.id.length > 20 ? `${batch.id.slice(0, 12)}…${batch.id.slice(-4)}` : batch.id;
   return html`<span class="batches-name">
     <a href=${`#batches/${batch.id}`} title=${batch.id}><code>${short}</code></a>
-    <span class="hint">${batch.endpoint}</span>
+    <span class="hint">${roughly(at - batch.created_at)} old</span>
   </span>`;
 }
 
-function Bar({ batch }) {
+/** How far it has come, and how long it will take. */
+function Far({ batch, seen, at }) {
   const { total, done } = countsOf(batch);
   const words = progressWords(batch);
+  const left = timeLeft(seen, batch, at);
   return html`<span class="batches-bar">
-    <span>${words}</span>
+    <span>${words}${left !== null && html` <span class="hint">about ${roughly(left)} left</span>`}</span>
     ${(total > 0 || !isOver(batch)) && html`<${Progress} label=${`Requests of ${batch.id}: ${words}`} value=${total ? done : null} most=${total || 1} />`}
   </span>`;
-}
-
-function Left({ batch, seen, at }) {
-  if (isOver(batch)) return "–";
-  const left = timeLeft(seen, batch, at);
-  return left === null ? html`<span class="hint">not known yet</span>` : `about ${roughly(left)}`;
 }
