@@ -19,12 +19,7 @@ export function BatchList({ found, onChanged, onCreate, onOlder }) {
   const { rows, more, at, seen } = found;
   const acts = useActs(onChanged);
   const create = mayInfer.value && html`<${Button} kind="main" icon="plus" onClick=${onCreate}>New batch</${Button}>`;
-  if (!rows.length)
-    return html`<${Empty} icon="file" title="No batches yet">
-        <p>A batch is a file of many requests that this server answers when it has nothing better to do, at a lower price.
-          ${mayInfer.value ? "Each line of the file is one of them:" : "Keys with the scope inference make them."}</p>
-      </${Empty}>
-      ${mayInfer.value && html`<${Sample} /><div class="batches-start">${create}</div>`}`;
+  if (!rows.length) return html`<${None} create=${create} />`;
   const states = [...new Set(rows.map(stateWords))].sort();
   const chosen = states.includes(state) ? state : "";
   const shown = rows
@@ -44,8 +39,8 @@ export function BatchList({ found, onChanged, onCreate, onOlder }) {
       empty=${html`<${Empty} icon="search" title="No batch matches"><p>${more ? "Older ones can be brought in below." : "Search for something else, or choose another state."}</p></${Empty}>`}
       columns=${[
         { title: "Batch", cell: (batch) => html`<${Name} batch=${batch} at=${at} />` },
-        { title: "State", cell: (batch) => html`<${Badge} kind=${stateKind(batch)}>${stateWords(batch)}</${Badge}>` },
-        { title: "Requests", cell: (batch) => html`<${Far} batch=${batch} seen=${seen} at=${at} />` },
+        { title: "State", cell: (batch) => html`<${Standing} batch=${batch} left=${timeLeft(seen, batch, at)} />` },
+        { title: "Requests", cell: (batch) => html`<${Far} batch=${batch} />` },
         {
           title: "Model",
           cell: ({ model, endpoint }) =>
@@ -92,13 +87,34 @@ function Name({ batch, at }) {
   </span>`;
 }
 
-/** How far it has come, and how long it will take. */
-function Far({ batch, seen, at }) {
+function Standing({ batch, left }) {
+  return html`<span class="batches-name">
+    <${Badge} kind=${stateKind(batch)}>${stateWords(batch)}</${Badge}>
+    ${left !== null && html`<span class="hint">about ${roughly(left)} left</span>`}
+  </span>`;
+}
+
+function Far({ batch }) {
   const { total, done } = countsOf(batch);
   const words = progressWords(batch);
-  const left = timeLeft(seen, batch, at);
   return html`<span class="batches-bar">
-    <span>${words}${left !== null && html` <span class="hint">about ${roughly(left)} left</span>`}</span>
+    <span>${words}</span>
     ${(total > 0 || !isOver(batch)) && html`<${Progress} label=${`Requests of ${batch.id}: ${words}`} value=${total ? done : null} most=${total || 1} />`}
   </span>`;
+}
+
+/** What a batch is, and how to come to one. create: the button, where the key may make one. */
+function None({ create }) {
+  return html`<${Empty} icon="file" title="No batches yet">
+      <p>A batch is a file of many requests, which this server answers whenever it has nothing more urgent to do.</p>
+      ${create || html`<p>Keys with the scope <code>inference</code> make them.</p>`}
+    </${Empty}>
+    ${
+      create &&
+      html`<section class="stack" aria-labelledby="sample">
+        <h2 id="sample">What such a file looks like</h2>
+        <p class="hint">Each line is a request, whose answer is found by its custom_id.</p>
+        <${Sample} />
+      </section>`
+    }`;
 }
