@@ -8,6 +8,7 @@ export const ENDPOINTS = [
   { path: "/v1/embeddings", name: "Embeddings", task: "embedding" },
   { path: "/v1/images/generations", name: "Images", task: "image" },
   { path: "/v1/audio/transcriptions", name: "Transcriptions", task: "transcription" },
+  { path: "/v1/moderations", name: "Moderations", task: "moderation" },
 ];
 
 export const WINDOWS = [
@@ -34,6 +35,7 @@ const BODIES = {
   "/v1/embeddings": (at) => ({ input: QUESTIONS[at] }),
   "/v1/images/generations": (at) => ({ prompt: PICTURES[at], response_format: "b64_json" }),
   "/v1/audio/transcriptions": (at) => ({ file_id: `file-of-recording-${at + 1}` }),
+  "/v1/moderations": (at) => ({ input: QUESTIONS[at] }),
 };
 
 /** Three lines that an input file may have. */

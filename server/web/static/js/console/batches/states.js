@@ -61,6 +61,10 @@ const PAUSES = {
     "The account has run out of credits.",
     "It goes on by itself once there are credits. No request of it is lost.",
   ],
+  storage_full: [
+    "The server’s disk is full.",
+    "It goes on by itself once there is room. No request of it is lost.",
+  ],
   model_unavailable: ["Its model can't answer now.", "It goes on by itself once the model is back."],
 };
 
