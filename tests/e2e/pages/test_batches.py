@@ -72,7 +72,7 @@ def answers(page: Page, rows: Callable[[Request], list[dict[str, Any]]]) -> None
 def test_a_file_that_is_dropped_becomes_a_batch_and_is_not_sent_twice(room: Opener, keys: dict[str, str]) -> None:
     watched = room("", key=keys["inference"])
     page = watched.page
-    made: list[dict[str, Any]] = []
+    made: list[Any] = []
     sent: list[bytes] = []
 
     def store(route: Route) -> None:

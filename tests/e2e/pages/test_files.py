@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.e2e.live import LiveServer
 from tests.e2e.pages.conftest import Opener
 
-NAME = '<img src=x onerror="alert(1)"> ä.txt'
+NAME = "<img src=x onerror='alert(1)'> ä.txt"
 
 
 def test_a_file_is_added_downloaded_and_deleted(opened: Opener, server: LiveServer) -> None:
