@@ -27,7 +27,7 @@ def lines_of(*rows: Mapping[str, Any] | bytes) -> bytes:
     return b"".join((row if isinstance(row, bytes) else orjson.dumps(row)) + b"\n" for row in rows)
 
 
-def model_of(endpoint: str, name: str) -> str:  # noqa: ARG001 - all models do everything
+def model_of(endpoint: str, name: str) -> str:
     if name == "unknown":
         raise ModelNotFound.named(name)
     return name.partition(":")[0]
@@ -45,14 +45,15 @@ def answer(status: int = 200, code: str = "", message: str = "No.", **more: Any)
     )
 
 
+Said = LineResult | BaseException | Callable[[], Awaitable[LineResult]]
+
+
 @dataclass
 class FakeExecutor:
     """Answers each line by what `says` has for its custom id (the body's field `n`): answers in turn, the last one for
     ever; 200 by default. A `gate` holds all lines until it is set."""
 
-    says: dict[str, list[LineResult | BaseException | Callable[[], Awaitable[LineResult]]]] = field(
-        default_factory=dict
-    )
+    says: dict[str, list[Said]] = field(default_factory=dict)
     gate: asyncio.Event | None = None
     orders: list[Order] = field(default_factory=list)
     tries: Counter[str] = field(default_factory=Counter)
