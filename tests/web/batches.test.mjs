@@ -36,7 +36,14 @@ test("each state has its words, its colour, and what can be done", () => {
     const acts = Object.entries(actsOf(one)).filter(([, can]) => can);
     return [stateWords(one), stateKind(one), acts.map(([act]) => act).join(" "), isOver(one), isMoving(one)];
   };
-  assert.deepEqual(of({ status: "validating" }), ["being checked", "info", "cancel", false, true]);
+  assert.deepEqual(of({ status: "validating" }), ["being checked", "info", "pause cancel", false, true]);
+  assert.deepEqual(of({ status: "validating", paused: { reason: "user" } }), [
+    "paused",
+    "warn",
+    "resume cancel",
+    false,
+    false,
+  ]);
   assert.deepEqual(of({}), ["running", "info", "pause cancel", false, true]);
   assert.deepEqual(of({ paused: { reason: "user" } }), ["paused", "warn", "resume cancel", false, false]);
   assert.deepEqual(of({ status: "finalizing" }), ["being finished", "info", "", false, true]);

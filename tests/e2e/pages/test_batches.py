@@ -130,7 +130,7 @@ def test_a_batch_is_watched_paused_resumed_and_cancelled(room: Opener, keys: dic
     def act(route: Route) -> None:
         name = route.request.url.rpartition("/")[2]
         acts.append(name)
-        paused = {"reason": "user", "message": "Paused by its owner.", "since": NOW}
+        paused = {"reason": "user", "message": "Paused.", "since": NOW}
         changes: dict[str, dict[str, Any]] = {
             "pause": {"paused": paused},
             "resume": {"paused": None},
@@ -155,7 +155,7 @@ def test_a_batch_is_watched_paused_resumed_and_cancelled(room: Opener, keys: dic
     expect(row).to_contain_text("paused")
     row.get_by_role("link").click()
     expect(page.get_by_text("It was paused by hand.")).to_be_visible()
-    expect(page.get_by_text("Paused by its owner.")).to_be_visible()
+    expect(page.get_by_text("Resume it, and it goes on where it stopped.")).to_be_visible()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("running", exact=True)).to_be_visible()
     page.get_by_role("button", name="Cancel batch").click()

@@ -1,5 +1,5 @@
 /** How fast batches go on, from what a page has seen of them, and how long they will take. Pure functions. */
-import { countsOf, isMoving } from "./states.js";
+import { countsOf, isMoving, isPaused } from "./states.js";
 
 /** Seconds that a page looks back: long enough for a steady figure, short enough to see that others have come. */
 export const WINDOW = 300;
@@ -21,7 +21,7 @@ export function observed(seen, batches, at) {
 
 /** Requests a second, or null where that is not known. */
 export function paceOf(seen, batch, at) {
-  if (batch.status !== "in_progress" || batch.paused) return null;
+  if (batch.status !== "in_progress" || isPaused(batch)) return null;
   const samples = seen.get(batch.id) ?? [];
   const [from, before] = samples[0] ?? [];
   const [until, now] = samples.at(-1) ?? [];

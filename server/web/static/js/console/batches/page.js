@@ -11,7 +11,17 @@ import { rate } from "../times.js";
 import { ActsDone, BatchActs, useActs } from "./acts.js";
 import { Failures, WrongLines } from "./failures.js";
 import { isLate, paceOf, roughly, timeLeft } from "./pace.js";
-import { countsOf, creditsOf, isOver, milestones, noteOf, progressWords, stateKind, stateWords } from "./states.js";
+import {
+  countsOf,
+  creditsOf,
+  isOver,
+  isPaused,
+  milestones,
+  noteOf,
+  progressWords,
+  stateKind,
+  stateWords,
+} from "./states.js";
 import { contentOf, isOwn } from "./wire.js";
 
 /** found: as of wire.js, with what was `seen` of its pace. */
@@ -75,11 +85,13 @@ function Far({ batch, seen, at }) {
 function Standing({ batch, own }) {
   const note = noteOf(batch);
   if (!note) return null;
-  const { paused } = batch;
+  const paused = isPaused(batch) ? batch.paused : null;
+  // Of a pause by hand the server has no more to say than stands here.
+  const message = paused?.reason === "user" ? null : paused?.message;
   return html`<${Note} kind=${note.kind}>
     <strong>${note.title}</strong>
     <span>${note.text}</span>
-    ${paused && html`<span>${paused.message && html`<${Said}>${paused.message}</${Said}> `}Since ${moment(paused.since)}.</span>`}
+    ${paused && html`<span>${message && html`<${Said}>${message}</${Said}>${" "}`}Since ${moment(paused.since)}.</span>`}
     ${paused?.reason === "insufficient_credits" && isAdmin.value && batch.account && html`<a href=${`#accounts/${batch.account.id}`}>Give credits to ${batch.account.name}</a>`}
     ${paused?.reason === "insufficient_credits" && !isAdmin.value && html`<span>An operator of this server gives credits. <a href="#own">What the account has</a></span>`}
     ${paused?.reason === "model_unavailable" && isAdmin.value && html`<a href="#models">See what is wrong with the model</a>`}

@@ -17,18 +17,23 @@ const OVER = ["completed", "failed", "expired", "cancelled"];
 /** Whether nothing more will happen to it. */
 export const isOver = ({ status }) => OVER.includes(status);
 
-/** Whether something goes on now: a paused batch waits for somebody, or for something. */
-export const isMoving = (batch) => !isOver(batch) && !batch.paused;
+const OPEN = ["validating", "in_progress"];
+
+/** Whether it waits for somebody, or for something. */
+export const isPaused = (batch) => Boolean(batch.paused) && OPEN.includes(batch.status);
+
+/** Whether something goes on now. */
+export const isMoving = (batch) => !isOver(batch) && !isPaused(batch);
 
 /** Its state in words; one that this page does not know, as the server calls it. */
 export function stateWords(batch) {
-  if (batch.paused && batch.status === "in_progress") return "paused";
+  if (isPaused(batch)) return "paused";
   return WORDS[batch.status] ?? batch.status.replaceAll("_", " ");
 }
 
 /** How a badge shows it. */
 export function stateKind(batch) {
-  return batch.paused && batch.status === "in_progress" ? "warn" : (KINDS[batch.status] ?? "info");
+  return isPaused(batch) ? "warn" : (KINDS[batch.status] ?? "info");
 }
 
 /** {total, done, failed, left}: requests. done: those that have an answer, failed ones among them. */
@@ -47,12 +52,8 @@ export function progressWords(batch) {
 
 /** What can be done to it now: `pause`, `resume`, `cancel`. */
 export function actsOf(batch) {
-  const running = batch.status === "in_progress";
-  return {
-    pause: running && !batch.paused,
-    resume: running && Boolean(batch.paused),
-    cancel: running || batch.status === "validating",
-  };
+  const open = OPEN.includes(batch.status);
+  return { pause: open && !isPaused(batch), resume: isPaused(batch), cancel: open };
 }
 
 const PAUSES = {
@@ -61,10 +62,7 @@ const PAUSES = {
     "The account has run out of credits.",
     "It goes on by itself once there are credits. No request of it is lost.",
   ],
-  storage_full: [
-    "The server’s disk is full.",
-    "It goes on by itself once there is room. No request of it is lost.",
-  ],
+  storage_full: ["The server’s disk is full.", "It goes on by itself once there is room. No request of it is lost."],
   model_unavailable: ["Its model can't answer now.", "It goes on by itself once the model is back."],
 };
 
@@ -72,7 +70,7 @@ const PAUSES = {
 export function noteOf(batch) {
   const { total, left } = countsOf(batch);
   const kept = left < total ? " What was answered until then is in the output." : "";
-  if (batch.paused && batch.status === "in_progress") {
+  if (isPaused(batch)) {
     const [title, text] = PAUSES[batch.paused.reason] ?? [
       "It is paused.",
       "Resume it, and it goes on where it stopped.",
