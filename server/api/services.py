@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
     from server.api.openai.responses.turn import Keeper
+    from server.jobs.batches.batches import Batches
     from server.jobs.files.store import Files
     from server.knowledge.knowledge import Knowledge
     from server.models.config.catalog import Missing
@@ -197,6 +198,8 @@ class Services:
     knowledge: "Knowledge | None" = None
     """None only where a test has no use for it."""
     files: "Files | None" = None
+    batches: "Batches | None" = None
+    """None until the application is there that answers their lines; see `services.batches_on`."""
     """None only where a test has no use for them."""
     responses: "Keeper | None" = None
     """None where no response is kept."""
