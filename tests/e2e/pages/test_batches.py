@@ -258,6 +258,58 @@ def test_each_end_and_each_pause_says_what_to_do(room: Opener, keys: dict[str, s
     watched.clean()
 
 
+def test_a_batch_from_its_file_to_its_answers(room: Opener, fakes: LiveServer, keys: dict[str, str]) -> None:
+    """Over the real server; then an operator pauses, resumes and cancels another one."""
+    watched = room("console#batches", key=keys["inference"])
+    page = watched.page
+
+    def make(name: str, lines: list[dict[str, Any]]) -> None:
+        page.get_by_role("button", name="New batch").click()
+        dialog = page.get_by_role("dialog", name="New batch")
+        text = "".join(
+            json.dumps({"custom_id": f"c{at}", "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
+            for at, body in enumerate(lines)
+        )
+        chosen = {"name": name, "mimeType": "", "buffer": text.encode()}
+        dialog.get_by_label("Drop a JSONL file here").set_input_files(chosen)  # type: ignore[arg-type]
+        dialog.get_by_role("button", name="Make batch").click()
+        expect(dialog).to_have_count(0)
+
+    asked = {"model": "quick", "messages": [{"role": "user", "content": "Hi"}]}
+    make("quick.jsonl", [asked, asked | {"temperature": 9}, asked])
+    expect(page.get_by_text("3 of 3, 1 failed")).to_be_visible()
+    expect(page.get_by_text("done", exact=True)).to_be_visible()
+    row = page.get_by_role("region", name="Failed requests").get_by_role("row").nth(1)
+    expect(row.get_by_role("cell").nth(0)).to_have_text("2")
+    expect(row).to_contain_text("temperature")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download output").click()
+    answered = [json.loads(line) for line in download.value.path().read_bytes().splitlines()]
+    assert sorted(one["custom_id"] for one in answered) == ["c0", "c2"]
+    said = {one["response"]["body"]["choices"][0]["message"]["content"] for one in answered}
+    assert said == {"It is done."}
+    page.get_by_role("link", name="All batches").click()
+    make("wrong.jsonl", [asked | {"model": "unheard-of"}])
+    expect(page.get_by_text("Its file can't be used.")).to_be_visible()
+    expect(page.get_by_role("region", name="What is wrong").get_by_role("row").nth(1)).to_contain_text("unheard-of")
+    page.get_by_role("link", name="All batches").click()
+    make("slow.jsonl", [asked | {"model": "slow"}] * 40)
+    expect(page.get_by_text("running", exact=True)).to_be_visible()
+    watched.clean()
+
+    operator = room(f"console{page.evaluate('() => location.hash')}", key=keys["inference,usage,admin"])
+    page = operator.page
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("It was paused by hand.")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("running", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Cancel batch").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel batch").click()
+    expect(page.get_by_text("cancelled", exact=True)).to_be_visible()
+    expect(page.get_by_text("It was cancelled.")).to_be_visible()
+    operator.clean()
+
+
 def test_a_key_sees_the_rooms_that_its_scopes_open(room: Opener, keys: dict[str, str]) -> None:
     sections = {
         "inference": ["Batches", "Files", "My usage"],

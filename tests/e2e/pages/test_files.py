@@ -15,7 +15,6 @@ def test_a_file_is_added_downloaded_and_deleted(opened: Opener, server: LiveServ
     watched = opened("console#files", key=key)
     page = watched.page
     expect(page.get_by_text("No files yet")).to_be_visible()
-    page.get_by_text("Add files", exact=True).click()
     page.get_by_label("Kept").select_option("1 day")
     page.get_by_label("Drop files here").set_input_files(
         {"name": NAME, "mimeType": "text/plain", "buffer": b"an otter"}

@@ -51,7 +51,7 @@ function Found({ found, purpose, onPurpose, onChanged, onOlder }) {
   const shown = rows.filter(({ id, filename, account }) => matches(search, [id, filename, account?.name ?? ""]));
   const total = bytes(rows.reduce((sum, file) => sum + file.bytes, 0));
   return html`
-    ${mayInfer.value && html`<${NewFile} onDone=${onChanged} />`}
+    ${mayInfer.value && html`<${NewFile} open=${rows.length === 0} onDone=${onChanged} />`}
     ${
       (rows.length > 0 || purpose) &&
       html`<div class="row">

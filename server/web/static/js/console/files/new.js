@@ -13,8 +13,9 @@ const FOR = [
   ["batch", "A batch: JSONL"],
 ];
 
-/** onDone: is called once it is stored. */
-export function NewFile({ onDone }) {
+/** open: whether it begins unfolded. onDone: is called once a file is stored. */
+export function NewFile({ open, onDone }) {
+  const [unfolded] = useState(open);
   const [purpose, setPurpose] = useState("user_data");
   const [kept, setKept] = useState("");
   const [going, setGoing] = useState(null);
@@ -40,7 +41,7 @@ export function NewFile({ onDone }) {
     }
     setGoing(null);
   };
-  return html`<details class="fold card">
+  return html`<details class="fold card" open=${unfolded}>
     <summary>Add files</summary>
     <div class="stack">
       <div class="row">
