@@ -262,5 +262,5 @@ test("a file's purpose and end are sent as the API has them", () => {
     "expires_after[anchor]": "created_at",
     "expires_after[seconds]": "3600",
   });
-  assert.deepEqual(["batch_output", "fine_tune"].map(purposeWords), ["output of a batch", "fine tune"]);
+  assert.deepEqual(["batch_output", "fine_tune"].map(purposeWords), ["batch output", "fine tune"]);
 });

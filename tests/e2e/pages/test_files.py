@@ -21,7 +21,7 @@ def test_a_file_is_added_downloaded_and_deleted(opened: Opener, server: LiveServ
     )
     row = page.get_by_role("row").filter(has_text=NAME)
     expect(row).to_contain_text("8 bytes")
-    expect(row).not_to_contain_text("never")
+    expect(row).to_contain_text("expires 2")
     with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as http:
         (stored,) = http.get("/v1/files").json()["data"]
         assert (stored["filename"], stored["purpose"]) == (NAME, "user_data")

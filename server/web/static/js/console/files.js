@@ -83,8 +83,13 @@ function Found({ found, purpose, onPurpose, onChanged, onOlder }) {
               ? html`<a href=${`#accounts/${account.id}`}><${Said}>${account.name || account.id}</${Said}></a>`
               : "–",
         },
-        { title: "Stored", cell: (file) => moment(file.created_at) },
-        { title: "Expires", cell: (file) => (file.expires_at ? moment(file.expires_at) : "never") },
+        {
+          title: "Stored",
+          cell: ({ created_at: since, expires_at: end }) => html`<span class="batches-name">
+            <span>${moment(since)}</span>
+            <span class="hint">${end ? `expires ${moment(end)}` : "does not expire"}</span>
+          </span>`,
+        },
         {
           title: "Actions",
           hidden: true,

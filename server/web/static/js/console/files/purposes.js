@@ -2,7 +2,7 @@
 
 export const PURPOSES = [
   ["batch", "batch"],
-  ["batch_output", "output of a batch"],
+  ["batch_output", "batch output"],
   ["user_data", "requests"],
   ["vision", "pictures"],
 ];
