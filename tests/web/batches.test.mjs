@@ -16,7 +16,7 @@ import {
   stateKind,
   stateWords,
 } from "../../server/web/static/js/console/batches/states.js";
-import { fieldsOf, purposeWords } from "../../server/web/static/js/console/files/purposes.js";
+import { fieldsOf, keptOf, purposeWords } from "../../server/web/static/js/console/files/purposes.js";
 
 const batch = (fields = {}) => ({
   id: "batch_1",
@@ -262,5 +262,7 @@ test("a file's purpose and end are sent as the API has them", () => {
     "expires_after[anchor]": "created_at",
     "expires_after[seconds]": "3600",
   });
+  // The first one is what the server does by itself.
+  assert.deepEqual([keptOf("batch")[0][0], keptOf("vision")[0][0]], ["2592000", ""]);
   assert.deepEqual(["batch_output", "fine_tune"].map(purposeWords), ["batch output", "fine tune"]);
 });

@@ -3,7 +3,7 @@ import { FileDrop, SelectField } from "../../components/field.js";
 import { ErrorNote } from "../../components/states.js";
 import { toast } from "../../components/toasts.js";
 import { html, useEffect, useRef, useState } from "../../lib.js";
-import { fieldsOf, KEPT } from "./purposes.js";
+import { fieldsOf, keptOf } from "./purposes.js";
 import { sendFile } from "./sending.js";
 import { UploadBar } from "./upload_bar.js";
 
@@ -23,6 +23,10 @@ export function NewFile({ open, onDone }) {
   const [error, setError] = useState(null);
   const running = useRef(null);
   useEffect(() => () => running.current?.abort(), []);
+  const choose = (value) => {
+    setPurpose(value);
+    setKept(keptOf(value)[0][0]);
+  };
   const add = async (files) => {
     const own = new AbortController();
     running.current = own;
@@ -45,8 +49,8 @@ export function NewFile({ open, onDone }) {
     <summary>Add files</summary>
     <div class="stack">
       <div class="row">
-        <${SelectField} label="They are for" value=${purpose} onValue=${setPurpose} options=${FOR} />
-        <${SelectField} label="Kept" value=${kept} onValue=${setKept} options=${KEPT} />
+        <${SelectField} label="They are for" value=${purpose} onValue=${choose} options=${FOR} />
+        <${SelectField} label="Kept" value=${kept} onValue=${setKept} options=${keptOf(purpose)} />
       </div>
       ${
         going

@@ -12,14 +12,16 @@ export const purposeWords = (purpose) => PURPOSES.find(([id]) => id === purpose)
 
 export const kindOf = (purpose) => ({ batch: "info", batch_output: "good" })[purpose] ?? "faint";
 
-/** Seconds that a new file may be kept, for a choice; "" for ever. */
-export const KEPT = [
+const KEPT = [
   ["", "Until it is deleted"],
   ["3600", "1 hour"],
   ["86400", "1 day"],
   ["604800", "7 days"],
   ["2592000", "30 days"],
 ];
+
+/** Seconds that a new file may be kept, for a choice; "" for ever. No file of a batch is kept for longer than 30 days. */
+export const keptOf = (purpose) => (purpose === "batch" ? KEPT.slice(1).reverse() : KEPT);
 
 /** The fields of the form that sends a file. */
 export function fieldsOf(purpose, kept) {
