@@ -1,10 +1,12 @@
 """What routes work with: the parts of the server that they are given, each by what it must be able to do."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp
 
 from server.api.body_room import TOGETHER, BodyRoom
 from server.api.failed_keys import FailedKeys
@@ -198,9 +200,11 @@ class Services:
     knowledge: "Knowledge | None" = None
     """None only where a test has no use for it."""
     files: "Files | None" = None
-    batches: "Batches | None" = None
-    """None until the application is there that answers their lines; see `services.batches_on`."""
     """None only where a test has no use for them."""
+    batches: "Batches | None" = None
+    """None where nobody works on them; see `at_work` in server/app.py."""
+    open_batches: "Callable[[ASGIApp], AbstractAsyncContextManager[Batches]] | None" = None
+    """The work on batches, whose requests an application answers; None where there is none."""
     responses: "Keeper | None" = None
     """None where no response is kept."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
