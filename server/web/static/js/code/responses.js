@@ -6,18 +6,14 @@
  */
 import { METHODS } from "./sdk.js";
 
-/** Fields that have the same name and the same meaning. */
-const ALIKE = new Set(
-  "model temperature top_p parallel_tool_calls top_logprobs metadata user store service_tier safety_identifier prompt_cache_key stream".split(
-    " ",
-  ),
-);
 /** Fields that a response can't have: it is one answer, and its usage and reasoning always come along. */
 const LACKING = new Set(
   "n prompt_logprobs return_token_ids return_tokens_as_token_ids include_reasoning functions function_call prediction modalities audio web_search_options".split(
     " ",
   ),
 );
+/** Fields of the Responses API. */
+const KNOWN = new Set(METHODS["/v1/responses"].fields.split(" "));
 /** Left out without a word, since a response does what it asks for by itself. */
 const IMPLIED = new Set(["stream_options"]);
 
@@ -102,7 +98,6 @@ const MOVED = {
  * Responses API does not have, and this server takes.
  */
 export function asResponse({ json, stream = false }) {
-  const known = new Set(METHODS["/v1/responses"].fields.split(" "));
   const body = { model: json.model, ...conversationOf(json.messages) };
   const text = {};
   const lacking = [];
@@ -115,7 +110,7 @@ export function asResponse({ json, stream = false }) {
     else if (LACKING.has(name)) lacking.push(name);
     else {
       body[name] = value;
-      if (!ALIKE.has(name) && !known.has(name)) added.push(name);
+      if (!KNOWN.has(name)) added.push(name);
     }
   }
   if (Object.keys(text).length) body.text = text;
