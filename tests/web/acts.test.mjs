@@ -34,6 +34,8 @@ test("every act of the server's has words of its own", () => {
     model: ["load", "unload", "probe"],
     dataset: ["search", "delete"],
     document: ["retry", "cancel", "delete"],
+    file: ["delete"],
+    batch: ["pause", "resume", "cancel"],
     persona: ["create", "change", "delete"],
     secret: ["renew"],
   };

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { asCurl, asNode, asPython } from "../../server/web/static/js/code/code.js";
+import { asResponse } from "../../server/web/static/js/code/responses.js";
 
 const HOSTILE = [
   "plain",
@@ -69,6 +70,7 @@ const chats = Array.from({ length: 60 }, (_, at) => ({
     ...(at % 3 ? {} : { n: 2 }),
   },
 }));
+const responses = chats.map((chat) => asResponse(chat).request);
 const others = HOSTILE.flatMap((one) => [
   { path: "/v1/embeddings", json: { model: "m", input: [one, one] } },
   { path: "/v1/audio/speech", json: { model: "m", input: one, voice: one, seed: 3 }, save: "speech.mp3" },
@@ -159,7 +161,7 @@ function byCurl(requests) {
 }
 
 test("Python sends the request, whatever is in it", () => {
-  const requests = [...chats, ...others];
+  const requests = [...chats, ...responses, ...others];
   for (const [at, [first, call]] of byPython(requests).entries()) {
     const { path, json } = requests[at];
     if (path.startsWith("/server/")) {
@@ -176,7 +178,7 @@ test("Python sends the request, whatever is in it", () => {
 });
 
 test("JavaScript sends the request, whatever is in it", async () => {
-  for (const request of [...chats, ...others]) {
+  for (const request of [...chats, ...responses, ...others]) {
     const [first, call] = await byNode(request);
     if (request.path.startsWith("/server/")) {
       assert.equal(first[0], `http://localhost${request.path}`);
@@ -190,7 +192,7 @@ test("JavaScript sends the request, whatever is in it", async () => {
 });
 
 test("curl sends the request, whatever is in it", () => {
-  const requests = [...chats, ...others];
+  const requests = [...chats, ...responses, ...others];
   for (const [at, words] of byCurl(requests).entries()) {
     assert.ok(words.includes(`http://localhost${requests[at].path}`));
     assert.ok(words.includes("Authorization: Bearer sk-sage-mine"));
@@ -218,6 +220,17 @@ test("calls and several answers are printed", () => {
       assert.match(write(request), /tool_calls/);
       assert.doesNotMatch(write({ ...request, json: { model: "m", messages: [] } }), /tool_calls/);
       assert.match(write({ ...request, json: { ...json, n: 2 } }), stream ? /texts/ : /choices/);
+    }
+  }
+});
+
+test("a response's text is printed, and its calls where there are tools", () => {
+  for (const stream of [true, false]) {
+    for (const write of [asPython, asNode]) {
+      const request = { path: "/v1/responses", stream, json: { model: "m", input: "Hi" } };
+      assert.match(write(request), stream ? /response\.output_text\.delta/ : /answer\.output_text/);
+      assert.doesNotMatch(write(request), /function_call/);
+      assert.match(write({ ...request, json: { ...request.json, tools: [] } }), /function_call/);
     }
   }
 });
@@ -303,7 +316,7 @@ test("no program has a key in it", () => {
 test("no program has a character in it that a terminal obeys, or that hides what it does", () => {
   const files = [{ path: "/v1/audio/transcriptions", form: [["file", { file: "a\u001b[201~\n\rb\u202e.wav" }]] }];
   const long = { path: "/v1/embeddings", json: { model: "m", input: HOSTILE.join("").repeat(500) } };
-  for (const request of [...chats, ...others, ...filed, ...formsOfOthers, ...files, long]) {
+  for (const request of [...chats, ...responses, ...others, ...filed, ...formsOfOthers, ...files, long]) {
     for (const write of [asCurl, asPython, asNode])
       assert.doesNotMatch(write(request), /(?!\n)[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u);
   }

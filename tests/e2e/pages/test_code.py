@@ -21,11 +21,18 @@ from tests.e2e.test_python_audio import words
 
 NODE_MODULES = ROOT / "tests/e2e/node/node_modules"
 QUESTION = [{"role": "user", "content": "What is the capital of Japan?"}]
-WRITTEN = """async (request) => {
+WRITTEN = """async ([chosen, form]) => {
   const script = document.querySelector("script[type=module]").src;
   const { asCurl, asPython, asNode } = await import(new URL("../code/code.js", script));
+  const { asResponse } = await import(new URL("../code/responses.js", script));
+  const request = form === "responses" ? asResponse(chosen).request : chosen;
   return { curl: asCurl(request), python: asPython(request), node: asNode(request) };
 }"""
+WEATHER = {
+    "name": "weather",
+    "description": "Tells the weather of a city.",
+    "parameters": {"type": "object", "properties": {"city": {"enum": ["Paris"]}}, "required": ["city"]},
+}
 
 
 class Bench:
@@ -63,19 +70,19 @@ def bench(tmp_path: Path, server: LiveServer) -> Bench:
 
 
 @pytest.fixture
-def written(opened: Opener) -> Callable[[dict[str, Any]], dict[str, str]]:
-    """The programs that a page writes for a request, by their language."""
+def written(opened: Opener) -> "Written":
+    """The programs that a page writes for a request, by their language; those of a chat in either form."""
     page = opened("playground").page
 
-    def write(request: dict[str, Any]) -> dict[str, str]:
-        programs: dict[str, str] = page.evaluate(WRITTEN, request)
+    def write(request: dict[str, Any], form: str = "") -> dict[str, str]:
+        programs: dict[str, str] = page.evaluate(WRITTEN, [request, form])
         assert all("sk-sage" not in code for code in programs.values())
         return programs
 
     return write
 
 
-Written = Callable[[dict[str, Any]], dict[str, str]]
+Written = Callable[..., dict[str, str]]
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -88,6 +95,71 @@ def test_a_chat(written: Written, bench: Bench, stream: bool) -> None:
     curl = bench.run("curl", code["curl"])
     assert "Tokyo" in curl.replace('"}', "")
     assert curl.rstrip().endswith("data: [DONE]") is stream
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_chat_as_a_response(written: Written, bench: Bench, stream: bool) -> None:
+    """It asks for the same, and is given the same, as far as two requests to a model are."""
+    messages = [
+        {"role": "system", "content": "You answer in one word."},
+        {"role": "user", "content": "What is the capital of France?"},
+        {"role": "assistant", "content": "Paris."},
+        *QUESTION,
+    ]
+    json = {"model": CHAT, "messages": messages, "temperature": 0, "seed": 1, "max_tokens": 12, "stream": stream}
+    chat = {"path": "/v1/chat/completions", "json": json, "stream": stream}
+    code = written(chat, "responses")
+    python = bench.run("python", code["python"])
+    assert "Tokyo" in python
+    assert bench.run("node", code["node"]) == python
+    assert bench.run("python", written(chat)["python"]) == python
+    curl = bench.run("curl", code["curl"])
+    assert ("event: response.completed" in curl) is stream
+    assert python.strip() in curl
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_chat_with_a_tool_and_one_with_a_form_as_a_response(written: Written, bench: Bench, stream: bool) -> None:
+    json: dict[str, Any] = {"model": CHAT, "messages": QUESTION, "temperature": 0, "max_tokens": 60, "stream": stream}
+    chat = {"path": "/v1/chat/completions", "stream": stream}
+    tools = [{"type": "function", "function": WEATHER}]
+    choice = {"type": "function", "function": {"name": "weather"}}
+    schema = {"name": "city", "strict": True, "schema": {"type": "object", "properties": {"city": {"enum": ["Tokyo"]}}}}
+    for more, said in (
+        ({"tools": tools, "tool_choice": choice}, r'weather \{"city": ?"Paris"\}'),
+        ({"response_format": {"type": "json_schema", "json_schema": schema}}, r"^\{[^{}]*\}$"),
+    ):
+        code = written(chat | {"json": json | more}, "responses")
+        for language in ("python", "node"):
+            assert re.search(said, bench.run(language, code[language]).strip())
+
+
+def test_the_code_of_a_chat_in_both_forms(opened: Opener) -> None:
+    watched = opened("playground#chat")
+    page = watched.page
+    page.get_by_label("Message", exact=True).fill("What is 2+2?")
+    page.get_by_text("Sampling", exact=True).click()
+    page.get_by_label("Answers at once").fill("2")
+    page.get_by_label("Seed", exact=True).fill("7")
+    page.get_by_role("tab", name="Code", exact=True).click()
+    code = page.get_by_label("Code in curl")
+    expect(code).to_contain_text("/v1/chat/completions")
+    form = page.get_by_role("group", name="API")
+    expect(form.get_by_role("radio", name="Chat completions")).to_be_checked()
+    form.get_by_role("radio", name="Chat completions").press("ArrowRight")
+    expect(code).to_contain_text("/v1/responses")
+    expect(code).to_contain_text('"input": "What is 2+2?"')
+    expect(page.get_by_text("Left out, since a response has no such field: n.")).to_be_visible()
+    expect(page.get_by_text("This server takes seed too")).to_be_visible()
+    page.get_by_role("tab", name="Python").click()
+    expect(page.get_by_label("Code in python")).to_contain_text("client.responses.create(")
+    assert watched.axe() == []
+    # What is no chat has one form.
+    page.get_by_role("tab", name="Embeddings", exact=True).click()
+    page.get_by_role("tab", name="Code", exact=True).click()
+    expect(page.get_by_label("Code in curl")).to_contain_text("/v1/embeddings")
+    expect(form).to_have_count(0)
+    watched.clean()
 
 
 def test_pictures(written: Written, bench: Bench) -> None:

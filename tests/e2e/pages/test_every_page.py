@@ -8,7 +8,20 @@ from playwright.sync_api import expect
 from tests.e2e.pages.conftest import SIZES, Opener
 
 PLAYGROUND = ("chat", "images", "transcription", "speech", "embeddings", "asksage")
-CONSOLE = ("models", "live", "accounts", "keys", "usage", "datasets", "personas", "audit", "settings", "own")
+CONSOLE = (
+    "models",
+    "live",
+    "accounts",
+    "keys",
+    "usage",
+    "batches",
+    "files",
+    "datasets",
+    "personas",
+    "audit",
+    "settings",
+    "own",
+)
 PAGES = ["", *(f"playground#{tab}" for tab in PLAYGROUND), *(f"console#{section}" for section in CONSOLE)]
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 BACKGROUND = "() => getComputedStyle(document.body).backgroundColor"

@@ -68,7 +68,7 @@ def test_on_a_phone_each_section_and_the_chosen_tab_are_in_sight(opened: Opener,
     watched = opened("console", key=operator, size="narrow")
     page = watched.page
     sections = page.get_by_role("navigation", name="Sections").get_by_role("link")
-    expect(sections).to_have_count(10)
+    expect(sections).to_have_count(12)
     for section in sections.all():
         expect(section).to_be_in_viewport(ratio=0.99)
     page.goto(f"{watched.url}/playground#asksage")

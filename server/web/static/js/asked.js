@@ -41,12 +41,31 @@ export function useAsked(question, about) {
   return { data: state.data, error: state.error, busy: state.busy, again: current };
 }
 
-/** Ask again `pause` milliseconds after each answer and each failure, for as long as `moving` is true of what there is. */
+/** Whether the page is in sight. */
+function useInSight() {
+  const [inSight, setInSight] = useState(!document.hidden);
+  useEffect(() => {
+    const turned = () => setInSight(!document.hidden);
+    document.addEventListener("visibilitychange", turned);
+    return () => document.removeEventListener("visibilitychange", turned);
+  }, []);
+  return inSight;
+}
+
+/** Ask again `pause` milliseconds after each answer and each failure, for as long as `moving` is true of what there is and the
+ * page is in sight; at once when it comes back into sight. */
 export function useAgain({ data, busy, again }, moving, pause) {
-  const wanted = data !== null && !busy && !expired.value && moving(data);
+  const inSight = useInSight();
+  const stale = useRef(false);
+  if (!inSight) stale.current = true;
+  const wanted = data !== null && !busy && !expired.value && inSight && moving(data);
   useEffect(() => {
     if (!wanted) return undefined;
-    const timer = setTimeout(again, pause);
+    const ask = () => {
+      stale.current = false;
+      again();
+    };
+    const timer = setTimeout(ask, stale.current ? 0 : pause);
     return () => clearTimeout(timer);
   }, [wanted]);
 }

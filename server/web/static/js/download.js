@@ -4,7 +4,8 @@ import { ErrorNote } from "./components/states.js";
 import { send } from "./http.js";
 import { html, useState } from "./lib.js";
 
-async function save(path, name) {
+/** Save what a path has, under a name. Raises ApiError. */
+export async function save(path, name) {
   const blob = await (await send("GET", path)).blob();
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
@@ -14,7 +15,7 @@ async function save(path, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-export function DownloadButton({ path, name, label = "Download CSV" }) {
+export function DownloadButton({ path, name, label = "Download CSV", ...rest }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const press = async () => {
@@ -27,5 +28,5 @@ export function DownloadButton({ path, name, label = "Download CSV" }) {
     }
     setBusy(false);
   };
-  return html`<${Button} icon="download" busy=${busy} onClick=${press}>${label}</${Button}><${ErrorNote} error=${error} />`;
+  return html`<${Button} icon="download" busy=${busy} onClick=${press} ...${rest}>${label}</${Button}><${ErrorNote} error=${error} />`;
 }

@@ -51,6 +51,7 @@ function useOf({ path, stream, save }, values, call) {
     return `const speech = ${call};\nawait writeFile(${jsonOf(save)}, Buffer.from(await speech.arrayBuffer()));\n`;
   }
   if (path === "/v1/chat/completions") return useOfChat(values, stream, call);
+  if (path === "/v1/responses") return useOfResponse(values, stream, call);
   if (path.startsWith("/v1/images/")) {
     const kind = values.output_format ?? "png";
     if (!stream) {
@@ -117,6 +118,31 @@ ${several ? "const texts = [];\n" : ""}for await (const { choices } of stream) {
   }
 }
 ${several ? "texts.forEach((text, index) => console.log(index + 1, text));" : "console.log();"}
+`;
+}
+
+/** What is printed of a response: its text, and its calls where there are tools. */
+function useOfResponse({ tools }, stream, call) {
+  if (!stream) {
+    const calls = tools
+      ? `for (const item of answer.output) {
+  if (item.type === "function_call") console.log(item.name, item.arguments);
+}
+`
+      : "";
+    return `const answer = ${call};\n${calls}console.log(answer.output_text);\n`;
+  }
+  const calls = tools
+    ? `
+  if (event.type === "response.output_item.done" && event.item.type === "function_call") {
+    console.log(event.item.name, event.item.arguments);
+  }`
+    : "";
+  return `const stream = ${call};
+for await (const event of stream) {
+  if (event.type === "response.output_text.delta") process.stdout.write(event.delta);${calls}
+}
+console.log();
 `;
 }
 

@@ -50,6 +50,7 @@ function useOf(request, method, call) {
     return `with ${streaming} as speech:\n${INDENT}speech.stream_to_file(${literal(save)})\n`;
   }
   if (path === "/v1/chat/completions") return useOfChat(json, stream, call(method));
+  if (path === "/v1/responses") return useOfResponse(json, stream, call(method));
   if (path.startsWith("/v1/images/")) {
     const kind = json.output_format ?? "png";
     if (!stream) {
@@ -116,6 +117,30 @@ for index, text in sorted(texts.items()):
 for chunk in stream:
     for choice in chunk.choices:${calls}
         print(choice.delta.content or "", end="", flush=True)
+print()
+`;
+}
+
+/** What is printed of a response: its text, and its calls where there are tools. */
+function useOfResponse({ tools }, stream, call) {
+  if (!stream) {
+    const calls = tools
+      ? `for item in answer.output:
+    if item.type == "function_call":
+        print(item.name, item.arguments)
+`
+      : "";
+    return `answer = ${call}\n${calls}print(answer.output_text)\n`;
+  }
+  const calls = tools
+    ? `
+    elif event.type == "response.output_item.done" and event.item.type == "function_call":
+        print(event.item.name, event.item.arguments)`
+    : "";
+  return `stream = ${call}
+for event in stream:
+    if event.type == "response.output_text.delta":
+        print(event.delta, end="", flush=True)${calls}
 print()
 `;
 }

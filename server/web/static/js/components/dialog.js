@@ -39,12 +39,12 @@ function Shown({ title, onClose, wide, children }) {
   </dialog>`;
 }
 
-/** A question with yes and no, for what can't be undone. action: the verb on its button. */
-export function Confirm({ open, title, action, busy, onYes, onClose, children }) {
+/** A question with yes and no, for what can't be undone. action: the verb on its button; no: what the other one says. */
+export function Confirm({ open, title, action, no = "Cancel", busy, onYes, onClose, children }) {
   return html`<${Dialog} open=${open} title=${title} onClose=${onClose}>
     ${children}
     <div class="actions">
-      <${Button} onClick=${onClose}>Cancel</${Button}>
+      <${Button} onClick=${onClose}>${no}</${Button}>
       <${Button} kind="danger" busy=${busy} onClick=${onYes}>${action}</${Button}>
     </div>
   </${Dialog}>`;

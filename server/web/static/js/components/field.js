@@ -75,6 +75,19 @@ export function Switch({ label, hint, value, onValue, ...rest }) {
   </div>`;
 }
 
+/** One of a few, all in sight. options: [value, label]. */
+export function Choice({ label, value, onValue, options }) {
+  const name = useId();
+  return html`<fieldset class="choice">
+    <legend class="visually-hidden">${label}</legend>
+    ${options.map(
+      ([one, shown]) => html`<label key=${one}>
+        <input type="radio" class="visually-hidden" name=${name} checked=${one === value} onChange=${() => onValue(one)} /><span>${shown}</span>
+      </label>`,
+    )}
+  </fieldset>`;
+}
+
 /** Several of several: options as [value, label], value: an array. */
 export function Checks({ label, value, onValue, options }) {
   const turn = (one, on) =>
