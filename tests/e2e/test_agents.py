@@ -24,7 +24,7 @@ Did = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def did(server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Did]:
-    """What each scenario of the program returned. In CI it must be there; elsewhere the tests are skipped, and say so."""
+    """What each scenario of the program returned. In CI it must run; elsewhere its absence skips the tests."""
     if not (HOME / "bin/python").exists():
         reason = "OPENAI-AGENTS IS MISSING: scripts/setup --test makes its environment; it was not tested"
         if os.environ.get("CI") == "true":

@@ -1,5 +1,6 @@
 """Batches through the OpenAI SDK for Python, on the real starter models: each kind of request, and its ends."""
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -267,8 +268,6 @@ def test_refusals_name_the_field(sdk: OpenAI, fields: Rows, param: str) -> None:
 
 @pytest.mark.anyio
 async def test_the_asynchronous_client(server: LiveServer) -> None:
-    import asyncio
-
     async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0, timeout=100) as sdk:
         kept = await sdk.files.create(file=("input.jsonl", lines(CHATS, [chat()])), purpose="batch")
         batch = await sdk.batches.create(endpoint=CHATS, input_file_id=kept.id, completion_window="24h")  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Files through the OpenAI SDK for Python: kept, listed, read in parts, used, deleted."""
 
+import base64
 import io
 import time
 from typing import Any
@@ -70,7 +71,7 @@ def test_a_file_says_when_it_expires(sdk: OpenAI) -> None:
     ("file", "purpose", "param"),
     [(("a.txt", b"text"), "nothing", "purpose"), (("a.txt", b"text"), None, "purpose"), (None, "user_data", "file")],
 )
-def test_what_can_not_be_kept_is_refused_by_name(
+def test_what_lacks_something_is_refused_by_name(
     http: httpx.Client, file: Any, purpose: str | None, param: str
 ) -> None:
     form = {} if purpose is None else {"purpose": purpose}
@@ -125,8 +126,6 @@ def test_a_text_is_read_in_a_response_and_in_a_chat(sdk: OpenAI) -> None:
 
 
 def test_a_file_within_the_request_is_read_alike(sdk: OpenAI) -> None:
-    import base64
-
     data = f"data:text/plain;base64,{base64.b64encode(FACT.encode()).decode()}"
     part = {"type": "input_file", "filename": "atlantis.txt", "file_data": data}
     asked: Any = [
