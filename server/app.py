@@ -26,6 +26,7 @@ from server.api.openai import (
     chat,
     completions,
     embeddings,
+    files,
     images,
     models,
     moderations,
@@ -35,6 +36,7 @@ from server.api.openai import (
     transcription,
 )
 from server.api.openai.dialect import OPENAI
+from server.api.openai.responses import route as responses
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
 from server.observability import Metrics
@@ -47,6 +49,7 @@ KEYED: tuple[APIRouter, ...] = (
     models.router,
     chat.router,
     completions.router,
+    responses.router,
     tokenize.router,
     transcription.router,
     speech.router,
@@ -54,6 +57,7 @@ KEYED: tuple[APIRouter, ...] = (
     embeddings.router,
     rerank.router,
     moderations.router,
+    files.router,
     datasets.router,
     documents.router,
 )

@@ -21,6 +21,7 @@ from server.core import Task
 from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
 from server.engines.pulse import Patience
+from server.jobs.files.store import Files
 from server.knowledge.gauges import IngestionCounts
 from server.knowledge.knowledge import Knowledge
 from server.knowledge.opening import open_knowledge
@@ -146,6 +147,14 @@ async def build_services(
         knowledge = await stack.enter_async_context(
             open_knowledge(settings, accounts.database, calls, accounts, counts=counts)
         )
+        files = Files(
+            accounts.database,
+            settings.data_dir / "files",
+            max_file=settings.max_file,
+            max_account_files=settings.max_account_files,
+        )
+        await files.start()
+        await stack.enter_async_context(_background(files.keep_swept(), "file sweep"))
         yield Services(
             settings=settings,
             accounts=accounts,
@@ -158,6 +167,7 @@ async def build_services(
             ledger=ledger,
             reports=Reports(accounts.database),
             knowledge=knowledge,
+            files=files,
             outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )

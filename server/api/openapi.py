@@ -51,6 +51,7 @@ ERRORS: Mapping[int, str] = {
     409: "It does not go with what is there: a name that is taken, something that is in use or changing just now.",
     413: "The body is too large.",
     415: "The body has a content type or coding that is not read here.",
+    416: "None of the bytes that were asked for are there.",
     429: "A limit of the key or of the account is reached; `retry-after` says for how long.",
     500: "A bug in the server.",
     503: "The model is not ready, or too many requests wait for it; `retry-after` says how long to wait.",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from server.accounts.ledger.ledger import Ledger
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
+    from server.api.openai.responses.turn import Keeper
+    from server.jobs.files.store import Files
     from server.knowledge.knowledge import Knowledge
     from server.models.config.catalog import Missing
     from server.models.probe import Report
@@ -194,6 +196,10 @@ class Services:
     reports: "Reports | None" = None
     knowledge: "Knowledge | None" = None
     """None only where a test has no use for it."""
+    files: "Files | None" = None
+    """None only where a test has no use for them."""
+    responses: "Keeper | None" = None
+    """None where no response is kept."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
     reading: Turns = field(default_factory=lambda: Turns(READERS, WAITING_READERS))
     spoken: SpokenAnswers = field(default_factory=SpokenAnswers)
