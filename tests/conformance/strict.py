@@ -51,6 +51,9 @@ ADDITIONS: Mapping[str, str] = {
     "response.presence_penalty": "Open Responses",
     "response.frequency_penalty": "Open Responses",
     "response.store": "Open Responses",
+    "logprobs[].bytes": "Open Responses",
+    "logprobs[].top_logprobs[].bytes": "Open Responses",
+    "name": "OpenAI",  # of response.function_call_arguments.done, as its service sends it
     "response.usage.quality": "sagehold",
     "response.usage.credits": "sagehold",
     # Of transcripts: the OpenAI API's own, which its SDK's types leave out; and ours, of translations

@@ -22,7 +22,8 @@ MODELS = {
     "image": "everything",
 }
 OTHERWISE = {
-    "responses.json_schema": "A fake engine obeys no schema.",
+    "responses.json_schema": "It obeys no schema.",
+    "responses.truncated": "It refuses what is too long, and cuts nothing.",
 }
 """By the case's id: why fake engines can't pass it."""
 
@@ -31,7 +32,8 @@ CASES = [case for case in all_cases() if case.id.partition(".")[0] in FILES]
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
-    options = {Task.CHAT: {"text": "The capital of Japan is Tokyo, " + "as everybody knows, " * 10}}
+    call = {"name": "describe", "arguments": {"country": "Japan", "large": True}}
+    options = {Task.CHAT: {"text": "The capital of Japan is Tokyo, " + "as everybody knows, " * 10, "call": call}}
     with loopback(Fakes(options)) as (url, key), Target(f"{url}/v1", key, MODELS) as asked:
         yield asked
 

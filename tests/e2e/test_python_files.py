@@ -74,9 +74,8 @@ def test_a_file_says_when_it_expires(sdk: OpenAI) -> None:
 def test_what_lacks_something_is_refused_by_name(
     http: httpx.Client, file: Any, purpose: str | None, param: str
 ) -> None:
-    form = {} if purpose is None else {"purpose": purpose}
-    parts = {"file": file} if file else {"other": ("", b"x")}
-    answer = http.post("/v1/files", data=form, files=parts)
+    parts: Any = {"purpose": (None, purpose)} if purpose is not None else {}
+    answer = http.post("/v1/files", files=parts | ({"file": file} if file else {}))
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 

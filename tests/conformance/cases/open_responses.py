@@ -8,23 +8,17 @@ from typing import Any
 from openresponses_types import types
 from openresponses_types.types import ResponseResource
 
-from tests.conformance.asks import obeys, user
+from tests.conformance.asks import SCHEMA, obeys, user
 from tests.conformance.case import Failed, case
 from tests.conformance.cases.vision import picture
 from tests.conformance.expect import equal, ok, that
+from tests.conformance.response_asks import flat_tool
 from tests.conformance.sse import DONE
 from tests.conformance.strict import strictly
 from tests.conformance.target import Answer, Target
 
 JAPAN = "What is the capital of Japan?"
-PLACE: dict[str, Any] = {
-    "type": "object",
-    "properties": {"place": {"type": "string", "maxLength": 20, "description": "A city and its country."}},
-    "required": ["place"],
-    "additionalProperties": False,
-}
-TOOL = {"type": "function", "name": "measure", "description": "The temperature of a place now.", "parameters": PLACE}
-ASKED_OF_TOOL = "How warm is it in Oslo? Measure it."
+ASKED_OF_TOOL = "Describe Japan by the function."
 Rows = list[dict[str, Any]]
 
 
@@ -107,17 +101,17 @@ def system_prompt(target: Target) -> None:
 @case("Open Responses", needs="chat")
 def tool_calling(target: Target) -> None:
     """Tool calling: a function tool is called by an item function_call. (It must be: small models choose badly.)"""
-    answer = asked(target, [{"type": "message", **user(ASKED_OF_TOOL)}], tools=[TOOL], tool_choice="required")
+    answer = asked(target, [{"type": "message", **user(ASKED_OF_TOOL)}], tools=[flat_tool()], tool_choice="required")
     for call in calls(resource(answer.raw)):
-        equal(call["name"], "measure", "the name")
-        obeys(call["arguments"], PLACE, "the arguments")
+        equal(call["name"], "describe", "the name")
+        obeys(call["arguments"], SCHEMA, "the arguments")
 
 
 @case("Open Responses", needs="chat")
 def streaming_tool_calling(target: Target) -> None:
     """Streaming tool calling: the item is added, its arguments come as deltas and whole, the item is done."""
     given = [{"type": "message", **user(ASKED_OF_TOOL)}]
-    events = events_of(asked(target, given, tools=[TOOL], tool_choice="required", stream=True))
+    events = events_of(asked(target, given, tools=[flat_tool()], tool_choice="required", stream=True))
     kinds = [one["type"] for one in events]
     for kind in ("response.output_item.added", "response.output_item.done"):
         items = [one["item"] for one in events if one["type"] == kind]
@@ -131,11 +125,11 @@ def streaming_tool_calling(target: Target) -> None:
 def round_trip(target: Target) -> None:
     """Function call round trip: the result of a call goes back behind the items of the first answer."""
     question = {"type": "message", **user(ASKED_OF_TOOL)}
-    chosen = {"tools": [TOOL], "tool_choice": {"type": "function", "name": "measure"}}
+    chosen = {"tools": [flat_tool()], "tool_choice": {"type": "function", "name": "describe"}}
     first = resource(asked(target, [question], **chosen).raw)
     (call,) = calls(first)
-    result = {"type": "function_call_output", "call_id": call["call_id"], "output": '{"celsius": 7}'}
-    completed(asked(target, [question, call, result], tools=[TOOL], tool_choice="none"))
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": '{"capital": "Tokyo"}'}
+    completed(asked(target, [question, call, result], tools=[flat_tool()], tool_choice="none"))
 
 
 @case("Open Responses", needs="vision")

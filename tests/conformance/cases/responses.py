@@ -348,18 +348,15 @@ def _out_of_range(name: str, value: Any) -> None:
     case("OpenAI", needs="chat")(check)
 
 
-for name, value in (
-    *(
-        ("temperature", 5),
-        ("top_p", 2),
-        ("max_output_tokens", 0),
-        ("top_logprobs", 21),
-        ("input", 5),
-        ("stream", "yes"),
-    ),
-    *(("tools", {}), ("store", "no"), ("instructions", 5)),
-):
-    _out_of_range(name, value)
+_out_of_range("temperature", 5)
+_out_of_range("top_p", 2)
+_out_of_range("max_output_tokens", 0)
+_out_of_range("top_logprobs", 21)
+_out_of_range("input", 5)
+_out_of_range("stream", {})
+_out_of_range("tools", {})
+_out_of_range("store", {})
+_out_of_range("instructions", 5)
 
 
 @case("OpenAI", needs="chat")
