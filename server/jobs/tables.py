@@ -78,13 +78,15 @@ class BatchRow(Base):
 
 class ResponseRow(Base):
     """A kept response. body: the response object, items: the input items of this turn alone, both JSON, sealed where
-    the setting says so; size: bytes of both. previous_id: the response that it goes on from. instance_id, seen_at: the
-    server process that works on it in the background, and when it last said so.
+    the setting says so; size: bytes of both and of the events, and some for the row. previous_id: the response that it
+    goes on from. conversation_item: the number of the conversation's last item once this turn was added to it.
+    streamed: whether its events are kept. instance_id, seen_at: the server process that works on it in the background,
+    and when it last said so.
     """
 
     __tablename__ = "responses"
     __table_args__ = (
-        Index("ix_responses_account_id_number", "account_id", "number"),
+        Index("ix_responses_account_id_expires_at_size", "account_id", "expires_at", "size"),
         Index("ix_responses_status", "status"),
     )
 
@@ -93,15 +95,17 @@ class ResponseRow(Base):
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
     previous_id: Mapped[str | None] = mapped_column(String(64))
     conversation_id: Mapped[str | None] = mapped_column(String(64))
+    conversation_item: Mapped[int | None] = mapped_column(BigInteger)
     status: Mapped[str] = mapped_column(String(12))
     background: Mapped[bool] = mapped_column(server_default="0")
-    body: Mapped[bytes] = mapped_column(LargeBinary)
-    items: Mapped[bytes] = mapped_column(LargeBinary)
+    streamed: Mapped[bool] = mapped_column(server_default="0")
     size: Mapped[int] = mapped_column(BigInteger)
     instance_id: Mapped[str | None] = mapped_column(String(32))
     seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    items: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class ResponseEventsRow(Base):
@@ -116,10 +120,10 @@ class ResponseEventsRow(Base):
 
 
 class ConversationRow(Base):
-    """A conversation, whose items are kept apart from responses. size: bytes of the items."""
+    """A conversation, whose items are kept apart from responses. size: bytes of the items, and some for each row."""
 
     __tablename__ = "conversations"
-    __table_args__ = (Index("ix_conversations_account_id_number", "account_id", "number"),)
+    __table_args__ = (Index("ix_conversations_account_id_expires_at_size", "account_id", "expires_at", "size"),)
 
     number: Mapped[int] = mapped_column(Serial, primary_key=True)
     id: Mapped[str] = mapped_column(String(64), unique=True)
@@ -131,12 +135,17 @@ class ConversationRow(Base):
 
 
 class ConversationItemRow(Base):
-    """An item of a conversation, in the order of its number."""
+    """An item of a conversation, in the order of its number. Its id may be one that a client has chosen, and is the
+    item's alone within the conversation.
+    """
 
     __tablename__ = "conversation_items"
-    __table_args__ = (Index("ix_conversation_items_conversation_number_number", "conversation_number", "number"),)
+    __table_args__ = (
+        Index("ix_conversation_items_conversation_number_number", "conversation_number", "number"),
+        Index("uq_conversation_items_id_conversation_number", "id", "conversation_number", unique=True),
+    )
 
     number: Mapped[int] = mapped_column(Serial, primary_key=True)
-    id: Mapped[str] = mapped_column(String(64), unique=True)
+    id: Mapped[str] = mapped_column(String(64))
     conversation_number: Mapped[int] = mapped_column(ForeignKey("conversations.number", ondelete="CASCADE"))
     item: Mapped[bytes] = mapped_column(LargeBinary)

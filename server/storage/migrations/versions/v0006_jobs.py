@@ -80,18 +80,21 @@ def upgrade() -> None:
         _account("responses"),
         sa.Column("previous_id", sa.String(64)),
         sa.Column("conversation_id", sa.String(64)),
+        sa.Column("conversation_item", sa.BigInteger()),
         sa.Column("status", sa.String(12), nullable=False),
         sa.Column("background", sa.Boolean(), nullable=False, server_default=sa.false()),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("items", sa.LargeBinary(), nullable=False),
+        sa.Column("streamed", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("instance_id", sa.String(32)),
         sa.Column("seen_at", INSTANT),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("expires_at", INSTANT, nullable=False),
+        # Last: SQLite reads past what is before a column, and these are long.
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("items", sa.LargeBinary(), nullable=False),
         sa.UniqueConstraint("id", name="uq_responses_id"),
     )
-    op.create_index("ix_responses_account_id_number", "responses", ["account_id", "number"])
+    op.create_index("ix_responses_account_id_expires_at_size", "responses", ["account_id", "expires_at", "size"])
     op.create_index("ix_responses_status", "responses", ["status"])
     op.create_index("ix_responses_expires_at", "responses", ["expires_at"])
     response = sa.ForeignKey(
@@ -115,7 +118,9 @@ def upgrade() -> None:
         sa.Column("expires_at", INSTANT, nullable=False),
         sa.UniqueConstraint("id", name="uq_conversations_id"),
     )
-    op.create_index("ix_conversations_account_id_number", "conversations", ["account_id", "number"])
+    op.create_index(
+        "ix_conversations_account_id_expires_at_size", "conversations", ["account_id", "expires_at", "size"]
+    )
     op.create_index("ix_conversations_expires_at", "conversations", ["expires_at"])
     conversation = sa.ForeignKey(
         "conversations.number", ondelete="CASCADE", name="fk_conversation_items_conversation_number_conversations"
@@ -126,7 +131,9 @@ def upgrade() -> None:
         sa.Column("id", sa.String(64), nullable=False),
         sa.Column("conversation_number", SERIAL, conversation, nullable=False),
         sa.Column("item", sa.LargeBinary(), nullable=False),
-        sa.UniqueConstraint("id", name="uq_conversation_items_id"),
+    )
+    op.create_index(
+        "uq_conversation_items_id_conversation_number", "conversation_items", ["id", "conversation_number"], unique=True
     )
     op.create_index(
         "ix_conversation_items_conversation_number_number", "conversation_items", ["conversation_number", "number"]

@@ -1,0 +1,89 @@
+"""Responses are kept whole, for their own account alone, until they are deleted or expire."""
+
+import pytest
+from sqlalchemy import func, select
+
+from server.errors import InvalidRequest, NotFound, PayloadTooLarge
+from server.jobs.responses.responses import Responses
+from server.jobs.tables import ResponseRow
+from server.storage.database import Database
+from tests.accounts.conftest import Clock
+from tests.jobs.conftest import OTHER, OWNER
+from tests.jobs.responses.conftest import Make, message, texts, turn
+
+pytestmark = pytest.mark.anyio
+ME = OWNER.account_id
+
+
+async def test_a_response_comes_back_as_it_was_kept(responses: Responses) -> None:
+    kept = turn(ME, "question", "answer", background=False)
+    number = await responses.store.keep(kept)
+    found = await responses.store.find(ME, kept.id)
+    assert (found.number, found.id, found.status, found.background) == (number, kept.id, "completed", False)
+    assert found.response == kept.response
+    page = await responses.store.input_items(ME, kept.id)
+    assert (page.items, page.more) == (kept.items, False)
+
+
+async def test_anothers_response_is_refused_like_one_that_never_was(responses: Responses) -> None:
+    kept = turn(ME, "question", "answer")
+    await responses.store.keep(kept)
+    never = turn(ME, "question", "answer")
+    for act in (responses.store.find, responses.store.input_items, responses.store.delete, responses.store.status):
+        with pytest.raises(NotFound) as anothers:
+            await act(OTHER.account_id, kept.id)
+        with pytest.raises(NotFound) as none:
+            await act(OTHER.account_id, never.id)
+        assert anothers.value.message.replace(kept.id, "") == none.value.message.replace(never.id, "")
+        assert vars(anothers.value).keys() == vars(none.value).keys()
+    assert (await responses.store.find(ME, kept.id)).response == kept.response
+
+
+async def test_a_deleted_response_is_gone(responses: Responses) -> None:
+    kept = turn(ME, "question", "answer")
+    await responses.store.keep(kept)
+    await responses.store.delete(ME, kept.id)
+    for act in (responses.store.find, responses.store.input_items, responses.store.delete):
+        with pytest.raises(NotFound, match=f"Response with id '{kept.id}' not found"):
+            await act(ME, kept.id)
+
+
+async def test_an_expired_response_is_gone_before_it_is_swept(make: Make, clock: Clock) -> None:
+    responses = make(response_ttl=60)
+    kept = turn(ME, "question", "answer")
+    await responses.store.keep(kept)
+    clock.forward(seconds=59)
+    await responses.store.find(ME, kept.id)
+    clock.forward(seconds=1)
+    with pytest.raises(NotFound):
+        await responses.store.find(ME, kept.id)
+
+
+async def test_input_items_are_paged_in_either_order(responses: Responses) -> None:
+    items = [message(f"{place}") for place in range(5)]
+    kept = turn(ME, "unused", "answer")
+    kept = type(kept)(account_id=ME, response=kept.response, items=items)
+    await responses.store.keep(kept)
+    page = await responses.store.input_items(ME, kept.id, limit=2)
+    assert (texts(page.items), page.more) == (["4", "3"], True)
+    page = await responses.store.input_items(ME, kept.id, limit=3, after=page.items[-1]["id"])
+    assert (texts(page.items), page.more) == (["2", "1", "0"], False)
+    page = await responses.store.input_items(ME, kept.id, limit=4, after=items[0]["id"], ascending=True)
+    assert (texts(page.items), page.more) == (["1", "2", "3", "4"], False)
+    with pytest.raises(InvalidRequest, match="no item with id 'msg_none'") as refused:
+        await responses.store.input_items(ME, kept.id, after="msg_none")
+    assert refused.value.param == "after"
+
+
+async def test_what_an_account_could_never_keep_is_refused_and_not_written(make: Make, database: Database) -> None:
+    responses = make(max_account_responses=2000)
+    with pytest.raises(PayloadTooLarge, match="an account may keep 2000"):
+        await responses.store.keep(turn(ME, "question", "a" * 2000))
+    async with database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(ResponseRow)) == 0
+
+
+async def test_large_responses_are_read_too(responses: Responses) -> None:
+    kept = turn(ME, "question", "a" * 300_000)
+    await responses.store.keep(kept)
+    assert (await responses.store.find(ME, kept.id)).response == kept.response
