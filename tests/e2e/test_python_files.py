@@ -119,7 +119,7 @@ def test_a_text_is_read_in_a_response_and_in_a_chat(sdk: OpenAI) -> None:
     chat = sdk.chat.completions.create(model=MODEL, messages=messages, temperature=0, max_tokens=60)
     assert "Poseidonis" in (chat.choices[0].message.content or "")
     sdk.files.delete(kept.id)
-    with pytest.raises(openai.BadRequestError) as caught:
+    with pytest.raises(openai.NotFoundError) as caught:
         sdk.responses.create(model=MODEL, input=asked)
     assert caught.value.param == "input[0].content[0].file_id"
 

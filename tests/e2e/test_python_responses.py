@@ -40,6 +40,12 @@ def ask(sdk: OpenAI, asked: Any, **options: Any) -> Response:
     return answer
 
 
+def tokens(answer: Response) -> tuple[int, int]:
+    """Read and written. Which of them were cached hangs on what was asked before."""
+    assert answer.usage is not None
+    return answer.usage.input_tokens, answer.usage.output_tokens
+
+
 def call(answer: Response) -> ResponseFunctionToolCall:
     (one,) = answer.output
     assert isinstance(one, ResponseFunctionToolCall)
@@ -129,7 +135,7 @@ def test_the_stream_helper_says_the_same(sdk: OpenAI) -> None:
     assert numbers == list(range(len(numbers)))
     assert len(pieces) > 1
     assert "".join(pieces) == snapshots[-1] == final.output_text == whole.output_text
-    assert final.usage == whole.usage
+    assert tokens(final) == tokens(whole)
     assert final.status == "completed"
 
 
@@ -183,7 +189,7 @@ def test_a_whole_round_with_a_tool(sdk: OpenAI) -> None:
     referred = ask(sdk, [result], previous_response_id=first.id)
     assert "Tokyo" in sent.output_text
     assert referred.output_text == sent.output_text
-    assert referred.usage == sent.usage
+    assert tokens(referred) == tokens(sent)
 
 
 def test_a_tool_of_the_users_class(sdk: OpenAI) -> None:
@@ -200,17 +206,15 @@ def test_a_tool_of_the_users_class(sdk: OpenAI) -> None:
 
 def test_turns_are_kept_and_branch(sdk: OpenAI) -> None:
     first = ask(sdk, JAPAN)
-    assert first.usage is not None
     second = ask(sdk, PERU, previous_response_id=first.id)
     assert second.previous_response_id == first.id
-    assert second.usage is not None
     items: list[Any] = [
         {"role": "user", "content": JAPAN},
         {"role": "assistant", "content": TOKYO},
         {"role": "user", "content": PERU},
     ]
     sent = ask(sdk, items)
-    assert second.usage == sent.usage
+    assert tokens(second) == tokens(sent)
     assert second.output_text == sent.output_text
     other = ask(sdk, PERU, previous_response_id=first.id)
     assert other.id != second.id

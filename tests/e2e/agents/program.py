@@ -166,10 +166,11 @@ async def own_session() -> dict[str, Any]:
 
 
 async def handoff() -> dict[str, Any]:
-    guide = agent(name="Guide", handoff_description="Knows every capital.")
+    guide = agent(name="Guide", handoff_description="Knows every capital.", output_type=Capital)
     desk = agent(name="Desk", handoffs=[guide], model_settings=forced("transfer_to_guide"))
     found = await Runner.run(desk, JAPAN)
-    return {"text": found.final_output, "last": found.last_agent.name, "items": [one.type for one in found.new_items]}
+    place = found.final_output_as(Capital).country
+    return {"place": place, "last": found.last_agent.name, "items": [one.type for one in found.new_items]}
 
 
 SCENARIOS: tuple[Callable[[], Awaitable[dict[str, Any]]], ...] = (
