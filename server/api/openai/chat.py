@@ -1,7 +1,6 @@
 """POST /chat/completions: parse, open, render."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -11,7 +10,7 @@ from server.api.answers.chat import ChatCompletion, ChatCompletionChunk
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
-from server.api.openai.chat_media import has_media, resolve_media
+from server.api.openai.chat_media import opening_of
 from server.api.openai.chat_request import ChatRequest
 from server.api.openai.chat_response import Answer, answer_for, chunks, completion
 from server.api.openai.chat_spoken import SpokenAnswer
@@ -87,9 +86,7 @@ async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep)
     account, spoken = pipeline.caller.account_id, services_of(request).spoken
     job = body.job(partial(spoken.text, account))
     ask = ask_of(request, pipeline.caller, body.model, quality=body.quality, streamed=body.stream, priority=body.queued)
-    if has_media(job.messages):
-        job = replace(job, messages=await while_connected(request, resolve_media(job.messages, settings)))
-    opening = pipeline.run(ask, job)
+    opening = opening_of(request, pipeline, ask, job)
 
     def answering(run: Run) -> Answer:
         voice = SpokenAnswer(spoken.expiry(), partial(spoken.keep, account)) if job.aloud is not None else None

@@ -8,8 +8,8 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from io import BufferedReader
+from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
@@ -131,8 +131,10 @@ class _Files:
         return self._checked(_Found(name, param, len(data), data[:_HEAD], data=data))
 
     async def make_room(self, found: Iterable[_Found]) -> None:
-        """Pictures that come by their ids are held in memory as those of a body are. Raises InvalidRequest, RateLimited,
-        Overloaded."""
+        """Pictures that come by their ids are held in memory as those of a body are.
+
+        Raises InvalidRequest, RateLimited, Overloaded.
+        """
         size = 0
         for one in found:
             if one.file is not None and one.is_picture:

@@ -16,8 +16,8 @@ ARTICLED = {"image": "an image", "audio": "a sound", "file": "a file"}
 class MediaClient:
     """Fetches files by URL, as `Fetcher` does, from hosts that are named.
 
-    kind: what they must be, by the answer's media type and in messages; a file is anything. limit: most bytes of a file. timeout: seconds
-    for all of a fetch. resolve, permitted: for tests.
+    kind: what they must be, by the answer's media type and in messages; a file is anything. limit: most bytes of a
+    file. timeout: seconds for all of a fetch. resolve, permitted: for tests.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from typing import Any
 
 from server.api.openai.chat_messages import MOST_MESSAGES, Message, engine_messages
 from server.api.openai.responses.items import Item
-from server.errors import InvalidRequest
+from server.errors import InvalidRequest, SageholdError
 
 MESSAGE = re.compile(r"messages(?:\[(\d+)\](.*))?", re.DOTALL)
 """How engines, and the chat's own rules, name a message or a part of one."""
@@ -26,9 +26,9 @@ class Layout:
     messages: Sequence[Mapping[str, Any]] = ()
     places: list[str] = field(default_factory=list)
 
-    def renamed(self, error: InvalidRequest) -> InvalidRequest:
+    def renamed(self, error: SageholdError) -> SageholdError:
         """The error with its param in the words of this API: `messages[1].content[0].image_url.url` is
-        `input[0].content[0].image_url`."""
+        `input[0].content[0].image_url`, and `messages[1].content[0].file.file_id` is `input[0].content[0].file_id`."""
         if error.param is not None:
             error.param = self._param(error.param)
         return error
@@ -38,7 +38,7 @@ class Layout:
         """What is refused in the block is renamed."""
         try:
             yield
-        except InvalidRequest as error:
+        except SageholdError as error:
             raise self.renamed(error) from None
 
     def _param(self, param: str) -> str:
@@ -53,7 +53,7 @@ class Layout:
             return place
         if self.messages and self.messages[int(number)].get("role") == "tool":
             rest = rest.replace(".content", ".output", 1)
-        return place + rest.replace(".image_url.url", ".image_url")
+        return place + rest.replace(".image_url.url", ".image_url").replace(".file.", ".")
 
 
 def laid_out(instructions: str | None, history: Iterable[Item], own: Iterable[Item]) -> Layout:
@@ -87,9 +87,9 @@ class _Writer:
     def add(self, item: Item, place: str) -> None:
         match item["type"]:
             case "message" if item["role"] == "assistant":
-                self._in_turn(place, after=("content", "tool_calls"))["content"] = _parts(item["content"], place)
+                self._in_turn(place, after=("content", "tool_calls"))["content"] = _parts(item["content"])
             case "message":
-                self.say(item["role"], _parts(item["content"], place), place)
+                self.say(item["role"], _parts(item["content"]), place)
             case "reasoning":
                 self._reason(item, place)
             case "function_call":
@@ -128,7 +128,7 @@ class _Writer:
             )
         self.end_turn()
         output = item["output"]
-        content = output if isinstance(output, str) else _parts(output, place)
+        content = output if isinstance(output, str) else _parts(output)
         self._write({"role": "tool", "tool_call_id": item["call_id"], "content": content}, place)
 
     def _in_turn(self, place: str, after: Sequence[str] = ()) -> dict[str, Any]:
@@ -144,18 +144,18 @@ class _Writer:
         self.places.append(place)
 
 
-def _parts(parts: Sequence[Mapping[str, Any]], place: str) -> str | list[dict[str, Any]]:
+def _parts(parts: Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
     """Content as chats have it: a text alone is no list of parts."""
     if len(parts) == 1 and parts[0]["type"] in TEXTS:
         text: str = parts[0]["text"]
         return text
-    return [_part(part, f"{place}.content[{number}]") for number, part in enumerate(parts)]
+    return [_part(part) for part in parts]
 
 
 TEXTS = ("input_text", "output_text", "text")
 
 
-def _part(part: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     """A content part as chats have it. What comes from a file is a `file` part there."""
     match part["type"]:
         case "input_text" | "output_text" | "text":
@@ -164,12 +164,6 @@ def _part(part: Mapping[str, Any], where: str) -> dict[str, Any]:
             return {"type": "image_url", "image_url": {"url": part["image_url"]}}
         case "input_image":
             return {"type": "file", "file": {"file_id": part["file_id"]}}
-        case "input_file" if "file_url" in part:
-            raise InvalidRequest(
-                "Files are not fetched from elsewhere; send file_data or file_id.",
-                param=f"{where}.file_url",
-                code="unsupported_value",
-            )
         case "input_file":
             return {"type": "file", "file": {name: part[name] for name in part if name != "type"}}
         case _:

@@ -1,7 +1,5 @@
 """POST /responses: parse, open, render."""
 
-from dataclasses import replace
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -9,7 +7,7 @@ from server.api.answers.responses import EVENTS, ResponseResource
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
-from server.api.openai.chat_media import has_media, resolve_media
+from server.api.openai.chat_media import opening_of
 from server.api.openai.quality import ask_of
 from server.api.openai.responses.opening import OpeningResponse
 from server.api.openai.responses.request import ResponsesRequest
@@ -89,10 +87,7 @@ async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep)
     layout = turn.layout()
     job = body.job(layout.messages)
     ask = ask_of(request, pipeline.caller, body.model, quality=body.quality, streamed=body.stream, priority=body.queued)
-    if has_media(job.messages):
-        with layout.renaming():
-            job = replace(job, messages=await while_connected(request, resolve_media(job.messages, settings)))
-    opening = OpeningResponse(pipeline.run(ask, job), layout)
+    opening = OpeningResponse(opening_of(request, pipeline, ask, job), layout)
     if body.stream:
         stream = ResponseStream(turn)
         return SseResponse(opening, stream.frames, gathered=True, failing=stream.failed)
