@@ -1,6 +1,7 @@
 """From what was asked to what will be done: a pure function from a request, the catalog and the load to a Plan."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from server.core import QUALITY_WORDS, Ask, Job, Quality, Task
 from server.errors import InvalidRequest, ModelNotFound
@@ -11,6 +12,19 @@ from server.pipeline.tasks import TASKS
 from server.pipeline.tasks.base import Choice, Resolver
 
 
+class Reduced:
+    """A catalog whose prices are a part of its own: of the model that was asked for, and of those that help it."""
+
+    def __init__(self, catalog: Resolver, factor: Decimal) -> None:
+        self._catalog = catalog
+        self._factor = factor
+
+    def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
+        """Raises ModelNotFound."""
+        spec, price = self._catalog.resolve(name, task)
+        return spec, price.times(self._factor)
+
+
 def idle(spec: ModelSpec) -> float:  # noqa: ARG001 - the load of a server that does nothing
     return 0.0
 
@@ -18,8 +32,11 @@ def idle(spec: ModelSpec) -> float:  # noqa: ARG001 - the load of a server that 
 def plan_for(ask: Ask, job: Job, catalog: Resolver, load: Callable[[ModelSpec], float] = idle) -> Plan:
     """Choose the model, the mode and the passes. Raises ModelNotFound or InvalidRequest.
 
-    load: how much of a model is taken, from 0 to 1; it matters to `auto` only.
+    load: how much of a model is taken, from 0 to 1; it matters to `auto` only. All that the plan costs is worked out by
+    its prices, which are the catalog's times the ask's factor.
     """
+    if ask.price_factor != 1:
+        catalog = Reduced(catalog, ask.price_factor)
     try:
         model, suffix, (spec, price) = named(ask.model, job.task, catalog)
     except ModelNotFound as error:
