@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts.tables import AccountRow
@@ -48,11 +48,11 @@ class Files:
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         """max_file: bytes of one file that a client sends. max_account_files: of all that an account keeps."""
-        self._database = database
+        self.database = database
         self._folder = folder
         self._max_file = max_file
         self._max_account_files = max_account_files
-        self._now = now
+        self.now = now
         self._tally = Tally()
 
     async def start(self) -> None:
@@ -72,7 +72,7 @@ class Files:
         """
         if announced > self._max_file:
             raise too_large(self._max_file, announced)
-        async with self._database.read() as session:
+        async with self.database.read() as session:
             room = self._max_account_files - await self._kept(session, account_id)
         if announced + self._tally.of(account_id) > room:
             raise no_room()
@@ -100,9 +100,9 @@ class Files:
 
     async def _keep(self, incoming: Incoming, filename: str, purpose: str, lifetime: int | None) -> StoredFile:
         await to_thread.run_sync(incoming.finish)
-        created_at = self._now()
+        created_at = self.now()
         expires_at = None if lifetime is None else created_at + timedelta(seconds=lifetime)
-        async with self._database.write() as session:
+        async with self.database.write() as session:
             await _lock(session, incoming.account_id)
             if await self._kept(session, incoming.account_id) + incoming.size > self._max_account_files:
                 raise no_room()
@@ -132,8 +132,8 @@ class Files:
         file_id = file_id or new_id()
         held, size = await to_thread.run_sync(linked, path, self._folder / file_id)
         try:
-            row = _row(file_id, account_id, filename, purpose, size, self._now(), expires_at)
-            async with self._database.write() as session:
+            row = _row(file_id, account_id, filename, purpose, size, self.now(), expires_at)
+            async with self.database.write() as session:
                 session.add(row)
         finally:
             held.close()  # and with it the lock: without a row, a sweep takes it
@@ -142,7 +142,7 @@ class Files:
     async def open(self, account_id: str, file_id: str, *, param: str | None = "id") -> StoredFile:
         """param: the field that names the file, for the error. Raises NotFound."""
         if is_id(file_id):
-            async with self._database.read() as session:
+            async with self.database.read() as session:
                 query = select(FileRow).where(FileRow.id == file_id, FileRow.account_id == account_id, self._alive())
                 row = await session.scalar(query)
             if row is not None:
@@ -151,20 +151,24 @@ class Files:
 
     async def page(
         self,
-        account_id: str,
+        account_id: str | None,
         *,
         after: str | None = None,
         limit: int = 10_000,
         ascending: bool = False,
         purpose: str | None = None,
     ) -> Sequence[StoredFile]:
-        """At most `limit` of the account's files, those that come after the file `after`. Raises NotFound for that."""
-        query = select(FileRow).where(FileRow.account_id == account_id, self._alive())
+        """At most `limit` of the account's files, or of everybody's, that come after the file `after`.
+
+        Raises NotFound where that is none of them.
+        """
+        theirs = true() if account_id is None else FileRow.account_id == account_id
+        query = select(FileRow).where(theirs, self._alive())
         if purpose is not None:
             query = query.where(FileRow.purpose == purpose)
-        async with self._database.read() as session:
+        async with self.database.read() as session:
             if after is not None:
-                own = select(FileRow.number).where(FileRow.id == after, FileRow.account_id == account_id)
+                own = select(FileRow.number).where(FileRow.id == after, theirs)
                 number = await session.scalar(own) if is_id(after) else None
                 if number is None:
                     raise no_such_file(after, "after")
@@ -172,15 +176,27 @@ class Files:
             query = query.order_by(FileRow.number.asc() if ascending else FileRow.number.desc()).limit(limit)
             return [self._stored(row) for row in await session.scalars(query)]
 
-    async def delete(self, account_id: str, file_id: str) -> None:
-        """Whoever reads it reads it to the end. Raises NotFound."""
+    async def delete(
+        self,
+        account_id: str | None,
+        file_id: str,
+        also: Callable[[AsyncSession, StoredFile], Awaitable[None]] | None = None,
+    ) -> None:
+        """One of the account's, or anybody's. Whoever reads it reads it to the end. Raises NotFound.
+
+        also: what is written in the same unit of work.
+        """
         if not is_id(file_id):
             raise no_such_file(file_id)
-        async with self._database.write() as session:
-            mine = (FileRow.id == file_id, FileRow.account_id == account_id, self._alive())
-            gone = await session.scalar(delete(FileRow).where(*mine).returning(FileRow.id))
-        if gone is None:
-            raise no_such_file(file_id)
+        theirs = true() if account_id is None else FileRow.account_id == account_id
+        async with self.database.write() as session:
+            row = await session.scalar(
+                delete(FileRow).where(FileRow.id == file_id, theirs, self._alive()).returning(FileRow)
+            )
+            if row is None:
+                raise no_such_file(file_id)
+            if also is not None:
+                await also(session, self._stored(row))
         await to_thread.run_sync(self._unlink, [file_id])
 
     async def sweep(self) -> None:
@@ -191,7 +207,7 @@ class Files:
         closed = select(AccountRow.id).where(AccountRow.closed_at.is_not(None))
         over = or_(~self._alive(), FileRow.account_id.in_(closed))
         while True:
-            async with self._database.write() as session:
+            async with self.database.write() as session:
                 some = select(FileRow.number).where(over).limit(_AT_ONCE)
                 gone = list(
                     await session.scalars(delete(FileRow).where(FileRow.number.in_(some)).returning(FileRow.id))
@@ -211,7 +227,7 @@ class Files:
                 log.warning("files are not swept: %s", error)
 
     async def _named(self, ids: Sequence[str]) -> set[str]:
-        async with self._database.read() as session:
+        async with self.database.read() as session:
             return set(await session.scalars(select(FileRow.id).where(FileRow.id.in_(ids))))
 
     async def _kept(self, session: AsyncSession, account_id: str) -> int:
@@ -219,7 +235,7 @@ class Files:
         return int((await session.execute(query)).scalar_one())
 
     def _alive(self) -> ColumnElement[bool]:
-        return or_(FileRow.expires_at.is_(None), FileRow.expires_at > self._now())
+        return or_(FileRow.expires_at.is_(None), FileRow.expires_at > self.now())
 
     def _stored(self, row: FileRow) -> StoredFile:
         return StoredFile(
