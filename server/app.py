@@ -36,6 +36,7 @@ from server.api.openai import (
     transcription,
 )
 from server.api.openai.dialect import OPENAI
+from server.api.openai.responses import input_tokens
 from server.api.openai.responses import route as responses
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
@@ -50,6 +51,7 @@ KEYED: tuple[APIRouter, ...] = (
     chat.router,
     completions.router,
     responses.router,
+    input_tokens.router,
     tokenize.router,
     transcription.router,
     speech.router,

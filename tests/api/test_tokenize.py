@@ -1,4 +1,7 @@
-"""POST /tokenize and /detokenize, at the root and under /v1, over the fake engine, whose tokens are characters here."""
+"""POST /tokenize and /detokenize, at the root and under /v1, over the fake engine.
+
+There a text's tokens are characters, and a chat's are words.
+"""
 
 from typing import Any
 
@@ -43,7 +46,7 @@ async def test_spellings_come_if_asked_for(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_chat_is_laid_out_first(client: httpx.AsyncClient, engine: FakeEngine) -> None:
-    assert (await ask(client, messages=HELLO, tools=[FUNCTION])).json()["count"] == 2
+    assert (await ask(client, messages=HELLO, tools=[FUNCTION])).json()["count"] == 1
     chat = asked(engine).of
     assert isinstance(chat, ChatJob)
     assert chat.messages == tuple(HELLO)

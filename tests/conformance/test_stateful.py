@@ -23,7 +23,6 @@ MODELS = {
 }
 OTHERWISE = {
     "responses.json_schema": "It obeys no schema.",
-    "responses.truncated": "It refuses what is too long, and cuts nothing.",
 }
 """By the case's id: why fake engines can't pass it."""
 

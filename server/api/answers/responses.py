@@ -159,6 +159,11 @@ class ResponseResource(Answer):
     prompt_cache_key: str | None
 
 
+class InputTokens(Answer):
+    object: Literal["response.input_tokens"]
+    input_tokens: int
+
+
 # ---------------------------------------------------------------- events
 
 

@@ -9,7 +9,18 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapp
 from dataclasses import replace
 from typing import Any, cast
 
-from server.core import ChatJob, CompletionJob, DetokenizeJob, Event, Facts, Job, SpeechJob, Task, TranscriptionJob
+from server.core import (
+    ChatJob,
+    CompletionJob,
+    DetokenizeJob,
+    Event,
+    Facts,
+    Job,
+    SpeechJob,
+    Task,
+    TokenizeJob,
+    TranscriptionJob,
+)
 from server.engines.base import Engine, Footprint
 from server.engines.fake.gate import Gate
 from server.engines.fake.language import longest_prompt, unknown_id
@@ -117,10 +128,11 @@ class FakeEngine(Engine):
         if unknown := unknown_id(job):
             param = "tokens" if isinstance(job, DetokenizeJob) else "prompt"
             raise InvalidRequest(f"Token id {unknown} is not in the model's vocabulary.", param=param)
-        if isinstance(job, ChatJob | CompletionJob) and longest_prompt(job) > self.options.context:
+        prompt = job.of if isinstance(job, TokenizeJob) and isinstance(job.of, ChatJob) else job
+        if isinstance(prompt, ChatJob | CompletionJob) and longest_prompt(prompt) > self.options.context:
             raise ContextLengthExceeded(
                 f"This model's maximum context length is {self.options.context} tokens.",
-                param="messages" if isinstance(job, ChatJob) else "prompt",
+                param="messages" if isinstance(prompt, ChatJob) else "prompt",
             )
         if isinstance(job, CompletionJob) and job.suffix is not None and not self.options.fim:
             raise InvalidRequest("This model has no fill-in-the-middle.", param="suffix", code="unsupported_parameter")

@@ -41,6 +41,10 @@ def _text_of(message: Mapping[str, Any]) -> str:
     return " ".join(part.get("text", "") for part in content)
 
 
+def _words(job: ChatJob) -> list[str]:
+    return [word for message in job.messages for word in _text_of(message).split()]
+
+
 def prompt_tokens(job: ChatJob) -> int:
     return sum(len(_text_of(message).split()) for message in job.messages)
 
@@ -92,13 +96,18 @@ def completion(job: CompletionJob, options: FakeOptions) -> Iterator[Event]:
 
 
 def tokenization(job: TokenizeJob | DetokenizeJob, options: FakeOptions) -> Iterator[Event]:
+    """A text's tokens are characters, from which it can be made again; a chat's are words, as its usage counts them."""
     if isinstance(job, DetokenizeJob):
         yield Detokenized("".join(map(chr, job.ids)))
     else:
         of = job.of
-        text = "".join(_text_of(message) for message in of.messages) if isinstance(of, ChatJob) else of.prompts[0]
-        assert isinstance(text, str)
-        yield Tokenized(tuple(map(ord, text)), options.context, tuple(text) if job.strings else None)
+        if isinstance(of, ChatJob):
+            words = _words(of)
+            yield Tokenized(tuple(map(token_id, words)), options.context, tuple(words) if job.strings else None)
+        else:
+            text = of.prompts[0]
+            assert isinstance(text, str)
+            yield Tokenized(tuple(map(ord, text)), options.context, tuple(text) if job.strings else None)
     yield Usage()
 
 
@@ -190,7 +199,7 @@ def token_id(token: str) -> int:
 
 
 def _prompt_read(job: ChatJob) -> PromptTokens:
-    words = [word for message in job.messages for word in _text_of(message).split()]
+    words = _words(job)
     logprobs = None
     if job.prompt_logprobs is not None:
         logprobs = (None, *(_likeliest(word, job.prompt_logprobs) for word in words[1:]))

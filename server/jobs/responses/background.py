@@ -196,14 +196,15 @@ class Background:
     async def _make(self, work: Work) -> Mapping[str, Any]:
         """Pass on its events but for the last one, which is returned: it is seen once all is written."""
         error: SageholdError | None = None
-        held: Mapping[str, Any] | None = None
+        last: Mapping[str, Any] | None = None
         try:
             async with aclosing(work.making.events()) as events:
                 async for event in events:
-                    if held is not None:
-                        work.add(Event.of(held))
-                        self._dirty.set()
-                    held = event
+                    if event["type"] in ENDS.values():
+                        last = event
+                        break
+                    work.add(Event.of(event))
+                    self._dirty.set()
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not (work.cancelled or work.stopping) or task is None:
@@ -217,11 +218,9 @@ class Background:
                 log.error("response %s: a bug", work.turn.id, exc_info=raised)
                 error = InternalError()
         work.ending = True
-        if held is not None and "response" in held and held["type"] in ENDS.values():
-            work.turn = replace(work.turn, response=held["response"])
-            return held
-        if held is not None:
-            work.add(Event.of(held))
+        if last is not None:
+            work.turn = replace(work.turn, response=last["response"])
+            return last
         response = dict(work.making.now())
         response["status"] = CANCELLED if work.cancelled else "failed"
         if error is not None:

@@ -4,7 +4,7 @@ A model's turn is one message: its reasoning, its words and its calls are items 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,12 @@ class Layout:
         if error.param is not None:
             error.param = self._param(error.param)
         return error
+
+    def leave_out(self, numbers: Set[int]) -> None:
+        """Messages that the engine does not read any more."""
+        kept = [number for number in range(len(self.messages)) if number not in numbers]
+        self.messages = [self.messages[number] for number in kept]
+        self.places = [self.places[number] for number in kept]
 
     @contextmanager
     def renaming(self) -> Iterator[None]:

@@ -7,9 +7,7 @@ from server.api.answers.responses import EVENTS, ResponseResource
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
-from server.api.openai.chat_media import opening_of
-from server.api.openai.quality import ask_of
-from server.api.openai.responses.opening import OpeningResponse
+from server.api.openai.responses.opening import opening_of
 from server.api.openai.responses.request import ResponsesRequest
 from server.api.openai.responses.stream import ResponseStream, whole
 from server.api.openai.responses.turn import Turn
@@ -18,6 +16,7 @@ from server.api.plain_route import PlainRoute
 from server.api.services import services_of
 from server.api.sse import SseResponse
 from server.core import Task
+from server.errors import SageholdError
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -84,13 +83,14 @@ async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep)
     """A response, whole or streamed."""
     body = await read_json(request, ResponsesRequest, limit=settings.max_body, task=Task.CHAT)
     turn = await Turn.of(pipeline.caller.account_id, body, services_of(request).responses)
-    layout = turn.layout()
-    job = body.job(layout.messages)
-    ask = ask_of(request, pipeline.caller, body.model, quality=body.quality, streamed=body.stream, priority=body.queued)
-    opening = OpeningResponse(opening_of(request, pipeline, ask, job), layout)
+    opening = opening_of(request, pipeline, turn)
     if body.stream:
         stream = ResponseStream(turn)
-        return SseResponse(opening, stream.frames, gathered=True, failing=stream.failed)
+
+        def failing(error: SageholdError) -> bytes:
+            return stream.failed(opening.renamed(error))
+
+        return SseResponse(opening, stream.frames, gathered=True, failing=failing)
     async with opening as run:
         content = await while_connected(request, whole(run, turn))
     return Response(content, media_type="application/json", headers=run.headers)
