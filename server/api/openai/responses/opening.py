@@ -22,13 +22,12 @@ from server.core.ask import new_request_id
 from server.errors import ContextLengthExceeded, SageholdError
 from server.pipeline.run import Run
 
+Messages = tuple[Mapping[str, Any], ...]
+
 ROOM = 256
 """Tokens that a shortened conversation leaves for an answer without a limit."""
 MOST_ROOM = 1024
 """And for one with a limit: many clients send one that is half of the context."""
-
-
-Messages = tuple[Mapping[str, Any], ...]
 
 
 def opening_of(
@@ -39,21 +38,12 @@ def opening_of(
     asked: what is asked of the model about the conversation; by default, to go on with it.
     """
     body, layout = turn.body, turn.layout()
-    job = body.job(layout.messages)
     ask = ask_of(request, pipeline.caller, body.model, quality=body.quality, streamed=body.stream, priority=body.queued)
 
-    def media() -> Awaitable[Messages]:
-        return while_connected(request, resolve_media(job.messages, services_of(request), pipeline.caller))
+    async def resolve(messages: Messages) -> Messages:
+        return await while_connected(request, resolve_media(messages, services_of(request), pipeline.caller))
 
-    return OpeningResponse(
-        pipeline,
-        ask,
-        job,
-        layout,
-        media=media if has_media(job.messages) else None,
-        shorten=body.truncation == "auto",
-        asked=asked,
-    )
+    return OpeningResponse(pipeline, ask, body.job(layout.messages), layout, resolve, body.truncation == "auto", asked)
 
 
 class Opener(Protocol):
@@ -67,8 +57,8 @@ class Opener(Protocol):
 class OpeningResponse:
     """A run of the job whose errors are named in the words of this API.
 
-    layout: of the job's messages. media: the messages with files, pictures and sounds as engines take them; None where
-    they are of text alone. shorten: whether the oldest of them are left out where they are too long.
+    layout: of the job's messages. resolve: makes of files, pictures and sounds in them what engines take. shorten:
+    whether the oldest messages are left out where all are too long.
     """
 
     def __init__(
@@ -77,8 +67,7 @@ class OpeningResponse:
         ask: Ask,
         job: ChatJob,
         layout: Layout,
-        *,
-        media: Callable[[], Awaitable[Messages]] | None,
+        resolve: Callable[[Messages], Awaitable[Messages]],
         shorten: bool,
         asked: Callable[[ChatJob], Job],
     ) -> None:
@@ -86,7 +75,7 @@ class OpeningResponse:
         self._ask = ask
         self._job = job
         self._layout = layout
-        self._media = media
+        self._resolve = resolve
         self._shorten = shorten
         self._asked = asked
         self._held = AsyncExitStack()
@@ -94,12 +83,11 @@ class OpeningResponse:
     async def __aenter__(self) -> Run:
         async with AsyncExitStack() as held:
             with self._layout.renaming():
-                # However many tries it takes, it is one request. To take the text from a file costs the server more
-                # than the body: it is done for who is let in.
                 if self._shorten or has_files(self._job.messages):
+                    # However many tries it takes, it is one request; and files are read for who is let in.
                     await held.enter_async_context(self._pipeline.admitted(self._ask, self._asked(self._job)))
-                if self._media is not None:
-                    self._job = replace(self._job, messages=await self._media())
+                if has_media(self._job.messages):
+                    self._job = replace(self._job, messages=await self._resolve(self._job.messages))
                 try:
                     run = await self._run(held, self._job)
                 except ContextLengthExceeded:
@@ -141,7 +129,7 @@ class OpeningResponse:
         self._layout.leave_out({number for group in groups[:few] for number in group})
         return replace(self._job, messages=_without(groups[:few], messages))
 
-    async def _fits(self, messages: tuple[Mapping[str, Any], ...]) -> bool:
+    async def _fits(self, messages: Messages) -> bool:
         """With room for an answer. Nothing is generated, and the hold under an id of its own is given back."""
         wanted = min(self._job.max_tokens or ROOM, MOST_ROOM)
         try:
@@ -152,6 +140,6 @@ class OpeningResponse:
             return False
 
 
-def _without(groups: Sequence[Sequence[int]], messages: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+def _without(groups: Sequence[Sequence[int]], messages: Messages) -> Messages:
     gone = {number for group in groups for number in group}
     return tuple(message for number, message in enumerate(messages) if number not in gone)

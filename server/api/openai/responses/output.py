@@ -165,6 +165,10 @@ class Output:
             changes += [self._grow(message, blank.text, blank.logprobs) for blank in self._blank]
         return changes + self._close("completed" if self.complete else "incomplete")
 
+    def cut_off(self) -> None:
+        """The answer ends here, though nobody has said so."""
+        self._close("incomplete")
+
     @property
     def complete(self) -> bool:
         return self.reason not in ("length", "content_filter")

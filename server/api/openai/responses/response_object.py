@@ -148,6 +148,8 @@ def _tool_choice(body: ResponsesRequest) -> Any:
         if choice.type == "function":
             return {"type": "function", "name": choice.named}
         assert choice.allowed is not None
+        if choice.allowed.mode == "none":  # which the API has not, and the specification has
+            return "none"
         return {"type": "allowed_tools", "mode": choice.allowed.mode, "tools": choice.allowed.tools}
     if choice in (None, "none", "auto", "required"):
         return choice or "auto"
