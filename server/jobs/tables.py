@@ -108,6 +108,15 @@ class ResponseRow(Base):
     items: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class ResponseItemRow(Base):
+    """Which response an item is of, input or output. Its id may be one that a client has chosen."""
+
+    __tablename__ = "response_items"
+
+    response_number: Mapped[int] = mapped_column(ForeignKey("responses.number", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+
+
 class ResponseEventsRow(Base):
     """Events of a background response's stream that follow each other, from the sequence number `first` to `last`."""
 

@@ -37,19 +37,22 @@ DIED = "The server ended while it worked on this response. Please send the reque
 
 
 class Making(Protocol):
-    """How a response is made, by whoever knows models. Its methods are called in one task."""
+    """How a response is made, by whoever knows models. Its methods are called in one task, but for `cancel`."""
 
     def admitted(self) -> AbstractAsyncContextManager[None]:
         """Around all the work, before anything is written of it. Raises what has an HTTP status."""
         ...
 
-    def events(self) -> AsyncGenerator[Mapping[str, Any], None]:
-        """All events of the stream, numbered from 0; the last one says how it ended, with the response. If it is closed
-        or cancelled before, `Work.cancelled` says whether what was made is paid."""
+    def events(self) -> AsyncGenerator[Event, None]:
+        """All events of the stream, numbered from 0; the last one says how it ended, one of ENDS."""
         ...
 
     def now(self) -> Mapping[str, Any]:
         """The response as far as it is."""
+        ...
+
+    def cancel(self) -> None:
+        """Its client wants no more of it: the task is cancelled next, and what was made until then is paid."""
         ...
 
 
@@ -115,9 +118,7 @@ class Background:
         try:
             await asyncio.shield(work.begun)
         except asyncio.CancelledError:
-            # Nobody learns its id.
-            work.cancelled = True
-            end(task)
+            self._end(work, task)  # nobody learns its id
             raise
         return work
 
@@ -193,68 +194,67 @@ class Background:
             work.done = True
             work.wake()
 
-    async def _make(self, work: Work) -> Mapping[str, Any]:
+    async def _make(self, work: Work) -> Event:
         """Pass on its events but for the last one, which is returned: it is seen once all is written."""
         error: SageholdError | None = None
-        last: Mapping[str, Any] | None = None
+        last: Event | None = None
         try:
             async with aclosing(work.making.events()) as events:
                 async for event in events:
-                    if event["type"] in ENDS.values():
+                    if event.kind in ENDS.values():
                         last = event
-                        break
-                    work.add(Event.of(event))
+                        continue
+                    work.add(event)
                     self._dirty.set()
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not (work.cancelled or work.stopping) or task is None:
+            if not (work.cancelled or work.stopping):
                 raise
-            task.uncancel()
-            error = None if work.cancelled else ServerStopping()
+            error = ServerStopping()
         except SageholdError as raised:
             error = raised
         except Exception as raised:
             if not work.cancelled:  # it may say so by an error of its own
                 log.error("response %s: a bug", work.turn.id, exc_info=raised)
-                error = InternalError()
+            error = InternalError()
         work.ending = True
-        if last is not None:
-            work.turn = replace(work.turn, response=last["response"])
-            return last
+        _uncancelled()
         response = dict(work.making.now())
-        response["status"] = CANCELLED if work.cancelled else "failed"
-        if error is not None:
-            code = error.code if error.code in CODES else "server_error"
-            response["error"] = {"code": code, "message": error.message}
+        if last is None:
+            response["status"] = CANCELLED if work.cancelled else "failed"
+            if error is not None and not work.cancelled:
+                code = error.code if error.code in CODES else "server_error"
+                response["error"] = {"code": code, "message": error.message}
+            last = _last(len(work.events), response)
         work.turn = replace(work.turn, response=response)
-        return {"type": ENDS[response["status"]], "sequence_number": len(work.events), "response": response}
+        return last
 
-    async def _finish(self, work: Work, last: Mapping[str, Any]) -> None:
+    async def _finish(self, work: Work, last: Event) -> None:
         """Write how it ended. While the database is down it is tried again, and the response stays open."""
         assert work.claim is not None
         with anyio.CancelScope(shield=True):
             while True:
                 try:
                     async with work.writing:
-                        await self._claims.end(work.claim, work.turn, [*work.events[work.written :], Event.of(last)])
+                        await self._claims.end(work.claim, work.turn, [*work.events[work.written :], last])
                     break
                 except NotOurs:
                     if work.cancelled:  # deleted
                         break
                     work.cancelled = True
                     work.turn = replace(work.turn, response={**work.turn.response, "status": CANCELLED})
-                    last = {**last, "type": ENDS[CANCELLED], "response": work.turn.response}
+                    last = _last(last.number, work.turn.response)
                 except OUTAGE as error:
                     log.warning("response %s can't be written: %s", work.turn.id, error)
                     if work.stopping:
                         break
                     await asyncio.sleep(1.0)
-        work.add(Event.of(last))
+        work.add(last)
 
     def _end(self, work: Work, task: asyncio.Task[None]) -> None:
         """Its client wants no more of it; unless its end is just being written."""
         if not work.ending and not work.cancelled:
             work.cancelled = True
+            work.making.cancel()
             end(task)
 
     # ------------------------------------------------------------ beside it
@@ -366,6 +366,17 @@ class Background:
 
 CODES = ("server_error", "rate_limit_exceeded", "invalid_prompt")
 """That the API has for a response's error, and that errors here may have."""
+
+
+def _last(number: int, response: Mapping[str, Any]) -> Event:
+    return Event.of({"type": ENDS[response["status"]], "sequence_number": number, "response": response})
+
+
+def _uncancelled() -> None:
+    """The task has taken note of its cancellation, and goes on."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
 
 
 async def _live(work: Work, after: int) -> AsyncGenerator[Event, None]:

@@ -153,6 +153,7 @@ class Claims:
                 raise NotOurs
             if piece is not None:
                 await piece.write(session)
+            await self._store.index(session, claim.number, turn.response["output"])
         self._retention.added(claim.account_id, size + len(body))
         await self._retention.trim(claim.account_id)
 

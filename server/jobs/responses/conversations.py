@@ -204,6 +204,20 @@ class Conversations:
             raise no_item(item)
         return self._unpacked(named, item, data)
 
+    async def item_anywhere(self, account_id: str, item: str) -> Item | None:
+        """In any of the account's conversations, the newest of that id; None where none has it."""
+        query = (
+            select(ConversationRow.id, ConversationItemRow.item)
+            .join(ConversationItemRow, ConversationItemRow.conversation_number == ConversationRow.number)
+            .where(ConversationItemRow.id == item, ConversationRow.account_id == account_id)
+            .where(ConversationRow.expires_at > self._now())
+            .order_by(ConversationItemRow.number.desc())
+            .limit(1)
+        )
+        async with self._database.read() as session:
+            row = (await session.execute(query)).first()
+        return None if row is None else self._unpacked(row.id, item, row.item)
+
     async def delete_item(self, account_id: str, named: str, item: str) -> Conversation:
         """Raises NotFound for an item that is not there, too."""
         async with self._database.write() as session:

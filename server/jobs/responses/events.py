@@ -42,6 +42,19 @@ class Event:
     def of(cls, event: Mapping[str, Any]) -> "Event":
         return cls(event["sequence_number"], event["type"], orjson.dumps(event))
 
+    def frame(self) -> bytes:
+        """As server-sent events have it."""
+        return b"event: %b\ndata: %b\n\n" % (self.kind.encode(), self.data)
+
+
+def events_of(frames: bytes, first: int) -> Sequence[Event]:
+    """Events from server-sent ones, as `Event.frame` writes them. first: the number of the first of them."""
+    events = []
+    for place, frame in enumerate(frames.split(b"\n\n")[:-1]):
+        kind, _, data = frame.partition(b"\ndata: ")
+        events.append(Event(first + place, kind.removeprefix(b"event: ").decode(), data))
+    return events
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

@@ -13,11 +13,13 @@ from server.jobs.responses.conversations import Conversations
 from server.jobs.responses.records import OPEN, ROW, SAID, Item, Kept, Page, Turn, no_response
 from server.jobs.responses.retention import Retention
 from server.jobs.responses.sealing import Sealed
-from server.jobs.tables import ResponseRow
+from server.jobs.tables import ResponseItemRow, ResponseRow
 from server.storage.clock import utc_now
 from server.storage.database import Database
 
 BODY, ITEMS = "responses.body", "responses.items"
+PIECE = 500
+"""Rows that are written at once."""
 LARGE = 256 * 1024
 """Bytes from which JSON is read beside the event loop."""
 
@@ -78,10 +80,38 @@ class ResponseStore:
                 .returning(ResponseRow.number)
             )
             number: int = result.scalar_one()
+            await self.index(session, number, [*turn.items, *turn.response["output"]])
             await self._prolong(session, ancestors, now)
         self._retention.added(turn.account_id, size)
         await self._retention.trim(turn.account_id)
         return number
+
+    async def index(self, session: AsyncSession, number: int, items: Sequence[Item]) -> None:
+        """So that items are found by their ids alone."""
+        rows = [{"response_number": number, "id": named} for named in dict.fromkeys(str(item["id"]) for item in items)]
+        for begin in range(0, len(rows), PIECE):
+            await session.execute(insert(ResponseItemRow).values(rows[begin : begin + PIECE]))
+
+    async def item(self, account_id: str, named: str) -> Item | None:
+        """An item of any of the account's responses or conversations, by its id; None for one that is not there.
+
+        Raises InvalidRequest for one that was encrypted under another secret.
+        """
+        there = select(ResponseRow.id, ResponseRow.body, ResponseRow.items)
+        query = (
+            there.join(ResponseItemRow, ResponseItemRow.response_number == ResponseRow.number)
+            .where(ResponseItemRow.id == named, ResponseRow.account_id == account_id)
+            .where(ResponseRow.expires_at > self._now())
+            .order_by(ResponseRow.number.desc())
+            .limit(1)
+        )
+        async with self._database.read() as session:
+            row = (await session.execute(query)).first()
+        if row is None:
+            return await self._conversations.item_anywhere(account_id, named)
+        own = cast(list[Item], await read(self._sealed, ITEMS, row.id, row.items))
+        response = cast(dict[str, Any], await read(self._sealed, BODY, row.id, row.body))
+        return next((item for item in (*response["output"], *own) if item["id"] == named), None)
 
     async def say(self, session: AsyncSession, turn: Turn) -> int | None:
         """Add a turn to its conversation, unless that was deleted meanwhile: the response stays all the same."""
@@ -93,8 +123,8 @@ class ResponseStore:
     async def _prolong(self, session: AsyncSession, numbers: Sequence[int], now: datetime) -> None:
         """Keep what was gone on from; not written anew for less than a hundredth of the time."""
         until = now + self._ttl
-        for begin in range(0, len(numbers), 500):
-            some = numbers[begin : begin + 500]
+        for begin in range(0, len(numbers), PIECE):
+            some = numbers[begin : begin + PIECE]
             await session.execute(
                 update(ResponseRow)
                 .where(ResponseRow.number.in_(some), ResponseRow.expires_at < until - self._ttl / 100)

@@ -26,6 +26,10 @@ pytestmark = pytest.mark.anyio
 ME = OWNER.account_id
 
 
+def _event(kind: str, number: int, **fields: Any) -> Event:
+    return Event.of({"type": kind, "sequence_number": number, **fields})
+
+
 class Steered:
     """A response that says a word whenever it is let, and ends when it is told."""
 
@@ -35,6 +39,7 @@ class Steered:
         self.words: asyncio.Queue[str | Exception | None] = asyncio.Queue()
         self.inside = 0
         self.closed = asyncio.Event()
+        self.unwanted = False
 
     @asynccontextmanager
     async def admitted(self) -> AsyncGenerator[None, None]:
@@ -46,21 +51,24 @@ class Steered:
         finally:
             self.inside -= 1
 
+    def cancel(self) -> None:
+        self.unwanted = True
+
     def now(self) -> Mapping[str, Any]:
         return self.response
 
-    async def events(self) -> AsyncGenerator[Mapping[str, Any], None]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         number = 0
         try:
-            yield {"type": "response.created", "sequence_number": number, "response": dict(self.response)}
+            yield _event("response.created", number, response=dict(self.response))
             while (word := await self.words.get()) is not None:
                 if isinstance(word, Exception):
                     raise word
                 number += 1
                 self.response["output"] = [*self.response["output"], message(word, "assistant")]
-                yield {"type": "response.output_text.delta", "sequence_number": number, "delta": word}
+                yield _event("response.output_text.delta", number, delta=word)
             self.response["status"] = "completed"
-            yield {"type": "response.completed", "sequence_number": number + 1, "response": self.response}
+            yield _event("response.completed", number + 1, response=self.response)
         finally:
             self.closed.set()
 
@@ -213,6 +221,7 @@ async def test_a_cancelled_one_keeps_what_was_made(responses: Responses) -> None
             break
         cancelled = await responses.background.cancel(ME, begun.id)
         assert made.closed.is_set()
+        assert made.unwanted
         assert (cancelled.status, texts(cancelled.response["output"])) == ("cancelled", ["one"])
         events = await following
         assert [event.kind for event in events][-1] == "response.incomplete"
@@ -232,6 +241,7 @@ async def test_another_process_cancels_it_within_a_second(make: Make) -> None:
         async with asyncio.timeout(1):
             cancelled = await elsewhere.background.cancel(ME, begun.id)
         assert made.closed.is_set()
+        assert made.unwanted
         assert (cancelled.status, texts(cancelled.response["output"])) == ("cancelled", ["one"])
         assert [event.kind for event in await read(elsewhere, begun.id)][-1] == "response.incomplete"
 
@@ -305,8 +315,7 @@ async def _orphan(responses: Responses, database: Database, instance: str) -> Tu
     begun = asked()
     number = await responses.store.keep(begun, instance_id=instance)
     claim = claims.Claim(number, begun.id, ME, instance, True)
-    events = [{"type": "response.created", "sequence_number": 0, "response": dict(begun.response)}]
-    await responses.background._claims.write(claim, [Event.of(event) for event in events])
+    await responses.background._claims.write(claim, [_event("response.created", 0, response=dict(begun.response))])
     return begun
 
 

@@ -87,3 +87,16 @@ async def test_large_responses_are_read_too(responses: Responses) -> None:
     kept = turn(ME, "question", "a" * 300_000)
     await responses.store.keep(kept)
     assert (await responses.store.find(ME, kept.id)).response == kept.response
+
+
+async def test_items_are_found_by_their_ids_alone(responses: Responses) -> None:
+    kept = turn(ME, "question", "answer")
+    await responses.store.keep(kept)
+    talk = await responses.conversations.create(ME, {}, [said := message("said")])
+    for item in (*kept.items, *kept.response["output"], said):
+        assert await responses.store.item(ME, item["id"]) == item
+        assert await responses.store.item(OTHER.account_id, item["id"]) is None
+    await responses.conversations.delete(ME, talk.id)
+    await responses.store.delete(ME, kept.id)
+    for item in (*kept.items, *kept.response["output"], said):
+        assert await responses.store.item(ME, item["id"]) is None

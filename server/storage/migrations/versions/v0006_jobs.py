@@ -19,6 +19,11 @@ def _count(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger(), nullable=False, server_default="0")
 
 
+def _response(table: str) -> sa.Column[int]:
+    key = sa.ForeignKey("responses.number", ondelete="CASCADE", name=f"fk_{table}_response_number_responses")
+    return sa.Column("response_number", SERIAL, key, primary_key=True, autoincrement=False)
+
+
 def upgrade() -> None:
     op.create_table(
         "files",
@@ -97,12 +102,15 @@ def upgrade() -> None:
     op.create_index("ix_responses_account_id_expires_at_size", "responses", ["account_id", "expires_at", "size"])
     op.create_index("ix_responses_status", "responses", ["status"])
     op.create_index("ix_responses_expires_at", "responses", ["expires_at"])
-    response = sa.ForeignKey(
-        "responses.number", ondelete="CASCADE", name="fk_response_events_response_number_responses"
+    op.create_table(
+        "response_items",
+        _response("response_items"),
+        sa.Column("id", sa.String(64), primary_key=True),
     )
+    op.create_index("ix_response_items_id", "response_items", ["id"])
     op.create_table(
         "response_events",
-        sa.Column("response_number", SERIAL, response, primary_key=True, autoincrement=False),
+        _response("response_events"),
         sa.Column("first", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("last", sa.Integer(), nullable=False),
         sa.Column("events", sa.LargeBinary(), nullable=False),
@@ -141,5 +149,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("conversation_items", "conversations", "response_events", "responses", "batches", "files"):
+    for table in (
+        "conversation_items",
+        "conversations",
+        "response_events",
+        "response_items",
+        "responses",
+        "batches",
+        "files",
+    ):
         op.drop_table(table)
