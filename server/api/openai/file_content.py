@@ -4,7 +4,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from anyio import to_thread
-from starlette.responses import FileResponse
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from server.errors import InvalidRequest, NotFound, RangeNotSatisfiable
@@ -52,7 +53,11 @@ class FileContent(FileResponse):
             await send(message)
 
         with self._file:
-            await super().__call__(scope, receive, checked)
+            if self.headers["etag"] in Headers(scope=scope).get("if-none-match", ""):
+                kept = {name: self.headers[name] for name in ("etag", "cache-control")}
+                await Response(status_code=304, headers=kept)(scope, receive, send)
+            else:
+                await super().__call__(scope, receive, checked)
 
 
 def opened(stored: StoredFile, param: str = "id") -> BufferedReader:

@@ -162,7 +162,7 @@ async def retrieve_file(file_id: str, caller: CallerDep, services: ServicesDep) 
 
 
 @router.get("/files/{file_id}/content")
-@documented(media=("application/octet-stream", "application/jsonl"))
+@documented(media=("application/octet-stream", "application/jsonl"), ranged=True)
 async def retrieve_content(file_id: str, caller: CallerDep, services: ServicesDep) -> Response:
     """Its bytes, whole or in ranges."""
     return await FileContent.of(await files_of(services).open(caller.account_id, file_id))
