@@ -1,6 +1,5 @@
 """What has been done of a batch: two files that are only added to, and that its owner gets in the end."""
 
-import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -10,11 +9,12 @@ from typing import Any
 
 import orjson
 
-from server.errors import StorageFull
 from server.jobs.batches.executor import LineResult
 from server.jobs.batches.usage import BatchUsage
+from server.storage.held_files import telling_full
 
-FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+EXPIRED = "batch_expired"
+"""The code of lines that got no answer because the batch's time was over."""
 
 
 class ForeignJournal(Exception):
@@ -57,6 +57,8 @@ class Journal:
         self._done = bytearray()
         self.completed = 0
         self.failed = 0
+        self.expired = False
+        """Whether a line got no answer because the batch's time was over."""
         self.usage = BatchUsage()
         self._output = _Part(output, self._output_read)
         try:
@@ -105,6 +107,7 @@ class Journal:
                 self.usage.add(usage)
             else:
                 self.failed += 1
+                self.expired = self.expired or _is_expiry(entry.error)
 
     def _line(self, entry: Entry) -> tuple[bytes, Any]:
         """As it is written, and what its answer says of its use."""
@@ -140,9 +143,12 @@ class Journal:
         return True
 
     def _errors_read(self, line: bytes) -> bool:
-        if self._read(line) is None:
+        data = self._read(line)
+        if data is None:
             return False
+        error = data.get("error")
         self.failed += 1
+        self.expired = self.expired or (isinstance(error, dict) and _is_expiry((str(error.get("code")), "")))
         return True
 
     def _read(self, line: bytes) -> dict[str, Any] | None:
@@ -195,15 +201,14 @@ class _Part:
         written = 0
         if self._torn:
             self._cut()
+        view = memoryview(data)
         try:
-            view = memoryview(data)
-            while written < len(data):
-                written += os.pwrite(self._file, view[written:], self.size + written)
-        except OSError as error:
+            with telling_full():
+                while written < len(data):
+                    written += os.pwrite(self._file, view[written:], self.size + written)
+        except BaseException:
             self._torn = True
             self._cut()
-            if error.errno in FULL:
-                raise StorageFull from error
             raise
         self.size += written
 
@@ -214,12 +219,8 @@ class _Part:
     def sync(self) -> None:
         if self._synced:
             return
-        try:
+        with telling_full():
             os.fdatasync(self._file)
-        except OSError as error:
-            if error.errno in FULL:
-                raise StorageFull from error
-            raise
         self._synced = True
 
     def close(self) -> None:
@@ -234,3 +235,7 @@ def _embedded(body: bytes) -> tuple[bytes, Any]:
         return orjson.dumps(body.decode(errors="replace")), None
     usage = data.get("usage") if isinstance(data, dict) else None
     return (orjson.dumps(data) if b"\n" in body or b"\r" in body else body.strip()), usage
+
+
+def _is_expiry(error: tuple[str, str] | None) -> bool:
+    return error is not None and error[0] == EXPIRED
