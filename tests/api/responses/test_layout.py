@@ -144,6 +144,25 @@ def test_thoughts_that_nothing_follows_are_left_out() -> None:
     }
 
 
+def test_pictures_that_calls_have_found_are_shown_after_the_results() -> None:
+    text = {"type": "input_text", "text": "here"}
+    picture = {"type": "input_image", "image_url": "data:image/png;base64,AA"}
+    shown = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+    items = items_of([USER, call("a"), call("b"), result("a", [text, picture]), result("b", [picture]), USER])
+    layout = laid_out(None, [], items)
+    assert layout.messages == [
+        {"role": "user", "content": "hi"},
+        made("a", "b"),
+        tool("a", "here"),
+        tool("b", ""),
+        {"role": "user", "content": [shown, shown]},
+        {"role": "user", "content": "hi"},
+    ]
+    param = "messages[4].content[1].image_url.url"
+    assert layout.renamed(InvalidRequest("no", param=param)).param == "input[4].output"
+    assert laid_out(None, [], items[:-1]).messages == layout.messages[:-1]
+
+
 def test_a_refusal_is_text_of_the_models() -> None:
     [message] = said({"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]})
     assert message == {"role": "assistant", "content": "No."}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.api import sse
 from server.api.openai.responses.request import ResponsesRequest
 from server.api.openai.responses.stream import ResponseStream, whole
 from server.api.openai.responses.turn import Turn
@@ -30,10 +31,12 @@ from server.core import (
 from server.pipeline.run import Run
 from server.settings import Settings
 from server.testing import FakeServer
+from server.testing.exchange import Exchange
 from tests.api.responses.asking import accumulated, anonymous, answered, ask, events_of, streamed
 
 TEXT = "Hello from the fake engine."
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
+BODY = json.dumps({"model": "everything", "input": "hi", "stream": True}).encode()
 ITEM_OF_TEXT = [
     "response.output_item.added",
     "response.content_part.added",
@@ -191,6 +194,60 @@ async def test_a_bug_is_told_without_its_words(settings: Settings) -> None:
         answer = await ask(client, stream=True)
     assert "/with/a/path" not in answer.text
     assert types(events_of(answer.text))[-2:] == ["error", "response.failed"]
+
+
+@pytest.mark.anyio
+async def test_a_model_that_loads_long_is_waited_for_with_comments(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "PATIENCE", 0)
+    fake.registry.loaded.clear()
+    async with fake.exchange("POST", "/v1/responses", body=BODY) as exchange:
+        assert await exchange.start() == 200
+        assert await exchange.chunk() == b": waiting for the model\n\n"
+        fake.registry.loaded.set()
+        assert types(events_of((await rest(exchange)).decode()))[-1] == "response.completed"
+
+
+@pytest.mark.anyio
+async def test_one_that_fails_then_is_an_error_without_a_response(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "PATIENCE", 0)
+    fake.registry.loaded.clear()
+    fake.registry.failed["fake-chat"] = "no such layer"
+    async with fake.exchange("POST", "/v1/responses", body=BODY) as exchange:
+        await exchange.start()
+        await exchange.chunk()
+        fake.registry.loaded.set()
+        [error] = events_of((await rest(exchange)).decode())
+    assert (error["type"], error["code"], error["sequence_number"]) == ("error", "model_unavailable", 0)
+
+
+@pytest.mark.anyio
+async def test_comments_say_which_pass_is_at_work(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "KEEP_ALIVE", 0.01)
+    async with FakeServer(settings, quality={Task.CHAT: {"ultra": {"drafts": 2}}}) as server:
+        gate = server.engines[Task.CHAT].gate
+        gate.close()
+        gate.let(1)  # the reading
+        body = {"model": "everything", "input": "Why?", "stream": True, "quality": "ultra"}
+        async with server.exchange("POST", "/v1/responses", body=json.dumps(body).encode()) as exchange:
+            await exchange.start()
+            first = await exchange.chunk()
+            assert first is not None
+            assert first.startswith(b"event: response.created\n")
+            assert await exchange.chunk() == b": pass 1 of 5, drafts\n\n"
+            gate.open()
+            events = events_of((first + await rest(exchange)).decode())
+    assert events[-1]["response"]["usage"]["quality"]["mode"] == "ultra"
+
+
+async def rest(exchange: Exchange) -> bytes:
+    answer = b""
+    while (piece := await exchange.chunk()) is not None:
+        answer += piece
+    return answer
 
 
 @pytest.mark.anyio

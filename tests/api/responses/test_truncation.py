@@ -16,6 +16,9 @@ from tests.api.responses.asking import answered, ask
 U, A, S = ({"role": role, "content": "x"} for role in ("user", "assistant", "system"))
 
 
+P = {"role": "user", "content": [{"type": "image_url"}]}
+
+
 def C(*ids: str) -> dict[str, Any]:
     return {"role": "assistant", "content": "", "tool_calls": [{"id": call_id} for call_id in ids]}
 
@@ -40,6 +43,8 @@ def T(call_id: str) -> dict[str, Any]:
         ([U, C("a"), U, T("a"), U], [[0, 1, 2, 3]]),  # a result that came late
         ([U, C("a"), U, T("a")], []),
         ([U, A, U, C("a"), U, T("a")], [[0, 1]]),
+        ([U, C("a"), T("a"), P, C("b"), T("b"), P], [[1, 2, 3]]),
+        ([U, C("a"), T("a"), P, U], [[0, 1, 2, 3]]),
     ],
 )
 def test_what_may_go(messages: list[dict[str, Any]], groups: list[list[int]]) -> None:

@@ -55,7 +55,7 @@ class Layout:
         if number is None or int(number) >= len(self.places):
             return "input"
         place = self.places[int(number)]
-        if not place.startswith("input[") or rest.startswith(".tool_calls"):
+        if not place.endswith("]") or rest.startswith(".tool_calls"):
             return place
         if self.messages and self.messages[int(number)].get("role") == "tool":
             rest = rest.replace(".content", ".output", 1)
@@ -71,7 +71,7 @@ def laid_out(instructions: str | None, history: Iterable[Item], own: Iterable[It
         writer.add(item, "input")
     for place, item in enumerate(own):
         writer.add(item, f"input[{place}]")
-    writer.end_turn()
+    writer.end()
     if len(writer.messages) > MOST_MESSAGES:
         raise InvalidRequest(
             f"The conversation has {len(writer.messages)} messages; the limit is {MOST_MESSAGES}.", param="input"
@@ -89,6 +89,9 @@ class _Writer:
         self._turn: dict[str, Any] | None = None
         self._turn_place = ""
         self._called: set[str] = set()
+        # What calls have found beside text, which no template takes from a function: it is shown after the results.
+        self._shown: list[dict[str, Any]] = []
+        self._shown_place = ""
 
     def add(self, item: Item, place: str) -> None:
         match item["type"]:
@@ -117,6 +120,7 @@ class _Writer:
         self._write({"role": "system" if role == "developer" else role, "content": content}, place)
 
     def end_turn(self) -> None:
+        """Write what is not written yet of the model's turn, before another speaks."""
         turn, self._turn = self._turn, None
         if turn is not None and ("content" in turn or "tool_calls" in turn):  # not of thoughts alone
             self._write(turn, self._turn_place)
@@ -135,6 +139,10 @@ class _Writer:
         self.end_turn()
         output = item["output"]
         content = output if isinstance(output, str) else _parts(output)
+        if not isinstance(content, str):
+            self._shown += [part for part in content if part["type"] != "text"]
+            self._shown_place = f"{place}.output"
+            content = [part for part in content if part["type"] == "text"]
         self._write({"role": "tool", "tool_call_id": item["call_id"], "content": content}, place)
 
     def _in_turn(self, place: str, after: Sequence[str] = ()) -> dict[str, Any]:
@@ -145,7 +153,18 @@ class _Writer:
             self._turn, self._turn_place = {"role": "assistant"}, place
         return self._turn
 
+    def end(self) -> None:
+        self.end_turn()
+        self._show()
+
+    def _show(self) -> None:
+        shown, self._shown = self._shown, []
+        if shown:
+            self._write({"role": "user", "content": shown}, self._shown_place)
+
     def _write(self, message: Mapping[str, Any], place: str) -> None:
+        if message["role"] != "tool":
+            self._show()
         self.messages.append(Message.model_construct(**message))
         self.places.append(place)
 

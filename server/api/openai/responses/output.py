@@ -99,12 +99,12 @@ class Call(Growing):
 OutputItem = Reasoning | Message | Call
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Added:
     item: OutputItem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Grown:
     """logprobs: of the piece's tokens."""
 
@@ -113,7 +113,7 @@ class Grown:
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Done:
     item: OutputItem
 

@@ -14,7 +14,7 @@ def droppable(messages: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     Example: of `system, user, assistant, user, assistant (calls), tool, assistant (calls), tool` the groups are
     `[1, 2]` and `[4, 5]`.
     """
-    last = max((place for place, one in enumerate(messages) if one["role"] == "user"), default=-1)
+    last = max((place for place in range(len(messages)) if _speaks(messages, place)), default=-1)
     groups: list[list[int]] = []
     for place, message in enumerate(messages):
         if message["role"] == "system":
@@ -28,10 +28,19 @@ def droppable(messages: Sequence[Mapping[str, Any]]) -> list[list[int]]:
 
 def _begins(messages: Sequence[Mapping[str, Any]], place: int, last: int) -> bool:
     """Whether a group begins with the message. last: the number of the user's last."""
-    role = messages[place]["role"]
     if place <= last:
-        return bool(role == "user")
-    return place == last + 1 or (role != "tool" and messages[place - 1]["role"] == "tool")
+        return _speaks(messages, place)
+    return place == last + 1 or (messages[place]["role"] == "assistant" and messages[place - 1]["role"] != "assistant")
+
+
+def _speaks(messages: Sequence[Mapping[str, Any]], place: int) -> bool:
+    """Whether it is the user who speaks. Pictures alone after a call's result are what the call has found."""
+    message = messages[place]
+    if message["role"] != "user":
+        return False
+    content = message["content"]
+    found = not isinstance(content, str) and all(part["type"] != "text" for part in content)
+    return not (found and place > 0 and messages[place - 1]["role"] == "tool")
 
 
 def _whole(groups: list[list[int]], messages: Sequence[Mapping[str, Any]]) -> list[list[int]]:
