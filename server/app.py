@@ -36,7 +36,7 @@ from server.api.openai import (
     transcription,
 )
 from server.api.openai.dialect import OPENAI
-from server.api.openai.responses import input_tokens
+from server.api.openai.responses import conversations, input_tokens, stored
 from server.api.openai.responses import route as responses
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
@@ -52,6 +52,8 @@ KEYED: tuple[APIRouter, ...] = (
     completions.router,
     responses.router,
     input_tokens.router,
+    stored.router,
+    conversations.router,
     tokenize.router,
     transcription.router,
     speech.router,

@@ -22,6 +22,7 @@ from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
 from server.engines.pulse import Patience
 from server.jobs.files.store import Files
+from server.jobs.responses.responses import open_responses
 from server.knowledge.gauges import IngestionCounts
 from server.knowledge.knowledge import Knowledge
 from server.knowledge.opening import open_knowledge
@@ -155,6 +156,12 @@ async def build_services(
         )
         await files.start()
         await stack.enter_async_context(_background(files.keep_swept(), "file sweep"))
+
+        def grace() -> float:
+            return 0.0 if forced() else shutdown.left(settings.shutdown_grace)
+
+        responses = await stack.enter_async_context(open_responses(settings, accounts.database, grace=grace))
+        stack.callback(shutdown.begin)
         yield Services(
             settings=settings,
             accounts=accounts,
@@ -168,6 +175,7 @@ async def build_services(
             reports=Reports(accounts.database),
             knowledge=knowledge,
             files=files,
+            responses=responses,
             outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from server.accounts.ledger.ledger import Ledger
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
-    from server.api.openai.responses.turn import Keeper
     from server.jobs.files.store import Files
+    from server.jobs.responses.responses import Responses
     from server.knowledge.knowledge import Knowledge
     from server.models.config.catalog import Missing
     from server.models.probe import Report
@@ -198,7 +198,7 @@ class Services:
     """None only where a test has no use for it."""
     files: "Files | None" = None
     """None only where a test has no use for them."""
-    responses: "Keeper | None" = None
+    responses: "Responses | None" = None
     """None where no response is kept."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
     reading: Turns = field(default_factory=lambda: Turns(READERS, WAITING_READERS))

@@ -1,6 +1,7 @@
 """The server's end, as requests meet it: none begins any more, and those that take too long are cut short."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from weakref import WeakSet
 
@@ -18,13 +19,19 @@ class Shutdown:
 
     def __init__(self) -> None:
         self.begun = False
+        self._begun_at = 0.0
         self._waiting: set[Task] = set()
 
     def begin(self) -> None:
         """Let no request in, and cut short those that wait for a model: they have nothing yet that could be lost."""
         if not self.begun:
             self.begun = True
+            self._begun_at = time.monotonic()
             self.cut(self._waiting)
+
+    def left(self, grace: float) -> float:
+        """Seconds that are left of the grace, which begins with the end."""
+        return grace if not self.begun else max(0.0, self._begun_at + grace - time.monotonic())
 
     def cut(self, requests: Iterable[Task]) -> None:
         """End the tasks of requests. Each is cancelled; its `taken_back` turns that into the error ServerStopping.

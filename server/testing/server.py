@@ -233,7 +233,7 @@ class FakeServer:
         """options: the fake engines' own, by task; quality: their modes, as in a model config; senses: the chat
         model's. accounts, bank, limiter, failed_keys: real ones, where a test is about them. Without failed_keys,
         wrong keys wait for nothing. knowledge: a database with all tables, open for as long as the server runs, in
-        which datasets and files are kept; fake accounts are entered there."""
+        which datasets, files and responses are kept; fake accounts are entered there."""
         chosen = options or {}
         models = {
             task: FakeModel(
@@ -284,6 +284,7 @@ class FakeServer:
 
     async def _open_knowledge(self, database: "Database") -> None:
         from server.jobs.files.store import Files
+        from server.jobs.responses.responses import open_responses
         from server.knowledge.gauges import IngestionCounts
         from server.knowledge.opening import open_knowledge
         from server.pipeline.inner_calls import InnerCalls
@@ -310,7 +311,8 @@ class FakeServer:
         )
         await files.start()
         knowledge = await self._held.enter_async_context(opened)
-        self.services = replace(self.services, knowledge=knowledge, files=files)
+        responses = await self._held.enter_async_context(open_responses(settings, database))
+        self.services = replace(self.services, knowledge=knowledge, files=files, responses=responses)
         self.app.state.services = self.services
 
     async def __aexit__(self, *error: object) -> None:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 INSTEAD: Mapping[str, str] = {
-    "assistants": "Keep the conversation in your program, and send it to /v1/chat/completions.",
-    "threads": "Keep the conversation in your program, and send it to /v1/chat/completions.",
-    "conversations": "Keep the conversation in your program, and send it to /v1/chat/completions.",
+    "assistants": "Use /v1/responses, and /v1/conversations for what was said.",
+    "threads": "Use /v1/conversations, and /v1/responses to go on with them.",
     "realtime": "Use /v1/audio/transcriptions, /v1/chat/completions and /v1/audio/speech; all three can stream.",
     "fine_tuning": "Train elsewhere; `adapters` in a model's config serves a LoRA adapter under a name of its own.",
     "vector_stores": "Embed by /v1/embeddings, keep the vectors in your own store; /v1/rerank orders what it finds.",

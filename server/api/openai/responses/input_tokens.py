@@ -8,6 +8,7 @@ from server.api.answers.responses import InputTokens
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
+from server.api.openai.responses.keeping import keeper_of
 from server.api.openai.responses.opening import opening_of
 from server.api.openai.responses.request import ResponsesRequest
 from server.api.openai.responses.turn import Turn
@@ -38,7 +39,7 @@ router = APIRouter(route_class=PlainRoute)
 async def count(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """How many tokens a response's input is, with its instructions, its functions and what came before."""
     body = await read_json(request, ResponsesRequest, limit=settings.max_body)
-    turn = await Turn.of(pipeline.caller.account_id, body, services_of(request).responses)
+    turn = await Turn.of(pipeline.caller.account_id, body, keeper_of(services_of(request)))
     opening = opening_of(request, pipeline, turn, asked=lambda job: TokenizeJob(of=job))
     async with opening as run:
         found = await while_connected(request, first_event(run))

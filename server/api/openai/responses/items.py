@@ -25,15 +25,15 @@ def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_hex(24)}"
 
 
-def items_of(given: str | Sequence[Mapping[str, Any]] | None) -> list[Item]:
+def items_of(given: str | Sequence[Mapping[str, Any]] | None, where: str = "input") -> list[Item]:
     """The input as items. Raises InvalidRequest whose param names the part, such as `input[0].content[1].text`."""
     if given is None:
         return []
     if isinstance(given, str):
-        return [_message({"role": "user", "content": given}, "input")]
+        return [_message({"role": "user", "content": given}, where)]
     if len(given) > MOST_MESSAGES:
-        raise InvalidRequest(f"The input has {len(given)} items; the limit is {MOST_MESSAGES}.", param="input")
-    return [_item(item, f"input[{place}]") for place, item in enumerate(given)]
+        raise InvalidRequest(f"The input has {len(given)} items; the limit is {MOST_MESSAGES}.", param=where)
+    return [_item(item, f"{where}[{place}]") for place, item in enumerate(given)]
 
 
 def _item(item: Mapping[str, Any], where: str) -> Item:

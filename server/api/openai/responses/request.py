@@ -174,6 +174,14 @@ class ResponsesRequest(SamplingRequest, RenderingRequest):
             raise InvalidRequest(
                 "Missing required parameter: 'input'.", param="input", code="missing_required_parameter"
             )
+        if not self.store and self.background:
+            raise InvalidRequest(
+                "'background' needs 'store': a response that is not kept could not be asked for.", param="store"
+            )
+        if not self.store and self.conversation is not None:
+            raise InvalidRequest(
+                "'conversation' needs 'store': what is said in a conversation is kept there.", param="store"
+            )
         self.check_least(self.max_output_tokens)
 
     def job(self, messages: Sequence[Mapping[str, Any]]) -> ChatJob:

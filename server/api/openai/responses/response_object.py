@@ -38,6 +38,11 @@ class ResponseObject:
         counted = usage_object(usage) | extras_of(self._run, drafts=self._turn.body.return_drafts)
         return self._as_json(status, output.as_json(), usage=counted, reason=INCOMPLETE.get(output.reason))
 
+    def broken_off(self, status: State, output: Output) -> dict[str, Any]:
+        """As it is before its end."""
+        usage = usage_object(self._run.usage) if self._run is not None and output.items else None
+        return self._as_json(status, output.as_json(), usage=usage)
+
     def failed(self, output: Output, error: SageholdError) -> dict[str, Any]:
         """With the output as far as it came."""
         return self._as_json("failed", output.as_json(), error=error_object(error))

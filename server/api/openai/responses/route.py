@@ -7,6 +7,8 @@ from server.api.answers.responses import EVENTS, ResponseResource
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
+from server.api.openai.responses.background import begin
+from server.api.openai.responses.keeping import keeper_of
 from server.api.openai.responses.opening import opening_of
 from server.api.openai.responses.request import ResponsesRequest
 from server.api.openai.responses.stream import ResponseStream, whole
@@ -82,7 +84,9 @@ WEATHER = {
 async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep) -> Response:
     """A response, whole or streamed."""
     body = await read_json(request, ResponsesRequest, limit=settings.max_body, task=Task.CHAT)
-    turn = await Turn.of(pipeline.caller.account_id, body, services_of(request).responses)
+    turn = await Turn.of(pipeline.caller.account_id, body, keeper_of(services_of(request)))
+    if body.background:
+        return await begin(request, pipeline.caller, turn)
     opening = opening_of(request, pipeline, turn)
     if body.stream:
         stream = ResponseStream(turn)

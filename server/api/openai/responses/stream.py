@@ -5,6 +5,7 @@ Events and their order: the OpenAI API's streaming of responses. The one that na
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -48,14 +49,41 @@ class ResponseStream:
         self._turn = turn
         self._output = output_of(turn)
         self._object: ResponseObject | None = None
+        self._ended: dict[str, Any] | None = None
+        self._queued = False
         self._number = 0
         self._growing: tuple[OutputItem, bytes] | None = None
 
+    def queued(self) -> bytes:
+        """What comes before `frames`, of a response that no client waits at."""
+        self._queued = True
+        pending = self.now()
+        return self._event("response.created", response=pending) + self._event("response.queued", response=pending)
+
+    def now(self) -> dict[str, Any]:
+        """The response as far as it is."""
+        if self._ended is not None:
+            return self._ended
+        if self._object is None:
+            return ResponseObject(self._turn).pending("queued")
+        return self._object.broken_off("in_progress", self._output)
+
     async def frames(self, run: Run) -> AsyncGenerator[bytes, None]:
-        """The events as SSE frames, the last one after the response is kept."""
-        self._object = response = ResponseObject(self._turn, run)
+        """The events as SSE frames, the last one after the response is kept. One that fails is kept as well."""
+        self._object = ResponseObject(self._turn, run)
+        try:
+            async for frames in self._frames(run, self._object):
+                yield frames
+        except SageholdError as error:
+            if self._ended is None:
+                with suppress(SageholdError):  # the first error is what the client is to see
+                    await self._turn.keep(self._object.failed(self._output, error))
+            raise
+
+    async def _frames(self, run: Run, response: ResponseObject) -> AsyncGenerator[bytes, None]:
         pending = response.pending()
-        yield self._event("response.created", response=pending) + self._event("response.in_progress", response=pending)
+        created = b"" if self._queued else self._event("response.created", response=pending)
+        yield created + self._event("response.in_progress", response=pending)
         usage = Usage()
         async for event in run.events():
             if isinstance(event, Usage):
@@ -65,7 +93,7 @@ class ResponseStream:
                 yield self._change(change)
         for change in self._output.end():
             yield self._change(change)
-        ended = response.ended(self._output, usage)
+        ended = self._ended = response.ended(self._output, usage)
         await self._turn.keep(ended)
         yield self._event(f"response.{ended['status']}", response=ended)
 

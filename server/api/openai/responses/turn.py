@@ -1,21 +1,29 @@
 """One request for a response: what it brings, what came before it, and where it is kept."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from server.api.openai.responses.items import Item, items_of, new_id
 from server.api.openai.responses.layout import Layout, laid_out
 from server.api.openai.responses.request import ResponsesRequest
-from server.errors import InvalidRequest, NotFound
+from server.errors import InvalidRequest, NotFound, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """items: what came before a turn, oldest first. numbers: of the kept responses that they are from."""
+
+    items: Sequence[Item] = ()
+    numbers: Sequence[int] = ()
 
 
 class Keeper(Protocol):
     """What remembers responses and conversations, and the items in them."""
 
-    async def history(self, account_id: str, previous_id: str | None, conversation_id: str | None) -> Sequence[Item]:
-        """The items before this turn, oldest first. Raises InvalidRequest, NotFound."""
+    async def history(self, account_id: str, previous_id: str | None, conversation_id: str | None) -> Before:
+        """What was said up to a response, or in a conversation. Raises InvalidRequest, NotFound."""
         ...
 
     async def item(self, account_id: str, item_id: str) -> Item | None:
@@ -30,20 +38,20 @@ class Keeper(Protocol):
         """A text that only `opened` can read, for the client to keep."""
         ...
 
-    def opened(self, account_id: str, sealed: str) -> str | None:
-        """The text; None for what this server has not sealed for this account."""
+    def opened(self, account_id: str, sealed: str, param: str) -> str:
+        """The text. Raises InvalidRequest for what this server has not sealed for this account."""
         ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Turn:
-    """own: the request's input items, each with an id. history: what came before them, oldest first. keeper: None
-    where nothing is kept."""
+    """own: the request's input items, each with an id. before: what was said before them. keeper: None where nothing
+    is kept."""
 
     account_id: str
     body: ResponsesRequest
     own: list[Item]
-    history: Sequence[Item] = ()
+    before: Before = Before()
     keeper: Keeper | None = None
     id: str = field(default_factory=lambda: new_id("resp"))
     created_at: int = field(default_factory=lambda: int(time.time()))
@@ -63,43 +71,49 @@ class Turn:
 
     def layout(self) -> Layout:
         """The conversation as engines take it. Raises InvalidRequest."""
-        return laid_out(self.body.instructions, self.history, self.own)
+        return laid_out(self.body.instructions, self.before.items, self.own)
 
     async def keep(self, response: Mapping[str, Any]) -> None:
-        if self.keeper is not None and self.body.store:
+        """Unless whoever works on it in the background does that."""
+        if self.keeper is not None and self.body.store and not self.body.background:
             await self.keeper.keep(self, response)
 
     async def _remember(self) -> None:
-        body = self.body
-        if self.keeper is not None and (body.previous_response_id or body.conversation_id):
-            self.history = await self.keeper.history(self.account_id, body.previous_response_id, body.conversation_id)
-        there = {item["id"]: item for item in self.history}
+        previous, conversation = self.body.previous_response_id, self.body.conversation_id
+        if previous is not None or conversation is not None:
+            if self.keeper is None:
+                raise Unavailable("This server keeps no responses.")
+            self.before = await self.keeper.history(self.account_id, previous, conversation)
+        there = {item["id"] for item in self.before.items}
         own: list[Item] = []
         for place, item in enumerate(self.own):
             if item["type"] == "item_reference":
                 if item["id"] in there:  # it is in the conversation already
                     continue
-                own.append(await self._referred(item["id"]))
+                own.append(await self._referred(item["id"], f"input[{place}].id"))
             else:
-                own.append(self._opened(item, f"input[{place}]"))
+                own.append(opened(item, f"input[{place}]", self._open))
         self.own = own
 
-    async def _referred(self, item_id: str) -> Item:
+    async def _referred(self, item_id: str, param: str) -> Item:
         item = None if self.keeper is None else await self.keeper.item(self.account_id, item_id)
         if item is None:
-            raise NotFound(f"Item with id '{item_id[:64]}' not found.", param="input")
+            raise NotFound(f"Item with id '{item_id[:64]}' not found.", param=param)
         return item
 
-    def _opened(self, item: Item, where: str) -> Item:
-        """With the reasoning that the client has kept for this server."""
-        sealed = item.get("encrypted_content")
-        if sealed is None or item.get("content"):
-            return item
-        text = None if self.keeper is None else self.keeper.opened(self.account_id, sealed)
-        if text is None:
-            raise InvalidRequest(
-                "The encrypted content of this reasoning item could not be read: it is of another server or account.",
-                param=f"{where}.encrypted_content",
-                code="invalid_encrypted_content",
-            )
-        return {**item, "content": [{"type": "reasoning_text", "text": text}]}
+    def _open(self, sealed: str, param: str) -> str:
+        if self.keeper is None:
+            raise InvalidRequest(f"'{param}' can't be read here: this server keeps no secret.", param=param)
+        return self.keeper.opened(self.account_id, sealed, param)
+
+
+def opened(item: Item, where: str, open_text: Callable[[str, str], str]) -> Item:
+    """With the reasoning that the client has kept for this server. open_text: of what was sealed, and its param.
+
+    Raises InvalidRequest.
+    """
+    sealed = item.get("encrypted_content")
+    if sealed is None or item.get("content"):
+        return item
+    text = open_text(sealed, f"{where}.encrypted_content")
+    return {**item, "content": [{"type": "reasoning_text", "text": text}]}
