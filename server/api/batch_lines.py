@@ -51,14 +51,21 @@ class BatchLines:
     """
 
     def __init__(
-        self, app: ASGIApp, payers: Payers | None, books: Books | None, *, price_factor: Decimal = Decimal(1)
+        self,
+        app: ASGIApp,
+        payers: Payers | None,
+        books: Books | None,
+        *,
+        price_factor: Decimal = Decimal(1),
+        priority: Priority = Priority.BACKGROUND,
     ) -> None:
         """payers, books: None where nobody needs a key, and nothing is billed. price_factor: what a line costs, as a
-        part of the models' prices."""
+        part of the models' prices. priority: BACKGROUND where others ask as well."""
         self._app = app
         self._payers = payers
         self._books = books
         self._price_factor = price_factor
+        self._priority = priority
         self._paid: set[str] = set()  # by the first try's reference
 
     async def settled(self, batch_id: str) -> frozenset[int]:
@@ -113,7 +120,7 @@ class BatchLines:
             raise PayerGone(
                 "The API key that this batch was made with has been revoked or has expired, or its account is closed."
             )
-        return replace(caller, priority=Priority.BACKGROUND, limits=Limits(), account_limits=Limits())
+        return replace(caller, priority=self._priority, limits=Limits(), account_limits=Limits())
 
 
 def _refused(order: Order, error: SageholdError) -> LineResult:
