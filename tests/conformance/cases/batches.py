@@ -161,8 +161,8 @@ def streams(target: Target) -> None:
 
 @case("OpenAI")
 def empty(target: Target) -> None:
-    """An empty file is refused."""
-    answer = created(target, [])
+    """A file of empty lines alone is refused."""
+    answer = created(target, ["", ""])
     if answer.status == 200:
         equal(over(target, target.strict(Batch, answer.raw)).status, "failed", "status")
     else:
