@@ -1,9 +1,10 @@
 """A server over fake engines with kept files, and clients of two accounts."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -76,7 +77,7 @@ async def uploaded(
     data: bytes = b"hello",
     name: str = "a.txt",
     purpose: str = "user_data",
-    **fields: str,
+    fields: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     answer = await client.post("/v1/files", data={"purpose": purpose, **fields}, files={"file": (name, data)})
     assert answer.status_code == 200, answer.text
@@ -90,3 +91,47 @@ def refused(answer: httpx.Response, status: int, param: str | None, code: str | 
     assert (answer.status_code, error["param"], error["code"]) == (status, param, code), answer.text
     message: str = error["message"]
     return message
+
+
+BOUNDARY = "b0undary"
+FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def part(head: str | bytes, data: bytes = b"") -> bytes:
+    """head: what follows `Content-Disposition: form-data`."""
+    head = head if isinstance(head, bytes) else head.encode()
+    return b"--%b\r\nContent-Disposition: form-data%b\r\n\r\n%b\r\n" % (BOUNDARY.encode(), head, data)
+
+
+def form(*parts: bytes) -> bytes:
+    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
+PURPOSE = part('; name="purpose"', b"user_data")
+FILE = part('; name="file"; filename="a.txt"', b"hello")
+
+
+async def by_hand(desk: Desk, *received: dict[str, Any], length: int | None = None) -> list[dict[str, Any]]:
+    """An upload of ada's whose messages come one by one; what is answered. length: bytes, as announced."""
+    return await by_turns(desk, iter(received), length)
+
+
+async def by_turns(desk: Desk, coming: Iterator[dict[str, Any]], length: int | None = None) -> list[dict[str, Any]]:
+    """The same where the messages are made as they are asked for."""
+    answered: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(coming, {"type": "http.disconnect"})
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    headers = {"authorization": f"Bearer {desk.ada_key}", **FORM}
+    headers |= {} if length is None else {"content-length": str(length)}
+    scope = desk.fake.exchange("POST", "/v1/files", headers=headers).scope
+    await desk.fake.app(scope, receive, send)
+    return answered
+
+
+def chunk(body: bytes, more: bool = True) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
