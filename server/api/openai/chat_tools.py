@@ -116,14 +116,17 @@ def _chosen(tools: list[Tool], choice: str | FunctionRef, param: str) -> tuple[t
     return tuple(tools), choice
 
 
-def check_form(sampling: Mapping[str, Any], choice: str | tuple[str]) -> None:
-    """Raises InvalidRequest where a form is asked of answers in words, of which a demanded call leaves none.
+OWN_FORMS = ("response_format", "text.format")
+"""The fields of the OpenAI API that ask for a schema. It binds answers in words: a call obeys its function's."""
 
-    sampling: as `SamplingRequest.sampling` has it. A schema in `response_format` stands back: a call obeys that of its
-    function.
+
+def check_form(sampling: Mapping[str, Any], choice: str | tuple[str]) -> None:
+    """Raises InvalidRequest where a form is asked of an answer in words, for which a demanded call leaves no room.
+
+    sampling: as `SamplingRequest.sampling` has it.
     """
-    field = sampling.get("form_field", "response_format")
-    if (sampling.get("constraint") or field != "response_format") and choice not in ("none", "auto"):
+    field = sampling.get("form_field", OWN_FORMS[0])
+    if (sampling.get("constraint") or field not in OWN_FORMS) and choice not in ("none", "auto"):
         raise InvalidRequest(f"{field} can't stand beside a call that tool_choice demands.", param=field)
 
 

@@ -265,6 +265,12 @@ async def test_an_answer_obeys_a_schema(client: httpx.AsyncClient, engine: FakeE
     assert asked(engine).output_schema is None
 
 
+async def test_a_schema_stands_back_where_a_call_is_demanded(client: httpx.AsyncClient, engine: FakeEngine) -> None:
+    body = await answered(client, tools=[WEATHER], tool_choice="required", text={"format": {"type": "json_object"}})
+    assert body["output"][0]["type"] == "function_call"
+    assert asked(engine).tool_choice == "required"
+
+
 async def test_forms_of_vllms_users_hold_too(client: httpx.AsyncClient, engine: FakeEngine) -> None:
     await answered(client, structured_outputs={"choice": ["yes", "no"]}, top_k=5, seed=3)
     job = asked(engine)
@@ -276,7 +282,7 @@ async def test_forms_of_vllms_users_hold_too(client: httpx.AsyncClient, engine: 
 # ---------------------------------------------------------------- pictures and sound
 
 
-async def test_pictures_and_sounds_reach_the_model(client: httpx.AsyncClient, engine: FakeEngine) -> None:
+async def test_pictures_reach_the_model(client: httpx.AsyncClient, engine: FakeEngine) -> None:
     content = [
         {"type": "input_text", "text": "What is this?"},
         {"type": "input_image", "image_url": PIXEL, "detail": "low"},
@@ -285,6 +291,14 @@ async def test_pictures_and_sounds_reach_the_model(client: httpx.AsyncClient, en
     [message] = asked(engine).messages
     assert [part["type"] for part in message["content"]] == ["text", "image_url"]
     assert message["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+async def test_a_sound_is_heard_by_the_models_transcriber(settings: Settings) -> None:
+    said = "Name the capital of Japan."
+    options = {Task.TRANSCRIPTION: {"text": said}, Task.CHAT: {"replies": {said: "Tokyo."}}}
+    sound = {"type": "input_audio", "input_audio": {"data": "bm90IHJlYWxseQ==", "format": "wav"}}
+    async with FakeServer(settings, options) as server, server.client() as client:
+        assert text_of(await answered(client, [{"role": "user", "content": [sound]}])) == "Tokyo."
 
 
 # ---------------------------------------------------------------- refusals
@@ -360,7 +374,10 @@ async def test_pictures_and_sounds_reach_the_model(client: httpx.AsyncClient, en
             {"tools": [WEATHER], "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"name": "x"}]}},
             "tool_choice.tools",
         ),
-        ({"tools": [WEATHER], "tool_choice": "required", "text": {"format": {"type": "json_object"}}}, "text.format"),
+        (
+            {"tools": [WEATHER], "tool_choice": "required", "structured_outputs": {"choice": ["a"]}},
+            "structured_outputs.choice",
+        ),
         ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name"),
         ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
         ({"text": {"format": {"type": "grammar"}}}, "text.format"),
