@@ -23,6 +23,7 @@ from server.api.forwarded import TrustedProxies
 from server.api.knowledge import datasets, documents
 from server.api.openai import (
     account,
+    batches,
     chat,
     completions,
     embeddings,
@@ -62,6 +63,7 @@ KEYED: tuple[APIRouter, ...] = (
     rerank.router,
     moderations.router,
     files.router,
+    batches.router,
     datasets.router,
     documents.router,
 )
@@ -178,10 +180,11 @@ def _lifespan(
         if services is not None:
             yield
             return
-        from server.services import build_services
+        from server.services import batches_on, build_services
 
         async with build_services(settings, metrics=metrics, shutdown=shutdown, tracing=tracing) as built:
             app.state.services = built
-            yield
+            async with batches_on(app):
+                yield
 
     return lifespan

@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -18,12 +20,16 @@ from server.accounts.ledger.ledger import Ledger
 from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import Reports
 from server.api.access import ANYONE
+from server.api.batch_lines import BatchLines
+from server.api.batch_models import BatchModels
 from server.api.openai.image_store import ImageStore
 from server.api.services import Services
 from server.core import Task
 from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
 from server.engines.pulse import Patience
+from server.jobs.batches.gauges import BatchCounts
+from server.jobs.batches.opening import open_batches
 from server.jobs.files.store import Files
 from server.jobs.responses.responses import open_responses
 from server.knowledge.gauges import IngestionCounts
@@ -46,6 +52,9 @@ from server.pipeline.run import Pipeline
 from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
 from server.storage.units import end
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +191,41 @@ async def build_services(
             outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )
+
+
+@asynccontextmanager
+async def batches_on(app: "FastAPI") -> AsyncGenerator[None, None]:
+    """Batches for the length of the block, as a service of `app`, which answers their lines. Its other services are
+    there already, and go after it. Without accounts and files there are no batches."""
+    services: Services = app.state.services
+    settings, files, ledger = services.settings, services.files, services.ledger
+    accounts, catalog = services.accounts, services.catalog
+    if not isinstance(accounts, Accounts) or not isinstance(catalog, Catalog) or files is None:
+        yield
+        return
+    counts = BatchCounts()
+    services.metrics.add(counts)
+    keyed = settings.auth == "keys"
+    lines = BatchLines(
+        app,
+        accounts if keyed else None,
+        ledger if keyed else None,
+        price_factor=Decimal(str(settings.batch_price_factor)),
+    )
+    opened = open_batches(
+        settings,
+        accounts.database,
+        files,
+        BatchModels(catalog, services.registry),
+        accounts,
+        lines,
+        lines,
+        counts=counts,
+        stopping=lambda: services.shutdown.begun,
+    )
+    async with opened as batches:
+        app.state.services = replace(services, batches=batches)
+        yield
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from server.accounts.ledger.ledger import Ledger
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
+    from server.jobs.batches.batches import Batches
     from server.jobs.files.store import Files
     from server.jobs.responses.responses import Responses
     from server.knowledge.knowledge import Knowledge
@@ -198,6 +199,8 @@ class Services:
     """None only where a test has no use for it."""
     files: "Files | None" = None
     """None only where a test has no use for them."""
+    batches: "Batches | None" = None
+    """None until the application is there that answers their lines; see `services.batches_on`."""
     responses: "Responses | None" = None
     """None where no response is kept."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)

@@ -144,7 +144,7 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
     from server.models.config.files import CatalogError
     from server.observability import Metrics
     from server.pipeline.shutdown import Shutdown
-    from server.services import build_services
+    from server.services import batches_on, build_services
 
     begun = time.monotonic()
     shutdown = Shutdown()
@@ -157,6 +157,7 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
         except (CatalogError, DatabaseError, SecretError, LimitsError, SettingsError) as error:
             fail(error)
         app, grace = create_app(settings, services), settings.shutdown_grace
+        await stack.enter_async_context(batches_on(app))
         protocol = Http1Protocol.bounded(reader_timeout=settings.reader_timeout, connections=settings.max_connections)
         server = http_server(app, protocol, shutdown, grace, keep_alive=KEEP_ALIVE, backlog=BACKLOG)
         ending.on_begin, ending.on_force = server.begin_end, server.force_end
