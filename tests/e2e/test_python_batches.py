@@ -244,24 +244,24 @@ def test_a_stranger_sees_what_never_was(sdk: OpenAI, server: LiveServer) -> None
             said.append((caught.value.code, caught.value.message.replace(name, "…")))
     assert len(set(said)) == 1
     made: Any = {"endpoint": CHATS, "input_file_id": batch.input_file_id, "completion_window": "24h"}
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.NotFoundError) as refused:
         stranger.batches.create(**made)
     assert refused.value.param == "input_file_id"
     over(sdk, batch)
 
 
 @pytest.mark.parametrize(
-    ("fields", "param"),
+    ("fields", "error", "param"),
     [
-        ({"endpoint": "/v1/models"}, "endpoint"),
-        ({"completion_window": "1y"}, "completion_window"),
-        ({"input_file_id": "file-none"}, "input_file_id"),
+        ({"endpoint": "/v1/models"}, openai.BadRequestError, "endpoint"),
+        ({"completion_window": "1y"}, openai.BadRequestError, "completion_window"),
+        ({"input_file_id": "file-none"}, openai.NotFoundError, "input_file_id"),
     ],
 )
-def test_refusals_name_the_field(sdk: OpenAI, fields: Rows, param: str) -> None:
+def test_refusals_name_the_field(sdk: OpenAI, fields: Rows, error: type[openai.APIStatusError], param: str) -> None:
     kept = sdk.files.create(file=("input.jsonl", lines(CHATS, [chat()])), purpose="batch")
     body: Any = {"endpoint": CHATS, "input_file_id": kept.id, "completion_window": "24h"} | fields
-    with pytest.raises(openai.BadRequestError) as caught:
+    with pytest.raises(error) as caught:
         sdk.batches.create(**body)
     assert caught.value.param == param
 
