@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from server.accounts.administration import Administration
+from server.api.services import Services
 from server.jobs.files.store import Files
 from server.settings import Settings
 from server.testing import FakeServer
@@ -37,6 +38,13 @@ class Desk:
     def names(self) -> list[str]:
         """Of all that lies in the folder."""
         return sorted(path.name for path in self.folder.iterdir())
+
+    def change(self, **settings: Any) -> Services:
+        """Serve with other settings from now on."""
+        services = self.fake.services
+        changed = replace(services, settings=services.settings.model_copy(update=settings))
+        self.fake.services = self.fake.app.state.services = changed
+        return changed
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import gzip
 import tracemalloc
 import zlib
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -220,10 +219,7 @@ async def test_compressed_bodies_count_as_what_they_stand_for(desk: Desk) -> Non
 async def test_a_large_upload_needs_no_memory(desk: Desk) -> None:
     """300 MiB in chunks as an HTTP server gives them: never more than some pieces of it are there at once."""
     desk.files._max_file = desk.files._max_account_files = 2**30
-    desk.fake.services = replace(
-        desk.fake.services, settings=desk.fake.services.settings.model_copy(update={"max_file": 2**30})
-    )
-    desk.fake.app.state.services = desk.fake.services
+    desk.change(max_file=2**30)
     size, piece = 300 * 2**20, bytes(2**16)
 
     def body() -> Iterator[dict[str, Any]]:
