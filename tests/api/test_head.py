@@ -29,6 +29,10 @@ def paths(office: "Office", picture: str) -> list[str]:
         "persona_id": "1",
         "dataset_id": "ds_1",  # which is not there: by HEAD no more than by GET
         "document_id": "doc_1",
+        "file_id": "file-1",
+        "response_id": "resp_1",
+        "conversation_id": "conv_1",
+        "item_id": "msg_1",
         "folder": page_files().folder,
         "name:path": "js/lib.js",
     }

@@ -34,6 +34,7 @@ async def test_it_is_a_404_that_says_what_to_use_instead(
 async def test_what_it_names_is_there(client: httpx.AsyncClient) -> None:
     """A path that is recommended answers something else than an unknown URL."""
     named = {word.strip(".,;") for text in INSTEAD.values() for word in text.split() if word.startswith("/v1/")}
-    for path in named - {"/v1/embeddings", "/v1/rerank"}:
+    for path in named - {"/v1/embeddings", "/v1/rerank", "/v1/conversations"}:
         answer = await client.post(path, json={})
         assert answer.status_code in (400, 415), (path, answer.text)
+    assert (await client.post("/v1/conversations", json={})).status_code == 503, "there is no database here"

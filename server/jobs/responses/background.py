@@ -51,6 +51,10 @@ class Making(Protocol):
         """The response as far as it is."""
         ...
 
+    def fault(self, error: SageholdError) -> Mapping[str, Any]:
+        """An error as a failed response has it."""
+        ...
+
     def cancel(self) -> None:
         """Its client wants no more of it: the task is cancelled next, and what was made until then is paid."""
         ...
@@ -222,8 +226,7 @@ class Background:
         if last is None:
             response["status"] = CANCELLED if work.cancelled else "failed"
             if error is not None and not work.cancelled:
-                code = error.code if error.code in CODES else "server_error"
-                response["error"] = {"code": code, "message": error.message}
+                response["error"] = work.making.fault(error)
             last = _last(len(work.events), response)
         work.turn = replace(work.turn, response=response)
         return last
@@ -362,10 +365,6 @@ class Background:
                     log.error("response %s: %s", one.id, error.message)
         await presence.sweep()
         await self._retention.sweep()
-
-
-CODES = ("server_error", "rate_limit_exceeded", "invalid_prompt")
-"""That the API has for a response's error, and that errors here may have."""
 
 
 def _last(number: int, response: Mapping[str, Any]) -> Event:

@@ -12,13 +12,14 @@ from server.api.openai.chat_media import resolve_media
 from server.api.openai.quality import ask_of
 from server.api.openai.responses.keeping import record_of_turn
 from server.api.openai.responses.opening import Messages, OpeningResponse
+from server.api.openai.responses.response_object import error_object
 from server.api.openai.responses.stored import followed
 from server.api.openai.responses.stream import ResponseStream
 from server.api.openai.responses.turn import Turn
 from server.api.rows import answer
 from server.api.services import Services, services_of
 from server.core import Ask, Caller, Job
-from server.errors import ServerStopping, Unavailable
+from server.errors import SageholdError, ServerStopping, Unavailable
 from server.jobs.responses.events import Event, events_of
 from server.pipeline.run import ClientGone, Pipeline, Run
 from server.pipeline.shutdown import taken_back
@@ -96,6 +97,9 @@ class BackgroundResponse:
 
     def now(self) -> Mapping[str, Any]:
         return self._stream.now()
+
+    def fault(self, error: SageholdError) -> Mapping[str, Any]:
+        return error_object(self._opening.renamed(error))
 
     def cancel(self) -> None:
         self._cancelled = True
