@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from server.api.answers import batches as answers
 from server.api.deps import KeyedDep
-from server.api.openai.batches import BatchesDep, batch_row
+from server.api.openai.batches import ACT, ActBody, BatchesDep, batch_row
 from server.api.openai.files import listed
 from server.api.openapi import documented
 from server.api.rows import AdministrationDep, answer
@@ -37,22 +37,22 @@ async def list_batches(
     return answer(listed(rows, has_more=len(found) > limit))
 
 
-@router.post("/batches/{batch_id}/cancel")
-@documented(answer=answers.Batch)
+@router.post("/batches/{batch_id}/cancel", dependencies=[ActBody])
+@documented(**ACT)
 async def cancel_batch(batch_id: str, caller: KeyedDep, batches: BatchesDep) -> Response:
     """End a batch, whoever's it is: what is answered by then is kept."""
     return answer(batch_row(await batches.cancel(None, batch_id, actor=caller.key_id)))
 
 
-@router.post("/batches/{batch_id}/pause")
-@documented(answer=answers.Batch)
+@router.post("/batches/{batch_id}/pause", dependencies=[ActBody])
+@documented(**ACT)
 async def pause_batch(batch_id: str, caller: KeyedDep, batches: BatchesDep) -> Response:
     """Begin nothing more of a batch until it is resumed, by its owner or here."""
     return answer(batch_row(await batches.pause(None, batch_id, actor=caller.key_id)))
 
 
-@router.post("/batches/{batch_id}/resume")
-@documented(answer=answers.Batch)
+@router.post("/batches/{batch_id}/resume", dependencies=[ActBody])
+@documented(**ACT)
 async def resume_batch(batch_id: str, caller: KeyedDep, batches: BatchesDep) -> Response:
     """Go on with a batch that is paused."""
     return answer(batch_row(await batches.resume(None, batch_id, actor=caller.key_id)))

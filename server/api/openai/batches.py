@@ -4,6 +4,7 @@ Added to it: pausing and resuming, other completion windows than a day, several 
 is paused is so.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -60,6 +61,15 @@ class NewBatch(Body):
     output_expires_after: OutputExpiry | None = None
 
 
+class Nothing(Body):
+    """No more is to be said; the body may be left out."""
+
+
+async def nothing_more(request: Request) -> None:
+    """Raises InvalidRequest for a body that is none."""
+    await read_json(request, Nothing, limit=MOST_BODY, empty=True)
+
+
 async def get_batches(connection: HTTPConnection) -> Batches:
     """Raises Unavailable on a server that was put together without them."""
     batches = services_of(connection).batches
@@ -68,7 +78,10 @@ async def get_batches(connection: HTTPConnection) -> Batches:
     return batches
 
 
+ActBody = Depends(nothing_more)
 BatchesDep = Annotated[Batches, Depends(get_batches)]
+ACT: Mapping[str, Any] = {"body": Nothing, "answer": answers.Batch, "examples": {"of one batch": {}}}
+"""What is documented of an act on a batch."""
 EXAMPLES = {
     "within a day": {
         "input_file_id": "file-6c3b…",
@@ -116,22 +129,22 @@ async def retrieve_batch(batch_id: str, caller: CallerDep, batches: BatchesDep) 
     return answer(batch_row(await batches.find(caller.account_id, batch_id)))
 
 
-@router.post("/batches/{batch_id}/cancel")
-@documented(answer=answers.Batch)
+@router.post("/batches/{batch_id}/cancel", dependencies=[ActBody])
+@documented(**ACT)
 async def cancel_batch(batch_id: str, caller: CallerDep, batches: BatchesDep) -> Response:
     """End a batch: what is answered by then is kept."""
     return answer(batch_row(await batches.cancel(caller.account_id, batch_id)))
 
 
-@router.post("/batches/{batch_id}/pause")
-@documented(answer=answers.Batch)
+@router.post("/batches/{batch_id}/pause", dependencies=[ActBody])
+@documented(**ACT)
 async def pause_batch(batch_id: str, caller: CallerDep, batches: BatchesDep) -> Response:
     """Begin nothing more of a batch until it is resumed. Its time goes on."""
     return answer(batch_row(await batches.pause(caller.account_id, batch_id)))
 
 
-@router.post("/batches/{batch_id}/resume")
-@documented(answer=answers.Batch)
+@router.post("/batches/{batch_id}/resume", dependencies=[ActBody])
+@documented(**ACT)
 async def resume_batch(batch_id: str, caller: CallerDep, batches: BatchesDep) -> Response:
     """Go on with a batch that is paused, for whatever reason, and try at once whether that is over."""
     return answer(batch_row(await batches.resume(caller.account_id, batch_id)))
