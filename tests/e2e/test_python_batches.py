@@ -81,7 +81,8 @@ def answered(sdk: OpenAI, endpoint: str, bodies: list[Any]) -> list[Any]:
     for row in found.values():
         assert row["id"].startswith("batch_req_")
         assert (row["error"], row["response"]["status_code"]) == (None, 200)
-        assert row["response"]["request_id"].startswith("req_")
+        place = row["custom_id"].removeprefix("line ")
+        assert row["response"]["request_id"] == f"{batch.id}-{int(place) + 1}", "its name in the ledger and in the log"
     return [found[f"line {place}"]["response"]["body"] for place in range(len(bodies))]
 
 
@@ -197,7 +198,9 @@ def test_a_batch_pauses_and_goes_on(sdk: OpenAI) -> None:
     assert ended.request_counts.completed == 40
 
 
-def test_half_the_price_is_charged_and_told(sdk: OpenAI) -> None:
+def test_half_the_price_is_charged_and_told(sdk: OpenAI, server: LiveServer) -> None:
+    server.command("accounts", "create", "night shift", "--credits", "5")
+    sdk = sdk.with_options(api_key=server.command("keys", "create", "--account", "night shift"))
     alone = sdk.chat.completions.create(**chat())
     batch = over(sdk, started(sdk, CHATS, lines(CHATS, [chat()])))
     assert alone.usage is not None
@@ -206,8 +209,11 @@ def test_half_the_price_is_charged_and_told(sdk: OpenAI) -> None:
         alone.usage.prompt_tokens,
         alone.usage.completion_tokens,
     )
-    credit = batch.usage.to_dict()["credits"]
-    assert float(str(credit)) == pytest.approx(0.5 * 0.0004 * alone.usage.total_tokens)
+    whole, half = (float(str(one.to_dict()["credits"])) for one in (alone.usage, batch.usage))
+    assert whole == pytest.approx(0.0004 * alone.usage.total_tokens)
+    assert half == pytest.approx(whole / 2)
+    left: Any = sdk.get("/balance", cast_to=object)
+    assert float(left["credits"]) == pytest.approx(5 - whole - half)
 
 
 def test_the_output_answers_though_the_input_is_gone(sdk: OpenAI) -> None:
