@@ -1,10 +1,7 @@
 """Knowledge for the length of a block: its parts put together, and what they do in the background."""
 
-import asyncio
-import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 from server.errors import KnowledgeUnavailable
 from server.knowledge.calls import Models
@@ -22,10 +19,8 @@ from server.knowledge.search.no_index import NoIndex
 from server.knowledge.search.retrieval import Retrieval, index_for
 from server.knowledge.users import Users
 from server.settings import Settings
+from server.storage.beside import beside
 from server.storage.database import Database
-from server.storage.units import end
-
-log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -59,9 +54,9 @@ async def open_knowledge(
         live = LiveSearch.configured(settings)
         stack.push_async_callback(live.aclose)
         if not isinstance(index, NoIndex):
-            await stack.enter_async_context(_beside(index.tend(), "search's indexes"))
-            await stack.enter_async_context(_beside(removal.run(), "removal"))
-            await stack.enter_async_context(_beside(ingestion.run(), "ingestion"))
+            await stack.enter_async_context(beside(index.tend(), "search's indexes"))
+            await stack.enter_async_context(beside(removal.run(), "removal"))
+            await stack.enter_async_context(beside(ingestion.run(), "ingestion"))
         yield Knowledge(
             datasets=datasets,
             documents=documents,
@@ -73,20 +68,3 @@ async def open_knowledge(
             removal=removal,
             users=Users(database, keep_prompts=settings.asksage_keep_prompts),
         )
-
-
-@asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[None, None]:
-    """`work` beside the block, and no longer."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_tell)
-    try:
-        yield
-    finally:
-        end(task)
-        await asyncio.wait([task])
-
-
-def _tell(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("%s ended: no document goes on until the next start", task.get_name(), exc_info=error)

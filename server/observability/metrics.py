@@ -124,8 +124,12 @@ class Metrics:
         self._seconds[record.route, model].observe(record.seconds)
         if (first := record.first_token_seconds) is not None:
             self._first[model,].observe(first)
+        self.worked(record)
+
+    def worked(self, record: RequestRecord) -> None:
+        """Count what was used for a request, whose end may have been counted before."""
         for name, amount in record.amounts().items():
-            self._amounts[name][model,].inc(amount)
+            self._amounts[name][record.model or "",].inc(amount)
 
     def render(self) -> tuple[bytes, str]:
         """The exposition and its content type."""

@@ -59,6 +59,14 @@ async def test_it_is_paid_like_any(desk: Desk) -> None:
     assert held == 0
 
 
+async def test_it_is_counted_once_in_requests_and_in_tokens(desk: Desk) -> None:
+    await desk.until((await begun(desk, "hi"))["id"], "completed")
+    samples = desk.fake.services.metrics.samples()
+    counted = {(name, labels.get("route")): value for name, labels, value in samples if value}
+    assert counted["sagehold_requests_total", "/v1/responses"] == 1
+    assert counted["sagehold_completion_tokens_total", None] == 5
+
+
 async def test_its_stream_is_that_of_any_but_for_its_beginning(desk: Desk) -> None:
     events = await streamed(desk.ada, "hi", background=True)
     types = [event["type"] for event in events]

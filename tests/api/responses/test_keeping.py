@@ -1,16 +1,17 @@
 """What a response asks of whatever remembers responses: history before, items by reference, the row before the end."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
 
+from server.api.openai.responses import input_tokens, route
 from server.api.openai.responses.items import Item, items_of
-from server.api.openai.responses.turn import Turn
+from server.api.openai.responses.turn import Before, Turn
 from server.core import ChatJob, Task
-from server.errors import NotFound, StorageFull
+from server.errors import InvalidRequest, NotFound, StorageFull
 from server.settings import Settings
 from server.testing import FakeServer
 from tests.api.responses.asking import answered, ask, events_of, streamed
@@ -26,11 +27,11 @@ class Memory:
     kept: list[tuple[Turn, Mapping[str, Any]]] = field(default_factory=list)
     full: bool = False
 
-    async def history(self, account_id: str, previous_id: str | None, conversation_id: str | None) -> Sequence[Item]:
+    async def history(self, account_id: str, previous_id: str | None, conversation_id: str | None) -> Before:
         if account_id != "acct_test" or previous_id == "resp_unknown":
             raise NotFound("Previous response with id 'resp_unknown' not found.", param="previous_response_id")
         assert (previous_id, conversation_id) in (("resp_1", None), (None, "conv_1"))
-        return self.items
+        return Before(self.items)
 
     async def item(self, account_id: str, item_id: str) -> Item | None:
         assert account_id == "acct_test"
@@ -44,8 +45,10 @@ class Memory:
     def sealed(self, account_id: str, text: str) -> str:
         return f"{account_id}:{text[::-1]}"
 
-    def opened(self, account_id: str, sealed: str) -> str | None:
-        return sealed.removeprefix(f"{account_id}:")[::-1] if sealed.startswith(account_id) else None
+    def opened(self, account_id: str, sealed: str, param: str) -> str:
+        if not sealed.startswith(account_id):
+            raise InvalidRequest("It is another's.", param=param, code="invalid_encrypted_content")
+        return sealed.removeprefix(f"{account_id}:")[::-1]
 
 
 @pytest.fixture
@@ -54,9 +57,10 @@ def memory() -> Memory:
 
 
 @pytest.fixture
-async def server(settings: Settings, memory: Memory) -> AsyncIterator[FakeServer]:
+async def server(settings: Settings, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
+    for module in (route, input_tokens):
+        monkeypatch.setattr(module, "keeper_of", lambda _: memory)
     async with FakeServer(settings, {Task.CHAT: {"reasoning": "so it is"}}) as server:
-        server.app.state.services = replace(server.services, responses=memory)
         yield server
 
 

@@ -21,6 +21,7 @@ from server.api.services import Services, services_of
 from server.core import Ask, Caller, Job
 from server.errors import SageholdError, ServerStopping, Unavailable
 from server.jobs.responses.events import Event, events_of
+from server.observability import RequestRecord
 from server.pipeline.run import ClientGone, Pipeline, Run
 from server.pipeline.shutdown import taken_back
 
@@ -50,6 +51,7 @@ class BackgroundResponse:
     def __init__(self, services: Services, caller: Caller, ask: Ask, turn: Turn) -> None:
         """Raises InvalidRequest."""
         self._opener = Unattended(services.pipeline)
+        self._metrics = services.metrics
         self._ask = ask
         self._layout = turn.layout()
         self._job = turn.body.job(self._layout.messages)
@@ -90,6 +92,9 @@ class BackgroundResponse:
                     if self._cancelled:
                         raise Unwanted from None
                     raise
+                finally:
+                    used = RequestRecord(self._ask.id, "POST", "/v1/responses", model=run.plan.spec.name, run=run)
+                    self._metrics.worked(used)
         except asyncio.CancelledError:
             if taken_back():
                 raise ServerStopping from None

@@ -90,15 +90,15 @@ class Turn:
             if item["type"] == "item_reference":
                 if item["id"] in there:  # it is in the conversation already
                     continue
-                own.append(await self._referred(item["id"], f"input[{place}].id"))
+                own.append(await self._referred(item["id"]))
             else:
                 own.append(opened(item, f"input[{place}]", self._open))
         self.own = own
 
-    async def _referred(self, item_id: str, param: str) -> Item:
+    async def _referred(self, item_id: str) -> Item:
         item = None if self.keeper is None else await self.keeper.item(self.account_id, item_id)
         if item is None:
-            raise NotFound(f"Item with id '{item_id[:64]}' not found.", param=param)
+            raise NotFound(f"Item with id '{item_id[:64]}' not found.", param="input")
         return item
 
     def _open(self, sealed: str, param: str) -> str:
