@@ -1,7 +1,8 @@
 """The ASGI application: routes, error handlers and the layers that every request passes."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import cache
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -180,11 +181,26 @@ def _lifespan(
         if services is not None:
             yield
             return
-        from server.services import batches_on, build_services
+        from server.services import build_services
 
-        async with build_services(settings, metrics=metrics, shutdown=shutdown, tracing=tracing) as built:
-            app.state.services = built
-            async with batches_on(app):
-                yield
+        async with (
+            build_services(settings, metrics=metrics, shutdown=shutdown, tracing=tracing) as built,
+            at_work(app, built),
+        ):
+            yield
 
     return lifespan
+
+
+@asynccontextmanager
+async def at_work(app: FastAPI, services: Services) -> AsyncGenerator[None, None]:
+    """What goes on in the background and asks the application itself, for the length of the block.
+
+    It ends before the services do: what is under way of it is ended, and put back.
+    """
+    async with AsyncExitStack() as stack:
+        if services.open_batches is not None:
+            batches = await stack.enter_async_context(services.open_batches(app))
+            services = replace(services, batches=batches)
+        app.state.services = services
+        yield

@@ -3,13 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
@@ -28,6 +27,7 @@ from server.core import Task
 from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
 from server.engines.pulse import Patience
+from server.jobs.batches.batches import Batches
 from server.jobs.batches.gauges import BatchCounts
 from server.jobs.batches.opening import open_batches
 from server.jobs.files.store import Files
@@ -52,9 +52,6 @@ from server.pipeline.run import Pipeline
 from server.pipeline.shutdown import Shutdown
 from server.settings import Settings
 from server.storage.units import end
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +171,29 @@ async def build_services(
 
         responses = await stack.enter_async_context(open_responses(settings, accounts.database, grace=grace))
         stack.callback(shutdown.begin)
+        keys = settings.auth == "keys"
+        batch_counts = BatchCounts()
+        metrics.add(batch_counts)
+
+        def batches(app: Any) -> AbstractAsyncContextManager[Batches]:
+            lines = BatchLines(
+                app,
+                accounts if keys else None,
+                ledger if keys else None,
+                price_factor=Decimal(str(settings.batch_price_factor)),
+            )
+            return open_batches(
+                settings,
+                accounts.database,
+                files,
+                BatchModels(catalog, registry),
+                accounts,
+                lines,
+                lines,
+                counts=batch_counts,
+                stopping=lambda: shutdown.begun,
+            )
+
         yield Services(
             settings=settings,
             accounts=accounts,
@@ -188,44 +208,10 @@ async def build_services(
             knowledge=knowledge,
             files=files,
             responses=responses,
+            open_batches=batches,
             outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )
-
-
-@asynccontextmanager
-async def batches_on(app: "FastAPI") -> AsyncGenerator[None, None]:
-    """Batches for the length of the block, as a service of `app`, which answers their lines. Its other services are
-    there already, and go after it. Without accounts and files there are no batches."""
-    services: Services = app.state.services
-    settings, files, ledger = services.settings, services.files, services.ledger
-    accounts, catalog = services.accounts, services.catalog
-    if not isinstance(accounts, Accounts) or not isinstance(catalog, Catalog) or files is None:
-        yield
-        return
-    counts = BatchCounts()
-    services.metrics.add(counts)
-    keyed = settings.auth == "keys"
-    lines = BatchLines(
-        app,
-        accounts if keyed else None,
-        ledger if keyed else None,
-        price_factor=Decimal(str(settings.batch_price_factor)),
-    )
-    opened = open_batches(
-        settings,
-        accounts.database,
-        files,
-        BatchModels(catalog, services.registry),
-        accounts,
-        lines,
-        lines,
-        counts=counts,
-        stopping=lambda: services.shutdown.begun,
-    )
-    async with opened as batches:
-        app.state.services = replace(services, batches=batches)
-        yield
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What the lines of a batch may run on: the catalog and the registry, as batches ask for them."""
+"""What batches may ask for, and how many of their requests a model works on at once."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from server.api import json_size
 from server.api.services import States
 from server.core import Caller, Task
 from server.errors import ModelNotFound
-from server.pipeline.modes import named
+from server.pipeline.modes import known_to
 from server.pipeline.tasks.base import Resolver
 
 TASKS: Mapping[str, Task] = {
@@ -18,32 +18,39 @@ TASKS: Mapping[str, Task] = {
     "/v1/images/generations": Task.IMAGE,
     "/v1/audio/transcriptions": Task.TRANSCRIPTION,
 }
-"""What each endpoint of a batch does."""
+"""What each endpoint asks of a model."""
 
 
 class BatchModels:
-    """See `Models` in server/jobs/batches/work.py."""
+    """`Models` of server/jobs/batches/work.py."""
 
     def __init__(self, catalog: Resolver, registry: States) -> None:
         self._catalog = catalog
         self._registry = registry
 
     def model_of(self, endpoint: str, name: str, caller: Caller | None) -> str:
-        """The model's own name. Raises ModelNotFound, InvalidRequest."""
-        allowed = None if caller is None else caller.models
-        if allowed is not None and allowed.isdisjoint((name, name.rpartition(":")[0])):
-            raise ModelNotFound.named(name)  # what there is to say of it is not the key's to know
-        try:
-            _, _, (spec, _) = named(name, TASKS[endpoint], self._catalog)
-        except ModelNotFound as error:
-            raise error if allowed is None else error.shown_to(allowed) from None
-        return spec.name
+        return model_for(self._catalog, caller, endpoint, name)
 
     def places(self, model: str) -> int:
-        """1 for a model that is not served any more, whose lines are refused at once."""
-        state = self._registry.states().get(model)
-        return 1 if state is None else state.places
+        return places_in(self._registry, model)
 
     def check(self, line: bytes) -> None:
-        """Raises InvalidRequest."""
         json_size.check(line)
+
+
+def model_for(catalog: Resolver, caller: Caller | None, endpoint: str, name: str) -> str:
+    """The own name of the model that a public name means there, with the suffix for a mode that it may have.
+
+    caller: whose key has to allow it; None is for anybody. Raises ModelNotFound, InvalidRequest.
+    """
+    allowed = None if caller is None else caller.models
+    model, _, (spec, _) = known_to(allowed, name, TASKS[endpoint], catalog)
+    if allowed is not None and model not in allowed:
+        raise ModelNotFound.named(name)
+    return spec.name
+
+
+def places_in(registry: States, model: str) -> int:
+    """Requests that a model works on at once."""
+    standing = registry.states().get(model)
+    return 1 if standing is None else standing.places

@@ -1,10 +1,12 @@
 """What routes work with: the parts of the server that they are given, each by what it must be able to do."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp
 
 from server.api.body_room import TOGETHER, BodyRoom
 from server.api.failed_keys import FailedKeys
@@ -200,7 +202,9 @@ class Services:
     files: "Files | None" = None
     """None only where a test has no use for them."""
     batches: "Batches | None" = None
-    """None until the application is there that answers their lines; see `services.batches_on`."""
+    """None where nobody works on them; see `at_work` in server/app.py."""
+    open_batches: "Callable[[ASGIApp], AbstractAsyncContextManager[Batches]] | None" = None
+    """The work on batches, whose requests an application answers; None where there is none."""
     responses: "Responses | None" = None
     """None where no response is kept."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from anyio import to_thread
 from server.api import json_size
 from server.api.access import ANYONE
 from server.api.batch_lines import BatchLines
+from server.api.batch_models import model_for, places_in
 from server.api.services import ModelState
 from server.app import create_app
 from server.cli.batch_progress import Progress
 from server.cli.ending import leave
 from server.cli.serve import import_engines
-from server.core import Priority, Task
+from server.core import Priority
 from server.jobs.batches.input_file import InputFile, Rules, Scan
 from server.jobs.batches.journal import ForeignJournal, Journal
 from server.jobs.batches.records import LineError
@@ -29,19 +31,9 @@ from server.jobs.batches.runner import LineRunner, Payer, Tools
 from server.jobs.batches.window import Window
 from server.models.config.catalog import Catalog
 from server.models.slot import State
-from server.pipeline.modes import named
 from server.services import requests_alone
 from server.settings import Settings
 
-TASKS: Mapping[str, Task] = {
-    "/v1/chat/completions": Task.CHAT,
-    "/v1/completions": Task.COMPLETION,
-    "/v1/embeddings": Task.EMBEDDING,
-    "/v1/responses": Task.CHAT,
-    "/v1/moderations": Task.MODERATION,
-    "/v1/images/generations": Task.IMAGE,
-    "/v1/audio/transcriptions": Task.TRANSCRIPTION,
-}
 QUEUE_TIMEOUT = 7 * 24 * 3600.0
 """Seconds that a request waits for its turn: nobody is there who would rather be refused."""
 LOOK_AGAIN = 0.1
@@ -121,11 +113,8 @@ class Work:
             )
 
     async def _looked_through(self, catalog: Catalog) -> InputFile:
-        def model_of(endpoint: str, name: str) -> str:
-            _, _, (spec, _) = named(name, TASKS[endpoint], catalog)
-            return spec.name
-
         settings = self._settings
+        model_of = partial(model_for, catalog, None)
         rules = Rules(None, model_of, json_size.check, settings.max_batch_lines, settings.max_body)
         scan = Scan(self._requests, rules)
         source = await scan.run()
@@ -166,7 +155,7 @@ class Work:
             begun = time.monotonic()
             app = create_app(services.settings, services)
             lines = BatchLines(app, None, None, priority=Priority.NORMAL)
-            window = Window(lambda model: registry.states()[model].places)
+            window = Window(partial(places_in, registry))
             runner = LineRunner(source, journal, Payer(name, ANYONE.account_id, None), Tools(lines, window))
             interrupt.first(runner.stop)
             telling = asyncio.create_task(_tell(runner, journal, progress))

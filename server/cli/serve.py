@@ -139,12 +139,12 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
     from server.accounts.limits.limiter import LimitsError
     from server.api.connections import make_room
     from server.api.http1 import Http1Protocol
-    from server.app import create_app
+    from server.app import at_work, create_app
     from server.cli.http_server import http_server
     from server.models.config.files import CatalogError
     from server.observability import Metrics
     from server.pipeline.shutdown import Shutdown
-    from server.services import batches_on, build_services
+    from server.services import build_services
 
     begun = time.monotonic()
     shutdown = Shutdown()
@@ -157,9 +157,9 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
         except (CatalogError, DatabaseError, SecretError, LimitsError, SettingsError) as error:
             fail(error)
         app, grace = create_app(settings, services), settings.shutdown_grace
-        await stack.enter_async_context(batches_on(app))
         protocol = Http1Protocol.bounded(reader_timeout=settings.reader_timeout, connections=settings.max_connections)
         server = http_server(app, protocol, shutdown, grace, keep_alive=KEEP_ALIVE, backlog=BACKLOG)
+        await stack.enter_async_context(at_work(app, services))
         ending.on_begin, ending.on_force = server.begin_end, server.force_end
         ending.within = grace + AFTER_GRACE
         _announce(services, _url(listener))

@@ -37,16 +37,7 @@ def plan_for(ask: Ask, job: Job, catalog: Resolver, load: Callable[[ModelSpec], 
     """
     if ask.price_factor != 1:
         catalog = Reduced(catalog, ask.price_factor)
-    try:
-        model, suffix, (spec, price) = named(ask.model, job.task, catalog)
-    except ModelNotFound as error:
-        allowed = ask.caller.models
-        if allowed is None:
-            raise
-        if not allowed.isdisjoint((ask.model, ask.model.rpartition(":")[0])):
-            raise error.shown_to(allowed) from None
-        # What there is to say of a name that the key may not use is not the key's to know.
-        raise ModelNotFound.named(ask.model) from None
+    model, suffix, (spec, price) = known_to(ask.caller.models, ask.model, job.task, catalog)
     asked = ask.quality or suffix or Quality.AUTO
     modes = spec.quality_for(job.task)
     if modes is None:
@@ -57,6 +48,22 @@ def plan_for(ask: Ask, job: Job, catalog: Resolver, load: Callable[[ModelSpec], 
     else:
         choice = Choice(ask, model, spec, price, asked, "asked for", modes=modes)
     return TASKS[job.task].plan(choice, job, catalog)
+
+
+def known_to(
+    allowed: frozenset[str] | None, name: str, task: Task, catalog: Resolver
+) -> tuple[str, Quality | None, tuple[ModelSpec, Price]]:
+    """As `named`. allowed: the names that the key may use, None for all; what the error says is no more than such a key
+    may know."""
+    try:
+        return named(name, task, catalog)
+    except ModelNotFound as error:
+        if allowed is None:
+            raise
+        if not allowed.isdisjoint((name, name.rpartition(":")[0])):
+            raise error.shown_to(allowed) from None
+        # What there is to say of a name that the key may not use is not the key's to know.
+        raise ModelNotFound.named(name) from None
 
 
 def named(name: str, task: Task, catalog: Resolver) -> tuple[str, Quality | None, tuple[ModelSpec, Price]]:

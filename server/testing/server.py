@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
@@ -320,7 +321,8 @@ class FakeServer:
         responses = await self._held.enter_async_context(open_responses(settings, database))
         self.services = replace(self.services, knowledge=knowledge, files=files, responses=responses)
         self.app.state.services = self.services
-        lines = BatchLines(self.app, accounts, self._books)  # type: ignore[arg-type]
+        factor = Decimal(str(settings.batch_price_factor))
+        lines = BatchLines(self.app, accounts, self._books, price_factor=factor)  # type: ignore[arg-type]
         tallies = BatchCounts()
         self.services.metrics.add(tallies)
         batches = open_batches(

@@ -212,8 +212,8 @@ def test_half_the_price_is_charged_and_told(sdk: OpenAI, server: LiveServer) -> 
     whole, half = (float(str(one.to_dict()["credits"])) for one in (alone.usage, batch.usage))
     assert whole == pytest.approx(0.0004 * alone.usage.total_tokens)
     assert half == pytest.approx(whole / 2)
-    left: Any = sdk.get("/balance", cast_to=object)
-    assert float(left["credits"]) == pytest.approx(5 - whole - half)
+    left: Any = sdk.get("/credits", cast_to=object)
+    assert left["balance"] == pytest.approx(5 - whole - half)
 
 
 def test_the_output_answers_though_the_input_is_gone(sdk: OpenAI) -> None:
