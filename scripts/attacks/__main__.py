@@ -29,6 +29,7 @@ ATTACKS = (
     "storage",
     "knowledge",
     "documents",
+    "batches",
 )
 """Modules of this folder: each has `rows(folder, quick=...)`."""
 

@@ -53,12 +53,18 @@ def fake_models(folder: Path, more: Mapping[str, str] | None = None) -> Path:
 
 @contextmanager
 def served(
-    folder: Path, *, configs: Path | None = None, settings: Mapping[str, str] | None = None, ready: bool = True
+    folder: Path,
+    *,
+    configs: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    ready: bool = True,
+    module: str = "server",
 ) -> Iterator[Target]:
     """A server with its data in `folder`, killed at the end if it still runs.
 
     configs: see `fake_models`; None for the repository's own models. settings: variables without their prefix, such as
     `{"MAX_BODY": "1000"}`. ready: whether to wait until the models can answer; it is not waited for otherwise.
+    module: whose `main` the server is.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SAGEHOLD_")}
@@ -71,7 +77,7 @@ def served(
     log = folder / "log"
     with log.open("a") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "server", "serve"],
+            [sys.executable, "-m", module, "serve"],
             cwd=REPOSITORY,
             env=kept | {f"SAGEHOLD_{name}": value for name, value in chosen.items()},
             stdout=subprocess.PIPE,

@@ -19,6 +19,7 @@ TASKS: Mapping[str, Task] = {
     "/v1/audio/transcriptions": Task.TRANSCRIPTION,
 }
 """What each endpoint asks of a model."""
+READY = "ready"
 
 
 class BatchModels:
@@ -51,6 +52,6 @@ def model_for(catalog: Resolver, caller: Caller | None, endpoint: str, name: str
 
 
 def places_in(registry: States, model: str) -> int:
-    """Requests that a model works on at once."""
+    """Requests that a model works on at once; one, as long as it is not loaded: how many there will be is known then."""
     standing = registry.states().get(model)
-    return 1 if standing is None else standing.places
+    return 1 if standing is None or standing.state != READY else standing.places
