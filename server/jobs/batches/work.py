@@ -369,7 +369,7 @@ class Work:
             runner.hold()
             if not runner.running:
                 runner.stop()  # nobody needs to hold it until it goes on
-        elif standing.resumed:
+        elif standing.resumed or runner.held:
             runner.go_on()
 
 
