@@ -10,6 +10,7 @@ from anyio import to_thread
 
 from server.api.services import Services
 from server.knowledge.parsing import reader
+from server.knowledge.parsing.bounds import Bounds
 from server.knowledge.parsing.parsed import BETWEEN
 
 
@@ -21,11 +22,12 @@ class Page:
     text: str
 
 
-async def pages_of_file(services: Services, path: Path, name: str) -> Sequence[Page]:
+async def pages_of_file(services: Services, path: Path, name: str, bounds: Bounds = reader.USUAL) -> Sequence[Page]:
     """name: its suffix says what the file is. Raises UnreadableDocument, Overloaded."""
     settings = services.settings
+    timeout, memory = settings.document_timeout, settings.document_memory
     async with services.reading.turn():
-        blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
+        blocks = await reader.read(path, name, timeout=timeout, memory=memory, bounds=bounds)
     pages: dict[int | None, list[str]] = {}
     above: tuple[str, ...] = ()
     for block in blocks:
@@ -35,10 +37,10 @@ async def pages_of_file(services: Services, path: Path, name: str) -> Sequence[P
     return [Page(number, BETWEEN.join(texts)) for number, texts in pages.items()]
 
 
-async def pages_of_bytes(services: Services, data: bytes, name: str) -> Sequence[Page]:
+async def pages_of_bytes(services: Services, data: bytes, name: str, bounds: Bounds = reader.USUAL) -> Sequence[Page]:
     """As `pages_of_file`."""
     # It has no name, so nothing is left of it, however this process ends.
     with tempfile.TemporaryFile(prefix="sagehold-") as kept:
         await to_thread.run_sync(kept.write, data)
         kept.flush()
-        return await pages_of_file(services, Path(f"/proc/self/fd/{kept.fileno()}"), name)
+        return await pages_of_file(services, Path(f"/proc/self/fd/{kept.fileno()}"), name, bounds)

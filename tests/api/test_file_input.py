@@ -198,6 +198,9 @@ async def test_a_request_has_so_much_text(desk: Desk, monkeypatch: pytest.Monkey
     file = by_id((await uploaded(desk.ada, b"word " * 15))["id"])
     assert (await chat(desk.ada, file)).status_code == 200
     refused(await chat(desk.ada, file, file), 400, "messages[0].content[2].file.file_id", "context_length_exceeded")
+    longer = by_id((await uploaded(desk.ada, b"word " * 40))["id"])
+    message = refused(await chat(desk.ada, longer), 400, f"{WHERE}.file_id", "unreadable_document")
+    assert message == "The file has more than 100 characters of text.", "the rest of it is not read"
 
 
 async def test_files_have_the_limits_of_documents_and_pictures(desk: Desk) -> None:

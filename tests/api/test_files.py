@@ -1,5 +1,6 @@
 """/v1/files: kept, listed, read and deleted; to others as if they were not there."""
 
+import asyncio
 import os
 from contextlib import suppress
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from server.api.openai.file_content import FileContent
+from server.api.slow_bodies import SlowBodies
 from server.errors import StorageFull
+from server.testing import Exchange
 from tests.api.filing import (
     FILE,
+    FORM,
     PURPOSE,
     Desk,
     by_hand,
@@ -265,6 +269,29 @@ async def test_who_hangs_up_leaves_nothing(desk: Desk) -> None:
         "http.response.body",
     ]
     assert len(desk.names) == 1
+
+
+async def test_a_body_that_does_not_come_is_a_408_and_leaves_nothing(desk: Desk) -> None:
+    headers = {"authorization": f"Bearer {desk.ada_key}", **FORM}
+    exchange = Exchange(SlowBodies(desk.fake.app, timeout=0.01), "POST", "/v1/files", b"", headers)
+    exchange.hold_body()
+    async with exchange:
+        assert await exchange.start() == 408
+        exchange.let_body()
+    assert desk.names == []
+
+
+async def test_a_server_that_ends_leaves_nothing_of_what_is_on_its_way(desk: Desk) -> None:
+    exchange = desk.fake.exchange("POST", "/v1/files", headers={"authorization": f"Bearer {desk.ada_key}", **FORM})
+    exchange.hold_body()
+    async with exchange:
+        while not desk.names:
+            await asyncio.sleep(0)
+        exchange.cancel()
+        with suppress(asyncio.CancelledError):
+            await exchange.ended()
+    while desk.names:  # a thread deletes it, which whoever is cancelled does not wait for
+        await asyncio.sleep(0)
 
 
 # ---------------------------------------------------------------- operators

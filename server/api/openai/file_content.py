@@ -20,6 +20,8 @@ class FileContent(FileResponse):
     deleted meanwhile. What clients called it stands in the content disposition alone.
     """
 
+    chunk_size = 256 * 1024  # each is a turn of a thread
+
     def __init__(self, stored: StoredFile, file: BufferedReader) -> None:
         """file: is closed with the answer."""
         super().__init__(

@@ -24,6 +24,7 @@ from server.core import Caller
 from server.errors import ContextLengthExceeded, InvalidRequest, UnreadableDocument
 from server.jobs.files.names import shown_name
 from server.knowledge.parsing import reader
+from server.knowledge.parsing.bounds import Bounds
 from server.knowledge.prompt import File, fenced
 
 MOST_FILES = 20
@@ -166,9 +167,10 @@ class _Files:
         return {"type": "text", "text": fenced([File(one.name, page.text, page.number) for page in pages])}
 
     async def _pages(self, one: _Found) -> Sequence[Page]:
+        bounds = Bounds(characters=MOST_TEXT)  # no more of it could be used
         if one.file is None:
-            return await pages_of_bytes(self._services, one.data, one.name)
-        return await pages_of_file(self._services, Path(f"/proc/self/fd/{one.file.fileno()}"), one.name)
+            return await pages_of_bytes(self._services, one.data, one.name, bounds)
+        return await pages_of_file(self._services, Path(f"/proc/self/fd/{one.file.fileno()}"), one.name, bounds)
 
     async def _kept(self, file_id: str, param: str) -> _Found:
         stored = await files_of(self._services).open(self._caller.account_id, file_id, param=param)

@@ -29,7 +29,7 @@ from server.jobs.files.store import Files
 
 router = APIRouter()
 
-PIECE = 256 * 1024
+PIECE = 128 * 1024
 """Bytes of a body that are kept in memory before they go to the disk."""
 BATCH_LIFETIME = 30 * 86400
 """Seconds that a file for a batch is kept where the client does not say."""

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import BinaryIO
 
 from server.errors import PayloadTooLarge
-from server.storage.held_files import UNFINISHED, made, sync_folder, telling_full
+from server.storage.held_files import UNFINISHED, made, make_folder, sync_folder, telling_full
 
 
 class Tally:
@@ -52,13 +52,15 @@ class Incoming:
         self._most = most
         self._room = room
         self._file: BinaryIO | None = None
-        self._entered = False
+        self._entered = self._closed = False
         self._lock = Lock()
 
     def open(self) -> None:
         """Raises StorageFull."""
-        with telling_full():
-            self._file = made(self._part)
+        with self._lock, telling_full():
+            if not self._closed:
+                make_folder(self._part.parent)
+                self._file = made(self._part)
 
     def write(self, data: bytes | memoryview) -> None:
         """Raises PayloadTooLarge, StorageFull."""
@@ -90,6 +92,7 @@ class Incoming:
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             file, self._file = self._file, None
             self._tally.add(self.account_id, -self.size)
             if not self._entered:

@@ -17,7 +17,7 @@ from server.errors import NotFound
 from server.jobs.files.incoming import Incoming, Tally, no_room, too_large
 from server.jobs.files.linking import linked
 from server.jobs.files.names import shown_name
-from server.jobs.files.records import StoredFile, is_id, new_id, no_such_file
+from server.jobs.files.records import BATCH_OUTPUT, UPLOADED, StoredFile, is_id, new_id, no_such_file
 from server.jobs.tables import FileRow
 from server.storage import orphans
 from server.storage.clock import utc_now
@@ -77,8 +77,8 @@ class Files:
         if announced + self._tally.of(account_id) > room:
             raise no_room()
         incoming = Incoming(self._folder, new_id(), account_id, self._tally, most=self._max_file, room=room)
-        await to_thread.run_sync(incoming.open)
         try:
+            await to_thread.run_sync(incoming.open)
             yield incoming
         finally:
             # The thread goes on even where whoever waits for it is cancelled.
@@ -96,6 +96,7 @@ class Files:
             return await asyncio.shield(keeping)
         except asyncio.CancelledError:
             await asyncio.wait([keeping])  # its end says whether there is a row
+            keeping.exception()  # nobody is there to be told
             raise
 
     async def _keep(self, incoming: Incoming, filename: str, purpose: str, lifetime: int | None) -> StoredFile:
@@ -164,6 +165,8 @@ class Files:
         """
         theirs = true() if account_id is None else FileRow.account_id == account_id
         query = select(FileRow).where(theirs, self._alive())
+        if purpose not in (None, *UPLOADED, BATCH_OUTPUT):
+            return []
         if purpose is not None:
             query = query.where(FileRow.purpose == purpose)
         async with self.database.read() as session:

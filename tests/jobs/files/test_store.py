@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.errors import DatabaseUnavailable, NotFound, PayloadTooLarge
-from server.jobs.files.incoming import Incoming
+from server.jobs.files.incoming import Incoming, Tally
 from server.jobs.files.records import BATCH_OUTPUT, new_id
 from server.storage.held_files import made
 from tests.jobs.files.conftest import KIB, Cabinet
@@ -60,7 +60,8 @@ async def test_pages_follow_each_other_in_either_order(cabinet: Cabinet) -> None
         after = page[-1].id
     assert seen == [one.id for one in reversed(made)]
     assert await files.page(cabinet.ada, after=made[1].id, ascending=True) == made[2:]
-    assert await files.page(cabinet.ada, purpose="batch") == []
+    for purpose in ("batch", "fun", "\0", ""):
+        assert await files.page(cabinet.ada, purpose=purpose) == []
     assert len(await files.page(None)) == 6
 
 
@@ -74,6 +75,12 @@ async def test_a_file_that_is_not_kept_leaves_nothing(cabinet: Cabinet) -> None:
         assert cabinet.names == [incoming.id]
     assert cabinet.names == []
     assert await cabinet.files.page(cabinet.ada) == []
+
+
+async def test_a_folder_that_was_deleted_is_made_again(cabinet: Cabinet) -> None:
+    cabinet.folder.rmdir()
+    kept = await cabinet.keep(cabinet.ada)
+    assert kept.path.read_bytes() == b"hello"
 
 
 async def test_a_row_that_can_not_be_written_leaves_nothing(cabinet: Cabinet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +100,22 @@ async def test_a_thread_that_outlives_its_request_writes_nothing_more(cabinet: C
     incoming.finish()
     assert cabinet.names == []
     await cabinet.keep(cabinet.ada, bytes(64 * KIB))  # nothing of it is counted either
+
+
+async def test_who_is_cancelled_while_the_file_is_made_leaves_nothing(cabinet: Cabinet) -> None:
+    for late in (False, True):
+        keeping = asyncio.create_task(cabinet.keep(cabinet.ada))
+        while not (cabinet.names if late else keeping.get_coro().cr_await):  # type: ignore[union-attr]
+            await asyncio.sleep(0)
+        keeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await keeping
+        while cabinet.names:  # a thread deletes it, which whoever is cancelled does not wait for
+            await asyncio.sleep(0)
+    late_one = Incoming(cabinet.folder, new_id(), cabinet.ada, Tally(), most=1, room=1)
+    late_one.close()
+    late_one.open()
+    assert cabinet.names == []
 
 
 async def test_who_is_cancelled_while_the_row_is_written_leaves_a_file_or_nothing(cabinet: Cabinet) -> None:
