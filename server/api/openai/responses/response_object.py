@@ -44,7 +44,8 @@ class ResponseObject:
         return self._as_json(status, output.as_json(), usage=usage)
 
     def failed(self, output: Output, error: SageholdError) -> dict[str, Any]:
-        """With the output as far as it came."""
+        """With the output as far as it came, and no further."""
+        output.cut_off()
         return self._as_json("failed", output.as_json(), error=error_object(error))
 
     def _as_json(

@@ -106,7 +106,6 @@ class ResponseStream:
         said = {"code": error.code, "message": error.message, "param": error.param}
         frames = self._event("error", **said, error={"type": error.type, **said})
         if self._object is not None:
-            self._output.cut_off()
             frames += self._event("response.failed", response=self._object.failed(self._output, error))
         return frames
 
