@@ -1,4 +1,4 @@
-"""kill -9 of the server and of its engine, in turns, in the midst of a batch: lines are answered once, and paid once."""
+"""kill -9 of the server and of its engine, in turns, in the midst of a batch: no line is lost, and none paid twice."""
 
 import asyncio
 import random
@@ -86,7 +86,7 @@ async def rows(folder: Path, *, quick: bool = False) -> AsyncIterator[Row]:
     left = len(ordered.ids) - clerk.written(ordered)
     with served(folder, configs=configs, module="scripts.attacks.apart", ready=False):
         deadline = time.monotonic() + LONGEST
-        while (await clerk.standing(ordered)).status in OPEN and time.monotonic() < deadline:
+        while (await clerk.standing(ordered)).status in OPEN and time.monotonic() < deadline:  # noqa: ASYNC110 - its own
             await asyncio.sleep(0.2)
     told = await clerk.told(ordered, cost)
     wrong = told.wrong + await clerk.books([caller])

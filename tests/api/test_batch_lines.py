@@ -52,10 +52,10 @@ def lines_on(bank: Bank, factor: str = "0.5") -> BatchLines:
     return BatchLines(bank.server.app, bank.server.accounts, bank.ledger, price_factor=D(factor))  # type: ignore[arg-type]
 
 
-async def order_of(bank: Bank, body: Any = None, **fields: Any) -> Order:
+async def order_of(bank: Bank, changes: Any = None, **fields: Any) -> Order:
     caller = await bank.server.accounts.authenticate(bank.key)
     assert caller is not None
-    return order(body, **{"account_id": caller.account_id, "key_id": caller.key_id, **fields})
+    return order(changes, **{"account_id": caller.account_id, "key_id": caller.key_id, **fields})
 
 
 def read(result: LineResult) -> Any:
@@ -81,11 +81,15 @@ async def test_a_line_is_answered_as_the_request_would_be(settings: Settings) ->
         ("/v1/completions", {"model": "everything", "prompt": "hello"}),
         ("/v1/embeddings", {"model": "everything", "input": ["one", "two"]}),
         ("/v1/images/generations", {"model": "everything", "prompt": "a heart"}),
+        ("/v1/responses", {"model": "everything", "input": "hello", "store": False}),
+        ("/v1/moderations", {"model": "everything", "input": "hello"}),
     ],
 )
 async def test_every_endpoint_of_batches_is_answered(settings: Settings, endpoint: str, body: Any) -> None:
     async with FakeServer(settings) as fake:
-        result = await BatchLines(fake.app, Payer(), None).run(order(body=body, endpoint=endpoint))
+        result = await BatchLines(fake.app, Payer(), None, price_factor=D("0.5")).run(
+            order(body=body, endpoint=endpoint)
+        )
         assert result.status_code == 200, result.body
 
 
@@ -374,3 +378,28 @@ async def test_a_line_that_fails_after_it_was_paid_is_not_paid_again(
         assert (await bank.balance()).balance == D("97.4")
         assert (await lines.run(await order_of(bank, reference="batch_1f-1.1.2"))).status_code == 200
         assert (await bank.balance()).balance == D("97.4")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        ("/v1/completions", {"model": "everything", "prompt": "hello there", "max_tokens": 7}),
+        ("/v1/embeddings", {"model": "everything", "input": ["one two", "three"]}),
+        ("/v1/images/generations", {"model": "everything", "prompt": "a heart", "n": 2}),
+        ("/v1/responses", {"model": "everything", "input": "hello there", "store": False}),
+        ("/v1/moderations", {"model": "everything", "input": "one two three"}),
+    ],
+)
+async def test_every_endpoint_costs_half(settings: Settings, endpoint: str, body: Any) -> None:
+    async with bank_with(settings, 10_000) as bank:
+        await bank.client.post(endpoint, json=body)
+        whole = 10_000 - (await bank.balance()).balance
+        result = await lines_on(bank).run(await order_of(bank, body=body, endpoint=endpoint))
+        assert result.status_code == 200, result.body
+        half = 10_000 - whole - (await bank.balance()).balance
+        assert half == whole / 2 > 0
+        again = await lines_on(bank).run(
+            await order_of(bank, body=body, endpoint=endpoint, reference="batch_1f-1.2.1", paid=True)
+        )
+        assert again.status_code == 200
+        assert (await bank.balance()).balance == 10_000 - whole - half

@@ -80,7 +80,10 @@ async def test_kills_lose_no_line_and_bill_none_twice(tmp_path: Path, database_u
         served.stop()
     check(await clerk.told(ordered, cost), ordered)
     assert await clerk.books([caller]) == []
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text()
+    assert "Traceback" not in log
+    # A server asked 320 lines of a model that was not loaded yet, and most were refused for a full queue.
+    assert log.count("code=queue_full") < 30
 
 
 async def test_a_server_that_is_stopped_puts_its_lines_back(tmp_path: Path, database_url: str) -> None:
