@@ -9,16 +9,13 @@ from collections.abc import Iterable, Iterator
 from math import inf
 
 from server.core import Claim
-from server.core.caller import Priority
+from server.core.caller import CLASS, Priority
 from server.models.queue_standing import FULL, LATE, Account, Entry, Fit, Refusal
 
 SHARE = 7
 """An account may hold this many times what it leaves free: alone 7 places of 8; two take 7 of 15 each, 1 stays free."""
 PASSED_OVER = 16
 """A lower class, or a request too large for what is free, is passed over by 16 times its own work, and no more."""
-
-CLASS = 1 << 20
-"""Ranks between two classes: more than an account can have places."""
 
 NOTHING = dict.fromkeys(Priority, 0.0)
 
