@@ -37,10 +37,12 @@ at night reads its prompts in full steps."""
 
 @dataclass(slots=True)
 class Step:
-    """What may happen in one step. sits_out: those at work that may not go on. tokens: of the whole step, None for
-    vLLM's own limit. better, background: whether those that wait may begin."""
+    """What may happen in one step. sits_out: those at work that may not go on. gives_up: who leaves its place at work
+    before it. tokens: of the whole step, None for vLLM's own limit. better, background: whether those that wait may
+    begin."""
 
     sits_out: "list[Request]" = field(default_factory=list)
+    gives_up: "Request | None" = None
     tokens: int | None = None
     better: bool = True
     background: bool = True
@@ -124,13 +126,16 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
             beyond = len(better) + least - self._places
             stand_back = sorted(better)[len(better) - beyond :] if beyond > 0 else []
             newcomers = []
-        go_on = [request for request in better if request not in stand_back]
+        gives_up = None
+        if not below and len(better) >= self.max_num_running_reqs:
+            gives_up = stand_back.pop()
+        go_on = [request for request in better if request not in stand_back and request is not gives_up]
         chosen = self._within_loras(go_on + newcomers, below)[:free]
         left = [request for request in below if request not in chosen]
         prompts = sum(request.num_tokens for request in newcomers)
         tokens = self._tokens(chosen, sum(map(_next_tokens, go_on)) + prompts)
         # Who waits may only begin where nobody at work is left out: else there would be more at work than places.
-        return Step(sits_out=stand_back + left, tokens=tokens, better=not crowded, background=not left)
+        return Step(stand_back + left, gives_up, tokens, better=not crowded, background=not left)
 
     def _tokens(self, background: "Iterable[Request]", others: int = 0) -> int | None:
         """A step's limit that leaves to the prompts of the background what is short."""
@@ -178,6 +183,8 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         self, step: Step, better: "list[Request]", below: "list[Request]", throttle_prefills: bool
     ) -> "SchedulerOutput":
         self.running = better + below
+        if step.gives_up is not None:
+            self._preempt(step.gives_up)
         for request in step.sits_out:
             # vLLM's own lever: it is not looked at in steps before this one.
             request.next_decode_eligible_step = max(request.next_decode_eligible_step, self.current_step + 2)
@@ -211,11 +218,12 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         return queue
 
     def _make_slots(self, better: "list[Request]", below: "list[Request]", newcomers: "list[Request]") -> None:
-        """Preempt the worst of the background where the model runner has no slot for a better one that may begin."""
+        """Preempt the worst of the background where the model runner has no slot for a better one that may begin. One
+        keeps its slot: else it would begin again with each of its turns."""
         begin = min(len(newcomers), self._places - len(better))
-        for _ in range(len(better) + len(below) + begin - self.max_num_running_reqs):
-            if below:
-                self._preempt_worst(below)
+        lacking = len(better) + len(below) + begin - self.max_num_running_reqs
+        for _ in range(min(lacking, len(below) - (1 if self._places > 1 else 0))):
+            self._preempt_worst(below)
 
     def _preempt_worst(self, below: "list[Request]") -> "Request | None":
         """Take the worst of these out of its work and of the list; None if none can be."""
@@ -224,9 +232,12 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
             return None
         worst = max(free)
         below.remove(worst)
-        self.running.remove(worst)
-        self._preempt_request(worst, time.monotonic())
+        self._preempt(worst)
         return worst
+
+    def _preempt(self, request: "Request") -> None:
+        self.running.remove(request)
+        self._preempt_request(request, time.monotonic())
 
     def _allocate(self, request: "Request", *args: Any, **named: Any) -> "KVCacheBlocks | None":
         """KVCacheManager.allocate_slots, for which the background that sits out gives its blocks up.
