@@ -7,7 +7,8 @@ out the steps in which better ones have something to do.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import RequestStatus
 
 from server.core.caller import CLASS
+from server.engines.vllm.pace import Pace
 
 if TYPE_CHECKING:
     from vllm.v1.core.kv_cache_manager import KVCacheBlocks
@@ -28,11 +30,16 @@ TURN = 16
 hours would expire."""
 SHARE = 4
 """In its turn it has what is free, and a quarter of the places where better ones have taken all."""
-CHUNK = 16
-"""A sixteenth of a step's tokens: so much of its prompts is read in a step for which someone may wait."""
+LEAST = 8
+"""Part of the places that answers of the background go on at least, in a step that it may have."""
+SHORT, LONG = 1.5, 10.0
+"""Lengths of the background's steps, as multiples of a step of one token. Short ones are for times in which better
+requests come: each of them waits for half a step on average. The long ones cost a batch of prompts alone a tenth of
+its throughput at most, against steps without end."""
+FEW = 32
+"""A short step's tokens while the pace is unknown: a part of so many of a whole step's, or half the places."""
 LATELY = 10.0
-"""Seconds after a better request in which another one may come. Only then are steps of the background short: a batch
-at night reads its prompts in full steps."""
+"""Seconds after a better request in which another one may come."""
 
 
 @dataclass(slots=True)
@@ -77,6 +84,10 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         self._cuts = config.enable_chunked_prefill and not (
             self.need_mamba_block_aligned_split or config.disable_chunked_mm_input
         )
+        self._pace = Pace()
+        # The tokens of the last steps, since the one that has just ended, and when the last one was scheduled.
+        self._under_way = deque[int](maxlen=self.vllm_config.max_concurrent_batches)
+        self._scheduled_at = 0.0
         self._steps_without = 0
         self._seen = float("-inf")
         self._empty = False
@@ -86,6 +97,21 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         self.kv_cache_manager.allocate_slots = self._allocate
 
     def schedule(self, throttle_prefills: bool = False) -> "SchedulerOutput":
+        self._look_at_the_clock()
+        output = self._schedule(throttle_prefills)
+        self._under_way.append(output.total_num_scheduled_tokens)
+        return output
+
+    def _look_at_the_clock(self) -> None:
+        """Learn how long the step was that has just ended. What began after an idle time is no measure."""
+        now = self._clock()
+        if self.running and len(self._under_way) == self._under_way.maxlen and all(self._under_way):
+            self._pace.saw(self._under_way[0], now - self._scheduled_at)
+        elif not self.running:
+            self._under_way.clear()
+        self._scheduled_at = now
+
+    def _schedule(self, throttle_prefills: bool) -> "SchedulerOutput":
         better = [request for request in self.running if not in_background(request)]
         below = [request for request in self.running if in_background(request)]
         waits = [request for queue in (self.kv_holding_waiting, self.waiting) for request in queue]
@@ -105,8 +131,8 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         if self._empty or not (newcomers or any(map(self._has_work, better))):
             self._steps_without = 0
             beyond = below[self._places - sum(map(self._has_work, better)) :]
-            short = self._clock() - self._seen < LATELY
-            return Step(sits_out=beyond, tokens=self._tokens(below) if short else None, background=not beyond)
+            times = SHORT if self._clock() - self._seen < LATELY else LONG
+            return Step(sits_out=beyond, tokens=self._tokens(times), background=not beyond)
         self._steps_without += 1
         reads = bool(newcomers) or any(request.is_prefill_chunk for request in better)
         # Rather in a step for which nobody waits who has no token yet.
@@ -133,16 +159,18 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         chosen = self._within_loras(go_on + newcomers, below)[:free]
         left = [request for request in below if request not in chosen]
         prompts = sum(request.num_tokens for request in newcomers)
-        tokens = self._tokens(chosen, sum(map(_next_tokens, go_on)) + prompts)
+        tokens = self._tokens(SHORT, sum(map(_next_tokens, go_on)) + prompts)
         # Who waits may only begin where nobody at work is left out: else there would be more at work than places.
         return Step(stand_back + left, gives_up, tokens, better=not crowded, background=not left)
 
-    def _tokens(self, background: "Iterable[Request]", others: int = 0) -> int | None:
-        """A step's limit that leaves to the prompts of the background what is short."""
+    def _tokens(self, times: float, others: int = 0) -> int | None:
+        """The limit of a step that the background makes so many times as long as it has to be."""
         if not self._cuts:
             return None
-        answers = sum(_next_tokens(request) for request in background if not request.is_prefill_chunk)
-        return min(self._whole_step, others + answers + max(1, self._whole_step // CHUNK))
+        most = self._pace.tokens(times)
+        if most is None:
+            most = max(self._places // 2, self._whole_step // FEW) if times == SHORT else self._whole_step
+        return min(self._whole_step, others + max(self._places // LEAST, int(most), 1))
 
     def _within_loras(self, others: "Sequence[Request]", below: "Sequence[Request]") -> "list[Request]":
         """Those that can be in one step with others: the model holds so many adapters at once."""

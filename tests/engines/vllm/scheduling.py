@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -36,8 +37,11 @@ class Core:
         ahead: bool = False,
         slots: bool = False,
         loras: int = 0,
+        lasts: Callable[[int], float] = lambda tokens: 0.0,
     ) -> None:
+        """lasts: seconds that a step of so many tokens takes, by this core's clock, `now`."""
         self.now = 0.0
+        self._lasts = lasts
         self.places, self.slots = places, slots
         self.scheduler = _scheduler(self, places, tokens, blocks, ahead, slots, loras)
         self.depth = 2 if ahead else 1
@@ -77,6 +81,7 @@ class Core:
         scheduled = dict(output.num_scheduled_tokens)
         self.under_way.append((output, self._run(output)))
         self.steps.append(scheduled)
+        self.now += self._lasts(sum(scheduled.values()))
         if len(self.under_way) == self.depth:
             self._take()
         return set(scheduled)

@@ -81,7 +81,7 @@ def test_a_batch_advances_where_chats_have_taken_all_places(kind: dict[str, Any]
     batch(core, 2, answer=4)
     for number in range(4, 8):  # and some wait in the engine, as the parts of a wide request do
         core.ask(f"chat-{number}", 8, 200, rank=number)
-    for _ in range(12 * TURN):
+    for _ in range(24 * TURN):
         core.step()
     assert core.said["batch-0"] == whole("batch-0", 8, 4)
     core.until_done()
@@ -106,11 +106,11 @@ def test_a_turn_of_the_batch_is_bounded_in_tokens() -> None:
     for _ in range(6 * TURN):
         core.step()
     read = [step["long"] for step in core.steps if "long" in step]
-    assert read == [10] * len(read)  # a sixteenth of a step
+    assert read == [5] * len(read)  # a part of 32 of a step
     assert len(read) >= 5
 
 
-def test_prompts_of_a_batch_are_read_in_short_steps_while_chats_come() -> None:
+def test_steps_of_a_batch_are_short_while_chats_come() -> None:
     core = Core(places=8, tokens=160)
     core.background("first", 300, 4)
     core.step()
@@ -119,21 +119,36 @@ def test_prompts_of_a_batch_are_read_in_short_steps_while_chats_come() -> None:
     core.until("chat")
     core.step()
     core.step()
-    assert core.steps[-2:] == [{"first": 10}, {"first": 10}]
+    assert core.steps[-2:] == [{"first": 5}] * 2
     core.now += LATELY
     core.step()
-    assert core.steps[-1] == {"first": 120}
+    assert core.steps[-1] == {"first": 130}
 
 
-def test_answers_take_no_part_of_what_prompts_may_have() -> None:
-    core = Core(places=8, tokens=160)
-    names = batch(core, 5, prompt=1, answer=100)
-    core.step()
-    core.background("long", 300, 4)
-    core.ask("chat", 8, 1)
+def test_how_short_is_learnt_from_the_steps_themselves() -> None:
+    """A step takes 50 ms, and 3 ms for each token."""
+    core = Core(places=32, tokens=512, lasts=lambda tokens: 0.05 + 0.003 * tokens)
+    names = batch(core, 32, prompt=20, answer=100)
+    for _ in range(20):
+        core.step()
+    core.ask("chat", 8, 6)
     core.until("chat")
-    core.step()
-    assert core.steps[-1] == dict.fromkeys(names, 1) | {"long": 10}
+    for _ in range(10):
+        assert core.step() < names
+        assert sum(core.steps[-1].values()) == 8  # half of 50 ms
+    core.background("long", 500, 4)
+    for _ in range(400):
+        core.step()
+    assert max(sum(step.values()) for step in core.steps[-400:]) == 150  # ten times 50 ms
+
+
+def test_an_idle_time_is_no_step() -> None:
+    core = Core(places=4, lasts=lambda tokens: 0.05 + 0.003 * tokens)
+    for number in range(20):
+        core.background(f"batch-{number}", 8 + number % 3, 3)
+        core.until_done()
+        core.now += 100
+    assert core.scheduler._pace.tokens(2.0) == pytest.approx(0.05 / 0.003)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -177,6 +192,7 @@ def test_who_sits_out_can_be_aborted() -> None:
     core.step()
     assert core.scheduler.kv_cache_manager.block_pool.get_num_free_blocks() > free
     core.abort("chat")
+    core.now += LATELY
     assert core.step() == {"batch-0", "batch-1", "batch-3"}
     core.until_done()
     assert "batch-2" not in core.ended
