@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": ("server.cli.serve", "Serve the installed models over HTTP."),
     "keys": ("server.cli.keys", "Create, list, change and revoke API keys."),
     "accounts": ("server.cli.accounts", "Create, list, change and close accounts, and grant them credits."),
+    "batch": ("server.cli.batch", "Answer a file of requests, without a server."),
     "datasets": ("server.cli.datasets", "Create, fill, search, share and delete datasets."),
     "usage": ("server.cli.usage", "Sum up what was used, by key, model, day."),
     "ledger": ("server.cli.ledger", "Export the ledger of credits, and check it."),

@@ -1,7 +1,8 @@
 """The ASGI application: routes, error handlers and the layers that every request passes."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import cache
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -26,6 +27,7 @@ from server.api.openai import (
     chat,
     completions,
     embeddings,
+    files,
     images,
     models,
     moderations,
@@ -35,6 +37,7 @@ from server.api.openai import (
     transcription,
 )
 from server.api.openai.dialect import OPENAI
+from server.api.openai.responses import route as responses
 from server.api.services import Services
 from server.api.slow_bodies import SlowBodies
 from server.observability import Metrics
@@ -47,6 +50,7 @@ KEYED: tuple[APIRouter, ...] = (
     models.router,
     chat.router,
     completions.router,
+    responses.router,
     tokenize.router,
     transcription.router,
     speech.router,
@@ -54,6 +58,7 @@ KEYED: tuple[APIRouter, ...] = (
     embeddings.router,
     rerank.router,
     moderations.router,
+    files.router,
     datasets.router,
     documents.router,
 )
@@ -172,8 +177,24 @@ def _lifespan(
             return
         from server.services import build_services
 
-        async with build_services(settings, metrics=metrics, shutdown=shutdown, tracing=tracing) as built:
-            app.state.services = built
+        async with (
+            build_services(settings, metrics=metrics, shutdown=shutdown, tracing=tracing) as built,
+            at_work(app, built),
+        ):
             yield
 
     return lifespan
+
+
+@asynccontextmanager
+async def at_work(app: FastAPI, services: Services) -> AsyncGenerator[None, None]:
+    """What goes on in the background and asks the application itself, for the length of the block.
+
+    It ends before the services do: what is under way of it is ended, and put back.
+    """
+    async with AsyncExitStack() as stack:
+        if services.open_batches is not None:
+            batches = await stack.enter_async_context(services.open_batches(app))
+            services = replace(services, batches=batches)
+        app.state.services = services
+        yield

@@ -19,6 +19,7 @@
     ├── PayloadTooLarge              413     invalid_request_error   null
     ├── TargetTooLong                414     invalid_request_error   url_too_long
     ├── UnsupportedMediaType         415     invalid_request_error   unsupported_media_type
+    ├── RangeNotSatisfiable          416     invalid_request_error   range_not_satisfiable
     ├── RateLimited                  429     rate_limit_error        rate_limit_exceeded
     ├── HeadTooLarge                 431     invalid_request_error   headers_too_large
     ├── InternalError                500     server_error            internal_error
@@ -253,6 +254,15 @@ class UnsupportedMediaType(SageholdError):
     type = "invalid_request_error"
     code = "unsupported_media_type"
     default_message = "This content type is not supported here."
+
+
+class RangeNotSatisfiable(SageholdError):
+    """None of the bytes that were asked for are there."""
+
+    status = 416
+    type = "invalid_request_error"
+    code = "range_not_satisfiable"
+    default_message = "The range lies behind the end."
 
 
 class RateLimited(SageholdError):

@@ -2,25 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 
 from server.accounts.keys.anyone import ensure_anyone
 from server.accounts.keys.service import Accounts
+from server.accounts.keys.tokens import Exchanged
 from server.accounts.ledger.ledger import Ledger
 from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import Reports
 from server.api.access import ANYONE
+from server.api.batch_lines import BatchLines
+from server.api.batch_models import BatchModels
 from server.api.openai.image_store import ImageStore
 from server.api.services import Services
 from server.core import Task
 from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
 from server.engines.pulse import Patience
+from server.jobs.batches.batches import Batches
+from server.jobs.batches.gauges import BatchCounts
+from server.jobs.batches.opening import open_batches
+from server.jobs.files.store import Files
 from server.knowledge.gauges import IngestionCounts
 from server.knowledge.knowledge import Knowledge
 from server.knowledge.opening import open_knowledge
@@ -146,6 +156,37 @@ async def build_services(
         knowledge = await stack.enter_async_context(
             open_knowledge(settings, accounts.database, calls, accounts, counts=counts)
         )
+        files = Files(
+            accounts.database,
+            settings.data_dir / "files",
+            max_file=settings.max_file,
+            max_account_files=settings.max_account_files,
+        )
+        await files.start()
+        await stack.enter_async_context(_background(files.keep_swept(), "file sweep"))
+        keys = settings.auth == "keys"
+        batch_counts = BatchCounts()
+        metrics.add(batch_counts)
+
+        def batches(app: Any) -> AbstractAsyncContextManager[Batches]:
+            lines = BatchLines(
+                app,
+                accounts if keys else None,
+                ledger if keys else None,
+                price_factor=Decimal(str(settings.batch_price_factor)),
+            )
+            return open_batches(
+                settings,
+                accounts.database,
+                files,
+                BatchModels(catalog, registry),
+                accounts,
+                lines,
+                lines,
+                counts=batch_counts,
+                stopping=lambda: shutdown.begun,
+            )
+
         yield Services(
             settings=settings,
             accounts=accounts,
@@ -158,6 +199,8 @@ async def build_services(
             ledger=ledger,
             reports=Reports(accounts.database),
             knowledge=knowledge,
+            files=files,
+            open_batches=batches,
             outages=partial(_outages, accounts if settings.auth == "keys" else None, limiter),
             first_key=await accounts.ensure_first_key() if settings.auth == "keys" else None,
         )
@@ -173,37 +216,80 @@ async def knowledge_alone(settings: Settings, accounts: Accounts) -> AsyncGenera
     catalog = await anyio.to_thread.run_sync(
         partial(Catalog.load, settings.model_configs, settings.models_dir, None, only=settings.models)
     )
-    machine = await anyio.to_thread.run_sync(Machine.detect)
-    memory = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
-    patience = Patience(silence=settings.hang_timeout, step=settings.step_timeout)
     able = (Task.EMBEDDING, Task.SCORE, Task.TRANSCRIPTION)
+    specs = [spec for spec in catalog.models if any(task in spec.tasks for task in able)]
+    async with AsyncExitStack() as stack:
+        registry = await stack.enter_async_context(_models_alone(settings, specs))
+        pipeline = Pipeline(catalog, Admission(Free(), RateLimiter()), registry)
+        calls = InnerCalls(
+            pipeline,
+            catalog,
+            settings.models_dir,
+            embedding=settings.embedding_model,
+            reranking=settings.rerank_model,
+        )
+        yield await stack.enter_async_context(open_knowledge(settings, accounts.database, calls, accounts, guest=True))
+
+
+@asynccontextmanager
+async def requests_alone(
+    settings: Settings, catalog: Catalog, wanted: Collection[str], queue_timeout: float
+) -> AsyncGenerator[Services, None]:
+    """What answers requests in process, for a command: without keys, accounts and a database; nothing is billed.
+
+    wanted: own names of the models that are loaded at once; others are loaded when a request needs them.
+    queue_timeout: in place of the settings', which is made for people who wait.
+    """
+    settings = settings.model_copy(update={"auth": "off", "queue_timeout": queue_timeout})
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="sagehold-")))
+        images = ImageStore(folder, ttl=settings.image_url_ttl, max_bytes=settings.image_store_max)
+        await images.start()
+        registry = await stack.enter_async_context(_models_alone(settings, catalog.models, wanted))
+        yield Services(
+            settings=settings,
+            accounts=_Nobody(),
+            catalog=catalog,
+            registry=registry,
+            pipeline=Pipeline(catalog, Admission(Free(), RateLimiter()), registry),
+            images=images,
+        )
+
+
+class _Nobody:
+    """The accounts of a command that has none."""
+
+    async def authenticate(self, key: str) -> None:  # noqa: ARG002 - there is none
+        return None
+
+    async def exchange(self, key: str, email: str | None) -> Exchanged:  # noqa: ARG002 - there is none
+        return Exchanged()
+
+
+@asynccontextmanager
+async def _models_alone(
+    settings: Settings, specs: Iterable[ModelSpec], eager: Collection[str] = ()
+) -> AsyncGenerator[Registry, None]:
+    """The models of a command, for the length of the block. eager: names of those that are loaded at once."""
+    machine = await anyio.to_thread.run_sync(Machine.detect)
+    patience = Patience(silence=settings.hang_timeout, step=settings.step_timeout)
     registry = Registry(
-        [
-            spec.model_copy(update={"load": "lazy"})
-            for spec in catalog.models
-            if any(task in spec.tasks for task in able)
-        ],
+        [spec.model_copy(update={"load": "eager" if spec.name in eager else "lazy"}) for spec in specs],
         lambda spec, allotment: make_engine(
             spec, models_dir=settings.models_dir, allotment=allotment, patience=patience
         ),
-        memory,
+        MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory),
         models_dir=settings.models_dir,
         queue_timeout=settings.queue_timeout,
         load_timeout=settings.load_timeout,
         front_end=of_front_end,
+        reserve=False,  # there is one who asks
     )
-    pipeline = Pipeline(catalog, Admission(Free(), RateLimiter()), registry)
-    calls = InnerCalls(
-        pipeline,
-        catalog,
-        settings.models_dir,
-        embedding=settings.embedding_model,
-        reranking=settings.rerank_model,
-    )
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(registry.stop, LEAVE, ENGINES)
+    try:
         await registry.start()
-        yield await stack.enter_async_context(open_knowledge(settings, accounts.database, calls, accounts, guest=True))
+        yield registry
+    finally:
+        await registry.stop(LEAVE, ENGINES)
 
 
 def _outages(accounts: Accounts | None, limiter: RateLimiter) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 
 from server.api.context import record_of
 from server.api.dialect import dialect_of
+from server.api.inner_request import inner_of
 from server.api.services import services_of
 from server.core import Caller
 from server.errors import AccountClosed, NotAuthenticated, PermissionDenied
@@ -48,12 +49,19 @@ async def keyed(connection: HTTPConnection) -> Caller:
 def caller_of(connection: HTTPConnection) -> Caller | None:
     """Who was found to call; None before anybody asked."""
     services = services_of(connection)
+    if (inner := inner_of(connection.scope)) is not None:
+        return inner.caller
     caller: Caller | None = ANYONE if services.settings.auth == "off" else connection.scope.get(KEY)
     return caller
 
 
 async def authenticated(connection: HTTPConnection) -> Caller:
-    """The caller by its key, or ANYONE where `auth` is off. Raises NotAuthenticated, PermissionDenied."""
+    """The caller by its key, or ANYONE where `auth` is off; of the server's own requests, the one they are made for.
+
+    Raises NotAuthenticated, PermissionDenied.
+    """
+    if (inner := inner_of(connection.scope)) is not None:
+        return inner.caller
     settings = services_of(connection).settings
     if settings.auth != "off":
         return await keyed(connection)

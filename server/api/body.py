@@ -190,7 +190,7 @@ async def form_of(request: Request, intake: Intake, file_limit: int, overhead: i
             data = await value.read()
             read += len(data)
             if read > file_limit:
-                raise _too_large(file_limit, read)
+                raise too_large(file_limit, read)
             said = (value.content_type or "").lower()
             form.files.setdefault(name, []).append(Upload(value.filename or "", said, data))
     finally:
@@ -222,7 +222,7 @@ async def capped(request: Request, intake: Intake, limit: int, shown: int) -> As
     announced = request.headers.get("content-length", "")
     length = int(announced) if announced.isdigit() else 0
     if length > limit:
-        raise _too_large(shown, length)
+        raise too_large(shown, length)
     if length > LARGE:
         await intake.enter(limit if coding else length)
     read = breaths = 0
@@ -230,7 +230,7 @@ async def capped(request: Request, intake: Intake, limit: int, shown: int) -> As
         for piece in decoded.pieces(chunk):
             read += len(piece)
             if read > limit:
-                raise _too_large(shown, read)
+                raise too_large(shown, read)
             if read > LARGE and not intake.large:
                 await intake.enter(limit)
             if read // BREATH > breaths:  # a compressed chunk may stand for all of a body
@@ -240,7 +240,7 @@ async def capped(request: Request, intake: Intake, limit: int, shown: int) -> As
     decoded.end()
 
 
-def _too_large(limit: int, read: int) -> PayloadTooLarge:
+def too_large(limit: int, read: int) -> PayloadTooLarge:
     # The OpenAI API's own wording, which clients look for.
     return PayloadTooLarge(f"Maximum content size limit ({limit}) exceeded ({read} bytes read)")
 

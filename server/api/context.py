@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.dialect import dialect_of
 from server.api.forwarded import TrustedProxies
+from server.api.inner_request import inner_of
 from server.api.paths import canonical
 from server.observability import Metrics, RequestRecord, log_request, request_id
 from server.observability.logs import PROBES
@@ -67,7 +68,11 @@ class RequestContext:
             return
         if self._proxies is not None:
             self._proxies.resolve(scope)
-        record = scope[KEY] = RequestRecord(id=new_id(), method=scope["method"], path=path)
+        inner = inner_of(scope)
+        name = new_id() if inner is None else inner.reference
+        record = scope[KEY] = RequestRecord(id=name, method=scope["method"], path=path)
+        if inner is not None:
+            record.key_id, record.inner = inner.caller.key_id, True
         if (client := scope.get("client")) is not None:
             record.client = client[0]
         scope[SEND] = send

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from server.api.access import caller_of
 from server.api.body_room import BodyRoom
+from server.api.inner_request import inner_of
 from server.api.services import Services
 from server.core import Task
 from server.models.config.spec import Price
@@ -26,7 +27,7 @@ class Intake:
     """One request's body on its way in. Nothing is done for one that stays below LARGE.
 
     A large one is read only if its caller could be served at all: `Admission.arriving` says what is looked at. It then
-    waits for room, and holds it until the block ends.
+    waits for room, and holds it until the block ends. The server's own requests wait for nothing but the reading.
     """
 
     def __init__(self, request: Request, task: Task | None) -> None:
@@ -45,6 +46,8 @@ class Intake:
         if services is None or caller is None:
             return  # nobody to ask, in a test's application
         self._room = services.bodies
+        if inner_of(self._request.scope) is not None:
+            return  # it is in memory already, and whoever sends it sees to how many there are
         self._held = held = AsyncExitStack()
         paid = self._task is not None and all(
             _costs(one.price) for one in services.catalog.public_models() if self._task in one.tasks

@@ -51,6 +51,7 @@ ERRORS: Mapping[int, str] = {
     409: "It does not go with what is there: a name that is taken, something that is in use or changing just now.",
     413: "The body is too large.",
     415: "The body has a content type or coding that is not read here.",
+    416: "None of the bytes that were asked for are there.",
     429: "A limit of the key or of the account is reached; `retry-after` says for how long.",
     500: "A bug in the server.",
     503: "The model is not ready, or too many requests wait for it; `retry-after` says how long to wait.",
@@ -88,6 +89,7 @@ class Documented:
     missing: whether what a field or a parameter of it names may not be there, which is a 404.
     taken: whether what is there already may forbid it, which is a 409.
     busy: whether what it is about may be in use or changing, or can't be had, which are a 409 and a 503.
+    ranged: whether parts of it can be had, which are a 206, and a 304 for who has it already.
     """
 
     body: type[BaseModel] | None = None
@@ -100,6 +102,7 @@ class Documented:
     missing: bool = False
     taken: bool = False
     busy: bool = False
+    ranged: bool = False
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -216,6 +219,10 @@ def _complete(operation: dict[str, Any], method: str, route: APIRoute, names: Na
     if (about.body or about.form) and method not in ("GET", "HEAD"):
         operation["requestBody"] = {"required": True, "content": _request(about, names)}
     answered: dict[str, Any] = {"200": {"description": "The answer.", "content": _answer(about, names)}}
+    if about.ranged:
+        partly = answered["200"]["content"] | {"multipart/byteranges": {"schema": {"type": "string"}}}
+        answered["206"] = {"description": "The parts that were asked for.", "content": partly}
+        answered["304"] = {"description": "It is what the client has already."}
     errors: dict[str, Any] = {
         str(status): {"$ref": f"#/components/responses/{status}"} for status in _errors(route, about, bool(scopes))
     }
@@ -224,7 +231,8 @@ def _complete(operation: dict[str, Any], method: str, route: APIRoute, names: Na
         errors = {"default": refused}
     operation["responses"] = answered | errors
     if method == "HEAD":
-        operation["responses"]["200"].pop("content")
+        for answer in answered.values():
+            answer.pop("content", None)
 
 
 def _request(about: Documented, names: Names) -> dict[str, Any]:
@@ -268,7 +276,8 @@ def _errors(route: APIRoute, about: Documented, keyed: bool) -> Iterator[int]:
             *(OF_BUSY if about.busy else ()),
             *((409,) if about.taken else ()),
             *((404,) if route.param_convertors or about.missing else ()),
-            *((400,) if route.dependant.query_params else ()),
+            *((400,) if route.dependant.query_params or about.ranged else ()),
+            *((416,) if about.ranged else ()),
         }
     )
 

@@ -1,10 +1,12 @@
 """What routes work with: the parts of the server that they are given, each by what it must be able to do."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp
 
 from server.api.body_room import TOGETHER, BodyRoom
 from server.api.failed_keys import FailedKeys
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from server.accounts.ledger.ledger import Ledger
     from server.accounts.reports.usage import Reports
     from server.api.openai.image_store import ImageStore
+    from server.api.openai.responses.turn import Keeper
+    from server.jobs.batches.batches import Batches
+    from server.jobs.files.store import Files
     from server.knowledge.knowledge import Knowledge
     from server.models.config.catalog import Missing
     from server.models.probe import Report
@@ -194,6 +199,14 @@ class Services:
     reports: "Reports | None" = None
     knowledge: "Knowledge | None" = None
     """None only where a test has no use for it."""
+    files: "Files | None" = None
+    """None only where a test has no use for them."""
+    batches: "Batches | None" = None
+    """None where nobody works on them; see `at_work` in server/app.py."""
+    open_batches: "Callable[[ASGIApp], AbstractAsyncContextManager[Batches]] | None" = None
+    """The work on batches, whose requests an application answers; None where there is none."""
+    responses: "Keeper | None" = None
+    """None where no response is kept."""
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
     reading: Turns = field(default_factory=lambda: Turns(READERS, WAITING_READERS))
     spoken: SpokenAnswers = field(default_factory=SpokenAnswers)

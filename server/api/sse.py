@@ -14,6 +14,7 @@ from server.api.dialect import dialect_of
 from server.api.errors import as_sagehold_error, note_refusal
 from server.api.lifetime import apart_while_receiving
 from server.api.run_response import R, Rendered, RunResponse
+from server.errors import SageholdError
 from server.pipeline.run import ClientGone
 
 KEEP_ALIVE = 5.0
@@ -57,14 +58,17 @@ class SseResponse(RunResponse[R]):
         gathered: bool = False,
         media_type: str = "text/event-stream",
         comment: Callable[[str], bytes] = comment,
+        failing: Callable[[SageholdError], bytes] | None = None,
     ) -> None:
         """render: whole frames of the opened run, the terminator included. terminated: whether the dialect's terminator
         ends this kind of stream, so that it must also follow an error. gathered: frames that are ready together leave
         together, for streams of many small ones. media_type, comment: of a dialect whose streams have another form;
-        what breaks a silence is made of what is being done."""
+        what breaks a silence is made of what is being done. failing: the last events
+        of a stream that fails, where they are not the dialect's one."""
         super().__init__(opening, render, media_type=media_type)
         self.comment = comment
         self.terminated = terminated
+        self.failing = failing
         self._sending = send_bursts if gathered else send_each
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,7 +142,7 @@ class _Stream:
         """Say the error in the stream, which ends with it."""
         shown = as_sagehold_error(raised)
         note_refusal(self._scope, shown)
-        event = self._dialect.error_event(shown)
+        event = (self._response.failing or self._dialect.error_event)(shown)
         await self.write(event + (self._dialect.terminator if self._response.terminated else b""), False)
 
     async def aclose(self) -> None:

@@ -25,7 +25,10 @@ from server.storage.folder import prepare
 from server.storage.opening import DatabaseError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from server.api.services import Services
+    from server.models.config.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
@@ -92,15 +95,19 @@ def begin_imports(settings: Settings) -> None:
 
     Their imports are the longest part of a start (docs/performance.md). Wrong configs are reported later.
     """
-    from server.engines.vllm import environment, forkserver, hardware
     from server.models.config.catalog import Catalog
     from server.models.config.files import CatalogError
+
+    with contextlib.suppress(CatalogError):
+        import_engines(Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models).models)
+
+
+def import_engines(specs: "Sequence[ModelSpec]") -> None:
+    """As `begin_imports`, for models that are known. Ends the command where they can't run on this machine."""
+    from server.engines.vllm import environment, forkserver, hardware
     from server.models.config.spec import VllmModel
 
-    chats: list[VllmModel] = []
-    with contextlib.suppress(CatalogError):
-        served = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models).models
-        chats = [spec for spec in served if isinstance(spec, VllmModel)]
+    chats = [spec for spec in specs if isinstance(spec, VllmModel)]
     if not chats:
         return
     finding = hardware.mismatch()
@@ -132,7 +139,7 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
     from server.accounts.limits.limiter import LimitsError
     from server.api.connections import make_room
     from server.api.http1 import Http1Protocol
-    from server.app import create_app
+    from server.app import at_work, create_app
     from server.cli.http_server import http_server
     from server.models.config.files import CatalogError
     from server.observability import Metrics
@@ -152,6 +159,7 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
         app, grace = create_app(settings, services), settings.shutdown_grace
         protocol = Http1Protocol.bounded(reader_timeout=settings.reader_timeout, connections=settings.max_connections)
         server = http_server(app, protocol, shutdown, grace, keep_alive=KEEP_ALIVE, backlog=BACKLOG)
+        await stack.enter_async_context(at_work(app, services))
         ending.on_begin, ending.on_force = server.begin_end, server.force_end
         ending.within = grace + AFTER_GRACE
         _announce(services, _url(listener))

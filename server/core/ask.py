@@ -1,6 +1,7 @@
 """What a client says beside the work itself."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from uuid import uuid4
 
 from server.core.caller import Caller, Priority
@@ -20,7 +21,8 @@ class Ask:
     quality: what the body or a header said; None leaves it to the name's suffix, or to auto.
     budget: seconds after which no further pass is begun; None for what the model's config says.
     streamed: whether the client wants the answer piece by piece. priority: the class that it asked for; None for the
-    key's.
+    key's. price_factor: what it costs, as a part of the prices: 0.5 is half of them. paid: what an earlier try at it
+    has cost whose answer was lost: nothing is held or billed any more, and no usage is noted; None for a first try.
     id: the request's own, which is in the log, in the answer's `x-request-id`, and the ledger's reference.
     """
 
@@ -30,6 +32,8 @@ class Ask:
     budget: float | None = None
     streamed: bool = False
     priority: Priority | None = None
+    price_factor: Decimal = Decimal(1)
+    paid: Decimal | None = None
     id: str = field(default_factory=new_request_id)
 
 

@@ -1,7 +1,6 @@
 """Files that wait to be ingested: `documents/<id>` in the data folder, each for its owner's eyes only."""
 
 import asyncio
-import errno
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -11,12 +10,10 @@ from typing import BinaryIO
 import anyio
 from anyio import to_thread
 
-from server.errors import PayloadTooLarge, StorageFull
-from server.storage.held_files import locked, made, make_folder, sync_folder
-from server.storage.presence import PRESENCE
+from server.errors import PayloadTooLarge
+from server.storage.held_files import UNFINISHED, made, make_folder, sync_folder, telling_full
+from server.storage.orphans import sweep
 
-UNFINISHED = ".part"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PIECE = 2**20
 
 
@@ -70,24 +67,7 @@ class Spool:
 
         How many files it was.
         """
-        here = await to_thread.run_sync(lambda: [path.name for path in self.folder.iterdir()])
-        here = [name for name in here if not name.startswith(PRESENCE)]
-        ids = list(dict.fromkeys(name.removesuffix(UNFINISHED) for name in here))
-        needed = await wanted(ids)
-        count = 0
-        for name in here:
-            if name in needed:
-                continue
-            # Whoever adds a document holds its file until its row is there: so the row is looked for once more when the
-            # file is known to be nobody's.
-            held = await to_thread.run_sync(locked, self.folder / name)
-            if held is None:
-                continue
-            with held:
-                if name not in await wanted([name]):
-                    await to_thread.run_sync(_unlink, self.folder / name)
-                    count += 1
-        return count
+        return await sweep(self.folder, wanted)
 
     def _forget(self, document_id: str, file: BinaryIO) -> None:
         with file:
@@ -111,18 +91,17 @@ class Spool:
         unfinished = self.folder / f"{document_id}{UNFINISHED}"
         file = made(unfinished)
         try:
-            size = file.write(data) if isinstance(data, bytes) else _copy(data, file, most)
-            file.flush()
-            os.fsync(file.fileno())
-            unfinished.rename(self.path(document_id))
-            sync_folder(self.folder)
-        except BaseException as error:
+            with telling_full():
+                size = file.write(data) if isinstance(data, bytes) else _copy(data, file, most)
+                file.flush()
+                os.fsync(file.fileno())
+                unfinished.rename(self.path(document_id))
+                sync_folder(self.folder)
+        except BaseException:
             for path in (unfinished, self.path(document_id)):
                 path.unlink(missing_ok=True)
             with suppress(OSError):  # what it could not flush
                 file.close()
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise StorageFull from error
             raise
         return file, size
 

@@ -235,6 +235,8 @@ def log_request(record: RequestRecord) -> None:
         facts["model"] = model[:128]
     if record.key_id is not None:
         facts["key"] = record.key_id
+    if record.inner:
+        facts["inner"] = True
     if (first := record.first_token_seconds) is not None:
         facts["first_ms"] = round(first * 1000, 1)
     facts |= record.amounts()

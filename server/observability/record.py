@@ -22,13 +22,19 @@ class Measured(Protocol):
         """When the engine's first event came, by time.perf_counter()."""
         ...
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is in the books, as paid or as used."""
+        ...
+
 
 @dataclass(slots=True)
 class RequestRecord:
     """What is known of a request. Filled in as it goes through the layers; logged and counted once, at its end.
 
     id: `req_…`, one for the answer's x-request-id, the log and the ledger. started: by time.perf_counter().
-    code: of the error that the client was shown. client: its address. refused: the status that the answer's body
+    code: of the error that the client was shown. client: its address; None for `inner`, a request that
+    the server makes to itself, such as a batch's. refused: the status that the answer's body
     tells, where that of HTTP is 200 nevertheless.
     """
 
@@ -43,6 +49,7 @@ class RequestRecord:
     route: str = "unknown"
     seconds: float = 0.0
     key_id: str | None = None
+    inner: bool = False
     asked_model: str | None = None
     model: str | None = None
     run: Measured | None = None

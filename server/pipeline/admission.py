@@ -10,7 +10,7 @@ from typing import Protocol
 
 from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use, insufficient
 from server.core import Ask, Caller, Facts
-from server.core.money import ZERO
+from server.core.money import MOST, ZERO
 from server.errors import (
     InsufficientCredits,
     ModelNotFound,
@@ -87,12 +87,15 @@ class Charge:
     limit: tokens that each answer may have, where the hold is less than the plan's bound; None where it is not.
     """
 
-    def __init__(self, bank: Bank, hold: Hold, limit: int | None) -> None:
+    def __init__(self, bank: Bank, hold: Hold, limit: int | None, paid: Decimal | None = None) -> None:
+        """paid: what was paid before this one."""
         self.limit = limit
         self._bank = bank
         self._hold = hold
         self._closed = False
-        self.credits: Decimal | None = None
+        self.settled = False
+        """Whether it is turned, or being turned, into a cost."""
+        self.credits = paid
         """What the account pays, once it is settled; None for accounts without meter."""
 
     async def settle(self, work: Work) -> None:
@@ -100,7 +103,7 @@ class Charge:
         free."""
         if self._closed:
             return
-        self._closed = True
+        self._closed = self.settled = True
         plan = work.plan
         use = Use(plan.model, plan.spec.name, plan.job.task, work.usage)
         lines = [
@@ -139,7 +142,7 @@ class Free:
         pass
 
     async def balance(self, account_id: str) -> Balance:  # noqa: ARG002
-        return Balance(ZERO, ZERO, metered=False)
+        return Balance(MOST, ZERO, metered=False)
 
 
 class Admission:
@@ -150,6 +153,10 @@ class Admission:
         self._limiter = limiter
         self._asking: Counter[str] = Counter()
         self._ahead: dict[str, Decimal] = {}
+
+    def free(self) -> "Admission":
+        """The same door, behind which nothing is billed."""
+        return Admission(Free(), self._limiter)
 
     @asynccontextmanager
     async def arriving(self, caller: Caller, *, paid: bool) -> AsyncGenerator[None, None]:
@@ -245,4 +252,5 @@ class Admission:
             most = bounds.share((await self._bank.balance(ask.caller.account_id)).available)
         hold = await self._bank.hold(ask.caller, ask.id, most, bounds.least)
         short = hold.metered and hold.amount < bounds.most
-        return Charge(self._bank, hold, affordable_tokens(plan, facts, hold.amount) if short else None)
+        limit = affordable_tokens(plan, facts, hold.amount) if short else None
+        return Charge(self._bank, hold, limit, ask.paid if ask.caller.metered else None)

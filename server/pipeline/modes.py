@@ -1,6 +1,7 @@
 """From what was asked to what will be done: a pure function from a request, the catalog and the load to a Plan."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from server.core import QUALITY_WORDS, Ask, Job, Quality, Task
 from server.errors import InvalidRequest, ModelNotFound
@@ -11,6 +12,19 @@ from server.pipeline.tasks import TASKS
 from server.pipeline.tasks.base import Choice, Resolver
 
 
+class Reduced:
+    """A catalog whose prices are a part of its own: of the model that was asked for, and of those that help it."""
+
+    def __init__(self, catalog: Resolver, factor: Decimal) -> None:
+        self._catalog = catalog
+        self._factor = factor
+
+    def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
+        """Raises ModelNotFound."""
+        spec, price = self._catalog.resolve(name, task)
+        return spec, price.times(self._factor)
+
+
 def idle(spec: ModelSpec) -> float:  # noqa: ARG001 - the load of a server that does nothing
     return 0.0
 
@@ -18,18 +32,12 @@ def idle(spec: ModelSpec) -> float:  # noqa: ARG001 - the load of a server that 
 def plan_for(ask: Ask, job: Job, catalog: Resolver, load: Callable[[ModelSpec], float] = idle) -> Plan:
     """Choose the model, the mode and the passes. Raises ModelNotFound or InvalidRequest.
 
-    load: how much of a model is taken, from 0 to 1; it matters to `auto` only.
+    load: how much of a model is taken, from 0 to 1; it matters to `auto` only. All that the plan costs is worked out by
+    its prices, which are the catalog's times the ask's factor.
     """
-    try:
-        model, suffix, (spec, price) = named(ask.model, job.task, catalog)
-    except ModelNotFound as error:
-        allowed = ask.caller.models
-        if allowed is None:
-            raise
-        if not allowed.isdisjoint((ask.model, ask.model.rpartition(":")[0])):
-            raise error.shown_to(allowed) from None
-        # What there is to say of a name that the key may not use is not the key's to know.
-        raise ModelNotFound.named(ask.model) from None
+    if ask.price_factor != 1:
+        catalog = Reduced(catalog, ask.price_factor)
+    model, suffix, (spec, price) = known_to(ask.caller.models, ask.model, job.task, catalog)
     asked = ask.quality or suffix or Quality.AUTO
     modes = spec.quality_for(job.task)
     if modes is None:
@@ -40,6 +48,22 @@ def plan_for(ask: Ask, job: Job, catalog: Resolver, load: Callable[[ModelSpec], 
     else:
         choice = Choice(ask, model, spec, price, asked, "asked for", modes=modes)
     return TASKS[job.task].plan(choice, job, catalog)
+
+
+def known_to(
+    allowed: frozenset[str] | None, name: str, task: Task, catalog: Resolver
+) -> tuple[str, Quality | None, tuple[ModelSpec, Price]]:
+    """As `named`. allowed: the names that the key may use, None for all; what the error says is no more than such a key
+    may know."""
+    try:
+        return named(name, task, catalog)
+    except ModelNotFound as error:
+        if allowed is None:
+            raise
+        if not allowed.isdisjoint((name, name.rpartition(":")[0])):
+            raise error.shown_to(allowed) from None
+        # What there is to say of a name that the key may not use is not the key's to know.
+        raise ModelNotFound.named(name) from None
 
 
 def named(name: str, task: Task, catalog: Resolver) -> tuple[str, Quality | None, tuple[ModelSpec, Price]]:

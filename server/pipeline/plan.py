@@ -74,6 +74,7 @@ class Plan:
 
     model: the public name under which it is asked for, and billed.
     job: the client's, with the defaults of the model and of the mode filled in.
+    price: the model's, times the ask's `price_factor`, as those of other models in the passes are.
     limited: whether the client itself limited the answer's length.
     quality: the mode that is done, never auto. reason: why this one, and what was left out of it.
     budget: seconds after which no further pass is begun; None for no end.

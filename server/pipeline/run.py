@@ -72,6 +72,7 @@ class Pipeline:
     ) -> None:
         self._catalog = catalog
         self._admission = admission
+        self._paid = admission.free()
         self._registry = registry
         self.shutdown = shutdown or Shutdown()
         self._open = 0
@@ -92,26 +93,30 @@ class Pipeline:
             raise ServerStopping
         with stage("plan"):
             plan = plan_for(ask, job, self._catalog, self._registry.busy)
-        async with self._admission.admit_once(ask, plan):
+        async with self._admission_of(ask).admit_once(ask, plan):
             yield
 
     async def open(self, ask: Ask, job: Job) -> "Run":
         """Everything that deserves an HTTP status happens here. The caller closes the Run (`async with`)."""
         if self.shutdown.begun:  # while the request's body was read
             raise ServerStopping
+        admission = self._admission_of(ask)
         async with AsyncExitStack() as held:
             self._count(held)
             with stage("plan"):
                 plan = plan_for(ask, job, self._catalog, self._registry.busy)  # 404, 400
             with stage("limits"):  # 403, 429, 402 by the balance
-                ticket = await held.enter_async_context(self._admission.admit(ask, plan))
-            async with self._admission.affording(ask.caller, plan):
+                ticket = await held.enter_async_context(admission.admit(ask, plan))
+            async with admission.affording(ask.caller, plan):
                 work = await self._read(held, ask, plan)  # 503, 400
                 with stage("hold"):
-                    charge = await self._admission.charge(ask, plan, work.facts)  # 402
+                    charge = await admission.charge(ask, plan, work.facts)  # 402
                 held.push_async_callback(charge.aclose)
             work.limit = charge.limit
             return Run(work, ticket, charge, held)
+
+    def _admission_of(self, ask: Ask) -> Admission:
+        return self._admission if ask.paid is None else self._paid
 
     async def _read(self, held: AsyncExitStack, ask: Ask, plan: Plan) -> Work:
         """Lease the model, and let it read. held: gets both.
@@ -248,6 +253,11 @@ class Run:
     def credits(self) -> Decimal | None:
         """What the account pays, known with the Usage event; None for accounts without meter."""
         return self._charge.credits
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is in the books, as paid or as used: it can't be taken back any more."""
+        return self._charge.settled
 
     @property
     def headers(self) -> dict[str, str]:

@@ -1,11 +1,30 @@
 """Files that a process holds by the system's lock, which is taken from it when it ends, however it ends."""
 
+import errno
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from server.errors import StorageFull
 from server.storage.folder import owned_like
+
+UNFINISHED = ".part"
+"""How the names of files end that are being written."""
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+@contextmanager
+def telling_full() -> Iterator[None]:
+    """Raises StorageFull where the system says that there is no room for a file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull from error
+        raise
 
 
 def make_folder(folder: Path) -> None:

@@ -233,7 +233,7 @@ class FakeServer:
         """options: the fake engines' own, by task; quality: their modes, as in a model config; senses: the chat
         model's. accounts, bank, limiter, failed_keys: real ones, where a test is about them. Without failed_keys,
         wrong keys wait for nothing. knowledge: a database with all tables, open for as long as the server runs, in
-        which datasets are kept; fake accounts are entered there."""
+        which datasets and files are kept; fake accounts are entered there."""
         chosen = options or {}
         models = {
             task: FakeModel(
@@ -283,6 +283,7 @@ class FakeServer:
         return self.services.knowledge
 
     async def _open_knowledge(self, database: "Database") -> None:
+        from server.jobs.files.store import Files
         from server.knowledge.gauges import IngestionCounts
         from server.knowledge.opening import open_knowledge
         from server.pipeline.inner_calls import InnerCalls
@@ -301,7 +302,15 @@ class FakeServer:
         counts = IngestionCounts()
         self.services.metrics.add(counts)
         opened = open_knowledge(settings, database, models, accounts, counts=counts)  # type: ignore[arg-type]
-        self.services = replace(self.services, knowledge=await self._held.enter_async_context(opened))
+        files = Files(
+            database,
+            settings.data_dir / "files",
+            max_file=settings.max_file,
+            max_account_files=settings.max_account_files,
+        )
+        await files.start()
+        knowledge = await self._held.enter_async_context(opened)
+        self.services = replace(self.services, knowledge=knowledge, files=files)
         self.app.state.services = self.services
 
     async def __aexit__(self, *error: object) -> None:

@@ -256,7 +256,7 @@ def user(*parts: Any) -> list[dict[str, Any]]:
         ({"type": "audio_url", "audio_url": {"url": "data:audio/wav;base64,####"}}, "audio_url.url"),
         ({"type": "audio_url", "audio_url": {"url": "https://sounds.example/a.wav"}}, "audio_url.url"),
         ({"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AAAA"}}, "type"),
-        ({"type": "file", "file": {"file_id": "file-1"}}, "type"),
+        ({"type": "file", "file": {}}, "file.file_id"),
     ],
 )
 async def test_broken_parts_are_refused_by_name(client: httpx.AsyncClient, part: Any, param: str) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
         ("POST", "/v1/threads/thread_1/runs", "threads"),
         ("GET", "/v1/fine_tuning/jobs", "fine_tuning"),
         ("POST", "/v1/vector_stores/vs_1/search", "vector_stores"),
-        ("DELETE", "/openai/v1/files/file-1/", "files"),
+        ("POST", "/openai/v1/uploads/upload_1/parts/", "uploads"),
         ("POST", "/v1/videos", "videos"),
     ],
 )

@@ -98,7 +98,7 @@ async def test_without_auth_administration_still_needs_a_key(settings: Settings)
 
 async def test_what_is_for_a_key_alone_is_kept_in_no_cache(office: "Office") -> None:
     """Of keys, money, settings and documents: not by a browser, nor by a proxy between."""
-    own = (*sorted(OWN), "/v1/datasets")
+    own = (*sorted(OWN), "/v1/datasets", "/v1/files")
     paths = [route.path for route in api_routes(office.fake) if "GET" in route.methods and "{" not in route.path]
     tried = [path for path in paths if path.startswith("/admin/v1/") or path in own]
     assert len(tried) > 12

@@ -291,8 +291,8 @@ async def test_wrong_fields_are_named(
     assert engine.jobs == []
 
 
-async def test_a_json_body_is_a_415(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/v1/audio/transcriptions", json={"model": "everything"})
+async def test_a_body_that_is_neither_a_form_nor_json_is_a_415(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/audio/transcriptions", content=b"a=b", headers={"content-type": "text/plain"})
     assert answer.status_code == 415
 
 

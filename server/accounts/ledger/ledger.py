@@ -32,7 +32,7 @@ from server.accounts.ledger.terms import (
     Use,
     insufficient,
 )
-from server.accounts.tables import AccountRow, BalanceRow, EntryRow, HoldRow, InstanceRow
+from server.accounts.tables import AccountRow, BalanceRow, EntryRow, HoldRow, InstanceRow, UsageRow
 from server.core import Caller
 from server.core.money import MOST, ZERO, bound_of, cost_of
 from server.errors import DatabaseUnavailable, InvalidRequest, NotFound, SageholdError, Unavailable
@@ -236,6 +236,29 @@ class Ledger:
                 return
             after = rows[-1].id
             limit = None if limit is None else limit - most
+
+    async def settled(self, prefix: str) -> frozenset[int]:
+        """Which numbered parts of a piece of work have a usage record, by their number.
+
+        A part's reference is the prefix, its number, and for further tries a full stop and what tells them apart: with
+        the prefix `batch_1f-`, those of part 7 are `batch_1f-7` and `batch_1f-7.2.1`.
+        """
+        tries = (reference.removeprefix(prefix).partition(".")[0] for reference, _ in await self._recorded(prefix))
+        return frozenset(int(number) for number in tries if number.isascii() and number.isdecimal())
+
+    async def cost(self, part: str) -> Decimal:
+        """What the tries at a part have cost, by the first one's reference: `batch_1f-7`."""
+        recorded = await self._recorded(part)
+        return sum((cost for reference, cost in recorded if reference.partition(".")[0] == part), ZERO)
+
+    async def _recorded(self, prefix: str) -> Sequence[tuple[str, Decimal]]:
+        """Usage records whose reference begins so: their references, and what they cost."""
+        # Whatever the database's collation, and even where it skips signs: digits come before letters, so that all
+        # that goes on in digits is in this range of the unique index. What else is there is sorted out by its text.
+        within = (UsageRow.reference >= prefix) & (UsageRow.reference < f"{prefix}z")
+        async with self._database.read() as session:
+            rows = (await session.execute(select(UsageRow.reference, UsageRow.cost).where(within))).all()
+        return [(row.reference, row.cost) for row in rows if row.reference.startswith(prefix)]
 
     async def discrepancies(self) -> Sequence[str]:
         """Ids of the accounts whose kept balance is not the sum of their entries; none, or the ledger is broken."""

@@ -10,8 +10,9 @@ from typing import Any
 from anyio import to_thread
 from starlette.requests import Request
 
-from server.api.asksage.file_contents import Page, name_of, pages_of
+from server.api.asksage.file_contents import headed, name_of, pages_of
 from server.api.body import Upload
+from server.api.file_pages import Page
 from server.api.openai.image_input import FORMATS
 from server.api.request_pipeline import RequestPipeline
 from server.api.services import Services
@@ -84,5 +85,5 @@ def _picture(data: bytes) -> Mapping[str, Any]:
 
 
 def _marked(name: str, page: Page) -> str:
-    inner = _MARK.sub(r"< \1", page.headed(name))  # a file can't end its own marks
+    inner = _MARK.sub(r"< \1", headed(page, name))  # a file can't end its own marks
     return f"<file-content>\n{inner}\n</file-content>"

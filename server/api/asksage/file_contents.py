@@ -1,17 +1,15 @@
 """What a file says: the text of each of its pages, headings included, or what is heard in it."""
 
 import json
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import PurePosixPath
 
-from anyio import to_thread
 from starlette.requests import Request
 
 from server.api.asksage.model_names import able
 from server.api.body import Upload
+from server.api.file_pages import Page, pages_of_bytes
 from server.api.lifetime import while_connected
 from server.api.openai.quality import ask_of
 from server.api.request_pipeline import RequestPipeline
@@ -19,21 +17,13 @@ from server.api.services import Services
 from server.core import Segment, Task, TranscriptionJob
 from server.errors import InvalidRequest
 from server.knowledge.parsing import reader
-from server.knowledge.parsing.parsed import BETWEEN
 from server.pipeline.run import Run
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """number: None where the file has no pages."""
-
-    number: int | None
-    text: str
-
-    def headed(self, name: str) -> str:
-        """The text below the line by which the service says where it is from."""
-        about = {"filename": name} | ({} if self.number is None else {"page_number": self.number})
-        return f"{json.dumps({'asksage_metadata': about}, ensure_ascii=False)}\n{self.text}"
+def headed(page: Page, name: str) -> str:
+    """The text below the line by which the service says where it is from."""
+    about = {"filename": name} | ({} if page.number is None else {"page_number": page.number})
+    return f"{json.dumps({'asksage_metadata': about}, ensure_ascii=False)}\n{page.text}"
 
 
 def name_of(file: Upload) -> str:
@@ -58,25 +48,7 @@ async def pages_of(
     """
     if reader.sound(name):
         return [Page(None, await _heard(request, pipeline, services, file, name, part))]
-    return await while_connected(request, _read(services, file, name))
-
-
-async def _read(services: Services, file: Upload, name: str) -> Sequence[Page]:
-    settings = services.settings
-    # It has no name, so nothing is left of it, however this process ends.
-    async with services.reading.turn():
-        with tempfile.TemporaryFile(prefix="sagehold-") as kept:
-            await to_thread.run_sync(kept.write, file.data)
-            kept.flush()
-            path = Path(f"/proc/self/fd/{kept.fileno()}")
-            blocks = await reader.read(path, name, timeout=settings.document_timeout, memory=settings.document_memory)
-    pages: dict[int | None, list[str]] = {}
-    above: tuple[str, ...] = ()
-    for block in blocks:
-        same = takewhile(lambda pair: pair[0] == pair[1], zip(above, block.headings, strict=False))
-        pages.setdefault(block.page, []).extend((*block.headings[len(list(same)) :], block.text))
-        above = block.headings
-    return [Page(number, BETWEEN.join(texts)) for number, texts in pages.items()]
+    return await while_connected(request, pages_of_bytes(services, file.data, name))
 
 
 async def _heard(

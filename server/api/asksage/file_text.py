@@ -8,7 +8,7 @@ from starlette.responses import Response
 from server.api.answers.asksage_users import FileText
 from server.api.asksage import body as bodies
 from server.api.asksage.dialect import answered
-from server.api.asksage.file_contents import name_of, pages_of
+from server.api.asksage.file_contents import headed, name_of, pages_of
 from server.api.body import FORM_OVERHEAD
 from server.api.deps import PipelineDep, ServicesDep
 from server.api.openapi import documented
@@ -39,5 +39,5 @@ async def file_text(request: Request, pipeline: PipelineDep, services: ServicesD
     file = received.files[0]
     name = name_of(file).replace(" ", "")
     pages = await pages_of(request, pipeline, services, file, name)
-    ret = "".join(f"\n{page.headed(name)}" for page in pages)
+    ret = "".join(f"\n{headed(page, name)}" for page in pages)
     return answered({"response": "OK", "ret": ret, "sent_filename": name, "status": 200})

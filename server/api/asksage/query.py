@@ -24,8 +24,7 @@ from server.api.context import record_of
 from server.api.deps import PipelineDep, ServicesDep
 from server.api.errors import note_refusal
 from server.api.lifetime import while_connected
-from server.api.openai.audio_input import resolve_sounds
-from server.api.openai.image_input import resolve_images
+from server.api.openai.chat_media import has_media, resolve_media
 from server.api.openai.quality import ask_of
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
@@ -35,7 +34,6 @@ from server.api.sse import SseResponse
 from server.core import Ask, Task
 from server.errors import InvalidRequest, ModelNotFound
 from server.observability.tracing import stage
-from server.settings import Settings
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -146,9 +144,9 @@ class Asking:
         echo = f"{attached.echo}\n\n" if attached.pages and settings.asksage_echo_files else ""
         filed = bool(attached.pages)
         pictured = attached.put(messages) if attached.pictures else messages
-        if any(not isinstance(message["content"], str) for message in pictured):
+        if has_media(pictured):
             # Checked, and fetched where they are URLs; the files' pictures too.
-            messages = await while_connected(request, _resolved(pictured, settings))
+            messages = await while_connected(request, resolve_media(pictured, services, caller))
             if attached.pictures:
                 attached = type(attached)()  # all of it is in the messages now
         question = Question(body, messages, attached, grounds, filed)
@@ -199,10 +197,6 @@ class _Stream(SseResponse[Answering]):
         except ModelNotFound as error:  # found before anything was sent
             explained = packed(self._asking.unavailable(error)) + SEPARATOR
             await Response(explained, media_type=STREAMED)(scope, receive, send)
-
-
-async def _resolved(messages: Sequence[Mapping[str, Any]], settings: Settings) -> Sequence[Mapping[str, Any]]:
-    return await resolve_sounds(await resolve_images(messages, settings), settings)
 
 
 async def _pieces(asking: Asking, answering: Answering) -> AsyncGenerator[bytes, None]:

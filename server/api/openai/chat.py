@@ -1,9 +1,7 @@
 """POST /chat/completions: parse, open, render."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncGenerator
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -12,11 +10,10 @@ from server.api.answers.chat import ChatCompletion, ChatCompletionChunk
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
-from server.api.openai.audio_input import resolve_sounds
+from server.api.openai.chat_media import opening_of
 from server.api.openai.chat_request import ChatRequest
 from server.api.openai.chat_response import Answer, answer_for, chunks, completion
 from server.api.openai.chat_spoken import SpokenAnswer
-from server.api.openai.image_input import resolve_images
 from server.api.openai.quality import ask_of
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
@@ -24,7 +21,6 @@ from server.api.services import services_of
 from server.api.sse import SseResponse
 from server.core import Task
 from server.pipeline.run import Run
-from server.settings import Settings
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -90,9 +86,7 @@ async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep)
     account, spoken = pipeline.caller.account_id, services_of(request).spoken
     job = body.job(partial(spoken.text, account))
     ask = ask_of(request, pipeline.caller, body.model, quality=body.quality, streamed=body.stream, priority=body.queued)
-    if any(not isinstance(message["content"], str) for message in job.messages):  # there are pictures or sounds
-        job = replace(job, messages=await while_connected(request, _resolved(job.messages, settings)))
-    opening = pipeline.run(ask, job)
+    opening = opening_of(request, pipeline, ask, job)
 
     def answering(run: Run) -> Answer:
         voice = SpokenAnswer(spoken.expiry(), partial(spoken.keep, account)) if job.aloud is not None else None
@@ -108,8 +102,3 @@ async def create(request: Request, pipeline: PipelineDep, settings: SettingsDep)
     async with opening as run:
         content = await while_connected(request, completion(run, answering(run), job.n))
     return Response(content, media_type="application/json", headers=run.headers)
-
-
-async def _resolved(messages: Sequence[Mapping[str, Any]], settings: Settings) -> tuple[Mapping[str, Any], ...]:
-    """With pictures and sounds as engines take them, within the limits."""
-    return await resolve_sounds(await resolve_images(messages, settings), settings)

@@ -19,6 +19,9 @@ MOST_ARGUMENT_BRACKETS = 50_000
 AUDIO_FORMATS = ("wav", "mp3", "flac", "ogg", "opus", "aac", "m4a", "mp4", "webm")
 """What `input_audio` may call a sound. Which it is, its bytes say."""
 
+FILE_SOURCES = ("file_id", "file_data", "file_url")
+"""By which a `file` part says where the file is; the last is the Responses API's alone."""
+
 
 class Message(Body):
     """Loose where the API is loose: which fields a role needs is checked in `engine_messages`."""
@@ -98,7 +101,7 @@ def _check_arguments(messages: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _content(message: Message, param: str, recall: Recall) -> Any:
-    """A string, or parts of the types text, image_url, input_audio and audio_url."""
+    """A string, or parts of the types text, image_url, input_audio, audio_url and file."""
     content = message.content
     if content is None:
         if message.role == "assistant":
@@ -137,6 +140,8 @@ def _content(message: Message, param: str, recall: Recall) -> Any:
                 sound = part.get("audio_url")
                 url = sound if isinstance(sound, str) else as_mapping(sound).get("url")
                 parts.append({"type": "audio_url", "audio_url": {"url": _string(url, f"{where}.audio_url.url")}})
+            case "file" if message.role == "user":
+                parts.append({"type": "file", "file": _file(as_mapping(part.get("file")), f"{where}.file")})
             case kind:
                 raise InvalidRequest(
                     f"Content parts of type '{str(kind)[:40]}' are not supported in {message.role} messages.",
@@ -156,6 +161,16 @@ def _sound(part: Mapping[str, Any], where: str) -> dict[str, Any]:
             param=f"{where}.input_audio.format",
         )
     return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
+
+
+def _file(file: Mapping[str, Any], where: str) -> dict[str, str]:
+    """One of `file_id`, `file_data` and `file_url`, and its `filename` where that is said."""
+    sources = [name for name in FILE_SOURCES if file.get(name) is not None]
+    if len(sources) > 1:
+        raise InvalidRequest(f"Send either {sources[0]} or {sources[1]}, not both.", param=f"{where}.{sources[1]}")
+    source = sources[0] if sources else FILE_SOURCES[0]
+    read = {source: _string(file.get(source), f"{where}.{source}")}
+    return read if file.get("filename") is None else read | {"filename": _string(file["filename"], f"{where}.filename")}
 
 
 def _recalled(audio: Mapping[str, Any], param: str, recall: Recall) -> str:

@@ -11,7 +11,15 @@ from pydantic import Field
 
 from server.api.openai.chat_messages import MOST_MESSAGES, Message, Recall, engine_messages
 from server.api.openai.chat_spoken import AudioParam, Modality, aloud_of
-from server.api.openai.chat_tools import Choice, Function, LegacyChoice, ToolParam, legacy_tools_of, tools_of
+from server.api.openai.chat_tools import (
+    Choice,
+    Function,
+    LegacyChoice,
+    ToolParam,
+    check_form,
+    legacy_tools_of,
+    tools_of,
+)
 from server.api.openai.rendering_request import RenderingRequest
 from server.api.openai.sampling_request import REFUSED, SamplingRequest
 from server.core import ChatJob
@@ -56,10 +64,7 @@ class ChatRequest(SamplingRequest, RenderingRequest):
         else:
             tools, choice = tools_of(self.tools, self.tool_choice)
         sampling = self.sampling()
-        field = sampling.get("form_field", "response_format")
-        # A call obeys its function's schema; `response_format` binds answers in words, of which there is none then.
-        if (sampling.get("constraint") or field != "response_format") and choice not in ("none", "auto"):
-            raise InvalidRequest(f"{field} can't stand beside a call that tool_choice demands.", param=field)
+        check_form(sampling, choice)
         return ChatJob(
             **sampling,
             **self.rendering(),
@@ -76,11 +81,7 @@ class ChatRequest(SamplingRequest, RenderingRequest):
     def _check(self) -> None:
         if self.max_tokens and self.max_completion_tokens and self.max_tokens != self.max_completion_tokens:
             raise InvalidRequest("max_tokens and max_completion_tokens differ; send one of them.", param="max_tokens")
-        most = self.max_completion_tokens or self.max_tokens
-        if self.min_tokens and most and self.min_tokens > most:
-            raise InvalidRequest(
-                f"min_tokens is {self.min_tokens}, which is above the limit of {most} tokens.", param="min_tokens"
-            )
+        self.check_least(self.max_completion_tokens or self.max_tokens)
         if self.prompt_logprobs is not None and self.stream:
             raise InvalidRequest("prompt_logprobs is only allowed when stream is false.", param="prompt_logprobs")
         if self.top_logprobs is not None and not self.logprobs:

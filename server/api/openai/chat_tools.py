@@ -1,6 +1,6 @@
 """The functions that a chat may call, in today's form and in the legacy one, and which of them it must."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -36,18 +36,35 @@ class FunctionRef(Body):
     name: FunctionName
 
 
+Mode = Literal["auto", "required", "none"]
+
+
 class AllowedTools(Body):
-    mode: Literal["auto", "required"] = "auto"
+    mode: Mode = "auto"
     tools: list[dict[str, Any]] = Field(min_length=1)
 
 
 class ToolChoice(Body):
-    """name: of the function, where it stands beside the type, as in the responses API."""
+    """name, mode, tools: in the responses API they stand beside the type, and in chats within `function` and
+    `allowed_tools`."""
 
     type: Literal["function", "allowed_tools"]
     function: FunctionRef | None = None
-    name: FunctionName | None = None
     allowed_tools: AllowedTools | None = None
+    name: FunctionName | None = None
+    mode: Mode = "auto"
+    tools: list[dict[str, Any]] | None = Field(None, min_length=1)
+
+    @property
+    def named(self) -> str | None:
+        """The one function that is to be called."""
+        return self.name if self.function is None else self.function.name
+
+    @property
+    def allowed(self) -> AllowedTools | None:
+        if self.allowed_tools is None and self.tools is not None:
+            return AllowedTools(mode=self.mode, tools=self.tools)
+        return self.allowed_tools
 
 
 Choice = Literal["none", "auto", "required"] | FunctionName | ToolChoice | None
@@ -57,7 +74,11 @@ LegacyChoice = Literal["none", "auto"] | FunctionName | FunctionRef | None
 
 def tools_of(tools: Sequence[ToolParam], choice: Choice) -> tuple[tuple[Tool, ...], str | tuple[str]]:
     """The functions, and the choice as a ChatJob has it. Raises InvalidRequest where they don't go together."""
-    known = [_function_of(tool, f"tools[{i}]").tool() for i, tool in enumerate(tools)]
+    return chosen_of([_function_of(tool, f"tools[{i}]").tool() for i, tool in enumerate(tools)], choice)
+
+
+def chosen_of(known: list[Tool], choice: Choice) -> tuple[tuple[Tool, ...], str | tuple[str]]:
+    """As `tools_of`, of functions in whatever form they came."""
     _check_weight(known, "tools")
     chosen: str | FunctionRef
     if isinstance(choice, ToolChoice):
@@ -95,11 +116,20 @@ def _chosen(tools: list[Tool], choice: str | FunctionRef, param: str) -> tuple[t
     return tuple(tools), choice
 
 
+def check_form(sampling: Mapping[str, Any], choice: str | tuple[str]) -> None:
+    """Raises InvalidRequest where a form is asked of answers in words, of which a demanded call leaves none.
+
+    sampling: as `SamplingRequest.sampling` has it. A schema in `response_format` stands back: a call obeys that of its
+    function.
+    """
+    field = sampling.get("form_field", "response_format")
+    if (sampling.get("constraint") or field != "response_format") and choice not in ("none", "auto"):
+        raise InvalidRequest(f"{field} can't stand beside a call that tool_choice demands.", param=field)
+
+
 def _function_of(tool: ToolParam, param: str) -> Function:
     if tool.type != "function":
-        raise InvalidRequest(
-            f"Tools of type '{tool.type[:40]}' are not supported.", param=f"{param}.type", code="unsupported_value"
-        )
+        raise unsupported_tool(tool.type, param)
     if tool.function is None:
         raise InvalidRequest(
             f"Missing required parameter: '{param}.function'.",
@@ -109,26 +139,31 @@ def _function_of(tool: ToolParam, param: str) -> Function:
     return tool.function
 
 
+def unsupported_tool(kind: str, param: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Tools of type '{kind[:40]}' are not supported.", param=f"{param}.type", code="unsupported_value"
+    )
+
+
 def _narrow(tools: list[Tool], choice: ToolChoice) -> tuple[list[Tool], str | FunctionRef]:
     """The functions and the choice that an object in `tool_choice` means."""
     if choice.type == "function":
-        if choice.function is None and choice.name is not None:
-            return tools, FunctionRef(name=choice.name)
-        if choice.function is None:
+        if choice.named is None:
             raise InvalidRequest(
                 "Missing required parameter: 'tool_choice.function'.",
                 param="tool_choice.function",
                 code="missing_required_parameter",
             )
-        return tools, choice.function
-    if choice.allowed_tools is None:
+        return tools, FunctionRef(name=choice.named)
+    if choice.allowed is None:
         raise InvalidRequest(
             "Missing required parameter: 'tool_choice.allowed_tools'.",
             param="tool_choice.allowed_tools",
             code="missing_required_parameter",
         )
-    names = {str(as_mapping(tool.get("function")).get("name")) for tool in choice.allowed_tools.tools}
+    names = {str(as_mapping(tool.get("function", tool)).get("name")) for tool in choice.allowed.tools}
     allowed = [tool for tool in tools if tool.name in names]
     if not allowed:
-        raise InvalidRequest("None of the allowed tools is among tools.", param="tool_choice.allowed_tools.tools")
-    return allowed, choice.allowed_tools.mode
+        where = "tool_choice.tools" if choice.allowed_tools is None else "tool_choice.allowed_tools.tools"
+        raise InvalidRequest("None of the allowed tools is among tools.", param=where)
+    return allowed, choice.allowed.mode

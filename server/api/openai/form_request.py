@@ -5,7 +5,7 @@ vLLM's, and `guided_*` are what vLLM called the same before.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -23,6 +23,8 @@ LONGEST = 512 * 1024
 """What a form may weigh, as `heavier` weighs; a schema in a text, in characters. What a model takes is less."""
 
 Kind = Literal["json", "regex", "choice", "grammar", "structural_tag"]
+Asked = tuple[str, Kind, Any]
+"""A form that a request asks for: the field, its kind, its value."""
 
 
 class JsonSchema(Body):
@@ -67,27 +69,10 @@ class FormRequest(Body):
 
     def form(self) -> dict[str, Any]:
         """The fields of `server.core.Sampling` that say it. Raises InvalidRequest."""
-        asked = self._asked() if self.model_fields_set & FORMS else []
-        if not asked:
-            return {}
-        if len(asked) > 1:
-            (first, _, _), (second, _, _) = asked[:2]
-            raise InvalidRequest(f"An answer has one form; send {first} or {second}.", param=second)
-        field, kind, value = asked[0]
-        if heavier(value, LONGEST):
-            raise InvalidRequest(f"{field} is too long.", param=field)
-        if kind == "json":
-            return {"output_schema": _schema(field, value), "form_field": field}
-        if kind == "choice":
-            value = tuple(value)
-        elif kind == "structural_tag" and not isinstance(value, str):
-            value = json.dumps(value)
-        if not value:
-            raise InvalidRequest(f"{field} is empty.", param=field)
-        return {"constraint": Constraint(kind, value), "form_field": field}
+        return form_of(self._asked()) if self.model_fields_set & FORMS else {}
 
-    def _asked(self) -> list[tuple[str, Kind, Any]]:
-        """The forms that the request asks for: the field, its kind, its value. Raises InvalidRequest."""
+    def _asked(self) -> list[Asked]:
+        """The forms that the request asks for. Raises InvalidRequest."""
         if self.guided_whitespace_pattern is not None:
             raise _whitespace("guided_whitespace_pattern")
         name = (self.guided_decoding_backend or "auto").partition(":")[0]
@@ -98,7 +83,7 @@ class FormRequest(Body):
                 code="unsupported_value",
             )
         asked = [*self._response_format(), *self._structured_outputs()]
-        older: tuple[tuple[str, Kind, Any], ...] = (
+        older: tuple[Asked, ...] = (
             ("guided_json", "json", self.guided_json),
             ("guided_regex", "regex", self.guided_regex),
             ("guided_choice", "choice", self.guided_choice),
@@ -108,7 +93,7 @@ class FormRequest(Body):
         )
         return asked + [(field, kind, value) for field, kind, value in older if value is not None]
 
-    def _response_format(self) -> Iterator[tuple[str, Kind, Any]]:
+    def _response_format(self) -> Iterator[Asked]:
         asked = self.response_format
         if asked is None or asked.type == "text":
             return
@@ -127,13 +112,13 @@ class FormRequest(Body):
         else:
             yield "response_format", "json", asked.json_schema.schema_ if asked.json_schema else asked.schema_
 
-    def _structured_outputs(self) -> Iterator[tuple[str, Kind, Any]]:
+    def _structured_outputs(self) -> Iterator[Asked]:
         asked = self.structured_outputs
         if asked is None:
             return
         if asked.whitespace_pattern is not None:
             raise _whitespace("structured_outputs.whitespace_pattern")
-        forms: tuple[tuple[str, Kind, Any], ...] = (
+        forms: tuple[Asked, ...] = (
             ("json", "json", asked.json_),
             ("regex", "regex", asked.regex),
             ("choice", "choice", asked.choice),
@@ -151,6 +136,27 @@ class FormRequest(Body):
 
 
 FORMS = set(FormRequest.model_fields)
+
+
+def form_of(asked: Sequence[Asked]) -> dict[str, Any]:
+    """The fields of `server.core.Sampling` that say the one form which is asked for. Raises InvalidRequest."""
+    if not asked:
+        return {}
+    if len(asked) > 1:
+        (first, _, _), (second, _, _) = asked[:2]
+        raise InvalidRequest(f"An answer has one form; send {first} or {second}.", param=second)
+    field, kind, value = asked[0]
+    if heavier(value, LONGEST):
+        raise InvalidRequest(f"{field} is too long.", param=field)
+    if kind == "json":
+        return {"output_schema": _schema(field, value), "form_field": field}
+    if kind == "choice":
+        value = tuple(value)
+    elif kind == "structural_tag" and not isinstance(value, str):
+        value = json.dumps(value)
+    if not value:
+        raise InvalidRequest(f"{field} is empty.", param=field)
+    return {"constraint": Constraint(kind, value), "form_field": field}
 
 
 def _schema(field: str, value: Any) -> Mapping[str, Any]:

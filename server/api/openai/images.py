@@ -7,6 +7,7 @@ from starlette.responses import Response
 from server.api.answers.images import CompletedImage, Images, PartialImage
 from server.api.body import read_form, read_json
 from server.api.deps import PipelineDep, ServicesDep
+from server.api.inner_request import inner_of
 from server.api.lifetime import while_connected
 from server.api.openai.image_request import EditForm, ImageBody, ImageRequest, VariationForm
 from server.api.openai.image_response import Kind, Shelf, answer, events
@@ -111,6 +112,8 @@ async def _drawn(
     shelf = Shelf(services.images, base_url(request, services.settings))
     async with opening as run:
         form = _fixed_form(services, run.plan.model) or asked.response_format
+        if inner_of(request.scope) is not None:
+            form = form or "b64_json"  # who reads it later would find a URL whose time is over
         form = form or services.settings.image_response_format
         return await while_connected(request, answer(run, asked, form, shelf))
 

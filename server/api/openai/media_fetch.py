@@ -7,23 +7,24 @@ from server.errors import InvalidRequest
 from server.outbound.addresses import Address, Resolve, is_public, system_resolve
 from server.outbound.fetch import EVERY_HOST, Fetcher, FetchError, Refusal
 
-NAMES = {"image": "image", "audio": "sound"}
+Kind = Literal["image", "audio", "file"]
+NAMES = {"image": "image", "audio": "sound", "file": "file"}
 """What messages call a file of each kind."""
-ARTICLED = {"image": "an image", "audio": "a sound"}
+ARTICLED = {"image": "an image", "audio": "a sound", "file": "a file"}
 
 
 class MediaClient:
     """Fetches files by URL, as `Fetcher` does, from hosts that are named.
 
-    kind: what they must be, by the answer's media type and in messages. limit: most bytes of a file. timeout: seconds
-    for all of a fetch. resolve, permitted: for tests.
+    kind: what they must be, by the answer's media type and in messages; a file is anything. limit: most bytes of a
+    file. timeout: seconds for all of a fetch. resolve, permitted: for tests.
     """
 
     def __init__(
         self,
         hosts: Sequence[str],
         *,
-        kind: Literal["image", "audio"] = "image",
+        kind: Kind = "image",
         limit: int,
         timeout: float = 10.0,
         resolve: Resolve = system_resolve,
@@ -37,7 +38,8 @@ class MediaClient:
     async def fetch(self, url: str, param: str) -> bytes:
         """The bytes behind `url`. Raises InvalidRequest, with `param`, for all that goes wrong: the URL is input."""
         try:
-            return (await self._fetcher.fetch(url, f"{self._kind}/*", [f"{self._kind}/"])).data
+            accept, kinds = ("*/*", "") if self._kind == "file" else (f"{self._kind}/*", f"{self._kind}/")
+            return (await self._fetcher.fetch(url, accept, [kinds])).data
         except FetchError as error:
             raise InvalidRequest(self._worded(error), param=param) from None
 

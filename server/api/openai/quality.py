@@ -3,12 +3,14 @@
 The third place, a suffix on the model's name, is for server/pipeline/modes.py, which knows the names.
 """
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Request
 from pydantic import BeforeValidator
 
 from server.api.context import record_of
+from server.api.inner_request import inner_of
 from server.core import QUALITY_WORDS, Ask, Caller, Priority, Quality
 from server.errors import InvalidRequest
 
@@ -41,6 +43,7 @@ def ask_of(
 
     Raises InvalidRequest for headers that say nothing known.
     """
+    inner = inner_of(request.scope)
     return Ask(
         caller=caller,
         model=model,
@@ -48,6 +51,8 @@ def ask_of(
         budget=_budget(request),
         streamed=streamed,
         priority=priority,
+        price_factor=Decimal(1) if inner is None else inner.price_factor,
+        paid=None if inner is None else inner.paid,
         id=record_of(request.scope).id,
     )
 

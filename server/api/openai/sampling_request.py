@@ -128,6 +128,13 @@ class SamplingRequest(FormRequest):
         is what it is without the field, the key's class."""
         return Priority.BACKGROUND if self.priority > 0 else None
 
+    def check_least(self, most: int | None) -> None:
+        """most: tokens that the answer may have. Raises InvalidRequest where it must have more of them."""
+        if self.min_tokens and most and self.min_tokens > most:
+            raise InvalidRequest(
+                f"min_tokens is {self.min_tokens}, which is above the limit of {most} tokens.", param="min_tokens"
+            )
+
     def sampling(self) -> dict[str, Any]:
         """The fields of `server.core.Sampling` that the client gave. Raises InvalidRequest."""
         if self.stream_options is not None and not self.stream:

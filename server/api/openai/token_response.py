@@ -8,10 +8,14 @@ from server.core import Job, PromptTokens, Sampling, TokenLogprob
 
 def logprobs_of(entries: Iterable[TokenLogprob], *, as_ids: bool) -> dict[str, Any]:
     """The `logprobs` of a chat's choice. as_ids: tokens are written as `token_id:7`, as vLLM has it."""
-    content = [
+    return {"content": tokens_of(entries, as_ids=as_ids), "refusal": None}
+
+
+def tokens_of(entries: Iterable[TokenLogprob], *, as_ids: bool = False) -> list[dict[str, Any]]:
+    """Tokens with their log-probabilities and the likeliest at their places."""
+    return [
         {**_token(entry, as_ids), "top_logprobs": [_token(other, as_ids) for other in entry.top]} for entry in entries
     ]
-    return {"content": content, "refusal": None}
 
 
 def _token(entry: TokenLogprob, as_ids: bool) -> dict[str, Any]:

@@ -15,16 +15,16 @@ from server.api.answers.completions import Text, Tokens
 from server.api.body import read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
+from server.api.openai.chat_media import opening_of
 from server.api.openai.chat_messages import MOST_MESSAGES, Message, engine_messages
 from server.api.openai.chat_tools import ToolParam, tools_of
-from server.api.openai.image_input import resolve_images
 from server.api.openai.quality import ask_of
 from server.api.openai.rendering_request import template_arguments
 from server.api.openai.sampling_request import TokenId
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
 from server.api.validation import Body
-from server.core import ChatJob, CompletionJob, Detokenized, DetokenizeJob, Event, Job, Tokenized, TokenizeJob
+from server.core import ChatJob, CompletionJob, Detokenized, DetokenizeJob, Event, Tokenized, TokenizeJob
 from server.errors import InternalError, InvalidRequest
 from server.pipeline.run import Run
 
@@ -103,9 +103,6 @@ async def tokenize(request: Request, pipeline: PipelineDep, settings: SettingsDe
     """The tokens of a text, or of a chat as the model's template lays it out. Nothing is generated or paid."""
     body = await read_json(request, TokenizeRequest, limit=settings.max_body)
     job = body.job()
-    if isinstance(job.of, ChatJob):
-        messages = await while_connected(request, resolve_images(job.of.messages, settings))
-        job = replace(job, of=replace(job.of, messages=messages))
     found, headers = await _answered(request, pipeline, body.model, job)
     if not isinstance(found, Tokenized):
         raise InternalError
@@ -135,9 +132,14 @@ async def detokenize(request: Request, pipeline: PipelineDep, settings: Settings
 
 
 async def _answered(
-    request: Request, pipeline: PipelineDep, model: str, job: Job
+    request: Request, pipeline: PipelineDep, model: str, job: TokenizeJob | DetokenizeJob
 ) -> tuple[Event | None, dict[str, str]]:
-    async with pipeline.run(ask_of(request, pipeline.caller, model, quality=None), job) as run:
+    ask = ask_of(request, pipeline.caller, model, quality=None)
+    if isinstance(job, TokenizeJob) and isinstance(job.of, ChatJob):
+        opening = opening_of(request, pipeline, ask, job.of, lambda chat: replace(job, of=chat))
+    else:
+        opening = pipeline.run(ask, job)
+    async with opening as run:
         found = await while_connected(request, first_event(run))
     return found, run.headers
 

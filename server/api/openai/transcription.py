@@ -1,4 +1,4 @@
-"""POST /v1/audio/transcriptions and /v1/audio/translations.
+"""POST /v1/audio/transcriptions and /v1/audio/translations: a form with a file, or JSON with the id of a kept one.
 
 Where the OpenAI API leaves it open: `stream=true` with `json` and `text` gives text only. With `verbose_json` each
 segment comes as an event too, with its words where they are asked for, and the last event holds the whole of that form;
@@ -12,28 +12,38 @@ from functools import partial
 from typing import Any, Literal
 
 import orjson
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
 from server.api.answers.audio import Transcript as TranscriptAnswer
 from server.api.answers.audio import TranscriptDelta, TranscriptDone, TranscriptSegment, VerboseTranscript
-from server.api.body import Form, read_form
+from server.api.body import content_type, read_form, read_json
 from server.api.deps import PipelineDep, SettingsDep
 from server.api.lifetime import while_connected
 from server.api.openai.extras import extras_of
+from server.api.openai.file_content import opened
+from server.api.openai.files import files_of
 from server.api.openai.languages import code_of
 from server.api.openai.quality import QualityField, ask_of
 from server.api.openai.transcripts import Transcript, timed_segment
 from server.api.openapi import documented
 from server.api.plain_route import PlainRoute
+from server.api.services import services_of
 from server.api.sse import SseResponse, frame
 from server.api.validation import Body
 from server.core import Segment, Task, TranscriptionJob
-from server.errors import InvalidRequest
+from server.errors import InvalidRequest, PayloadTooLarge
+from server.jobs.files.records import StoredFile
 from server.pipeline.run import Run
 
 router = APIRouter(route_class=PlainRoute)
+
+MOST_FIELDS = 256 * 1024
+"""Bytes of a JSON body: a prompt, and some names."""
+OF_KEPT = {"a kept file": {"model": "whisper-1", "file_id": "file-0123456789abcdef0123456789abcdef"}}
+"""What may be sent as JSON, for the documentation."""
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 
@@ -57,8 +67,8 @@ class TranscriptionForm(Body):
         wanted = self.timestamp_granularities or ("segment",)
         return "segment" in wanted, "word" in wanted
 
-    def job(self, form: Form, *, translate: bool) -> TranscriptionJob:
-        """The job it asks for. Raises InvalidRequest where the fields contradict each other, or there is no file."""
+    def check(self) -> None:
+        """Raises InvalidRequest where the fields contradict each other."""
         if "word" in self.timestamp_granularities and self.response_format != "verbose_json":
             # `segment` is what all forms are made of: clients send it with each of them.
             raise InvalidRequest(
@@ -72,10 +82,12 @@ class TranscriptionForm(Body):
                 f"A file of subtitles is not streamed: response_format {self.response_format!r} needs stream=false.",
                 param="response_format",
             )
-        upload = form.file()
+
+    def job(self, audio: bytes, filename: str, *, translate: bool) -> TranscriptionJob:
+        """The job it asks for. Raises InvalidRequest."""
         return TranscriptionJob(
-            audio=upload.data,
-            filename=upload.filename or "audio",
+            audio=audio,
+            filename=filename or "audio",
             language=code_of(self.language) if self.language else None,
             prompt=self.prompt,
             temperature=self.temperature or None,
@@ -84,11 +96,20 @@ class TranscriptionForm(Body):
         )
 
 
+class TranscriptionBody(TranscriptionForm):
+    """The same as JSON, for a recording that is kept here."""
+
+    file_id: str
+
+
 @router.post("/audio/transcriptions")
 @documented(
+    body=TranscriptionBody,
     form=TranscriptionForm,
     files={"file": True},
     inference=True,
+    missing=True,
+    examples=OF_KEPT,
     answer=(TranscriptAnswer, VerboseTranscript),
     media=("text/plain", "text/vtt"),
     events=(TranscriptDelta, TranscriptSegment, TranscriptDone),
@@ -100,9 +121,12 @@ async def transcribe(request: Request, pipeline: PipelineDep, settings: Settings
 
 @router.post("/audio/translations")
 @documented(
+    body=TranscriptionBody,
     form=TranscriptionForm,
     files={"file": True},
     inference=True,
+    missing=True,
+    examples=OF_KEPT,
     answer=(TranscriptAnswer, VerboseTranscript),
     media=("text/plain", "text/vtt"),
     events=(TranscriptDelta, TranscriptSegment, TranscriptDone),
@@ -113,9 +137,8 @@ async def translate(request: Request, pipeline: PipelineDep, settings: SettingsD
 
 
 async def _answer(request: Request, pipeline: PipelineDep, settings: SettingsDep, *, translate: bool) -> Response:
-    form = await read_form(request, file_limit=settings.max_upload, task=Task.TRANSCRIPTION)
-    fields = form.parse(TranscriptionForm, arrays=("timestamp_granularities", "include"))
-    job = fields.job(form, translate=translate)
+    fields, audio, filename = await _received(request, pipeline, settings)
+    job = fields.job(audio, filename, translate=translate)
     ask = ask_of(request, pipeline.caller, fields.model, quality=fields.quality)
     opening = pipeline.run(ask, job)
     if fields.stream:
@@ -123,6 +146,35 @@ async def _answer(request: Request, pipeline: PipelineDep, settings: SettingsDep
     async with opening as run:
         transcript = await while_connected(request, _whole(run))
         return _rendered(transcript, fields, translate=translate, headers=run.headers)
+
+
+async def _received(
+    request: Request, pipeline: PipelineDep, settings: SettingsDep
+) -> tuple[TranscriptionForm, bytes, str]:
+    """The fields, the recording and its name, from a form or from JSON that names a kept file."""
+    kind = content_type(request)
+    if kind == "application/json" or kind.endswith("+json"):
+        body = await read_json(request, TranscriptionBody, limit=MOST_FIELDS)
+        body.check()
+        services, account_id = services_of(request), pipeline.caller.account_id
+        stored = await files_of(services).open(account_id, body.file_id, param="file_id")
+        if stored.size > settings.max_upload:
+            raise PayloadTooLarge(
+                f"Maximum content size limit ({settings.max_upload}) exceeded: the file has {stored.size} bytes",
+                param="file_id",
+            )
+        async with services.bodies.holding(account_id, stored.size):
+            return body, await to_thread.run_sync(_read, stored), stored.filename
+    form = await read_form(request, file_limit=settings.max_upload, task=Task.TRANSCRIPTION)
+    fields = form.parse(TranscriptionForm, arrays=("timestamp_granularities", "include"))
+    fields.check()
+    upload = form.file()
+    return fields, upload.data, upload.filename
+
+
+def _read(stored: StoredFile) -> bytes:
+    with opened(stored, "file_id") as file:
+        return file.read()
 
 
 async def _whole(run: Run) -> Transcript:

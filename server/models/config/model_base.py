@@ -25,6 +25,10 @@ class Price(Strict):
     image: Decimal = Field(default=Decimal(0), ge=0, description="credits per image of the model's own size")
     image_step: Decimal = Field(default=Decimal(0), ge=0, description="credits per denoising step of each image")
 
+    def times(self, factor: Decimal) -> Self:
+        """Each amount times `factor`, exactly."""
+        return self.model_copy(update={unit: amount * factor for unit, amount in self})
+
 
 class Probe(Strict):
     """A check of the model's first task after each load: a model that fails it is not served.

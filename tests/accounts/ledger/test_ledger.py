@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -296,3 +297,32 @@ async def test_a_bill_waits_for_a_database_that_is_down(
     assert (await ledger.balance(caller.account_id)).held == 6
     await ledger.aclose()  # the last chance
     assert await ledger.balance(caller.account_id) == Balance(D("9"), D("0"), metered=True)
+
+
+async def test_the_settled_parts_of_a_piece_of_work_are_known_by_their_numbers(
+    ledger: Ledger, customer: Customer, accounts: Accounts
+) -> None:
+    caller = await customer("10")
+    others = ("batch_1f-12x", "batch_1f", "batch_1f2-5", "batch_1e-6", "batch_20-7", "batch_1f-", "batch-1f-8", "req_1")
+    for reference in ("batch_1f-0", "batch_1f-7.2.1", "batch_1f-49999.12.3", "batch_1f-12", *others):
+        await ledger.settle(await ledger.hold(caller, reference, D("0.5")), [Line("pass", D("0.25"))], use())
+    await ledger.settle(await ledger.hold(caller, "batch_1f-12.3.1", D("0.5")), [Line("pass", D("0.125"))], use())
+    await ledger.release(await ledger.hold(caller, "batch_1f-3", D("0.5")))  # it failed
+    await ledger.hold(caller, "batch_1f-4", D("0.5"))  # the server died while it was at work
+    assert await ledger.settled("batch_1f-") == {0, 7, 12, 49999}
+    assert [await ledger.cost(f"batch_1f-{part}") for part in (12, 7, 3, 1)] == [D("0.375"), D("0.25"), 0, 0]
+    free = await accounts.authenticate((await accounts.create_key()).key)
+    assert free is not None
+    await ledger.settle(await ledger.hold(free, "batch_2f-1", D(1)), [Line("pass", D("0.25"))], use())
+    assert await ledger.settled("batch_2f-") == {1}, "whoever pays nothing is not noted twice either"
+
+
+async def test_settled_parts_are_found_by_the_index(accounts: Accounts) -> None:
+    where = "SELECT reference FROM usage_records WHERE reference >= 'batch_1f-' AND reference < 'batch_1f-z'"
+    async with accounts.database.read() as session:
+        if session.get_bind().dialect.name == "sqlite":
+            plan = (await session.execute(text(f"EXPLAIN QUERY PLAN {where}"))).all()
+        else:
+            await session.execute(text("SET LOCAL enable_seqscan = off"))  # it may prefer to scan an empty table
+            plan = (await session.execute(text(f"EXPLAIN {where}"))).all()
+    assert any("INDEX" in str(row).upper() and "reference" in str(row) for row in plan), plan
