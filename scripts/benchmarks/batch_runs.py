@@ -55,9 +55,7 @@ def ours(spec: VllmModel, models_dir: Path, data: Path) -> Side:
     return Side("sagehold", tuple(command), side_environment({"SAGEHOLD_DATA_DIR": str(data)}), "", spec.name)
 
 
-def theirs(
-    spec: VllmModel, models_dir: Path, name: str = "vLLM", environment: Mapping[str, str] | None = None
-) -> Side:
+def theirs(spec: VllmModel, models_dir: Path, name: str = "vLLM", environment: Mapping[str, str] | None = None) -> Side:
     """vLLM's own, with the arguments that our engine gives to it, but for our scheduler."""
     command = [str(Path(sys.executable).with_name("vllm")), "run-batch", "-i", "{input}", "-o", "{output}"]
     command += flags(engine_arguments(spec, models_dir))
