@@ -34,7 +34,7 @@ class FairQueue:
     unknown. longest: requests that may wait in a class and those above it. reserve: whether an account leaves something
     to others even while there are none; without, for a server that knows one account only, it may take all. yields:
     whether the engine lets the background stand still within a step (Engine.yields). It then has places of its own, as
-    many and a quarter more, and what it holds of the memory is given up for others.
+    many and a quarter more, and no memory: the engine gives up for others what it holds.
 
     Invariants: what is at work never takes more than `places` and `room`, but for one request alone; no more than
     `longest` wait in a class; the requests of one account and class begin in the order of their arrival. Where the
@@ -172,8 +172,9 @@ class FairQueue:
             return Fit.YES
         if self.apart(entry.priority):
             # No account leaves anything to others here: whoever comes has the next place, and a batch can wait for it.
+            # The engine lets as many begin as it has memory for; by their limits there would be fewer.
             most = self.places + self.places // SPARE
-            return Fit.YES if self.taken_below + places <= most and self.held + size <= self.room else Fit.ROOM
+            return Fit.YES if self.taken_below + places <= most else Fit.ROOM
         taken, held, own, own_held = self.taken, self.held, account.places, account.held
         if self.yields:
             taken, held = taken - self.taken_below, held - self.held_below
