@@ -24,6 +24,7 @@ from server.api.forwarded import TrustedProxies
 from server.api.knowledge import datasets, documents
 from server.api.openai import (
     account,
+    batches,
     chat,
     completions,
     embeddings,
@@ -59,6 +60,7 @@ KEYED: tuple[APIRouter, ...] = (
     rerank.router,
     moderations.router,
     files.router,
+    batches.router,
     datasets.router,
     documents.router,
 )

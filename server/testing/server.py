@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 from fastapi import FastAPI
 
 from server.accounts.keys.tokens import Exchanged
+from server.accounts.ledger.ledger import Ledger
 from server.accounts.limits.limiter import RateLimiter
 from server.api.failed_keys import FailedKeys
 from server.api.openai.image_store import ImageStore
@@ -267,6 +269,7 @@ class FakeServer:
         self.services.metrics.watch(self.registry.states, self.registry.running)
         self.app: FastAPI = create_app(settings, self.services)
         self._database = knowledge
+        self._books = bank if isinstance(bank, Ledger) else None
         self._held = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -283,6 +286,10 @@ class FakeServer:
         return self.services.knowledge
 
     async def _open_knowledge(self, database: "Database") -> None:
+        from server.api.batch_lines import BatchLines
+        from server.api.batch_models import BatchModels
+        from server.jobs.batches.gauges import BatchCounts
+        from server.jobs.batches.opening import open_batches
         from server.jobs.files.store import Files
         from server.knowledge.gauges import IngestionCounts
         from server.knowledge.opening import open_knowledge
@@ -311,6 +318,23 @@ class FakeServer:
         await files.start()
         knowledge = await self._held.enter_async_context(opened)
         self.services = replace(self.services, knowledge=knowledge, files=files)
+        self.app.state.services = self.services
+        factor = Decimal(str(settings.batch_price_factor))
+        lines = BatchLines(self.app, accounts, self._books, price_factor=factor)  # type: ignore[arg-type]
+        tallies = BatchCounts()
+        self.services.metrics.add(tallies)
+        batches = open_batches(
+            settings,
+            database,
+            files,
+            BatchModels(self.catalog, self.registry),
+            accounts,  # type: ignore[arg-type]
+            lines,
+            lines,
+            counts=tallies,
+            stopping=lambda: self.services.shutdown.begun,
+        )
+        self.services = replace(self.services, batches=await self._held.enter_async_context(batches))
         self.app.state.services = self.services
 
     async def __aexit__(self, *error: object) -> None:

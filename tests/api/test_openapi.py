@@ -1,5 +1,6 @@
 """/openapi.json: it describes every route, and real answers are as it says."""
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
 
 from server.api.access import scopes_of
+from server.core import Task
 from server.testing import FakeServer
 from tests.api.openapi_document import Document
 
@@ -90,9 +92,28 @@ async def test_the_examples_are_answered_as_it_says(office: "Office") -> None:
             told |= {"model": "everything"} if "model" in body else {}
             told |= {"api_key": key} if "api_key" in body else {}
             told |= {"file_id": recording} if "file_id" in body else {}
-            answer = await client.request(method.upper(), path.format(document_id=rules), json=told)
+            told |= {"input_file_id": await requests_for(client)} if "input_file_id" in body else {}
+            if of_batch := "batch_id" in path:  # which does not end meanwhile
+                office.fake.engines[Task.CHAT].gate.close()
+            named = {"document_id": rules, "batch_id": await batch_of(client) if of_batch else ""}
+            answer = await client.request(method.upper(), path.format(**named), json=told)
+            office.fake.engines[Task.CHAT].gate.open()
             assert answer.status_code == 200, (path, summary, answer.text)
             document.check(answer)
+
+
+async def requests_for(client: httpx.AsyncClient) -> str:
+    """The id of a file of requests for a batch."""
+    request = {"model": "everything", "messages": [{"role": "user", "content": "Hello"}]}
+    row = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": request}
+    form = {"data": {"purpose": "batch"}, "files": {"file": ("a.jsonl", json.dumps(row).encode())}}
+    return str((await client.post("/v1/files", **form)).json()["id"])  # type: ignore[arg-type]
+
+
+async def batch_of(client: httpx.AsyncClient) -> str:
+    """The id of a new batch."""
+    told = {"input_file_id": await requests_for(client), "endpoint": "/v1/chat/completions", "completion_window": "1h"}
+    return str((await client.post("/v1/batches", json=told)).json()["id"])
 
 
 async def document_in(office: "Office", account: str) -> str:
@@ -139,14 +160,22 @@ async def test_administration_answers_as_it_says(office: "Office") -> None:
     squad = (await office.administration.accounts.create_key(account="squad")).record.id
     number = (await office.administration.accounts.find_account("squad")).number
     rules = await document_in(office, "squad")
+    client = office.fake.client(key=await office.key("inference", account="squad"))
     for method, path, summary, body in document.examples():
         if path.startswith(ADMINISTRATION):
             told = body | {"id": number} if path.startswith("/user/") and "id" in body else body
             named = {"account": "squad", "key_id": squad, "persona_id": 3, "document_id": rules}
             named["model_id"] = "fake-speech"
+            if "batch_id" in path:
+                office.fake.engines[Task.CHAT].gate.close()
+                named["batch_id"] = await batch_of(client)
             answer = await admin.request(method.upper(), path.format(**named), json=told)
             assert answer.status_code == 200, (path, summary, answer.text)
             document.check(answer)
+    office.fake.engines[Task.CHAT].gate.open()
+    await client.aclose()
+    for path in ("/admin/v1/batches", "/admin/v1/files"):
+        document.check(await admin.get(path))
     key = (await admin.post("/admin/v1/keys", json={"account": "default", "scopes": ["inference"]})).json()
     document.check(await admin.delete(f"/admin/v1/keys/{key['id']}"))
     document.check(await admin.get(f"/admin/v1/keys/{squad}"))

@@ -10,7 +10,6 @@ INSTEAD: Mapping[str, str] = {
     "fine_tuning": "Train elsewhere; `adapters` in a model's config serves a LoRA adapter under a name of its own.",
     "vector_stores": "Embed by /v1/embeddings, keep the vectors in your own store; /v1/rerank orders what it finds.",
     "uploads": "Send the file whole to /v1/files.",
-    "batches": "Send the requests one by one; many may run at once.",
     "videos": "No model here makes videos; /v1/images/generations makes pictures.",
     "evals": "Run them in your program, against /v1/chat/completions.",
     "graders": "Run them in your program, against /v1/chat/completions.",

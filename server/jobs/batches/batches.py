@@ -140,10 +140,11 @@ class Batches:
             return [batch_of(row) for row in rows]
 
     async def everybodys(
-        self, limit: int, after: str | None = None, status: Status | None = None
+        self, limit: int, after: str | None = None, account_id: str | None = None, status: Status | None = None
     ) -> Sequence[Overseen]:
-        """As `page`, for operators. status: only those in it."""
+        """As `page`, for operators. account_id: only that one's. status: only those in it."""
         query = select(BatchRow, AccountRow.name).join(AccountRow, AccountRow.id == BatchRow.account_id)
+        query = query.where(*_of(account_id))
         if status is not None:
             query = query.where(BatchRow.status == status)
         async with self._database.read() as session:
