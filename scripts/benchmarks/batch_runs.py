@@ -57,7 +57,8 @@ def ours(spec: VllmModel, models_dir: Path, data: Path) -> Side:
 
 def theirs(spec: VllmModel, models_dir: Path, name: str = "vLLM", environment: Mapping[str, str] | None = None) -> Side:
     """vLLM's own, with the arguments that our engine gives to it, but for our scheduler."""
-    command = [str(Path(sys.executable).with_name("vllm")), "run-batch", "-i", "{input}", "-o", "{output}"]
+    # `vllm run-batch` itself asks for the version of a package "vllm", which a processor's build is not.
+    command = [sys.executable, "-m", "vllm.entrypoints.launchers.run_batch", "-i", "{input}", "-o", "{output}"]
     command += flags(engine_arguments(spec, models_dir))
     if spec.chat_template:
         command += ["--chat-template", spec.chat_template]

@@ -118,9 +118,8 @@ def _beside(
     spec = chat_model(models, None)
     file = folder / "behind.jsonl"
     batch_runs.requests_file(file, spec.name, BEHIND, *line, texts)
-    side = sagehold(folder / "served", model=spec.name, models_dir=models)
-    environment = {**side.environment, "SAGEHOLD_DATA_DIR": str(folder / "served")}
-    side = type(side)(side.name, side.command, environment, side.ready_path, side.model)
+    environment = {"SAGEHOLD_DATA_DIR": str(folder / "served"), "PYTHONPATH": str(REPOSITORY)}
+    side = sagehold(folder / "served", model=spec.name, models_dir=models, environment=environment)
     key = payer(side)
     with serving(side, folder) as server:
         return uvloop.run(_rounds(server, key, file, texts, rounds, line[1], chat))
