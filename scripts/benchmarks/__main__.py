@@ -16,6 +16,7 @@ from rich.console import Console
 
 from scripts.benchmarks.accounts import accounts
 from scripts.benchmarks.allocator import allocator
+from scripts.benchmarks.batches import batches
 from scripts.benchmarks.embeddings import embeddings
 from scripts.benchmarks.fairness import fairness
 from scripts.benchmarks.front import front
@@ -212,6 +213,7 @@ def dtype(
 app.command()(accounts)
 app.command()(allocator)
 app.command()(embeddings)
+app.command()(batches)
 app.command()(fairness)
 app.command()(front)
 app.command()(ingestion)

@@ -214,7 +214,7 @@ async def polite(
                 raise ValueError(f"a polite request was answered {answer.status}: {(await answer.text())[:300]}")
             first = None
             async for line in answer.content:
-                if first is None and _has_text(line):
+                if first is None and has_text(line):
                     first = time.perf_counter() - begun
         if first is None:
             raise ValueError("a polite request's answer had no text")
@@ -234,7 +234,7 @@ async def keep_asking(
             ) as answer:
                 if answer.status == 200:
                     async for line in answer.content:
-                        state.chunks += _has_text(line)
+                        state.chunks += has_text(line)
                 elif answer.status in (429, 503):
                     state.refused += 1
                     wait = float(answer.headers.get("Retry-After", UNTOLD))
@@ -255,7 +255,7 @@ def _key(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def _has_text(line: bytes) -> bool:
+def has_text(line: bytes) -> bool:
     return b'"content":"' in line and b'"content":""' not in line
 
 

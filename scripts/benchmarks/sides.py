@@ -57,7 +57,7 @@ def sagehold(
     command += ["--models-dir", str(models_dir), "--model-configs", str(configs or REPOSITORY / "model_configs")]
     if not everything:
         command += ["--models", model]
-    return Side(name, tuple(command), _environment(environment), "/ready", model)
+    return Side(name, tuple(command), side_environment(environment), "/ready", model)
 
 
 def vllm(
@@ -70,7 +70,7 @@ def vllm(
         command += ["--chat-template", spec.chat_template]
     if spec.tool_parser:
         command += ["--enable-auto-tool-choice", "--tool-call-parser", spec.tool_parser]
-    variables = dict(_environment(environment))
+    variables = dict(side_environment(environment))
     # The same choices as ours. Without, it would want FlashInfer, which the lock leaves out.
     vllm_environment.prepare(variables)
     return Side(name, tuple(command), variables, "/health", spec.name)
@@ -115,6 +115,6 @@ def configs_with(folder: Path, spec: VllmModel, **changes: Any) -> Path:
     return copy
 
 
-def _environment(extra: Mapping[str, str] | None) -> Mapping[str, str]:
+def side_environment(extra: Mapping[str, str] | None) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in TUNING}
     return {**kept, **SWITCHES, **(extra or {})}

@@ -12,6 +12,10 @@ class Priority(IntEnum):
     HIGH = 2
 
 
+CLASS = 1 << 20
+"""Ranks (Engine.behind) between two classes: more than an account can have places. The background's begin with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How fast a key or an account may go; None is without limit. Tokens are those used, not those asked for."""

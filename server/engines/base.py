@@ -92,6 +92,12 @@ class Engine(ABC):
 
     sleeps: ClassVar[bool] = False
 
+    @property
+    def yields(self) -> bool:
+        """Whether jobs of the background (see `behind`) stand still within a step, and give up their part of the
+        engine's memory, as soon as better ones need it."""
+        return False
+
     @abstractmethod
     async def start(self) -> None:
         """Load the model. Raises ModelUnavailable with a reason a person can act on."""
@@ -160,6 +166,7 @@ class Engine(ABC):
         """The same engine, for jobs of this rank: where a step can't hold all that it was given, the lowest goes first.
 
         0 is an account's first request of the normal class; each further one has as many as the account has at work.
+        The background's ranks begin with `caller.CLASS`.
         """
         return self
 

@@ -133,6 +133,7 @@ class Leases:
                 engine.places or self._spec.parallel,
                 math.inf if room is None else room,
                 math.inf if each is None else each,
+                yields=engine.yields,
             )
 
     async def _turn(self, entry: Entry, wait: float, load_wait: float) -> Loaded:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from math import inf
 
 from server.core import Claim
-from server.core.caller import Priority
+from server.core.caller import CLASS, Priority
 from server.models.queue_standing import FULL, LATE, Account, Entry, Fit, Refusal
 
 SHARE = 7
@@ -17,8 +17,9 @@ SHARE = 7
 PASSED_OVER = 16
 """A lower class, or a request too large for what is free, is passed over by 16 times its own work, and no more."""
 
-CLASS = 1 << 20
-"""Ranks between two classes: more than an account can have places."""
+SPARE = 4
+"""Of the background, a quarter more than its places is at work in an engine that yields: its next request is there
+when one ends. Else a place would stand empty for a step each time."""
 
 NOTHING = dict.fromkeys(Priority, 0.0)
 
@@ -31,10 +32,13 @@ class FairQueue:
 
     places: answers that the engine makes at once. room: work that its memory holds at once, infinite where that is
     unknown. longest: requests that may wait in a class and those above it. reserve: whether an account leaves something
-    to others even while there are none; without, for a server that knows one account only, it may take all.
+    to others even while there are none; without, for a server that knows one account only, it may take all. yields:
+    whether the engine lets the background stand still within a step (Engine.yields). It then has places of its own, as
+    many and a quarter more, and no memory: the engine gives up for others what it holds.
 
     Invariants: what is at work never takes more than `places` and `room`, but for one request alone; no more than
-    `longest` wait in a class; the requests of one account and class begin in the order of their arrival.
+    `longest` wait in a class; the requests of one account and class begin in the order of their arrival. Where the
+    engine yields, better classes begin as if there were no background.
     """
 
     def __init__(self, places: int, longest: int, *, room: float = inf, reserve: bool = True) -> None:
@@ -52,6 +56,7 @@ class FairQueue:
         self.counts = dict.fromkeys(Priority, 0)
         """Those who wait, by class."""
         self.reserve = reserve
+        self.yields = False
         self._accounts: dict[str, Account] = {}
         self._heaviest = 1
         self._arrivals = 0
@@ -67,6 +72,14 @@ class FairQueue:
     def busy(self) -> bool:
         """Whether anybody waits or is at work."""
         return self.taken > 0 or self.waiting > 0
+
+    @property
+    def load(self) -> float:
+        """Answers that are made and requests that wait, as a share of the places. An engine that yields is as good as
+        idle while it works on a batch."""
+        if not self.yields:
+            return (self.taken + self.waiting) / self.places
+        return (self.taken - self.taken_below + self.waiting - self.counts[Priority.BACKGROUND]) / self.places
 
     # ------------------------------------------------------------ comings and goings
 
@@ -112,6 +125,8 @@ class FairQueue:
             self.taken -= entry.places
             self.held -= entry.size
             if entry.priority is Priority.BACKGROUND:
+                account.places_below -= entry.places
+                account.held_below -= entry.size
                 self.taken_below -= entry.places
                 self.held_below -= entry.size
         else:
@@ -125,9 +140,9 @@ class FairQueue:
             tag = account.tags.get(claim.priority, 0.0)
             account.tags[claim.priority] = tag + (work - self._size(claim)) / account.weight
 
-    def measure(self, places: int, room: float, each: float) -> None:
+    def measure(self, places: int, room: float, each: float, *, yields: bool = False) -> None:
         """The engine is a new one; see the class, and `each`."""
-        self.places, self.room, self.each = places, room, each
+        self.places, self.room, self.each, self.yields = places, room, each, yields
         self._usual = min(self._usual, each)
         for account in self._accounts.values():
             for priority, line in account.lines.items():
@@ -146,22 +161,34 @@ class FairQueue:
         """Work of better classes that was begun while this class waited, since it had its last turn."""
         return self._passed[priority]
 
+    def apart(self, priority: Priority) -> bool:
+        """Whether this class takes nothing from better ones, and has to leave them nothing."""
+        return self.yields and priority is Priority.BACKGROUND
+
     def fit(self, entry: Entry) -> Fit:
         account = entry.account
         places, size = self._asked(entry)
         if self.taken == 0:
             return Fit.YES
-        free, room = self.places - self.taken, self.room - self.held
+        if self.apart(entry.priority):
+            # No account leaves anything to others here: whoever comes has the next place, and a batch can wait for it.
+            # The engine lets as many begin as it has memory for; by their limits there would be fewer.
+            most = self.places + self.places // SPARE
+            return Fit.YES if self.taken_below + places <= most else Fit.ROOM
+        taken, held, own, own_held = self.taken, self.held, account.places, account.held
+        if self.yields:
+            taken, held = taken - self.taken_below, held - self.held_below
+            own, own_held = own - account.places_below, own_held - account.held_below
+            if taken == 0:
+                return Fit.YES
+        free, room = self.places - taken, self.room - held
         if places > free or size > room:
             return Fit.ROOM
         # What is at work is not interrupted, so a batch leaves half to those who may come.
         below = entry.priority is Priority.BACKGROUND and self.taken_below > 0
         if below and (self.taken_below + places > free - places + 1 or self.held_below + size > room - size):
             return Fit.SHARE
-        if account.places == 0 or (
-            self.within(account, account.places, places, free, step=1)
-            and self.within(account, account.held, size, room)
-        ):
+        if own == 0 or (self.within(account, own, places, free, step=1) and self.within(account, own_held, size, room)):
             return Fit.YES
         return Fit.SHARE
 
@@ -216,7 +243,7 @@ class FairQueue:
         return not any(
             head.passed >= PASSED_OVER * head.size
             for priority in Priority
-            if self.counts[priority]
+            if self.counts[priority] and self.apart(priority) == self.apart(entry.priority)
             for head in self.heads(priority)
         )
 
@@ -230,12 +257,17 @@ class FairQueue:
         self._passed[priority] = 0.0
         entry.size = charged  # from here on it is what the engine's memory has to hold
         entry.running = True
-        entry.rank = (Priority.NORMAL - priority) * CLASS + account.places // account.weight
+        at_work = account.places
+        if self.yields:  # the classes do not stand in each other's way
+            at_work = account.places_below if self.apart(priority) else at_work - account.places_below
+        entry.rank = (Priority.NORMAL - priority) * CLASS + at_work // account.weight
         account.places += entry.places
         account.held += charged
         self.taken += entry.places
         self.held += charged
         if priority is Priority.BACKGROUND:
+            account.places_below += entry.places
+            account.held_below += charged
             self.taken_below += entry.places
             self.held_below += charged
 
@@ -253,6 +285,8 @@ class FairQueue:
                 continue
             if priority < entry.priority:
                 self._passed[priority] += entry.size
+            if self.apart(priority) != self.apart(entry.priority):
+                continue
             for head in self.heads(priority):
                 # Who waits for its own share to come free is not overtaken: nobody else holds it up.
                 if self.fit(head) is Fit.ROOM:
@@ -294,7 +328,7 @@ class FairQueue:
             return
         if not account.idle:
             return
-        account.held = 0.0  # exactly: sums of fractions drift
+        account.held = account.held_below = 0.0  # exactly: sums of fractions drift
         if self._debt(account) <= 0:
             self._accounts.pop(name, None)
         elif len(self._accounts) > MOST_REMEMBERED + self.places + self.waiting:
@@ -317,18 +351,21 @@ def choose(queue: FairQueue) -> Entry | None:
     4. Within an account, who came first.
     5. Who does not fit is overtaken: the account holds its share (others have theirs), or there is too little left. The
        latter only until 16 times its own work went by: then nobody begins until it fits, so that a large request
-       can't be starved by small ones.
+       can't be starved by small ones. Where the engine yields, that holds within the background and above it.
     """
     waiting = [priority for priority in reversed(Priority) if queue.counts[priority]]
     lines = {priority: queue.heads(priority) for priority in waiting}
     due = [priority for priority in waiting if queue.passed(priority) >= PASSED_OVER * lines[priority][0].size]
+    held_up: set[bool] = set()
     for priority in [*due, *waiting]:
-        for head in lines[priority]:
+        apart = queue.apart(priority)
+        for head in () if apart in held_up else lines[priority]:
             fit = queue.fit(head)
             if fit is Fit.YES:
                 return head
             if fit is Fit.ROOM and head.passed >= PASSED_OVER * head.size:
-                return None
+                held_up.add(apart)
+                break
     return None
 
 

@@ -41,13 +41,15 @@ class Entry:
 class Account:
     """An account's standing. tags: its virtual time in each class in which it had something, in work divided by weight.
     lines, work: who waits and how much work that is, by class; only where somebody does. places, held: what its
-    requests at work take of the engine.
+    requests at work take of the engine; places_below, held_below: those of the background of it.
     """
 
     weight: int = 1
     tags: dict[Priority, float] = field(default_factory=dict)
     places: int = 0
     held: float = 0.0
+    places_below: int = 0
+    held_below: float = 0.0
     lines: dict[Priority, deque[Entry]] = field(default_factory=dict)
     work: dict[Priority, float] = field(default_factory=dict)
 

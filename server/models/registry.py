@@ -115,8 +115,7 @@ class Registry:
 
     def busy(self, spec: ModelSpec) -> float:
         """Answers that the model makes and requests that wait for it, as a share of what it works on at once."""
-        queue = self._slots[spec.name].queue
-        return (queue.taken + queue.waiting) / queue.places
+        return self._slots[spec.name].queue.load
 
     # ------------------------------------------------------------ for people
 

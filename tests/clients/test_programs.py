@@ -40,13 +40,15 @@ def test_the_ai_sdk(client: Client) -> None:
 
 
 @pytest.mark.client("node")
-def test_compatcanary_finds_nothing_missing_in_chats(client: Client) -> None:
-    where = ("--base-url", f"{client.server.url}/v1", "--model", "gpt-4o-mini", "--profile", "chat")
+@pytest.mark.parametrize(("profile", "checks"), [("chat", 5), ("modern", 7)])
+def test_compatcanary_finds_nothing_missing(client: Client, profile: str, checks: int) -> None:
+    """modern: responses too."""
+    where = ("--base-url", f"{client.server.url}/v1", "--model", "gpt-4o-mini", "--profile", profile)
     report = client.folder / "report.json"
     scan = ("compatcanary", "scan", *where, "--format", "json", "--output", report, "--fail-on", "any")
     client.run("npx", "--prefix", NODE, *scan)
     summary = json.loads(report.read_text())["summary"]
-    assert summary == {"passes": 5, "warnings": 0, "failures": 0, "requiredFailures": 0, "total": 5}
+    assert summary == {"passes": checks, "warnings": 0, "failures": 0, "requiredFailures": 0, "total": checks}
 
 
 @pytest.mark.client("sdks")

@@ -1,6 +1,7 @@
 """`python -m tests.conformance --base-url URL`: each documented behaviour against a server, a line a case.
 
-Ends with 1 if a case failed. What it needs beside Python: httpx, openai (for its types), jsonschema, pillow, av.
+Ends with 1 if a case failed. What it needs beside Python: httpx, openai and openresponses-types (for their
+types), jsonschema, pillow, av.
 """
 
 import argparse

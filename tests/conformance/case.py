@@ -22,6 +22,11 @@ FILES = (
     "tools",
     "structured",
     "vision",
+    "responses",
+    "responses_stream",
+    "responses_kept",
+    "conversations",
+    "open_responses",
     "completions",
     "tokens",
     "embeddings",
@@ -30,6 +35,8 @@ FILES = (
     "image_edits",
     "speech",
     "transcription",
+    "files",
+    "batches",
     "absent",
 )
 """The files of tests/conformance/cases, in the order of the table."""

@@ -14,6 +14,7 @@ OURS: Mapping[str, str] = {
     "tools.other_result": _CUT,
     "vision.image_part": _EYES,
     "vision.broken_picture": _EYES,
+    "open_responses.image_input": _EYES,
 }
 """By the case's id: the reason, for the table in docs/conformance.md."""
 

@@ -3,28 +3,40 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import uvicorn
 
 from server.accounts.administration import Administration
 from server.accounts.keys.identity import SCOPES
 from server.api.http1 import Http1Protocol
+from server.core import Task
 from server.settings import Settings
 from server.testing import FakeServer
 
 
+@dataclass(frozen=True)
+class Fakes:
+    """options: the fake engines' own, by task. senses: the chat model's."""
+
+    options: Mapping[Task, Mapping[str, Any]] = field(default_factory=dict)
+    senses: Mapping[str, Any] = field(default_factory=dict)
+
+
 @contextmanager
-def loopback() -> Iterator[tuple[str, str]]:
+def loopback(fakes: Fakes | None = None) -> Iterator[tuple[str, str]]:
     """Its address, without /v1, and a key of an account of its own that may do everything."""
     opened: dict[str, str] = {}
     ready, end = threading.Event(), threading.Event()
     with TemporaryDirectory() as folder:
-        thread = threading.Thread(target=lambda: asyncio.run(_serve(Path(folder), opened, ready, end)), daemon=True)
+        serving = partial(_serve, Path(folder), fakes or Fakes(), opened, ready, end)
+        thread = threading.Thread(target=lambda: asyncio.run(serving()), daemon=True)
         thread.start()
         try:
             if not ready.wait(60) or not opened:
@@ -35,12 +47,17 @@ def loopback() -> Iterator[tuple[str, str]]:
             thread.join(30)
 
 
-async def _serve(folder: Path, opened: dict[str, str], ready: threading.Event, end: threading.Event) -> None:
+async def _serve(
+    folder: Path, fakes: Fakes, opened: dict[str, str], ready: threading.Event, end: threading.Event
+) -> None:
     settings = Settings(data_dir=folder / "data", models_dir=folder / "models", model_configs=folder / "configs")
     async with AsyncExitStack() as held:
         administration = await held.enter_async_context(Administration.open(settings))
         accounts, ledger = administration.accounts, administration.ledger
-        fake = await held.enter_async_context(FakeServer(settings, accounts=accounts, bank=ledger))
+        kept = FakeServer(
+            settings, fakes.options, accounts=accounts, bank=ledger, senses=fakes.senses, knowledge=accounts.database
+        )
+        fake = await held.enter_async_context(kept)
         fake.app.state.services = replace(fake.services, ledger=ledger, reports=administration.reports)
         owner = await accounts.create_account(f"of-{folder.name}", metered=False)
         opened["key"] = (await accounts.create_key(account=owner.id, scopes=SCOPES)).key

@@ -11,6 +11,8 @@ from tests.conformance.target import Target
 
 Outcome = Literal["pass", "fail", "not served"]
 LONGEST_REASON = 200
+IDS = "chatcmpl|cmpl|req|call|fp|embd|rerank|score|chatcmpl-tool|resp|msg|fc|rs|conv|file|batch"
+"""What the names of things begin with, before what differs from run to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def one_line(reason: str) -> str:
     """Without what differs from run to run: ids, addresses, times."""
     text = " ".join(reason.split())
     text = re.sub(r"https?://[\w.:\[\]-]+", "http://…", text)
-    text = re.sub(r"\b(chatcmpl|cmpl|req|call|fp|embd|rerank|score|chatcmpl-tool)[-_][0-9a-zA-Z-]{6,}", r"\1-…", text)
+    text = re.sub(rf"\b({IDS})[-_][0-9a-zA-Z-]{{6,}}", r"\1-…", text)
     text = re.sub(r"\b1[7-9]\d{8}\b", "…", text)  # seconds since 1970
     text = re.sub(r"\b[0-9a-f]{16,}\b", "…", text)
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"

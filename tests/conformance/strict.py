@@ -42,6 +42,20 @@ ADDITIONS: Mapping[str, str] = {
     "method": "sagehold",
     "data[].seed": "sagehold",
     "data[].score": "sagehold",
+    # Of batches
+    "paused": "sagehold",
+    # Of responses: what Open Responses asks for, and openai-python's type leaves out
+    "presence_penalty": "Open Responses",
+    "frequency_penalty": "Open Responses",
+    "store": "Open Responses",
+    "response.presence_penalty": "Open Responses",
+    "response.frequency_penalty": "Open Responses",
+    "response.store": "Open Responses",
+    "logprobs[].bytes": "Open Responses",
+    "logprobs[].top_logprobs[].bytes": "Open Responses",
+    "name": "OpenAI",  # of response.function_call_arguments.done, as its service sends it
+    "response.usage.quality": "sagehold",
+    "response.usage.credits": "sagehold",
     # Of transcripts: the OpenAI API's own, which its SDK's types leave out; and ours, of translations
     "task": "OpenAI",
     "usage": "sagehold",

@@ -22,7 +22,8 @@ read byte by byte.
 
 ✓ as documented · ✗ otherwise, and the reason is below the table · – not served: the server lacks the route or a model
 for it. Behind each behaviour stands who documents it: *OpenAI*, its API reference and its SDK's types; *vLLM*, its
-server's own fields and routes; *reports*, what public bug reports and real programs have shown; *sagehold*, this
+server's own fields and routes; *reports*, what public bug reports and real programs have shown; *Open
+Responses*, that specification ([responses.md](responses.md) says how its own suite is run); *sagehold*, this
 project; or an RFC.
 
 {versions}

@@ -47,14 +47,9 @@ def all_said(output: str, folder: Path) -> None:
     assert (folder / "fox.mp3").stat().st_size > 1000
 
 
-def test_the_node_sdk(server: LiveServer, node: str) -> None:
-    output = run(SUITE, node, "--test", "sdk.test.mjs", SAGEHOLD_URL=server.url, OPENAI_API_KEY=server.key)
-    assert "\n# fail 0" in output or "\nℹ fail 0" in output
-    assert "\n# skipped 0" in output or "\nℹ skipped 0" in output
-
-
-def test_ask_sage_as_continue_and_cline_ask_it(server: LiveServer, node: str) -> None:
-    output = run(SUITE, node, "--test", "asksage.test.mjs", SAGEHOLD_URL=server.url, OPENAI_API_KEY=server.key)
+@pytest.mark.parametrize("suite", ["sdk", "stateful", "asksage"])
+def test_the_suites(server: LiveServer, node: str, suite: str) -> None:
+    output = run(SUITE, node, "--test", f"{suite}.test.mjs", SAGEHOLD_URL=server.url, OPENAI_API_KEY=server.key)
     assert "\n# fail 0" in output or "\nℹ fail 0" in output
     assert "\n# skipped 0" in output or "\nℹ skipped 0" in output
 

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -236,6 +237,77 @@ def test_ranks_tell_the_engine_who_has_much_already() -> None:
     assert come(queue, "d", priority=HIGH).rank < -100
 
 
+# ---------------------------------------------------------------- an engine whose background yields
+
+
+def yielding(places: int, longest: int = 1000, room: float = math.inf, *, reserve: bool = True) -> FairQueue:
+    queue = FairQueue(places, longest, reserve=reserve)
+    queue.measure(places, room, math.inf, yields=True)
+    return queue
+
+
+def test_a_batch_has_all_places_of_an_engine_that_yields_and_chats_have_them_too() -> None:
+    queue = yielding(32)
+    batch = [come(queue, "batch", priority=BACKGROUND) for _ in range(100)]
+    assert sum(entry.running for entry in batch) == 40  # and a quarter more, that wait in the engine
+    chats = [come(queue, f"chat-{number % 4}") for number in range(40)]
+    assert sum(entry.running for entry in chats) == 31  # four accounts leave a place to a fifth
+    assert come(queue, "fifth").running
+    assert queue.waiting == 60 + 9
+
+
+def test_a_batch_does_not_count_against_its_own_accounts_chats() -> None:
+    queue = yielding(8)
+    for _ in range(20):
+        come(queue, "a", priority=BACKGROUND)
+    chats = [come(queue, "a") for _ in range(8)]
+    assert [entry.running for entry in chats] == [True] * 7 + [False]
+    assert [entry.rank for entry in chats[:7]] == list(range(7))
+
+
+def test_a_chat_begins_in_memory_that_a_batch_holds() -> None:
+    queue = yielding(32, room=1000)
+    batch = [come(queue, "batch", 100, priority=BACKGROUND) for _ in range(50)]
+    assert sum(entry.running for entry in batch) == 40  # most answers are shorter than their limit
+    chats = [come(queue, f"chat-{number}", 300) for number in range(4)]
+    assert [chat.running for chat in chats] == [True] * 3 + [False]
+
+
+def test_a_chat_that_waits_for_room_holds_no_batch_up_and_a_batch_no_chat() -> None:
+    queue = yielding(4)
+    wide = come(queue, "wide-batch", places=3, priority=BACKGROUND)
+    come(queue, "batch", priority=BACKGROUND)
+    large = come(queue, "second", places=3, priority=BACKGROUND)
+    for number in range(2 * PASSED_OVER):
+        chat = come(queue, f"chat-{number}")
+        assert chat.running
+        queue.leave(chat)
+        assert queue.begin_next() is None
+    assert (large.running, large.passed) == (False, 0)
+    queue.leave(wide)
+    assert queue.begin_next() is large
+
+
+def test_several_batches_share_an_engine_that_yields() -> None:
+    queue = yielding(8)
+    running = [come(queue, "first", priority=BACKGROUND) for _ in range(10)]
+    for _ in range(100):
+        come(queue, "first", priority=BACKGROUND)
+        come(queue, "second", priority=BACKGROUND)
+    assert drain(queue, running, 4)[0] == "second"
+    begun = Counter(drain(queue, running, 100))
+    assert begun["first"] == pytest.approx(50, abs=6)
+
+
+def test_a_batch_makes_an_engine_that_yields_no_busier() -> None:
+    queue = yielding(4)
+    for _ in range(20):
+        come(queue, "batch", priority=BACKGROUND)
+    assert queue.load == 0
+    come(queue, "chat")
+    assert queue.load == 0.25
+
+
 # ---------------------------------------------------------------- bounds
 
 
@@ -317,20 +389,30 @@ CLAIMS = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 20), st.integers(1, 6), st.sampled_from([math.inf, 50.0, 150.0]), st.booleans(),
-    st.lists(st.one_of(CLAIMS, st.integers(0, 30)), max_size=60),
+    st.booleans(), st.lists(st.one_of(CLAIMS, st.integers(0, 30)), max_size=60),
 )  # fmt: skip
 def test_bounds_hold_and_everyone_has_a_turn(
-    places: int, longest: int, room: float, reserve: bool, steps: list[Claim | int]
+    places: int, longest: int, room: float, reserve: bool, yields: bool, steps: list[Claim | int]
 ) -> None:
     queue = FairQueue(places, longest, room=room, reserve=reserve)
+    queue.measure(places, room, math.inf, yields=yields)
     here: list[Entry] = []
     begun: dict[tuple[str, Priority], list[int]] = {}
 
     def check() -> None:
         running = [entry for entry in here if entry.running]
-        assert queue.taken == sum(entry.places for entry in running) <= places
+        below = [entry for entry in running if entry.priority is BACKGROUND]
+        assert queue.taken == sum(entry.places for entry in running)
+        assert queue.taken_below == sum(entry.places for entry in below)
         assert queue.held == pytest.approx(sum(entry.size for entry in running))
-        assert queue.held <= room * (1 + 1e-9)
+        assert queue.held_below == pytest.approx(sum(entry.size for entry in below))
+        if yields:
+            assert queue.taken - queue.taken_below <= places
+            assert queue.taken_below <= places + places // 4
+            assert queue.held - queue.held_below <= room * (1 + 1e-9)
+        else:
+            assert queue.taken <= places
+            assert queue.held <= room * (1 + 1e-9)
         assert queue.waiting == len(here) - len(running)
         assert all(count <= longest for count in queue.counts.values())
 
@@ -366,6 +448,42 @@ def test_bounds_hold_and_everyone_has_a_turn(
     assert not queue.busy
     for numbers in begun.values():
         assert numbers == sorted(numbers)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 20), st.sampled_from([math.inf, 150.0]), st.lists(st.one_of(CLAIMS, st.integers(0, 30)), max_size=60)
+)
+def test_an_engine_that_yields_lets_chats_begin_as_if_there_were_no_batch(
+    places: int, room: float, steps: list[Claim | int]
+) -> None:
+    """The same chats come and go in two queues, of which one has the batches too."""
+    both, chats = yielding(places, room=room), yielding(places, room=room)
+    here: list[tuple[Entry, Entry | None]] = []
+
+    def pump(queue: FairQueue) -> None:
+        while queue.begin_next() is not None:
+            pass
+
+    for step in steps:
+        if isinstance(step, int):
+            if here:
+                entry, alone = here.pop(step % len(here))
+                both.leave(entry)
+                pump(both)
+                if alone is not None:
+                    chats.leave(alone)
+                    pump(chats)
+        else:
+            # A size of 0 counts as usual, and batches are a part of what is usual. An account's weight is a standing of
+            # its own, whatever it sends.
+            step = replace(step, size=step.size + 1, weight=1)
+            entry = both.enter(step, 0.0, ready=True, patience=60, rate=None)  # type: ignore[assignment]
+            alone = None
+            if step.priority is not BACKGROUND:
+                alone = chats.enter(step, 0.0, ready=True, patience=60, rate=None)  # type: ignore[assignment]
+            here.append((entry, alone))
+        assert [entry.running for entry, alone in here if alone] == [alone.running for _, alone in here if alone]
 
 
 @settings(max_examples=15, deadline=None)

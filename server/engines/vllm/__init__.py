@@ -19,6 +19,7 @@ refusals.py   what vLLM finds wrong with a request, in words for its client
 schema_limits.py  how big a JSON Schema may be that an answer must obey
 output.py     vLLM's outputs in ours: text, reasoning, tool calls, log-probabilities
 forkserver.py processes that inherit vLLM's imports instead of repeating them
+scheduler.py  vLLM's scheduler, in which the background yields; pace.py (how long its steps take)
 seeds.py      requests' seeds on a processor
 processes.py  what such a process inherits, and whose end is its own
 caches.py     what vLLM's caches keep of a model that has stopped

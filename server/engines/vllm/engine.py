@@ -139,6 +139,8 @@ class VllmEngine(Engine):
         options = self._options
         check.before_loading(options)
         config = AsyncEngineArgs(**self.arguments()).create_engine_config(UsageContext.OPENAI_API_SERVER)
+        if scheduler := engine_args.scheduler(config.scheduler_config):
+            config.scheduler_config.scheduler_cls = scheduler
         forkserver.use()
         root.watch(config)
         self._llm = AsyncLLM.from_vllm_config(
@@ -217,6 +219,10 @@ class VllmEngine(Engine):
         from server.engines.vllm import releases
 
         return releases.unfinished(self._llm)
+
+    @property
+    def yields(self) -> bool:
+        return self._llm is not None and self._llm.vllm_config.scheduler_config.scheduler_cls in engine_args.SCHEDULERS
 
     @property
     def pids(self) -> list[int]:

@@ -14,6 +14,8 @@ STEP_TOKENS = 512
 prompts no faster. Figures as above."""
 MOST_SEQUENCES = 128
 """vLLM's own default for a processor."""
+SCHEDULERS = tuple(f"server.engines.vllm.scheduler.Yielding{kind}Scheduler" for kind in ("", "Async"))
+"""Ours in place of vLLM's two, see there. By name: they are loaded in vLLM's core only."""
 
 
 def arguments(options: VllmOptions) -> dict[str, Any]:
@@ -78,3 +80,11 @@ def arguments(options: VllmOptions) -> dict[str, Any]:
     if options.hf_overrides:
         arguments["hf_overrides"] = dict(options.hf_overrides)
     return arguments | adapters.arguments(options.adapters) | dict(options.extra)
+
+
+def scheduler(config: Any) -> str | None:
+    """What `scheduler_cls` of a made SchedulerConfig has to be; None where another one is chosen already, or where
+    requests have no rank. Which of the two it is, vLLM decides as it makes the configuration."""
+    if config.scheduler_cls is not None or config.policy != "priority":
+        return None
+    return SCHEDULERS[bool(config.async_scheduling)]

@@ -98,6 +98,11 @@ class LineRunner:
         """Lines under way."""
         return len(self._under_way)
 
+    @property
+    def held(self) -> bool:
+        """Whether nothing is begun until `go_on`."""
+        return self._held
+
     def hold(self) -> None:
         """Begin nothing until `go_on`; what is under way goes on to its end."""
         self._held = True

@@ -374,9 +374,8 @@ class Work:
             runner.hold()
             if not runner.running:
                 runner.stop()  # nobody needs to hold it until it goes on
-        elif standing.resumed or self._held:
+        elif standing.resumed or runner.held:
             runner.go_on()
-        self._held = standing.held
 
 
 class Interrupted(Exception):

@@ -23,6 +23,7 @@ const few = { temperature: 0, maxOutputTokens: 60, maxRetries: 0 };
 
 for (const [name, model] of [
   ["openai.chat", openai.chat("gpt-4o-mini")],
+  ["openai, by responses", openai("gpt-4o-mini")],
   ["openai-compatible", compatible("gpt-4o-mini")],
 ]) {
   test(`${name}: text and stream`, async () => {

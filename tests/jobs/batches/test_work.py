@@ -238,6 +238,23 @@ async def test_a_pause_lets_go_of_the_batch_and_resuming_takes_it_up(installatio
     assert len(installation.executor.orders) == 10
 
 
+async def test_one_that_is_resumed_while_its_lines_still_run_goes_on(installation: Installation) -> None:
+    """The process that works on it has seen the pause, and has not let go of it."""
+    process = await installation.process()
+    gate = installation.executor.gate = asyncio.Event()
+    batch = await installation.made(process, 10)
+    work = await process.begin()
+    await installation.executor.until(5)
+    await process.batches.pause(ADA.account_id, batch.id)
+    await work.tell()
+    await process.batches.resume(ADA.account_id, batch.id)
+    await work.tell()
+    gate.set()
+    async with asyncio.timeout(10):
+        await process.ended()
+    await installation.is_done(batch)
+
+
 async def test_one_that_is_paused_before_it_is_begun_begins_nothing(installation: Installation) -> None:
     process = await installation.process()
     batch = await installation.made(process, 10)
