@@ -1,7 +1,6 @@
 """`scripts/bench batches`: batches against `vllm run-batch`, and what a chat notices of a batch.
 
-Throughput: each round runs the same file by both commands, and a file of one line by both, whose time is what a model
-takes to load. First tokens: each round sends chats to a server, one after the other, first while its batch is paused
+Throughput: each round runs the same file by both commands. First tokens: each round sends chats to a server, one after the other, first while its batch is paused
 and then while it works.
 """
 
@@ -92,15 +91,12 @@ def _throughput(
     sides = [batch_runs.ours(spec, models, folder / "data"), batch_runs.theirs(spec, models)]
     if same_openmp:
         sides.append(batch_runs.theirs(spec, models, "vLLM, our OpenMP", SAME_OPENMP))
-    one, many = folder / "one.jsonl", folder / "many.jsonl"
-    batch_runs.requests_file(one, spec.name, 1, prompt, answer, texts)
-    batch_runs.requests_file(many, spec.name, lines, prompt, answer, texts)
+    file = folder / "requests.jsonl"
+    batch_runs.requests_file(file, spec.name, lines, prompt, answer, texts)
     found = []
     for number in range(rounds):
         for side in sides if number % 2 == 0 else reversed(sides):
-            start, *_ = batch_runs.run(side, one, folder)
-            seconds, read, written = batch_runs.run(side, many, folder)
-            found.append(Run(side.name, seconds, start, read, written))
+            found.append(batch_runs.run(side, file, folder))
             console.print(f"round {number + 1}, {side.name}: {found[-1].throughput:.1f} tok/s", highlight=False)
     return found
 
