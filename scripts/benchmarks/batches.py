@@ -1,7 +1,7 @@
 """`scripts/bench batches`: batches against `vllm run-batch`, and what a chat notices of a batch.
 
-Throughput: each round runs the same file by both commands. First tokens: each round sends chats to a server, one after the other, first while its batch is paused
-and then while it works.
+Throughput: each round runs the same file by both commands. First tokens: each round sends chats to a server, one after
+the other, first while its batch is paused and then while it works.
 """
 
 import asyncio
