@@ -33,6 +33,8 @@ SETTLING = 5.0
 """Seconds that a batch works, or is paused, before chats are measured."""
 PAUSE = (0.2, 0.8)
 """Seconds between two chats, drawn evenly: else they would come in step with the engine."""
+LONGEST_WAIT = 300.0
+"""Seconds until a batch that was resumed has answered a line."""
 BEHIND = 5000
 """Lines of the batch beside which chats are measured: more than are answered meanwhile."""
 
@@ -69,7 +71,7 @@ def batches(
                 runs = _throughput(folder, models, texts, rounds, (lines, prompt, answer), same_openmp)
             if "chats" in what:
                 seen = _beside(folder, models, texts, rounds, (prompt, answer), (chats, words))
-        except (StartError, ValueError) as error:
+        except (StartError, ValueError, TimeoutError) as error:
             console.print(f"bench: {error}", markup=False)
             raise typer.Exit(1) from None
     facts = {"lines": lines, "prompt_words": prompt, "answer": answer, "chat_words": words, "rounds": rounds}
@@ -160,7 +162,12 @@ class Batch:
         await asyncio.sleep(SETTLING)
 
     async def resume(self) -> None:
+        """Return when answers come."""
+        before = await self.completed()
         await self.call("resume")
+        async with asyncio.timeout(LONGEST_WAIT):
+            while await self.completed() == before:
+                await asyncio.sleep(0.2)
         await asyncio.sleep(SETTLING)
 
     async def completed(self) -> int:
@@ -168,7 +175,7 @@ class Batch:
             return int((await _json(answer))["request_counts"]["completed"])
 
     async def call(self, verb: str) -> None:
-        async with self._session.post(f"{self._url}/{verb}") as answer:
+        async with self._session.post(f"{self._url}/{verb}", json={}) as answer:
             await _json(answer)
 
 
