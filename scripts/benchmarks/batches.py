@@ -166,8 +166,10 @@ class Batch:
         before = await self.completed()
         await self.call("resume")
         async with asyncio.timeout(LONGEST_WAIT):
-            while await self.completed() == before:
+            done = before
+            while done == before:
                 await asyncio.sleep(0.2)
+                done = await self.completed()
         await asyncio.sleep(SETTLING)
 
     async def completed(self) -> int:
