@@ -27,7 +27,7 @@ def markdown(runs: Sequence[Run], seen: Sequence[Seen]) -> str:
         sides = {side: [one for one in runs if one.side == side] for side in dict.fromkeys(one.side for one in runs)}
         ours = [one.throughput for one in next(iter(sides.values()))]
         lines = [
-            "| | answers, tok/s | whole command, s | until the first line, s | ours by it |",
+            "| | answers, tok/s | the work, s | whole command, s | ours by it |",
             "|---|---|---|---|---|",
         ]
         for side, found in sides.items():
@@ -35,7 +35,7 @@ def markdown(runs: Sequence[Run], seen: Sequence[Seen]) -> str:
             shown = [
                 Spread.of(speeds).shown(),
                 Spread.of(one.seconds for one in found).shown(),
-                Spread.of(one.start for one in found).shown(),
+                Spread.of(one.whole for one in found).shown(),
                 ratio(ours, speeds).shown(3),
             ]
             lines.append(f"| {' | '.join([side, *shown])} |")

@@ -1,6 +1,7 @@
-"""The same file of requests by `sagehold batch run` and by `vllm run-batch`, as commands from start to end."""
+"""The same file of requests by `sagehold batch run` and by `vllm run-batch`."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -18,18 +19,18 @@ LONGEST = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """seconds: of the whole command. start: of the same command over one line. prompt, completion: tokens."""
+    """seconds: of the work, from when the model was there. whole: of the command. prompt, completion: tokens."""
 
     side: str
     seconds: float
-    start: float
+    whole: float
     prompt: int
     completion: int
 
     @property
     def throughput(self) -> float:
         """Tokens of answers a second, without the time that a model takes to load."""
-        return self.completion / (self.seconds - self.start)
+        return self.completion / self.seconds
 
 
 def requests_file(file: Path, model: str, lines: int, prompt: int, answer: int, texts: Sequence[str]) -> None:
@@ -58,7 +59,7 @@ def ours(spec: VllmModel, models_dir: Path, data: Path) -> Side:
 def theirs(spec: VllmModel, models_dir: Path, name: str = "vLLM", environment: Mapping[str, str] | None = None) -> Side:
     """vLLM's own, with the arguments that our engine gives to it, but for our scheduler."""
     # `vllm run-batch` itself asks for the version of a package "vllm", which a processor's build is not.
-    command = [sys.executable, "-m", "vllm.entrypoints.launchers.run_batch", "-i", "{input}", "-o", "{output}"]
+    command = [sys.executable, "-m", "scripts.benchmarks.batch_theirs", "-i", "{input}", "-o", "{output}"]
     command += flags(engine_arguments(spec, models_dir))
     if spec.chat_template:
         command += ["--chat-template", spec.chat_template]
@@ -67,8 +68,8 @@ def theirs(spec: VllmModel, models_dir: Path, name: str = "vLLM", environment: M
     return Side(name, tuple(command), variables, "", spec.name)
 
 
-def run(side: Side, requests: Path, folder: Path) -> tuple[float, int, int]:
-    """Seconds of the command, and tokens of the prompts and answers. Raises ValueError if a line has no answer."""
+def run(side: Side, requests: Path, folder: Path) -> Run:
+    """Raises ValueError if a line has no answer."""
     output = folder / f"{side.name.replace(' ', '-').replace(',', '')}.out.jsonl"
     output.unlink(missing_ok=True)
     words = [word.replace("{input}", str(requests)).replace("{output}", str(output)) for word in side.command]
@@ -77,14 +78,17 @@ def run(side: Side, requests: Path, folder: Path) -> tuple[float, int, int]:
     with log.open("w") as said:
         code = subprocess.run(
             words, env=dict(side.environment), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
-            timeout=LONGEST, check=False,
+            timeout=LONGEST, check=False, cwd=REPOSITORY,
         ).returncode  # fmt: skip
-    seconds = time.monotonic() - begun
-    if code or not output.exists():
-        raise ValueError(f"{side.name} ended with {code}:\n" + "\n".join(log.read_text().splitlines()[-15:]))
+    whole = time.monotonic() - begun
+    found = log.read_text(errors="replace")
+    seconds = re.findall(r"requests in ([\d.]+) s,", found)
+    if code or not seconds:
+        raise ValueError(f"{side.name} ended with {code}:\n" + "\n".join(found.splitlines()[-15:]))
     answers = [json.loads(line) for line in output.read_text().splitlines()]
     asked = len(requests.read_text().splitlines())
     good = [one["response"]["body"]["usage"] for one in answers if (one["response"] or {}).get("status_code") == 200]
     if len(good) != asked:
         raise ValueError(f"{side.name} answered {len(good)} of {asked} lines:\n{answers[:1]}"[:2000])
-    return seconds, sum(one["prompt_tokens"] for one in good), sum(one["completion_tokens"] for one in good)
+    read, written = (sum(one[name] for one in good) for name in ("prompt_tokens", "completion_tokens"))
+    return Run(side.name, float(seconds[-1]), whole, read, written)

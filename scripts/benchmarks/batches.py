@@ -1,8 +1,7 @@
 """`scripts/bench batches`: batches against `vllm run-batch`, and what a chat notices of a batch.
 
-Throughput: each round runs the same file by both commands, and a file of one line by both, whose time is what a model
-takes to load. First tokens: each round sends chats to a server, one after the other, first while its batch is paused
-and then while it works.
+Throughput: each round runs the same file by both commands. First tokens: each round sends chats to a server, one after
+the other, first while its batch is paused and then while it works.
 """
 
 import asyncio
@@ -34,6 +33,8 @@ SETTLING = 5.0
 """Seconds that a batch works, or is paused, before chats are measured."""
 PAUSE = (0.2, 0.8)
 """Seconds between two chats, drawn evenly: else they would come in step with the engine."""
+LONGEST_WAIT = 300.0
+"""Seconds until a batch that was resumed has answered a line."""
 BEHIND = 5000
 """Lines of the batch beside which chats are measured: more than are answered meanwhile."""
 
@@ -70,7 +71,7 @@ def batches(
                 runs = _throughput(folder, models, texts, rounds, (lines, prompt, answer), same_openmp)
             if "chats" in what:
                 seen = _beside(folder, models, texts, rounds, (prompt, answer), (chats, words))
-        except (StartError, ValueError) as error:
+        except (StartError, ValueError, TimeoutError) as error:
             console.print(f"bench: {error}", markup=False)
             raise typer.Exit(1) from None
     facts = {"lines": lines, "prompt_words": prompt, "answer": answer, "chat_words": words, "rounds": rounds}
@@ -92,15 +93,12 @@ def _throughput(
     sides = [batch_runs.ours(spec, models, folder / "data"), batch_runs.theirs(spec, models)]
     if same_openmp:
         sides.append(batch_runs.theirs(spec, models, "vLLM, our OpenMP", SAME_OPENMP))
-    one, many = folder / "one.jsonl", folder / "many.jsonl"
-    batch_runs.requests_file(one, spec.name, 1, prompt, answer, texts)
-    batch_runs.requests_file(many, spec.name, lines, prompt, answer, texts)
+    file = folder / "requests.jsonl"
+    batch_runs.requests_file(file, spec.name, lines, prompt, answer, texts)
     found = []
     for number in range(rounds):
         for side in sides if number % 2 == 0 else reversed(sides):
-            start, *_ = batch_runs.run(side, one, folder)
-            seconds, read, written = batch_runs.run(side, many, folder)
-            found.append(Run(side.name, seconds, start, read, written))
+            found.append(batch_runs.run(side, file, folder))
             console.print(f"round {number + 1}, {side.name}: {found[-1].throughput:.1f} tok/s", highlight=False)
     return found
 
@@ -164,7 +162,14 @@ class Batch:
         await asyncio.sleep(SETTLING)
 
     async def resume(self) -> None:
+        """Return when answers come."""
+        before = await self.completed()
         await self.call("resume")
+        async with asyncio.timeout(LONGEST_WAIT):
+            done = before
+            while done == before:
+                await asyncio.sleep(0.2)
+                done = await self.completed()
         await asyncio.sleep(SETTLING)
 
     async def completed(self) -> int:
@@ -172,7 +177,7 @@ class Batch:
             return int((await _json(answer))["request_counts"]["completed"])
 
     async def call(self, verb: str) -> None:
-        async with self._session.post(f"{self._url}/{verb}") as answer:
+        async with self._session.post(f"{self._url}/{verb}", json={}) as answer:
             await _json(answer)
 
 

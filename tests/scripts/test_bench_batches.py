@@ -20,14 +20,14 @@ def test_the_file_asks_for_as_many_different_chats_of_one_length(tmp_path: Path)
 
 def test_what_a_model_takes_to_load_is_no_part_of_the_throughput() -> None:
     runs = [
-        Run("sagehold", 30.0, 10.0, 500, 2000),
-        Run("vLLM", 40.0, 15.0, 500, 2000),
-        Run("vLLM", 40.0, 15.0, 500, 2000),
-        Run("sagehold", 35.0, 10.0, 500, 2000),
+        Run("sagehold", 20.0, 30.0, 500, 2000),
+        Run("vLLM", 25.0, 60.0, 500, 2000),
+        Run("vLLM", 25.0, 40.0, 500, 2000),
+        Run("sagehold", 25.0, 35.0, 500, 2000),
     ]
     table = markdown(runs, [])
-    assert "| sagehold | 90.0 (80.0–100.0) | 32.5 (30.0–35.0) | 10.0 (10.0–10.0) | 1.000 (1.000–1.000) |" in table
-    assert "| vLLM | 80.0 (80.0–80.0) | 40.0 (40.0–40.0) | 15.0 (15.0–15.0) | 1.125 (1.000–1.250) |" in table
+    assert "| sagehold | 90.0 (80.0–100.0) | 22.5 (20.0–25.0) | 32.5 (30.0–35.0) | 1.000 (1.000–1.000) |" in table
+    assert "| vLLM | 80.0 (80.0–80.0) | 25.0 (25.0–25.0) | 50.0 (40.0–60.0) | 1.125 (1.000–1.250) |" in table
 
 
 def test_first_tokens_are_of_all_rounds_together_and_the_ratio_also_by_round() -> None:
