@@ -111,7 +111,7 @@ class Work:
         self._shown: Pause | None = None
         self._pause: Pause | None = None
         self._gone: str | None = None
-        self._stopping = self._lost = self._held = False
+        self._stopping = self._lost = False
         self._cancelling = claim.status is Status.CANCELLING
         self._expired = claim.expires_at <= tools.now()
 
