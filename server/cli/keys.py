@@ -1,6 +1,7 @@
 """`sagehold keys`: create, list, change and revoke API keys. Works beside a running server or without one."""
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -219,17 +220,24 @@ def renew_secret(
     from server.accounts.keys.installation import renew_secret as renew
     from server.accounts.keys.service import open_database
     from server.cli.administration import told
+    from server.jobs.responses.store import count_encrypted
     from server.settings import Settings
+    from server.storage.database import Database
 
+    def with_database(act: Callable[[Database, Settings], Awaitable[int]]) -> int:
+        async def run(settings: Settings) -> int:
+            database, lock = await open_database(settings, create=False)
+            try:
+                return await act(database, settings)
+            finally:
+                await database.aclose()
+                lock.release()
+
+        return told(run)
+
+    lost = with_database(lambda database, _: count_encrypted(database))
+    also = f" {lost} responses and conversations are encrypted: they can't be read any more." if lost else ""
     if not yes:
-        typer.confirm("Every API key ends. Go on?", abort=True)
-
-    async def act(settings: Settings) -> int:
-        database, lock = await open_database(settings, create=False)
-        try:
-            return await renew(database, settings.data_dir, datetime.now(UTC), "local")
-        finally:
-            await database.aclose()
-            lock.release()
-
-    typer.echo(f"Made a new secret, and revoked {told(act)} keys. Restart the server, and create new keys.")
+        typer.confirm(f"Every API key ends.{also} Go on?", abort=True)
+    revoked = with_database(lambda database, to: renew(database, to.data_dir, datetime.now(UTC), "local"))
+    typer.echo(f"Made a new secret, and revoked {revoked} keys.{also} Restart the server, and create new keys.")

@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.core import Caller
 from server.errors import DatasetNotFound, PermissionDenied
-from server.knowledge.names import Name, read_name, storable
+from server.knowledge.names import Name, read_name
 from server.knowledge.records import Dataset, DocumentState, Permission, SearchTerms
 from server.knowledge.tables import AssignmentRow, DatasetRow, DocumentRow
+from server.storage.columns import storable
 from server.storage.database import Database
 
 ACCOUNTS = table("accounts", column("id"), column("name"), column("number"))

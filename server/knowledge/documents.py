@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from server.core import Caller
 from server.errors import DatasetNotFound, NotFound
 from server.knowledge.access import accessible, find, find_by_id, readable_by
-from server.knowledge.names import storable
 from server.knowledge.records import Chunk, Dataset, Document, DocumentState, Permission
 from server.knowledge.removal import DELETED, Removal
 from server.knowledge.tables import ChunkRow, DatasetRow, DocumentRow
 from server.storage.clock import utc_now
+from server.storage.columns import storable
 from server.storage.database import Database
 
 PAGE = 500

@@ -32,7 +32,6 @@ from server.knowledge.claims import Claims
 from server.knowledge.datasets import Datasets
 from server.knowledge.documents import Documents
 from server.knowledge.gauges import IngestionCounts
-from server.knowledge.names import storable
 from server.knowledge.parsing import reader
 from server.knowledge.payers import Payers
 from server.knowledge.queue import Queue
@@ -44,6 +43,7 @@ from server.knowledge.spool import Spool
 from server.knowledge.submissions import Kept, Submissions
 from server.knowledge.work import NO_MODEL, Tools, Work
 from server.settings import Settings
+from server.storage.columns import storable
 from server.storage.database import Database
 
 ROOM_WAIT = 30

@@ -49,14 +49,5 @@ def read_name(text: str) -> Name | None:
     return Name(short, int(number)) if len(number) <= MOST_DIGITS else None
 
 
-def storable(text: str) -> bool:
-    """Whether a database can hold the text at all: PostgreSQL takes no NUL, and none takes half of a character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
-
-
 def _refused(rule: str) -> InvalidRequest:
     return InvalidRequest(f"That is no name for a dataset: {rule}.", param="dataset")

@@ -16,12 +16,12 @@ from server.knowledge.datasets import hide as hide_dataset
 from server.knowledge.documents import document_of, page_of
 from server.knowledge.documents import hide as hide_document
 from server.knowledge.ingestion import Ingestion
-from server.knowledge.names import storable
 from server.knowledge.records import Dataset, Document, DocumentState, Passage, Permission, SearchTerms
 from server.knowledge.removal import DELETED, Removal
 from server.knowledge.search.retrieval import Retrieval
 from server.knowledge.tables import AssignmentRow, DatasetRow, DocumentRow
 from server.storage.clock import utc_now
+from server.storage.columns import storable
 from server.storage.database import Database
 
 

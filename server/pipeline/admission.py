@@ -10,7 +10,7 @@ from typing import Protocol
 
 from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use, insufficient
 from server.core import Ask, Caller, Facts
-from server.core.money import MOST, ZERO
+from server.core.money import MOST, ZERO, cost_of
 from server.errors import (
     InsufficientCredits,
     ModelNotFound,
@@ -96,7 +96,12 @@ class Charge:
         self.settled = False
         """Whether it is turned, or being turned, into a cost."""
         self.credits = paid
-        """What the account pays, once it is settled; None for accounts without meter."""
+        """What the account pays, once it is settled or reckoned; None for accounts without meter."""
+
+    def reckon(self, work: Work) -> None:
+        """Say in `credits` what will be paid, before it is."""
+        if self._hold.metered and not self._closed:
+            self.credits = min(sum((cost_of(line.amount) for line in _lines(work)), ZERO), self._hold.amount)
 
     async def settle(self, work: Work) -> None:
         """Turn the hold into the real cost of each pass. Before the last byte leaves: a crash after it must not be
@@ -106,11 +111,7 @@ class Charge:
         self._closed = self.settled = True
         plan = work.plan
         use = Use(plan.model, plan.spec.name, plan.job.task, work.usage)
-        lines = [
-            Line(f"pass {one.place + 1} ({one.name})", cost(plan, plan.passes[one.place], one.usage))
-            for one in work.used
-        ]
-        settlement = await self._bank.settle(self._hold, lines, use)
+        settlement = await self._bank.settle(self._hold, _lines(work), use)
         if self._hold.metered:
             self.credits = settlement.charged
 
@@ -124,6 +125,14 @@ class Charge:
         except SageholdError as error:
             # The hold stays open, and is given back by a beat once this server has ended.
             log.error("a hold could not be released: %s", error)
+
+
+def _lines(work: Work) -> Sequence[Line]:
+    """What the passes cost that were needed."""
+    plan = work.plan
+    return [
+        Line(f"pass {one.place + 1} ({one.name})", cost(plan, plan.passes[one.place], one.usage)) for one in work.used
+    ]
 
 
 class Free:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from functools import partial
@@ -201,8 +201,12 @@ class Run:
         self._failed = False
         self._whole = False
 
-    async def events(self) -> AsyncIterator[Event]:
-        """The task's events, then Usage. Raises EngineFailed if the engine dies on the way."""
+    async def events(self, deliver: Callable[[Usage], Awaitable[None]] | None = None) -> AsyncIterator[Event]:
+        """The task's events, then Usage. Raises EngineFailed if the engine dies on the way.
+
+        deliver: what must succeed before the answer is paid, for an answer of which nothing has left until then. When
+        it is called, `credits` says what will be paid. Raises what it raises.
+        """
         try:
             async for event in self._events:
                 if self.first_event is None:
@@ -211,6 +215,9 @@ class Run:
                     self._whole = True
                     self._ended = time.perf_counter()
                     self._work.finish()
+                    if deliver is not None:
+                        self._charge.reckon(self._work)
+                        await deliver(event)
                     await self._settle()
                 yield event
         except SlowReader:
@@ -251,7 +258,8 @@ class Run:
 
     @property
     def credits(self) -> Decimal | None:
-        """What the account pays, known with the Usage event; None for accounts without meter."""
+        """What the account pays, known with the Usage event and before it is delivered; None for accounts without
+        meter."""
         return self._charge.credits
 
     @property

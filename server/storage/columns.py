@@ -1,4 +1,4 @@
-"""Column types that mean the same on SQLite and on PostgreSQL."""
+"""Column types that mean the same on SQLite and on PostgreSQL, and the texts that both can hold."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -7,6 +7,15 @@ from sqlalchemy import BigInteger, DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
 from server.core.money import from_nano, to_nano
+
+
+def storable(text: str) -> bool:
+    """Whether a database can hold the text at all: PostgreSQL takes no NUL, and none takes half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -21,11 +21,16 @@ from typer.testing import CliRunner
 
 from server.__main__ import build
 from server.accounts.administration import Administration
+from server.accounts.keys.secret import load_secret
+from server.accounts.ledger.ledger import Ledger
 from server.cli import backup
 from server.core import Caller
+from server.jobs.responses.responses import Responses
 from server.settings import Settings
 from server.storage import archive
+from server.storage.database import Database
 from server.storage.folder import FolderLock
+from tests.jobs.responses.conftest import message, turn
 
 Call = Callable[..., Result]
 
@@ -311,6 +316,30 @@ def test_a_new_secret_ends_every_key_and_keeps_the_money(call: Call, data: Path,
     [act] = [one for one in json.loads(call("audit", "--json").stdout) if one["action"] == "secret.renew"]
     assert (act["actor"], act["details"]) == ("local", {"revoked": 1})
     assert whose(data, call("keys", "create", "--account", "team").stdout.strip())[0] is not None
+
+
+def test_a_new_secret_says_what_can_not_be_read_any_more(call: Call, data: Path, key: str) -> None:
+    async def keep(encrypted: int, plain: int) -> None:
+        database = Database(f"sqlite+aiosqlite:///{data / 'sagehold.db'}")
+        account = next(iter(await Ledger(database).balances()))
+        for count, encrypt in ((encrypted, True), (plain, False)):
+            settings = Settings(data_dir=data, encrypt_responses=encrypt)
+            responses = Responses.over(settings, database, load_secret(data))
+            for _ in range(count):
+                await responses.store.keep(turn(account, "question", "answer"))
+                await responses.conversations.create(account, {}, [message("a"), message("b")])
+        await database.aclose()
+
+    anyio.run(keep, 0, 1)
+    refused = call("keys", "renew-secret")
+    assert "Every API key ends. Go on?" in refused.output
+    anyio.run(keep, 2, 1)
+    refused = call("keys", "renew-secret")
+    assert refused.exit_code == 1
+    words = "4 responses and conversations are encrypted: they can't be read any more."
+    assert f"Every API key ends. {words} Go on?" in refused.output
+    assert whose(data, key)[0] is not None
+    assert words in call("keys", "renew-secret", "--yes").stdout
 
 
 def test_a_database_in_another_file_system_is_restored_too(

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from server.storage.database import Database
-from server.storage.units import end
+from server.storage.units import end, to_its_end
 
 pytestmark = pytest.mark.anyio
 
@@ -44,3 +44,30 @@ async def test_a_task_outside_of_one_ends_at_once() -> None:
     end(task)
     await asyncio.wait([task])
     assert task.cancelled()
+
+
+async def test_who_is_cancelled_waits_for_the_end_of_the_work() -> None:
+    go_on = asyncio.Event()
+    done: list[str] = []
+
+    async def work(fails: bool) -> str:
+        await go_on.wait()
+        done.append("it")
+        if fails:
+            raise ValueError("of its own")
+        return "it"
+
+    for fails in (False, True):
+        go_on.clear()
+        waiting = asyncio.create_task(to_its_end(work(fails)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        go_on.set()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
+    assert done == ["it", "it"]
+    assert await to_its_end(work(False)) == "it"
+    with pytest.raises(ValueError, match="of its own"):
+        await to_its_end(work(True))

@@ -8,5 +8,7 @@ sealing.py        what is written of them, encrypted or not
 retention.py      what goes: expired, too much, of closed accounts
 claims.py         responses under way, as their process writes them
 events.py         a response's stream, to be followed from any event on
-background.py     work that goes on without its client
+work.py           one that this process works on, and all of them
+background.py     begun, followed, cancelled and ended without its client
+upkeep.py         what goes on beside them
 """

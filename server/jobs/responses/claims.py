@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Result, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from server.errors import RateLimited
+from server.errors import InvalidRequest, RateLimited
 from server.jobs.responses.events import Event, EventLog
 from server.jobs.responses.records import OPEN, SAID, Turn
 from server.jobs.responses.retention import Retention
@@ -85,11 +86,7 @@ class Claims:
         query = select(func.count()).where(ResponseRow.account_id == account_id, ResponseRow.status.in_(OPEN))
         async with self._database.read() as session:
             count = await session.scalar(query) or 0
-        if count >= MOST_OPEN:
-            raise RateLimited(
-                f"Rate limit reached: this account may have {MOST_OPEN} background responses that are not done.",
-                headers={"Retry-After": "5", "retry-after-ms": "5000"},
-            )
+        check_open(count)
 
     async def beat(self, claims: Collection[Claim]) -> Sequence[Claim]:
         """Say that this process is at work; which responses are not its any more."""
@@ -127,7 +124,8 @@ class Claims:
     async def end(self, claim: Claim, turn: Turn, events: Sequence[Event]) -> None:
         """It is done, one way or another. turn: with the response as it is now.
 
-        One that was cancelled by another process stays cancelled; turn must have that status then. Raises NotOurs.
+        One that was cancelled by another process stays cancelled; turn must have that status then. It may be said
+        again where it is not known whether it was written. Raises NotOurs.
         """
         body = self._sealed.pack(BODY, claim.id, turn.response)
         whose = claim.held()
@@ -136,26 +134,36 @@ class Claims:
         piece = self._log.packed(claim, events)
         size = 0 if piece is None else len(piece.events)
         async with self._database.write() as session:
-            last = await self._store.say(session, turn) if turn.status in SAID else None
             changed = await session.execute(
                 update(ResponseRow)
                 .where(*whose)
                 .values(
                     status=turn.status,
                     body=body,
-                    conversation_item=last,
                     size=ResponseRow.size + size + len(body) - func.length(ResponseRow.body),
                     instance_id=None,
                     seen_at=None,
                 )
             )
             if not written(changed):
+                if await self._ended(session, claim, turn.status):
+                    return
                 raise NotOurs
+            if turn.status in SAID and (last := await self._store.say(session, turn)) is not None:
+                whose = (ResponseRow.number == claim.number,)
+                await session.execute(update(ResponseRow).where(*whose).values(conversation_item=last))
             if piece is not None:
                 await piece.write(session)
             await self._store.index(session, claim.number, turn.response["output"])
         self._retention.added(claim.account_id, size + len(body))
         await self._retention.trim(claim.account_id)
+
+    async def _ended(self, session: AsyncSession, claim: Claim, status: str) -> bool:
+        """Whether it has ended so already: it was written the first time, and the database's answer was lost."""
+        query = select(ResponseRow.number).where(
+            ResponseRow.number == claim.number, ResponseRow.status == status, ResponseRow.instance_id.is_(None)
+        )
+        return (await session.execute(query)).first() is not None
 
     async def cancel(self, account_id: str, named: str) -> bool:
         """Let the process that works on it end. False where it is done."""
@@ -191,7 +199,10 @@ class Claims:
             return [Lost(*row) for row in rows]
 
     async def bury(self, lost: Lost, words: str) -> bool:
-        """Say that it has failed, or was cancelled, where its process did not come to it. False where it did."""
+        """Say that it has failed, or was cancelled, where its process did not come to it. False where it did.
+
+        One that was encrypted under another secret is left as it is, but for its status.
+        """
         async with self._database.write() as session:
             row = (
                 await session.execute(
@@ -203,17 +214,28 @@ class Claims:
             if row is None:
                 return False
             status = CANCELLED if row.status == CANCELLED else "failed"
-            response = cast(dict[str, Any], self._sealed.unpack(BODY, lost.id, row.body)) | {"status": status}
-            if status == "failed":
-                response["error"] = {"code": "server_error", "message": words}
-            if lost.streamed:
-                await self._log.close(session, lost.number, lost.id, response)
-            await session.execute(
-                update(ResponseRow)
-                .where(ResponseRow.number == lost.number)
-                .values(status=status, body=self._sealed.pack(BODY, lost.id, response), instance_id=None, seen_at=None)
-            )
+            values: dict[str, Any] = {"status": status, "instance_id": None, "seen_at": None}
+            try:
+                response = cast(dict[str, Any], self._sealed.unpack(BODY, lost.id, row.body)) | {"status": status}
+            except InvalidRequest:  # the operator is told
+                pass
+            else:
+                if status == "failed":
+                    response["error"] = {"code": "server_error", "message": words}
+                if lost.streamed:
+                    await self._log.close(session, lost.number, lost.id, response)
+                values["body"] = self._sealed.pack(BODY, lost.id, response)
+            await session.execute(update(ResponseRow).where(ResponseRow.number == lost.number).values(**values))
         return True
+
+
+def check_open(count: int) -> None:
+    """Raises RateLimited for an account that has so many responses under way."""
+    if count >= MOST_OPEN:
+        raise RateLimited(
+            f"Rate limit reached: this account may have {MOST_OPEN} background responses that are not done.",
+            headers={"Retry-After": "5", "retry-after-ms": "5000"},
+        )
 
 
 def written(result: Result[Any]) -> bool:

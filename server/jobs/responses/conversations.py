@@ -19,6 +19,7 @@ from server.jobs.responses.records import (
     item_id,
     no_conversation,
     no_item,
+    sought,
 )
 from server.jobs.responses.retention import Retention
 from server.jobs.responses.sealing import Sealed
@@ -179,7 +180,7 @@ class Conversations:
             if after is not None:
                 seen = await session.scalar(
                     select(number).where(
-                        ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == after
+                        ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == sought(after)
                     )
                 )
                 if seen is None:
@@ -197,26 +198,12 @@ class Conversations:
             row = await self._own(session, account_id, named)
             data = await session.scalar(
                 select(ConversationItemRow.item).where(
-                    ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == item
+                    ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == sought(item)
                 )
             )
         if data is None:
             raise no_item(item)
         return self._unpacked(named, item, data)
-
-    async def item_anywhere(self, account_id: str, item: str) -> Item | None:
-        """In any of the account's conversations, the newest of that id; None where none has it."""
-        query = (
-            select(ConversationRow.id, ConversationItemRow.item)
-            .join(ConversationItemRow, ConversationItemRow.conversation_number == ConversationRow.number)
-            .where(ConversationItemRow.id == item, ConversationRow.account_id == account_id)
-            .where(ConversationRow.expires_at > self._now())
-            .order_by(ConversationItemRow.number.desc())
-            .limit(1)
-        )
-        async with self._database.read() as session:
-            row = (await session.execute(query)).first()
-        return None if row is None else self._unpacked(row.id, item, row.item)
 
     async def delete_item(self, account_id: str, named: str, item: str) -> Conversation:
         """Raises NotFound for an item that is not there, too."""
@@ -224,7 +211,7 @@ class Conversations:
             row = await self._locked(session, account_id, named)
             gone = await session.execute(
                 delete(ConversationItemRow)
-                .where(ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == item)
+                .where(ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == sought(item))
                 .returning(func.length(ConversationItemRow.item))
             )
             size = gone.scalar_one_or_none()
@@ -280,7 +267,7 @@ class Conversations:
 
     def _query(self, account_id: str, named: str) -> Select[ConversationRow]:
         return select(ConversationRow).where(
-            ConversationRow.id == named,
+            ConversationRow.id == sought(named),
             ConversationRow.account_id == account_id,
             ConversationRow.expires_at > self._now(),
         )

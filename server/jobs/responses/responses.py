@@ -13,9 +13,12 @@ from server.jobs.responses.chain import Chain
 from server.jobs.responses.claims import Claims
 from server.jobs.responses.conversations import Conversations
 from server.jobs.responses.events import EventLog
+from server.jobs.responses.references import References
 from server.jobs.responses.retention import Retention
 from server.jobs.responses.sealing import Sealed, Sealing
 from server.jobs.responses.store import ResponseStore
+from server.jobs.responses.upkeep import Upkeep
+from server.jobs.responses.work import UnderWay
 from server.settings import Settings
 from server.storage.beside import beside
 from server.storage.clock import DatabaseClock, database_time, utc_now
@@ -31,8 +34,10 @@ class Responses:
     store: ResponseStore
     chain: Chain
     conversations: Conversations
+    references: References
     sealing: Sealing
     background: Background
+    upkeep: Upkeep
     retention: Retention
 
     @classmethod
@@ -50,16 +55,19 @@ class Responses:
         sealed, ttl, most = Sealed(sealing), settings.response_ttl, settings.max_body
         retention = Retention(database, most=settings.max_account_responses, now=now)
         conversations = Conversations(database, sealed, retention, ttl=ttl, most_bytes=most, now=now)
-        store = ResponseStore(database, sealed, conversations, retention, ttl=ttl, now=now)
+        store = ResponseStore(database, sealed, conversations, retention, ttl=ttl, now=now, time=time)
         events = EventLog(database, sealed)
         claims = Claims(database, sealed, store, events, retention, time=time)
+        under_way = UnderWay()
         instance_id = f"rsp_{secrets.token_hex(8)}"
         return cls(
             store=store,
             chain=Chain(database, sealed, conversations, most_bytes=most, now=now),
             conversations=conversations,
+            references=References(database, sealed, most_bytes=most, now=now),
             sealing=sealing,
-            background=Background(store, claims, events, retention, settings.data_dir / "responses", instance_id),
+            background=Background(store, claims, events, under_way, instance_id),
+            upkeep=Upkeep(claims, under_way, retention, settings.data_dir / "responses", instance_id),
             retention=retention,
         )
 
@@ -72,6 +80,6 @@ async def open_responses(
     end in, asked again and again from the block's end on."""
     made = Responses.over(settings, database, load_secret(settings.data_dir))
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(beside(made.background.run(), "kept responses"))
+        await stack.enter_async_context(beside(made.upkeep.run(), "kept responses"))
         stack.push_async_callback(made.background.drain, grace)
         yield made

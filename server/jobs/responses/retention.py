@@ -12,12 +12,14 @@ from server.errors import PayloadTooLarge
 from server.jobs.responses.records import OPEN
 from server.jobs.tables import ConversationRow, ResponseRow
 from server.storage.clock import utc_now
-from server.storage.database import Database
+from server.storage.database import OUTAGE, Database
 
 log = logging.getLogger(__name__)
 
 PIECE = 200
 """Rows that are deleted in one unit of work."""
+SPARE = 0.01
+"""Of what an account may keep: how much is free after its oldest were deleted."""
 TRIM_LOCK = 0x5A6E_000B
 RESPONSE, CONVERSATION = 0, 1
 
@@ -46,26 +48,34 @@ class Retention:
             self._sizes[account_id] += size
 
     async def trim(self, account_id: str) -> None:
-        """Delete the account's oldest until what is left is not too much."""
+        """Delete the account's oldest until what is left is not too much. It never raises: what was written stays, and
+        what is too much goes with the next response, or with a sweep."""
         if self._sizes.get(account_id, self._most + 1) <= self._most:
             return
-        async with self._database.write() as session:
-            await self._database.lock(session, TRIM_LOCK)
-            self._sizes[account_id] = await self._trim(session, account_id)
+        try:
+            async with self._database.write() as session:
+                await self._database.lock(session, TRIM_LOCK)
+                self._sizes[account_id] = await self._trim(session, account_id)
+        except OUTAGE as error:
+            log.warning("what account %s keeps too much is deleted later: %s", account_id, error)
 
     async def _trim(self, session: AsyncSession, account_id: str) -> int:
-        """The bytes that are left."""
+        """The bytes that are left: a little less than the account may keep, so that not every response that is added
+        to a full account counts all of it."""
         total = 0
         for row in (ResponseRow, ConversationRow):
             total += int(
                 await session.scalar(select(func.coalesce(func.sum(row.size), 0)).where(row.account_id == account_id))
                 or 0
             )
-        while total > self._most:
+        if total <= self._most:
+            return total
+        goal = self._most - int(self._most * SPARE)
+        while total > goal:
             oldest = (await session.execute(_oldest(account_id))).all()
             gone: dict[int, list[int]] = {RESPONSE: [], CONVERSATION: []}
             for kind, number, size, _ in oldest:
-                if total <= self._most:
+                if total <= goal:
                     break
                 gone[kind].append(number)
                 total -= size

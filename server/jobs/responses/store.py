@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, distinct, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.errors import InvalidRequest
 from server.jobs.responses.conversations import Conversations
-from server.jobs.responses.records import OPEN, ROW, SAID, Item, Kept, Page, Turn, no_response
+from server.jobs.responses.records import OPEN, ROW, SAID, Item, Kept, Page, Turn, no_response, sought
 from server.jobs.responses.retention import Retention
-from server.jobs.responses.sealing import Sealed
-from server.jobs.tables import ResponseItemRow, ResponseRow
-from server.storage.clock import utc_now
+from server.jobs.responses.sealing import AES_256_GCM, Sealed
+from server.jobs.tables import ConversationItemRow, ConversationRow, ResponseItemRow, ResponseRow
+from server.storage.clock import DatabaseClock, database_time, utc_now
 from server.storage.database import Database
 
 BODY, ITEMS = "responses.body", "responses.items"
@@ -36,14 +36,17 @@ class ResponseStore:
         *,
         ttl: float,
         now: Callable[[], datetime] = utc_now,
+        time: DatabaseClock = database_time,
     ) -> None:
-        """ttl: seconds that a response is kept after it, or one that goes on from it, was written."""
+        """ttl: seconds that a response is kept after it, or one that goes on from it, was written. time: the clock that
+        all processes have in common."""
         self._database = database
         self._sealed = sealed
         self._conversations = conversations
         self._retention = retention
         self._ttl = timedelta(seconds=ttl)
         self._now = now
+        self._time = time
 
     async def keep(self, turn: Turn, ancestors: Sequence[int] = (), *, instance_id: str | None = None) -> int:
         """Write a response; its turn becomes part of its conversation unless it is still worked on, or failed.
@@ -73,7 +76,7 @@ class ResponseStore:
                     items=items,
                     size=size,
                     instance_id=instance_id,
-                    seen_at=now if instance_id is not None else None,
+                    seen_at=None if instance_id is None else await self._time(session),
                     created_at=now,
                     expires_at=now + self._ttl,
                 )
@@ -92,27 +95,6 @@ class ResponseStore:
         for begin in range(0, len(rows), PIECE):
             await session.execute(insert(ResponseItemRow).values(rows[begin : begin + PIECE]))
 
-    async def item(self, account_id: str, named: str) -> Item | None:
-        """An item of any of the account's responses or conversations, by its id; None for one that is not there.
-
-        Raises InvalidRequest for one that was encrypted under another secret.
-        """
-        there = select(ResponseRow.id, ResponseRow.body, ResponseRow.items)
-        query = (
-            there.join(ResponseItemRow, ResponseItemRow.response_number == ResponseRow.number)
-            .where(ResponseItemRow.id == named, ResponseRow.account_id == account_id)
-            .where(ResponseRow.expires_at > self._now())
-            .order_by(ResponseRow.number.desc())
-            .limit(1)
-        )
-        async with self._database.read() as session:
-            row = (await session.execute(query)).first()
-        if row is None:
-            return await self._conversations.item_anywhere(account_id, named)
-        own = cast(list[Item], await read(self._sealed, ITEMS, row.id, row.items))
-        response = cast(dict[str, Any], await read(self._sealed, BODY, row.id, row.body))
-        return next((item for item in (*response["output"], *own) if item["id"] == named), None)
-
     async def say(self, session: AsyncSession, turn: Turn) -> int | None:
         """Add a turn to its conversation, unless that was deleted meanwhile: the response stays all the same."""
         if turn.conversation_id is None:
@@ -121,15 +103,27 @@ class ResponseStore:
         return await self._conversations.append(session, turn.account_id, turn.conversation_id, said)
 
     async def _prolong(self, session: AsyncSession, numbers: Sequence[int], now: datetime) -> None:
-        """Keep what was gone on from; not written anew for less than a hundredth of the time."""
+        """Keep what was gone on from, and the conversation that it began in; not written anew for less than a hundredth
+        of the time."""
         until = now + self._ttl
+        late = until - self._ttl / 100
         for begin in range(0, len(numbers), PIECE):
             some = numbers[begin : begin + PIECE]
-            await session.execute(
-                update(ResponseRow)
-                .where(ResponseRow.number.in_(some), ResponseRow.expires_at < until - self._ttl / 100)
-                .values(expires_at=until)
+            # Those that another turn prolongs just now are left to it: two could wait for each other.
+            short = select(ResponseRow.number).where(ResponseRow.number.in_(some), ResponseRow.expires_at < late)
+            found = list(await session.scalars(short.with_for_update(skip_locked=True)))
+            if not found:
+                continue
+            await session.execute(update(ResponseRow).where(ResponseRow.number.in_(found)).values(expires_at=until))
+            said_in = (
+                select(ConversationRow.number)
+                .join(ResponseRow, ResponseRow.conversation_id == ConversationRow.id)
+                .where(ResponseRow.number.in_(found), ConversationRow.expires_at < late)
             )
+            talks = list(await session.scalars(said_in.with_for_update(skip_locked=True, of=ConversationRow)))
+            if talks:
+                longer = update(ConversationRow).where(ConversationRow.number.in_(talks)).values(expires_at=until)
+                await session.execute(longer)
 
     async def find(self, account_id: str, named: str) -> Kept:
         """Raises InvalidRequest too, for one that was encrypted under another secret."""
@@ -185,7 +179,16 @@ class ResponseStore:
     def own(self, account_id: str, named: str) -> tuple[ColumnElement[bool], ...]:
         """An account's own response that has not expired; one that is still worked on does not."""
         there = (ResponseRow.expires_at > self._now()) | ResponseRow.status.in_(OPEN)
-        return ResponseRow.id == named, ResponseRow.account_id == account_id, there
+        return ResponseRow.id == sought(named), ResponseRow.account_id == account_id, there
+
+
+async def count_encrypted(database: Database) -> int:
+    """Responses and conversations that only the secret of now can open."""
+    body, item = (func.substr(column, 1, 1) == AES_256_GCM for column in (ResponseRow.body, ConversationItemRow.item))
+    responses = select(func.count()).select_from(ResponseRow).where(body)
+    conversations = select(func.count(distinct(ConversationItemRow.conversation_number))).where(item)
+    async with database.read() as session:
+        return (await session.scalar(responses) or 0) + (await session.scalar(conversations) or 0)
 
 
 async def read(sealed: Sealed, kind: str, row: str, stored: bytes) -> object:

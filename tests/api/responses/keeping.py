@@ -14,7 +14,7 @@ import pytest
 from server.accounts.administration import Administration
 from server.core import Task
 from server.engines.fake.engine import FakeEngine
-from server.jobs.responses import background
+from server.jobs.responses import background, upkeep
 from server.jobs.responses.responses import Responses
 from server.models.config.spec import Price
 from server.settings import Settings
@@ -67,8 +67,8 @@ class Desk:
 
 @pytest.fixture
 async def desk(settings: Settings, migrated_file: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    for name in ("FLUSH", "LOOK"):
-        monkeypatch.setattr(background, name, 0.01)
+    for where, name in ((background, "FLUSH"), (upkeep, "FLUSH"), (upkeep, "LOOK")):
+        monkeypatch.setattr(where, name, 0.01)
     settings.data_dir.mkdir(mode=0o700)
     shutil.copy(migrated_file, settings.data_dir / "sagehold.db")
     async with Administration.open(settings) as administration:

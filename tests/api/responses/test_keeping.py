@@ -1,6 +1,6 @@
 """What a response asks of whatever remembers responses: history before, items by reference, the row before the end."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from server.core import ChatJob, Task
 from server.errors import InvalidRequest, NotFound, StorageFull
 from server.settings import Settings
 from server.testing import FakeServer
-from tests.api.responses.asking import answered, ask, events_of, streamed
+from tests.api.responses.asking import ID, answered, ask, events_of, streamed
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 class Memory:
     """Remembers in a dictionary. full: whether nothing more can be written."""
 
-    items: list[Item] = field(default_factory=list)
+    said: list[Item] = field(default_factory=list)
     kept: list[tuple[Turn, Mapping[str, Any]]] = field(default_factory=list)
     full: bool = False
 
@@ -31,11 +31,11 @@ class Memory:
         if account_id != "acct_test" or previous_id == "resp_unknown":
             raise NotFound("Previous response with id 'resp_unknown' not found.", param="previous_response_id")
         assert (previous_id, conversation_id) in (("resp_1", None), (None, "conv_1"))
-        return Before(self.items)
+        return Before(self.said)
 
-    async def item(self, account_id: str, item_id: str) -> Item | None:
+    async def items(self, account_id: str, names: Collection[str]) -> Mapping[str, Item]:
         assert account_id == "acct_test"
-        return {"msg_far": items_of("from afar")[0]}.get(item_id)
+        return {"msg_far": items_of("from afar")[0]} if "msg_far" in names else {}
 
     async def keep(self, turn: Turn, response: Mapping[str, Any]) -> None:
         if self.full:
@@ -80,7 +80,7 @@ def read(server: FakeServer) -> list[Any]:
 async def test_what_came_before_is_read_first(
     server: FakeServer, client: httpx.AsyncClient, memory: Memory, before: dict[str, Any]
 ) -> None:
-    memory.items = items_of([{"role": "user", "content": "first"}, {"role": "assistant", "content": "second"}])
+    memory.said = items_of([{"role": "user", "content": "first"}, {"role": "assistant", "content": "second"}])
     body = await answered(client, "third", instructions="be brief", **before)
     assert read(server) == ["be brief", "first", "second", "third"]
     assert body["previous_response_id"] == before.get("previous_response_id")
@@ -116,13 +116,25 @@ async def test_what_can_not_be_kept_is_an_error(client: httpx.AsyncClient, memor
 
 
 async def test_items_are_referred_to(server: FakeServer, client: httpx.AsyncClient, memory: Memory) -> None:
-    memory.items = items_of([{"role": "user", "content": "first", "id": "msg_1"}])
+    memory.said = items_of([{"role": "user", "content": "first", "id": "msg_1"}])
     given = [{"type": "item_reference", "id": "msg_1"}, {"id": "msg_far"}, {"role": "user", "content": "now"}]
     await answered(client, given, previous_response_id="resp_1")
     assert read(server) == ["first", "from afar", "now"]  # what is there already is not said twice
     assert [item["type"] for item in memory.kept[0][0].own] == ["message", "message"]
     answer = await ask(client, [{"id": "msg_nobodys"}])
     assert (answer.status_code, answer.json()["error"]["param"]) == (404, "input")
+
+
+async def test_an_item_is_referred_to_once(client: httpx.AsyncClient) -> None:
+    answer = await ask(client, [{"id": "msg_far"}] * 2000)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "input")
+    assert error["message"] == "Item with id 'msg_far' is referred to twice."
+
+
+async def test_an_id_that_no_database_can_hold_is_replaced() -> None:
+    (item,) = items_of([{"role": "user", "content": "hi", "id": "msg_\0"}])
+    assert ID.fullmatch(item["id"])
 
 
 async def test_a_history_that_is_not_there_is_told(client: httpx.AsyncClient) -> None:

@@ -1,5 +1,7 @@
 """Responses are kept, gone on from, listed and deleted; to others as if they were not there."""
 
+import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -101,6 +103,7 @@ async def test_what_can_not_be_kept_is_an_error_that_is_seen(
         raise DatabaseUnavailable
 
     monkeypatch.setattr(type(desk.responses.store), "keep", keep)
+    before, _ = await desk.credits()
     if stream:
         events = await streamed(desk.ada, "hi")
         assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
@@ -108,6 +111,35 @@ async def test_what_can_not_be_kept_is_an_error_that_is_seen(
         assert "response.completed" not in [event["type"] for event in events]
     else:
         refused(await ask(desk.ada, "hi"), 503, None, "database_unavailable")
+    left, held = await desk.credits()
+    assert held == 0
+    assert (left < before) is stream, "what was delivered is paid, and what was not is free"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_whoever_hangs_up_while_it_is_written_breaks_nothing_off(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    index = desk.responses.store.index
+    before, _ = await desk.credits()
+
+    async def slow(*arguments: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await index(*arguments)
+
+    monkeypatch.setattr(type(desk.responses.store), "index", lambda _, *arguments: slow(*arguments))
+    body = json.dumps({"model": "everything", "input": "hi", "stream": stream}).encode()
+    async with desk.exchange("/v1/responses", body) as exchange:
+        await begun.wait()
+        exchange.hang_up()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        go_on.set()
+    assert await _rows(desk) == (1, 2, 0)
+    left, held = await desk.credits()
+    assert (left < before, held) == (True, 0)
 
 
 async def test_a_response_goes_on_from_another(desk: Desk) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -278,8 +278,10 @@ class Scripted:
     def __init__(self, said: Sequence[Event]) -> None:
         self._said = said
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self, deliver: Callable[[Usage], Awaitable[None]] | None = None) -> AsyncIterator[Event]:
         for event in self._said:
+            if deliver is not None and isinstance(event, Usage):
+                await deliver(event)
             yield event
 
 

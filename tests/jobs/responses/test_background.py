@@ -2,20 +2,32 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from server.errors import InsufficientCredits, NotFound, Overloaded, RateLimited, SageholdError
+from server.errors import (
+    DatabaseUnavailable,
+    InsufficientCredits,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    RateLimited,
+    SageholdError,
+    ServerStopping,
+)
 from server.jobs.responses import background as module
-from server.jobs.responses import claims
-from server.jobs.responses.background import DIED, Work
+from server.jobs.responses import claims, upkeep
+from server.jobs.responses import work as work_module
 from server.jobs.responses.events import Event
 from server.jobs.responses.records import Turn
 from server.jobs.responses.responses import Responses
+from server.jobs.responses.upkeep import DIED
+from server.jobs.responses.work import Work
 from server.jobs.tables import ResponseEventsRow, ResponseRow
 from server.storage.database import Database
 from server.storage.presence import PRESENCE, Presence
@@ -41,6 +53,7 @@ class Steered:
         self.inside = 0
         self.closed = asyncio.Event()
         self.unwanted = False
+        self.before_closing: Callable[[], Awaitable[object]] | None = None
 
     @asynccontextmanager
     async def admitted(self) -> AsyncGenerator[None, None]:
@@ -75,17 +88,19 @@ class Steered:
             yield _event("response.completed", number + 1, response=self.response)
         finally:
             self.closed.set()
+            if self.before_closing is not None:
+                await self.before_closing()
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FLUSH", "LOOK"):
-        monkeypatch.setattr(module, name, 0.01)
+    for where, name in ((module, "FLUSH"), (upkeep, "FLUSH"), (upkeep, "LOOK")):
+        monkeypatch.setattr(where, name, 0.01)
 
 
 @asynccontextmanager
 async def running(responses: Responses, grace: float = 0.0) -> AsyncGenerator[Responses, None]:
-    task = asyncio.create_task(responses.background.run())
+    task = asyncio.create_task(responses.upkeep.run())
     try:
         yield responses
     finally:
@@ -241,7 +256,7 @@ async def test_another_process_cancels_it_within_a_second(make: Make) -> None:
         made = Steered(begun)
         await here.background.begin(begun, made)
         made.words.put_nowait("one")
-        await here.background._write(here.background._works[begun.id][0])
+        await here.upkeep.write(here.background._works[begun.id])
         async with asyncio.timeout(1):
             cancelled = await elsewhere.background.cancel(ME, begun.id)
         assert made.closed.is_set()
@@ -325,11 +340,11 @@ async def _orphan(responses: Responses, database: Database, instance: str) -> Tu
 
 async def test_the_next_start_fails_what_a_killed_process_left(responses: Responses, database: Database) -> None:
     begun = await _orphan(responses, database, "rsp_dead")
-    folder = responses.background._folder
+    folder = responses.upkeep._folder
     folder.mkdir(parents=True)
     (folder / f"{PRESENCE}rsp_dead").touch()
     async with Presence(folder, "rsp_here") as presence:
-        await responses.background.sweep(presence)
+        await responses.upkeep.sweep(presence)
     found = (await responses.store.find(ME, begun.id)).response
     assert (found["status"], found["error"]) == ("failed", {"code": "server_error", "message": DIED})
     assert [(event.number, event.kind) for event in await read(responses, begun.id)] == [
@@ -343,13 +358,13 @@ async def test_one_at_work_on_another_machine_is_left_alone_until_it_is_silent(
     responses: Responses, database: Database, clock: Clock
 ) -> None:
     begun = await _orphan(responses, database, "rsp_elsewhere")
-    folder = responses.background._folder
+    folder = responses.upkeep._folder
     async with Presence(folder, "rsp_here") as presence:
         clock.forward(seconds=119)
-        await responses.background.sweep(presence)
+        await responses.upkeep.sweep(presence)
         assert await responses.store.status(ME, begun.id) == "in_progress"
         clock.forward(seconds=2)
-        await responses.background.sweep(presence)
+        await responses.upkeep.sweep(presence)
         assert await responses.store.status(ME, begun.id) == "failed"
 
 
@@ -357,10 +372,10 @@ async def test_a_living_neighbour_on_the_folder_is_left_alone_however_silent(
     responses: Responses, database: Database, clock: Clock
 ) -> None:
     begun = await _orphan(responses, database, "rsp_neighbour")
-    folder = responses.background._folder
+    folder = responses.upkeep._folder
     async with Presence(folder, "rsp_here") as presence, Presence(folder, "rsp_neighbour"):
         clock.forward(seconds=600)
-        await responses.background.sweep(presence)
+        await responses.upkeep.sweep(presence)
         assert await responses.store.status(ME, begun.id) == "in_progress"
 
 
@@ -371,8 +386,8 @@ async def test_one_cancelled_while_its_process_was_dead_is_let_go(
     async with database.write() as session:
         await session.execute(update(ResponseRow).values(status="cancelled"))
     clock.forward(seconds=121)
-    async with Presence(responses.background._folder, "rsp_here") as presence:
-        await responses.background.sweep(presence)
+    async with Presence(responses.upkeep._folder, "rsp_here") as presence:
+        await responses.upkeep.sweep(presence)
     assert (await responses.store.find(ME, begun.id)).status == "cancelled"
     assert [event.kind for event in await read(responses, begun.id)][-1] == "response.incomplete"
 
@@ -401,6 +416,162 @@ async def test_a_turn_in_a_conversation_is_added_when_it_is_done(responses: Resp
         made.words.put_nowait(None)
         await read(responses, begun.id)
         assert texts(await responses.conversations.history(ME, talk.id)) == ["q", "one"]
+
+
+async def test_what_is_cancelled_elsewhere_in_the_moment_of_its_end_is_let_go(
+    responses: Responses, database: Database
+) -> None:
+    async with running(responses):
+        begun = asked()
+        made = Steered(begun)
+        work = await responses.background.begin(begun, made)
+        made.before_closing = asyncio.Event().wait
+        made.words.put_nowait(None)
+        await made.closed.wait()
+        async with database.write() as session:
+            await session.execute(update(ResponseRow).values(status="cancelled"))
+        while not work.done:
+            await work.changed.wait()
+        assert await responses.background._claims.let_go(begun.id)
+        assert (await responses.store.find(ME, begun.id)).status == "cancelled"
+        events = await read(responses, begun.id)
+        assert [event.number for event in events] == [0, 1]
+        assert (events[-1].kind, b'"status":"cancelled"' in events[-1].data) == ("response.incomplete", True)
+
+
+async def test_an_end_that_was_written_without_an_answer_is_not_written_twice(
+    responses: Responses, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = responses.background._claims.end
+    calls = 0
+
+    async def lost(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        await end(*arguments)
+        if calls == 1:
+            raise DatabaseUnavailable
+
+    async with running(responses):
+        talk = await responses.conversations.create(ME, {})
+        begun = asked(conversation_id=talk.id)
+        made = Steered(begun)
+        work = await responses.background.begin(begun, made)
+        monkeypatch.setattr(responses.background._claims, "end", lost)
+        monkeypatch.setattr(module, "AGAIN", 0)
+        made.words.put_nowait("one")
+        made.words.put_nowait(None)
+        while not work.done:
+            await work.changed.wait()
+        assert calls == 2
+        assert work.events[-1].kind == "response.completed"
+        assert (await responses.store.find(ME, begun.id)).status == "completed"
+        assert texts(await responses.conversations.history(ME, talk.id)) == ["q", "one"]
+        assert [event.number for event in await read(responses, begun.id)] == [0, 1, 2]
+
+
+async def test_one_that_was_encrypted_under_another_secret_is_buried_too(
+    make: Make, database: Database, clock: Clock
+) -> None:
+    begun = await _orphan(make(secret=b"o" * 32, encrypt_responses=True), database, "rsp_dead")
+    responses = make()
+    clock.forward(seconds=121)
+    async with Presence(responses.upkeep._folder, "rsp_here") as presence:
+        await responses.upkeep.sweep(presence)
+        assert await responses.background._claims.others("rsp_here") == []
+    assert await responses.store.status(ME, begun.id) == "failed"
+    with pytest.raises(InvalidRequest, match="can't be read any more"):
+        await responses.store.find(ME, begun.id)
+
+
+async def test_a_long_stream_is_not_held_in_memory(responses: Responses, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work_module, "AT_HAND", 3)
+    async with running(responses):
+        begun = asked()
+        made = Steered(begun)
+        work = await responses.background.begin(begun, made)
+        kept = await responses.store.find(ME, begun.id)
+        slow = responses.background.follow(kept, -1)
+        assert (await anext(slow)).number == 0
+        for place in range(40):
+            made.words.put_nowait(f"{place}")
+
+            async def is_written(count: int = place + 2) -> bool:
+                return work.written == count
+
+            await until(is_written)
+        assert (work.count, work.first) == (41, 41 - len(work.events))
+        assert len(work.events) <= 6
+        made.words.put_nowait(None)
+        assert [event.number for event in await read(responses, begun.id)] == list(range(42))
+        assert [event.number async for event in slow] == list(range(1, 42))
+        assert [event.number for event in await read(responses, begun.id, 39)] == [40, 41]
+
+
+async def test_of_one_that_nobody_may_follow_it_is_written_once_that_it_is_worked_on(
+    responses: Responses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = 0
+    write = responses.background._claims.write
+
+    async def counted(*arguments: Any) -> None:
+        nonlocal writes
+        writes += 1
+        await write(*arguments)
+
+    monkeypatch.setattr(responses.background._claims, "write", counted)
+    async with running(responses):
+        begun = turn(ME, "q", status="queued", background=True)
+        made = Steered(begun)
+        work = await responses.background.begin(begun, made)
+
+        async def worked_on() -> bool:
+            return await responses.store.status(ME, begun.id) == "in_progress"
+
+        await until(worked_on)
+        for place in range(5):
+            made.words.put_nowait(f"{place}")
+            while work.count < place + 2:
+                await asyncio.sleep(0)
+            await responses.upkeep.write(work)
+        assert (writes, work.events) == (1, [])
+        made.words.put_nowait(None)
+        while not work.done:
+            await work.changed.wait()
+        assert len((await responses.store.find(ME, begun.id)).response["output"]) == 5
+
+
+async def test_those_that_come_at_once_are_counted_before_they_are_written(
+    responses: Responses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "MOST_OPEN", 2)
+    async with running(responses):
+        turns = [asked() for _ in range(6)]
+        begun = await asyncio.gather(
+            *(responses.background.begin(each, Steered(each)) for each in turns), return_exceptions=True
+        )
+        assert sum(isinstance(each, RateLimited) for each in begun) == 4
+
+
+async def test_one_that_the_end_meets_before_its_first_step_is_refused(responses: Responses) -> None:
+    begun = asked()
+    asking = asyncio.create_task(responses.background.begin(begun, Steered(begun)))
+    while not responses.background.open:
+        await asyncio.sleep(0)
+    responses.background._works[begun.id].task.cancel()
+    with pytest.raises(ServerStopping):
+        await asking
+
+
+async def test_a_word_from_a_machine_whose_clock_is_late_is_one_of_now(
+    responses: Responses, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = clock() - timedelta(seconds=600)
+    monkeypatch.setattr(responses.store, "_now", lambda: late)
+    begun = await _orphan(responses, database, "rsp_elsewhere")
+    async with Presence(responses.upkeep._folder, "rsp_here") as presence:
+        await responses.upkeep.sweep(presence)
+    assert await responses.store.status(ME, begun.id) == "in_progress"
 
 
 async def test_events_go_with_their_response_and_none_are_kept_unasked(

@@ -81,6 +81,18 @@ async def test_going_on_keeps_what_was_before(make: Make, clock: Clock) -> None:
     assert texts((await responses.chain.history(ME, later.id)).items) == ["q0", "a0", "later", "a"]
 
 
+async def test_going_on_from_a_turn_of_a_conversation_keeps_the_conversation(make: Make, clock: Clock) -> None:
+    responses = make(response_ttl=100)
+    talk = await responses.conversations.create(ME, {})
+    first = turn(ME, "q0", "a0", conversation_id=talk.id)
+    await responses.store.keep(first)
+    clock.forward(seconds=90)
+    later = turn(ME, "later", "a", previous_id=first.id)
+    await responses.store.keep(later, (await responses.chain.history(ME, first.id)).numbers)
+    clock.forward(seconds=90)
+    assert texts((await responses.chain.history(ME, later.id)).items) == ["q0", "a0", "later", "a"]
+
+
 async def test_an_expired_ancestor_is_named(make: Make, clock: Clock) -> None:
     responses = make(response_ttl=100)
     (root,) = await _turns(responses, 1)

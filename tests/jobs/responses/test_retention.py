@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -95,6 +96,25 @@ async def test_the_oldest_go_when_there_is_too_much(make: Make, clock: Clock, da
     assert [each in left for each in ids] == [False, False, True, True, True, True]
     with pytest.raises(NotFound):
         await responses.store.find(ME, ids[0])
+
+
+async def test_a_full_account_is_not_counted_with_every_response(
+    make: Make, clock: Clock, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "SPARE", 0.5)
+    responses = make(max_account_responses=20_000)
+    counted = 0
+    trim = responses.retention._trim
+
+    async def counting(*arguments: Any) -> int:
+        nonlocal counted
+        counted += 1
+        return await trim(*arguments)
+
+    monkeypatch.setattr(responses.retention, "_trim", counting)
+    await _keep(responses, clock, 30)
+    assert counted <= 6
+    assert await _sizes(database) <= 20_000
 
 
 async def test_what_was_just_gone_on_from_is_not_the_oldest(make: Make, clock: Clock) -> None:

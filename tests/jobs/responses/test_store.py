@@ -1,9 +1,11 @@
 """Responses are kept whole, for their own account alone, until they are deleted or expire."""
 
-import pytest
-from sqlalchemy import func, select
+import asyncio
 
-from server.errors import InvalidRequest, NotFound, PayloadTooLarge
+import pytest
+from sqlalchemy import func, select, update
+
+from server.errors import DatabaseUnavailable, InvalidRequest, NotFound, PayloadTooLarge
 from server.jobs.responses.responses import Responses
 from server.jobs.tables import ResponseRow
 from server.storage.database import Database
@@ -89,14 +91,51 @@ async def test_large_responses_are_read_too(responses: Responses) -> None:
     assert (await responses.store.find(ME, kept.id)).response == kept.response
 
 
-async def test_items_are_found_by_their_ids_alone(responses: Responses) -> None:
+async def test_an_id_that_no_database_can_hold_is_no_bodys(responses: Responses) -> None:
     kept = turn(ME, "question", "answer")
     await responses.store.keep(kept)
-    talk = await responses.conversations.create(ME, {}, [said := message("said")])
-    for item in (*kept.items, *kept.response["output"], said):
-        assert await responses.store.item(ME, item["id"]) == item
-        assert await responses.store.item(OTHER.account_id, item["id"]) is None
-    await responses.conversations.delete(ME, talk.id)
-    await responses.store.delete(ME, kept.id)
-    for item in (*kept.items, *kept.response["output"], said):
-        assert await responses.store.item(ME, item["id"]) is None
+    talk = await responses.conversations.create(ME, {}, [message("said")])
+    for odd in ("a\0b", "a\ud800"):
+        for find in (responses.store.find, responses.store.delete, responses.store.input_items):
+            with pytest.raises(NotFound):
+                await find(ME, odd)
+        with pytest.raises(NotFound):
+            await responses.background.cancel(ME, odd)
+        with pytest.raises(InvalidRequest, match="Previous response"):
+            await responses.chain.history(ME, odd)
+        for look in (responses.conversations.find, responses.conversations.history, responses.conversations.delete):
+            with pytest.raises(NotFound):
+                await look(ME, odd)
+        for find_in in (responses.conversations.item, responses.conversations.delete_item):
+            with pytest.raises(NotFound):
+                await find_in(ME, talk.id, odd)
+        with pytest.raises(InvalidRequest, match="after"):
+            await responses.conversations.items(ME, talk.id, after=odd)
+        assert await responses.references.find(ME, [odd]) == {}
+
+
+async def test_a_response_that_could_not_be_followed_by_a_trim_is_kept(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responses = make()
+    kept = turn(ME, "question", "answer")
+
+    async def fail(*_: object) -> int:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(responses.retention, "_trim", fail)
+    await responses.store.keep(kept)
+    assert (await responses.store.find(ME, kept.id)).response == kept.response
+
+
+async def test_two_who_go_on_from_the_same_do_not_wait_for_each_other(
+    responses: Responses, database: Database, clock: Clock
+) -> None:
+    if database.sqlite:  # it has one writer at a time
+        return
+    first = turn(ME, "question", "answer")
+    number = await responses.store.keep(first)
+    clock.forward(days=10)
+    async with database.write() as session, asyncio.timeout(3):
+        await session.execute(update(ResponseRow).values(size=ResponseRow.size))
+        await responses.store.keep(turn(ME, "on", "answer", previous_id=first.id), [number])

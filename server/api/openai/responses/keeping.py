@@ -1,6 +1,6 @@
 """What a turn remembers by: the account's kept responses and conversations, read within the room that bodies have."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, cast
 
@@ -32,8 +32,9 @@ class ResponseKeeper:
         said = await self.responses.conversations.history(account_id, conversation_id, room=room)
         return Before(cast(Sequence[Item], said))
 
-    async def item(self, account_id: str, item_id: str) -> Item | None:
-        return cast(Item | None, await self.responses.store.item(account_id, item_id))
+    async def items(self, account_id: str, names: Collection[str]) -> Mapping[str, Item]:
+        room = partial(self._bodies.holding, account_id)
+        return cast(Mapping[str, Item], await self.responses.references.find(account_id, names, room))
 
     async def keep(self, turn: Turn, response: Mapping[str, Any]) -> None:
         await self.responses.store.keep(record_of_turn(turn, response), turn.before.numbers)

@@ -29,17 +29,21 @@ def output_of(turn: Turn) -> Output:
 
 
 async def whole(run: Run, turn: Turn) -> bytes:
-    """The response as one JSON object, kept where it is to be. Raises what the run and the keeper raise."""
-    output, usage = output_of(turn), Usage()
-    async for event in run.events():
-        if isinstance(event, Usage):
-            usage = event
-        else:
-            output.add(event)
-    output.end()
-    response = ResponseObject(turn, run).ended(output, usage)
-    await turn.keep(response)
-    return orjson.dumps(response)
+    """The response as one JSON object, kept where it is to be. Raises what the run and the keeper raise.
+
+    It is kept before it is paid: one that can't be kept is an error, of which the client has nothing.
+    """
+    output, response = output_of(turn), ResponseObject(turn, run)
+    ended: dict[str, Any] = {}
+
+    async def keep(usage: Usage) -> None:
+        output.end()
+        ended.update(response.ended(output, usage))
+        await turn.keep(ended)
+
+    async for event in run.events(keep):
+        output.add(event)
+    return orjson.dumps(ended)
 
 
 class ResponseStream:
@@ -69,7 +73,10 @@ class ResponseStream:
         return self._object.broken_off("in_progress", self._output)
 
     async def frames(self, run: Run) -> AsyncGenerator[bytes, None]:
-        """The events as SSE frames, the last one after the response is kept. One that fails is kept as well."""
+        """The events as SSE frames, the last one after the response is kept. One that fails is kept as well.
+
+        It is paid before it is kept: all of its words have gone to the client by then.
+        """
         self._object = ResponseObject(self._turn, run)
         try:
             async for frames in self._frames(run, self._object):

@@ -1,7 +1,7 @@
 """One request for a response: what it brings, what came before it, and where it is kept."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,6 +9,7 @@ from server.api.openai.responses.items import Item, items_of, new_id
 from server.api.openai.responses.layout import Layout, laid_out
 from server.api.openai.responses.request import ResponsesRequest
 from server.errors import InvalidRequest, NotFound, Unavailable
+from server.storage.units import to_its_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,9 @@ class Keeper(Protocol):
         """What was said up to a response, or in a conversation. Raises InvalidRequest, NotFound."""
         ...
 
-    async def item(self, account_id: str, item_id: str) -> Item | None:
-        """An item of an earlier response or of a conversation; None if it is not known, or another account's."""
+    async def items(self, account_id: str, names: Collection[str]) -> Mapping[str, Item]:
+        """Items of earlier responses and of conversations, by their ids. Those that are not known are left out, and so
+        are another account's. Raises InvalidRequest where they are too much for one request."""
         ...
 
     async def keep(self, turn: "Turn", response: Mapping[str, Any]) -> None:
@@ -76,7 +78,7 @@ class Turn:
     async def keep(self, response: Mapping[str, Any]) -> None:
         """Unless whoever works on it in the background does that."""
         if self.keeper is not None and self.body.store and not self.body.background:
-            await self.keeper.keep(self, response)
+            await to_its_end(self.keeper.keep(self, response))  # also for a client that hangs up at the last moment
 
     async def _remember(self) -> None:
         previous, conversation = self.body.previous_response_id, self.body.conversation_id
@@ -84,22 +86,30 @@ class Turn:
             if self.keeper is None:
                 raise Unavailable("This server keeps no responses.")
             self.before = await self.keeper.history(self.account_id, previous, conversation)
-        there = {item["id"] for item in self.before.items}
+        there = {item["id"] for item in self.before.items}  # what is said already is not said again
+        referred = [item["id"] for item in self.own if item["type"] == "item_reference" and item["id"] not in there]
+        known = await self._known(referred)
         own: list[Item] = []
         for place, item in enumerate(self.own):
-            if item["type"] == "item_reference":
-                if item["id"] in there:  # it is in the conversation already
-                    continue
-                own.append(await self._referred(item["id"]))
-            else:
+            if item["type"] != "item_reference":
                 own.append(opened(item, f"input[{place}]", self._open))
+            elif item["id"] not in there:
+                own.append(known[item["id"]])
         self.own = own
 
-    async def _referred(self, item_id: str) -> Item:
-        item = None if self.keeper is None else await self.keeper.item(self.account_id, item_id)
-        if item is None:
-            raise NotFound(f"Item with id '{item_id[:64]}' not found.", param="input")
-        return item
+    async def _known(self, names: Sequence[str]) -> Mapping[str, Item]:
+        """Items by their ids. Raises NotFound for one that is not known, InvalidRequest for one that is named twice: a
+        short request could ask for any length."""
+        seen: set[str] = set()
+        for named in names:
+            if named in seen:
+                raise InvalidRequest(f"Item with id '{named[:64]}' is referred to twice.", param="input")
+            seen.add(named)
+        known = {} if self.keeper is None or not names else await self.keeper.items(self.account_id, names)
+        for named in names:
+            if named not in known:
+                raise NotFound(f"Item with id '{named[:64]}' not found.", param="input")
+        return known
 
     def _open(self, sealed: str, param: str) -> str:
         if self.keeper is None:
