@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import cast
 
-import orjson
 from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,8 +24,9 @@ from server.jobs.responses.sealing import Sealed
 from server.jobs.tables import ConversationItemRow, ConversationRow
 from server.storage.clock import utc_now
 from server.storage.database import Database
+from server.storage.named import called
 
-ITEM = "conversation_items.item"
+ITEM, METADATA = "conversation_items.item", "conversations.metadata"
 MOST_ITEMS = 2000
 """That are read for one response."""
 PIECE = 500
@@ -67,7 +67,7 @@ class Conversations:
     async def create(self, account_id: str, metadata: Mapping[str, str], items: Sequence[Item] = ()) -> Conversation:
         """items: with ids. Raises InvalidRequest, PayloadTooLarge."""
         made = Conversation(conversation_id(), self._now(), dict(metadata))
-        details = orjson.dumps(made.metadata).decode()
+        details = self._sealed.pack(METADATA, made.id, made.metadata)
         size = ROW + len(details)
         async with self._database.write() as session:
             await session.execute(
@@ -89,14 +89,19 @@ class Conversations:
     async def find(self, account_id: str, named: str) -> Conversation:
         async with self._database.read() as session:
             row = await self._own(session, account_id, named)
-        return _conversation(row)
+        return self._conversation(row)
 
     async def update(self, account_id: str, named: str, metadata: Mapping[str, str]) -> Conversation:
         """Put `metadata` in place of what there was."""
         async with self._database.write() as session:
             row = await self._locked(session, account_id, named)
-            row.details = orjson.dumps(dict(metadata)).decode()
-            return _conversation(row)
+            details = self._sealed.pack(METADATA, row.id, dict(metadata))
+            more = len(details) - len(row.details or b"")
+            row.details, row.size = details, row.size + more
+            changed = self._conversation(row)
+        self._retention.added(account_id, more)
+        await self._retention.trim(account_id)
+        return changed
 
     async def delete(self, account_id: str, named: str) -> None:
         """With its items. Responses that were made in it stay."""
@@ -179,7 +184,7 @@ class Conversations:
             if after is not None:
                 seen = await session.scalar(
                     select(number).where(
-                        ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == after
+                        ConversationItemRow.conversation_number == row.number, called(ConversationItemRow.id, after)
                     )
                 )
                 if seen is None:
@@ -197,26 +202,12 @@ class Conversations:
             row = await self._own(session, account_id, named)
             data = await session.scalar(
                 select(ConversationItemRow.item).where(
-                    ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == item
+                    ConversationItemRow.conversation_number == row.number, called(ConversationItemRow.id, item)
                 )
             )
         if data is None:
             raise no_item(item)
         return self._unpacked(named, item, data)
-
-    async def item_anywhere(self, account_id: str, item: str) -> Item | None:
-        """In any of the account's conversations, the newest of that id; None where none has it."""
-        query = (
-            select(ConversationRow.id, ConversationItemRow.item)
-            .join(ConversationItemRow, ConversationItemRow.conversation_number == ConversationRow.number)
-            .where(ConversationItemRow.id == item, ConversationRow.account_id == account_id)
-            .where(ConversationRow.expires_at > self._now())
-            .order_by(ConversationItemRow.number.desc())
-            .limit(1)
-        )
-        async with self._database.read() as session:
-            row = (await session.execute(query)).first()
-        return None if row is None else self._unpacked(row.id, item, row.item)
 
     async def delete_item(self, account_id: str, named: str, item: str) -> Conversation:
         """Raises NotFound for an item that is not there, too."""
@@ -224,14 +215,14 @@ class Conversations:
             row = await self._locked(session, account_id, named)
             gone = await session.execute(
                 delete(ConversationItemRow)
-                .where(ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == item)
+                .where(ConversationItemRow.conversation_number == row.number, called(ConversationItemRow.id, item))
                 .returning(func.length(ConversationItemRow.item))
             )
             size = gone.scalar_one_or_none()
             if size is None:
                 raise no_item(item)
             row.size = max(ROW, row.size - size - ROW)
-            return _conversation(row)
+            return self._conversation(row)
 
     async def history(
         self,
@@ -261,6 +252,10 @@ class Conversations:
             found = (await session.execute(query.order_by(ConversationItemRow.number).limit(MOST_ITEMS))).all()
         return [self._unpacked(named, item, data) for item, data in found]
 
+    def _conversation(self, row: ConversationRow) -> Conversation:
+        metadata = {} if row.details is None else self._sealed.unpack(METADATA, row.id, row.details)
+        return Conversation(row.id, row.created_at, cast(Mapping[str, str], metadata))
+
     def _unpacked(self, conversation: str, item: str, data: bytes) -> Item:
         return cast(Item, self._sealed.unpack(ITEM, f"{conversation}/{item}", data))
 
@@ -280,14 +275,10 @@ class Conversations:
 
     def _query(self, account_id: str, named: str) -> Select[ConversationRow]:
         return select(ConversationRow).where(
-            ConversationRow.id == named,
+            called(ConversationRow.id, named),
             ConversationRow.account_id == account_id,
             ConversationRow.expires_at > self._now(),
         )
-
-
-def _conversation(row: ConversationRow) -> Conversation:
-    return Conversation(row.id, row.created_at, orjson.loads(row.details or "{}"))
 
 
 def check_length(count: int, size: int, most: int, most_bytes: int, what: str, param: str) -> None:

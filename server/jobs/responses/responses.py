@@ -13,6 +13,7 @@ from server.jobs.responses.chain import Chain
 from server.jobs.responses.claims import Claims
 from server.jobs.responses.conversations import Conversations
 from server.jobs.responses.events import EventLog
+from server.jobs.responses.references import References
 from server.jobs.responses.retention import Retention
 from server.jobs.responses.sealing import Sealed, Sealing
 from server.jobs.responses.store import ResponseStore
@@ -31,6 +32,7 @@ class Responses:
     store: ResponseStore
     chain: Chain
     conversations: Conversations
+    references: References
     sealing: Sealing
     background: Background
     retention: Retention
@@ -58,6 +60,7 @@ class Responses:
             store=store,
             chain=Chain(database, sealed, conversations, most_bytes=most, now=now),
             conversations=conversations,
+            references=References(database, sealed, most_bytes=most, now=now),
             sealing=sealing,
             background=Background(store, claims, events, retention, settings.data_dir / "responses", instance_id),
             retention=retention,

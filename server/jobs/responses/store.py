@@ -16,6 +16,7 @@ from server.jobs.responses.sealing import Sealed
 from server.jobs.tables import ResponseItemRow, ResponseRow
 from server.storage.clock import utc_now
 from server.storage.database import Database
+from server.storage.named import called
 
 BODY, ITEMS = "responses.body", "responses.items"
 PIECE = 500
@@ -92,27 +93,6 @@ class ResponseStore:
         for begin in range(0, len(rows), PIECE):
             await session.execute(insert(ResponseItemRow).values(rows[begin : begin + PIECE]))
 
-    async def item(self, account_id: str, named: str) -> Item | None:
-        """An item of any of the account's responses or conversations, by its id; None for one that is not there.
-
-        Raises InvalidRequest for one that was encrypted under another secret.
-        """
-        there = select(ResponseRow.id, ResponseRow.body, ResponseRow.items)
-        query = (
-            there.join(ResponseItemRow, ResponseItemRow.response_number == ResponseRow.number)
-            .where(ResponseItemRow.id == named, ResponseRow.account_id == account_id)
-            .where(ResponseRow.expires_at > self._now())
-            .order_by(ResponseRow.number.desc())
-            .limit(1)
-        )
-        async with self._database.read() as session:
-            row = (await session.execute(query)).first()
-        if row is None:
-            return await self._conversations.item_anywhere(account_id, named)
-        own = cast(list[Item], await read(self._sealed, ITEMS, row.id, row.items))
-        response = cast(dict[str, Any], await read(self._sealed, BODY, row.id, row.body))
-        return next((item for item in (*response["output"], *own) if item["id"] == named), None)
-
     async def say(self, session: AsyncSession, turn: Turn) -> int | None:
         """Add a turn to its conversation, unless that was deleted meanwhile: the response stays all the same."""
         if turn.conversation_id is None:
@@ -185,7 +165,7 @@ class ResponseStore:
     def own(self, account_id: str, named: str) -> tuple[ColumnElement[bool], ...]:
         """An account's own response that has not expired; one that is still worked on does not."""
         there = (ResponseRow.expires_at > self._now()) | ResponseRow.status.in_(OPEN)
-        return ResponseRow.id == named, ResponseRow.account_id == account_id, there
+        return called(ResponseRow.id, named), ResponseRow.account_id == account_id, there
 
 
 async def read(sealed: Sealed, kind: str, row: str, stored: bytes) -> object:

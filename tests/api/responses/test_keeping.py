@@ -1,6 +1,6 @@
 """What a response asks of whatever remembers responses: history before, items by reference, the row before the end."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,9 +33,9 @@ class Memory:
         assert (previous_id, conversation_id) in (("resp_1", None), (None, "conv_1"))
         return Before(self.items)
 
-    async def item(self, account_id: str, item_id: str) -> Item | None:
+    async def referred(self, account_id: str, ids: Sequence[str]) -> Mapping[str, Item]:
         assert account_id == "acct_test"
-        return {"msg_far": items_of("from afar")[0]}.get(item_id)
+        return {"msg_far": items_of("from afar")[0]}
 
     async def keep(self, turn: Turn, response: Mapping[str, Any]) -> None:
         if self.full:

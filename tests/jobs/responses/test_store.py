@@ -89,14 +89,28 @@ async def test_large_responses_are_read_too(responses: Responses) -> None:
     assert (await responses.store.find(ME, kept.id)).response == kept.response
 
 
-async def test_items_are_found_by_their_ids_alone(responses: Responses) -> None:
-    kept = turn(ME, "question", "answer")
-    await responses.store.keep(kept)
-    talk = await responses.conversations.create(ME, {}, [said := message("said")])
-    for item in (*kept.items, *kept.response["output"], said):
-        assert await responses.store.item(ME, item["id"]) == item
-        assert await responses.store.item(OTHER.account_id, item["id"]) is None
-    await responses.conversations.delete(ME, talk.id)
-    await responses.store.delete(ME, kept.id)
-    for item in (*kept.items, *kept.response["output"], said):
-        assert await responses.store.item(ME, item["id"]) is None
+async def test_no_text_that_a_client_sends_as_an_id_breaks_anything(responses: Responses) -> None:
+    """PostgreSQL refuses statements with a NUL in a text."""
+    talk = await responses.conversations.create(ME, {})
+    for named in ("\0", "resp_\0", "conv_\0", "x" * 10_000, "' OR 1=1 --", ""):
+        for act in (
+            responses.store.find,
+            responses.store.status,
+            responses.store.input_items,
+            responses.store.delete,
+            responses.background.cancel,
+            responses.conversations.find,
+            responses.conversations.items,
+            responses.conversations.history,
+            responses.conversations.delete,
+        ):
+            with pytest.raises(NotFound):
+                await act(ME, named)
+        with pytest.raises(InvalidRequest, match="Previous response"):
+            await responses.chain.history(ME, named)
+        for one in (responses.conversations.item, responses.conversations.delete_item):
+            with pytest.raises(NotFound, match="Item with id"):
+                await one(ME, talk.id, named)
+        with pytest.raises(InvalidRequest, match="there is no item"):
+            await responses.conversations.items(ME, talk.id, after=named)
+        assert await responses.references.find(ME, [named]) == {}

@@ -10,6 +10,7 @@ from typing import Any
 
 from server.api.openai.chat_messages import MOST_MESSAGES
 from server.errors import InvalidRequest
+from server.storage.named import storable
 
 Item = dict[str, Any]
 
@@ -185,7 +186,9 @@ def _call_id(item: Mapping[str, Any], where: str) -> str:
 def _id(item: Mapping[str, Any], kind: str) -> str:
     """As the client sent it, so that it finds its own items again."""
     given = item.get("id")
-    return given if isinstance(given, str) and 0 < len(given) <= LONGEST_ID else new_id(kind)
+    if isinstance(given, str) and 0 < len(given) <= LONGEST_ID and storable(given):
+        return given
+    return new_id(kind)
 
 
 def _status(item: Mapping[str, Any]) -> str:

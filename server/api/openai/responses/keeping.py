@@ -32,8 +32,9 @@ class ResponseKeeper:
         said = await self.responses.conversations.history(account_id, conversation_id, room=room)
         return Before(cast(Sequence[Item], said))
 
-    async def item(self, account_id: str, item_id: str) -> Item | None:
-        return cast(Item | None, await self.responses.store.item(account_id, item_id))
+    async def referred(self, account_id: str, ids: Sequence[str]) -> Mapping[str, Item]:
+        room = partial(self._bodies.holding, account_id)
+        return cast(Mapping[str, Item], await self.responses.references.find(account_id, ids, room))
 
     async def keep(self, turn: Turn, response: Mapping[str, Any]) -> None:
         await self.responses.store.keep(record_of_turn(turn, response), turn.before.numbers)

@@ -26,8 +26,9 @@ class Keeper(Protocol):
         """What was said up to a response, or in a conversation. Raises InvalidRequest, NotFound."""
         ...
 
-    async def item(self, account_id: str, item_id: str) -> Item | None:
-        """An item of an earlier response or of a conversation; None if it is not known, or another account's."""
+    async def referred(self, account_id: str, ids: Sequence[str]) -> Mapping[str, Item]:
+        """Items of earlier responses and of conversations, by their ids; without those that are not known, or another
+        account's. Raises InvalidRequest where they are too long together."""
         ...
 
     async def keep(self, turn: "Turn", response: Mapping[str, Any]) -> None:
@@ -85,21 +86,24 @@ class Turn:
                 raise Unavailable("This server keeps no responses.")
             self.before = await self.keeper.history(self.account_id, previous, conversation)
         there = {item["id"] for item in self.before.items}
+        referred = await self._referred(
+            [item["id"] for item in self.own if item["type"] == "item_reference" and item["id"] not in there]
+        )
         own: list[Item] = []
         for place, item in enumerate(self.own):
-            if item["type"] == "item_reference":
-                if item["id"] in there:  # it is in the conversation already
-                    continue
-                own.append(await self._referred(item["id"]))
-            else:
+            if item["type"] != "item_reference":
                 own.append(opened(item, f"input[{place}]", self._open))
+            elif item["id"] not in there:  # otherwise it is in the conversation already
+                own.append(referred[item["id"]])
         self.own = own
 
-    async def _referred(self, item_id: str) -> Item:
-        item = None if self.keeper is None else await self.keeper.item(self.account_id, item_id)
-        if item is None:
-            raise NotFound(f"Item with id '{item_id[:64]}' not found.", param="input")
-        return item
+    async def _referred(self, ids: Sequence[str]) -> Mapping[str, Item]:
+        """Raises NotFound, InvalidRequest."""
+        found = {} if self.keeper is None or not ids else await self.keeper.referred(self.account_id, ids)
+        for item_id in ids:
+            if item_id not in found:
+                raise NotFound(f"Item with id '{item_id[:64]}' not found.", param="input")
+        return found
 
     def _open(self, sealed: str, param: str) -> str:
         if self.keeper is None:
