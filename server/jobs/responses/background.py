@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import anyio
 
 from server.errors import InternalError, SageholdError, ServerStopping
-from server.jobs.responses.claims import CANCELLED, Claim, Claims, NotOurs
+from server.jobs.responses.claims import CANCELLED, Claim, Claims, NotOurs, check_open
 from server.jobs.responses.events import ENDS, Event, EventLog
 from server.jobs.responses.records import Kept, Turn
 from server.jobs.responses.retention import Retention
@@ -114,6 +114,8 @@ class Background:
 
         Raises what `making.admitted` raises, RateLimited, PayloadTooLarge, DatabaseUnavailable.
         """
+        # Those that have no rows yet are in no count of the database's.
+        check_open(sum(work.turn.account_id == turn.account_id for work, _ in self._works.values()))
         work = Work(turn, making)
         task = asyncio.create_task(self._work(work, ancestors), name=f"response {turn.id}")
         self._works[turn.id] = (work, task)

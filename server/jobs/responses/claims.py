@@ -85,11 +85,7 @@ class Claims:
         query = select(func.count()).where(ResponseRow.account_id == account_id, ResponseRow.status.in_(OPEN))
         async with self._database.read() as session:
             count = await session.scalar(query) or 0
-        if count >= MOST_OPEN:
-            raise RateLimited(
-                f"Rate limit reached: this account may have {MOST_OPEN} background responses that are not done.",
-                headers={"Retry-After": "5", "retry-after-ms": "5000"},
-            )
+        check_open(count)
 
     async def beat(self, claims: Collection[Claim]) -> Sequence[Claim]:
         """Say that this process is at work; which responses are not its any more."""
@@ -219,3 +215,12 @@ class Claims:
 def written(result: Result[Any]) -> bool:
     """Whether a row was changed."""
     return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def check_open(count: int) -> None:
+    """Raises RateLimited for an account that has so many responses under way already."""
+    if count >= MOST_OPEN:
+        raise RateLimited(
+            f"Rate limit reached: this account may have {MOST_OPEN} background responses that are not done.",
+            headers={"Retry-After": "5", "retry-after-ms": "5000"},
+        )

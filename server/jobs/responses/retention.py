@@ -61,17 +61,21 @@ class Retention:
                 await session.scalar(select(func.coalesce(func.sum(row.size), 0)).where(row.account_id == account_id))
                 or 0
             )
-        while total > self._most:
+        if total <= self._most:
+            return total
+        # Of many small ones some more go: or each that is added would have all of the account's added up again.
+        small = self._most // 100
+        while total > self._most - small:
             oldest = (await session.execute(_oldest(account_id))).all()
             gone: dict[int, list[int]] = {RESPONSE: [], CONVERSATION: []}
             for kind, number, size, _ in oldest:
-                if total <= self._most:
+                if total <= self._most - small or (total <= self._most and size > small):
                     break
                 gone[kind].append(number)
                 total -= size
             await session.execute(delete(ResponseRow).where(ResponseRow.number.in_(gone[RESPONSE])))
             await session.execute(delete(ConversationRow).where(ConversationRow.number.in_(gone[CONVERSATION])))
-            if not oldest:  # the rest is worked on
+            if not any(gone.values()):  # the rest is worked on, or large
                 break
         return total
 
@@ -106,11 +110,13 @@ class Retention:
 
 
 def _oldest(account_id: str) -> Any:
-    responses = select(
-        literal(RESPONSE).label("kind"), ResponseRow.number, ResponseRow.size, ResponseRow.expires_at
-    ).where(ResponseRow.account_id == account_id, ResponseRow.status.not_in(OPEN))
-    conversations = select(
-        literal(CONVERSATION).label("kind"), ConversationRow.number, ConversationRow.size, ConversationRow.expires_at
-    ).where(ConversationRow.account_id == account_id)
-    both = union_all(responses, conversations).subquery()
+    """The oldest of either kind, by the index of each, and then of both."""
+    responses = _first(ResponseRow, RESPONSE, account_id).where(ResponseRow.status.not_in(OPEN))
+    conversations = _first(ConversationRow, CONVERSATION, account_id)
+    both = union_all(select(responses.subquery()), select(conversations.subquery())).subquery()
     return select(both).order_by(both.c.expires_at, both.c.number).limit(PIECE)
+
+
+def _first(row: type[ResponseRow] | type[ConversationRow], kind: int, account_id: str) -> Any:
+    columns = select(literal(kind).label("kind"), row.number, row.size, row.expires_at)
+    return columns.where(row.account_id == account_id).order_by(row.expires_at, row.number).limit(PIECE)
