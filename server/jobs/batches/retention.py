@@ -29,7 +29,7 @@ async def forget(database: Database) -> None:
             await _delete(database, theirs.where(BatchRow.number <= newest))
 
 
-async def _delete(database: Database, which: Select[tuple[int]]) -> None:
+async def _delete(database: Database, which: Select[int]) -> None:
     """Piece by piece: others write meanwhile."""
     while True:
         async with database.write() as session:

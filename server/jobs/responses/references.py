@@ -65,8 +65,8 @@ class References:
         size = func.length(ResponseRow.body) + func.length(ResponseRow.items)
         sizes: dict[int, int] = {}
         async with self._database.read() as session:
-            for some in _pieces(numbers):
-                which = select(ResponseRow.number, size).where(ResponseRow.number.in_(some))
+            for part in _pieces(numbers):
+                which = select(ResponseRow.number, size).where(ResponseRow.number.in_(part))
                 sizes.update((number, int(size)) for number, size in await session.execute(which))
         found.check(sum(sizes.values()), SOURCES * self._most_bytes)
         for number in sorted(sizes, reverse=True):
@@ -97,8 +97,8 @@ class References:
         rows = select(ConversationRow.id.label("whose"), ConversationItemRow.id, ConversationItemRow.item)
         rows = rows.join(ConversationItemRow, ConversationRow.number == ConversationItemRow.conversation_number)
         measure = func.coalesce(func.sum(func.length(ConversationItemRow.item)), 0)
-        for some in _pieces(numbers):
-            which = ConversationItemRow.number.in_(some)
+        for part in _pieces(numbers):
+            which = ConversationItemRow.number.in_(part)
             async with self._database.read() as session:
                 size = int(await session.scalar(select(measure).where(which)) or 0)
             found.check(size, self._most_bytes)
