@@ -30,6 +30,7 @@ ATTACKS = (
     "knowledge",
     "documents",
     "batches",
+    "kept",
 )
 """Modules of this folder: each has `rows(folder, quick=...)`."""
 

@@ -12,8 +12,9 @@ from server.errors import Overloaded
 
 log = logging.getLogger(__name__)
 
-FILES = 1024
-"""Descriptors for all else: databases, processes, pictures."""
+FILES = 2048
+"""Descriptors for all else: databases, processes, pictures, and kept files: 512 that come, and 512 that are read, which
+take two each where they are an answer."""
 
 
 class Connections(HttpToolsProtocol):

@@ -4,7 +4,7 @@ import re
 
 _SLASHES = re.compile("/{2,}")
 _BARE = re.compile(
-    r"^/(?:audio|batches|chat|completions|credits|detokenize|embeddings|files|images|models|moderations|rerank"
+    r"^/(?:audio|batches|chat|completions|conversations|credits|detokenize|embeddings|files|images|models|moderations|rerank"
     r"|responses|score|tokenize|usage)(?:/|$)"
 )
 """What is served under `/v1`, and is answered without it too: clients are given base URLs that lack it. Nothing at the

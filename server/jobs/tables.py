@@ -129,7 +129,9 @@ class ResponseEventsRow(Base):
 
 
 class ConversationRow(Base):
-    """A conversation, whose items are kept apart from responses. size: bytes of the items, and some for each row."""
+    """A conversation, whose items are kept apart from responses. details: its metadata, JSON, sealed where the
+    setting says so; size: bytes of it and of the items, and some for each row.
+    """
 
     __tablename__ = "conversations"
     __table_args__ = (Index("ix_conversations_account_id_expires_at_size", "account_id", "expires_at", "size"),)
@@ -137,7 +139,7 @@ class ConversationRow(Base):
     number: Mapped[int] = mapped_column(Serial, primary_key=True)
     id: Mapped[str] = mapped_column(String(64), unique=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
-    details: Mapped[str | None] = mapped_column("metadata", Text)
+    details: Mapped[bytes | None] = mapped_column("metadata", LargeBinary)
     size: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -9,6 +9,7 @@ from starlette.responses import FileResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from server.errors import InvalidRequest, NotFound, RangeNotSatisfiable
+from server.jobs.files.reading import reading
 from server.jobs.files.records import BATCH_OUTPUT, StoredFile
 
 LINES = ("batch", BATCH_OUTPUT)
@@ -63,9 +64,9 @@ class FileContent(FileResponse):
 
 
 def opened(stored: StoredFile, param: str = "id") -> BufferedReader:
-    """For a thread. Raises NotFound: the database is of several servers, and the file lies with another one, or it is
-    an older one's that was restored without its files."""
+    """For a thread. Raises RateLimited, Overloaded; NotFound: the database is of several servers, and the file lies
+    with another one, or it is an older one's that was restored without its files."""
     try:
-        return stored.path.open("rb")
+        return reading(stored)
     except FileNotFoundError:
         raise NotFound(f"The contents of the file {stored.id} are not on this server.", param=param) from None

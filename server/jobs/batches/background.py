@@ -144,7 +144,8 @@ class Background:
             await self._tools.clock.sleep(SWEEP)
 
     async def sweep(self) -> None:
-        """Delete folders that nobody needs, and end batches whose folder is nowhere. Raises OUTAGE."""
+        """Delete folders that nobody needs, end batches whose folder is nowhere, forget what ended long ago. Raises
+        OUTAGE."""
         claims = self._tools.claims
         await self._folders.sweep(claims.open_ids)
         found = await claims.forgotten(alone=self._alone)
@@ -153,6 +154,7 @@ class Background:
             if one.id not in here:
                 await claims.lose(one)
                 log.warning("batch %s ended: its folder is nowhere", one.id)
+        await claims.forget()
         self._tools.counts.looked(await claims.states())
 
     async def _let_go(self) -> None:

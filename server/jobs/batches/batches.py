@@ -31,9 +31,11 @@ PAUSABLE = CANCELLABLE
 
 
 class OpenFiles(Protocol):
-    """The part of files that the making of a batch needs; see `Files.open`."""
+    """The part of files that the making of a batch needs; see `Files`."""
 
     async def open(self, account_id: str, file_id: str, *, param: str | None = "id") -> StoredFile: ...
+
+    async def demand_room(self, account_id: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class Batches:
         """output_seconds: that the files with its answers are kept; None is for ever. paid: whether the caller's key
         pays for it.
 
-        Raises InvalidRequest, NotFound for the file, RateLimited for too many batches, StorageFull.
+        Raises InvalidRequest, NotFound for the file, RateLimited for too many batches, StorageFull; PayloadTooLarge for
+        an account that has no room for files: those with the answers are kept whether there is room or not.
         """
         window = window_of(completion_window)
         file = await self._files.open(caller.account_id, input_file_id, param="input_file_id")
@@ -111,6 +114,7 @@ class Batches:
             claims=0,
         )
         await self._refuse_too_many(caller.account_id)
+        await self._files.demand_room(caller.account_id)
         try:
             folder = await to_thread.run_sync(partial(BatchFolder.make, self._folders.path(batch_id), file.path))
         except FileNotFoundError:

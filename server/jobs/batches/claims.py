@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.jobs.batches.records import OPEN, LineError, Pause, Reason, Status
+from server.jobs.batches.retention import forget
 from server.jobs.batches.rows import errors_text
 from server.jobs.files.records import new_id as new_file_id
 from server.jobs.tables import BatchRow
@@ -165,6 +166,10 @@ class Claims:
                 over = or_(BatchRow.status == Status.CANCELLING, BatchRow.expires_at <= self._now())
                 query = query.where(silent, over)
             return [Waiting(*row) for row in await session.execute(query)]
+
+    async def forget(self) -> None:
+        """Rows of batches that ended long ago: see retention.py. Raises OUTAGE."""
+        await forget(self._database)
 
     async def lose(self, one: Waiting) -> None:
         """End a batch whose folder is nowhere, if nobody has taken it on meanwhile."""

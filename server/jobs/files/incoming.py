@@ -112,3 +112,10 @@ def no_room() -> PayloadTooLarge:
     return PayloadTooLarge(
         "The account's files would be more than it may keep here. Delete some that are needed no longer.", param="file"
     )
+
+
+def too_many(most: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"The account has {most:,} files, which is the most it may keep here. Delete some that are needed no longer.",
+        param="file",
+    )

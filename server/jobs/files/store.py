@@ -13,10 +13,11 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts.tables import AccountRow
-from server.errors import NotFound
-from server.jobs.files.incoming import Incoming, Tally, no_room, too_large
+from server.errors import NotFound, PayloadTooLarge
+from server.jobs.files.incoming import Incoming, Tally, no_room, too_large, too_many
 from server.jobs.files.linking import linked
 from server.jobs.files.names import shown_name
+from server.jobs.files.places import Places
 from server.jobs.files.records import BATCH_OUTPUT, UPLOADED, StoredFile, is_id, new_id, no_such_file
 from server.jobs.tables import FileRow
 from server.storage import orphans
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 SWEEP = 60.0
 """Seconds between two looks for what is to be forgotten."""
+MOST_FILES = 100_000
+"""Of an account: each takes a block of the disk and a row, however small it is."""
 _AT_ONCE = 500
 
 
@@ -54,6 +57,7 @@ class Files:
         self._max_account_files = max_account_files
         self.now = now
         self._tally = Tally()
+        self._arriving = Places()
 
     async def start(self) -> None:
         """Make the folder, and delete what a crash or an earlier run has left."""
@@ -68,15 +72,16 @@ class Files:
         """A file on its way in, which `keep` keeps; without that, nothing is left of it after the block.
 
         announced: bytes that it will have at least, as far as the client has said. Raises PayloadTooLarge where there
-        is no room for them.
+        is no room for them; RateLimited and Overloaded where too many come at once.
         """
         if announced > self._max_file:
             raise too_large(self._max_file, announced)
         async with self.database.read() as session:
-            room = self._max_account_files - await self._kept(session, account_id)
+            room = await self._room(session, account_id)
         if announced + self._tally.of(account_id) > room:
             raise no_room()
         incoming = Incoming(self._folder, new_id(), account_id, self._tally, most=self._max_file, room=room)
+        self._arriving.take(account_id)
         try:
             await to_thread.run_sync(incoming.open)
             yield incoming
@@ -84,6 +89,7 @@ class Files:
             # The thread goes on even where whoever waits for it is cancelled.
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(incoming.close)
+            self._arriving.give_back(account_id)
 
     async def keep(self, incoming: Incoming, filename: str, purpose: str, lifetime: int | None = None) -> StoredFile:
         """Write the row of a file that has come. lifetime: seconds; None is for ever.
@@ -105,7 +111,7 @@ class Files:
         expires_at = None if lifetime is None else created_at + timedelta(seconds=lifetime)
         async with self.database.write() as session:
             await _lock(session, incoming.account_id)
-            if await self._kept(session, incoming.account_id) + incoming.size > self._max_account_files:
+            if incoming.size > await self._room(session, incoming.account_id):
                 raise no_room()
             row = _row(incoming.id, incoming.account_id, filename, purpose, incoming.size, created_at, expires_at)
             session.add(row)
@@ -139,6 +145,16 @@ class Files:
         finally:
             held.close()  # and with it the lock: without a row, a sweep takes it
         return self._stored(row)
+
+    async def demand_room(self, account_id: str) -> None:
+        """Raises PayloadTooLarge, of no field, for an account that may keep nothing more."""
+        try:
+            async with self.database.read() as session:
+                if await self._room(session, account_id) <= 0:
+                    raise no_room()
+        except PayloadTooLarge as error:
+            error.param = None
+            raise
 
     async def open(self, account_id: str, file_id: str, *, param: str | None = "id") -> StoredFile:
         """param: the field that names the file, for the error. Raises NotFound."""
@@ -233,9 +249,13 @@ class Files:
         async with self.database.read() as session:
             return set(await session.scalars(select(FileRow.id).where(FileRow.id.in_(ids))))
 
-    async def _kept(self, session: AsyncSession, account_id: str) -> int:
-        query = select(func.coalesce(func.sum(FileRow.size), 0)).where(FileRow.account_id == account_id, self._alive())
-        return int((await session.execute(query)).scalar_one())
+    async def _room(self, session: AsyncSession, account_id: str) -> int:
+        """Bytes that the account may still keep. Raises PayloadTooLarge where it has as many files as it may."""
+        query = select(func.count(), func.coalesce(func.sum(FileRow.size), 0))
+        count, size = (await session.execute(query.where(FileRow.account_id == account_id, self._alive()))).one()
+        if count >= MOST_FILES:
+            raise too_many(MOST_FILES)
+        return self._max_account_files - int(size)
 
     def _alive(self) -> ColumnElement[bool]:
         return or_(FileRow.expires_at.is_(None), FileRow.expires_at > self.now())

@@ -9,12 +9,13 @@ from sqlalchemy import ColumnElement, and_, func, literal, select
 
 from server.errors import InvalidRequest, NotFound
 from server.jobs.responses.conversations import Conversations, Room, check_length, no_limit
-from server.jobs.responses.records import OPEN, Item, no_previous, sought
+from server.jobs.responses.records import OPEN, Item, no_previous
 from server.jobs.responses.sealing import Sealed
 from server.jobs.responses.store import BODY, ITEMS, read
 from server.jobs.tables import ResponseRow
 from server.storage.clock import utc_now
 from server.storage.database import Database
+from server.storage.named import called
 
 MOST_TURNS = 1000
 PIECE = 200
@@ -99,7 +100,7 @@ class Chain:
             (func.length(ResponseRow.body) + func.length(ResponseRow.items)).label("size"),
         )
         there: ColumnElement[bool] = and_(ResponseRow.account_id == account_id, ResponseRow.expires_at > self._now())
-        first = select(*columns, literal(1).label("turn")).where(ResponseRow.id == sought(previous_id), there)
+        first = select(*columns, literal(1).label("turn")).where(called(ResponseRow.id, previous_id), there)
         chain = first.cte("chain", recursive=True)
         before = select(*columns, chain.c.turn + 1).join(
             chain, and_(ResponseRow.id == chain.c.previous_id, chain.c.turn <= MOST_TURNS)

@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import cast
 
-import orjson
 from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,15 +18,15 @@ from server.jobs.responses.records import (
     item_id,
     no_conversation,
     no_item,
-    sought,
 )
 from server.jobs.responses.retention import Retention
 from server.jobs.responses.sealing import Sealed
 from server.jobs.tables import ConversationItemRow, ConversationRow
 from server.storage.clock import utc_now
 from server.storage.database import Database
+from server.storage.named import called
 
-ITEM = "conversation_items.item"
+ITEM, METADATA = "conversation_items.item", "conversations.metadata"
 MOST_ITEMS = 2000
 """That are read for one response."""
 PIECE = 500
@@ -68,7 +67,7 @@ class Conversations:
     async def create(self, account_id: str, metadata: Mapping[str, str], items: Sequence[Item] = ()) -> Conversation:
         """items: with ids. Raises InvalidRequest, PayloadTooLarge."""
         made = Conversation(conversation_id(), self._now(), dict(metadata))
-        details = orjson.dumps(made.metadata).decode()
+        details = self._sealed.pack(METADATA, made.id, made.metadata)
         size = ROW + len(details)
         async with self._database.write() as session:
             await session.execute(
@@ -90,14 +89,19 @@ class Conversations:
     async def find(self, account_id: str, named: str) -> Conversation:
         async with self._database.read() as session:
             row = await self._own(session, account_id, named)
-        return _conversation(row)
+        return self._conversation(row)
 
     async def update(self, account_id: str, named: str, metadata: Mapping[str, str]) -> Conversation:
         """Put `metadata` in place of what there was."""
         async with self._database.write() as session:
             row = await self._locked(session, account_id, named)
-            row.details = orjson.dumps(dict(metadata)).decode()
-            return _conversation(row)
+            details = self._sealed.pack(METADATA, row.id, dict(metadata))
+            more = len(details) - len(row.details or b"")
+            row.details, row.size = details, row.size + more
+            changed = self._conversation(row)
+        self._retention.added(account_id, more)
+        await self._retention.trim(account_id)
+        return changed
 
     async def delete(self, account_id: str, named: str) -> None:
         """With its items. Responses that were made in it stay."""
@@ -180,7 +184,7 @@ class Conversations:
             if after is not None:
                 seen = await session.scalar(
                     select(number).where(
-                        ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == sought(after)
+                        ConversationItemRow.conversation_number == row.number, called(ConversationItemRow.id, after)
                     )
                 )
                 if seen is None:
@@ -198,7 +202,7 @@ class Conversations:
             row = await self._own(session, account_id, named)
             data = await session.scalar(
                 select(ConversationItemRow.item).where(
-                    ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == sought(item)
+                    ConversationItemRow.conversation_number == row.number, called(ConversationItemRow.id, item)
                 )
             )
         if data is None:
@@ -211,14 +215,14 @@ class Conversations:
             row = await self._locked(session, account_id, named)
             gone = await session.execute(
                 delete(ConversationItemRow)
-                .where(ConversationItemRow.conversation_number == row.number, ConversationItemRow.id == sought(item))
+                .where(ConversationItemRow.conversation_number == row.number, called(ConversationItemRow.id, item))
                 .returning(func.length(ConversationItemRow.item))
             )
             size = gone.scalar_one_or_none()
             if size is None:
                 raise no_item(item)
             row.size = max(ROW, row.size - size - ROW)
-            return _conversation(row)
+            return self._conversation(row)
 
     async def history(
         self,
@@ -248,6 +252,10 @@ class Conversations:
             found = (await session.execute(query.order_by(ConversationItemRow.number).limit(MOST_ITEMS))).all()
         return [self._unpacked(named, item, data) for item, data in found]
 
+    def _conversation(self, row: ConversationRow) -> Conversation:
+        metadata = {} if row.details is None else self._sealed.unpack(METADATA, row.id, row.details)
+        return Conversation(row.id, row.created_at, cast(Mapping[str, str], metadata))
+
     def _unpacked(self, conversation: str, item: str, data: bytes) -> Item:
         return cast(Item, self._sealed.unpack(ITEM, f"{conversation}/{item}", data))
 
@@ -267,14 +275,10 @@ class Conversations:
 
     def _query(self, account_id: str, named: str) -> Select[ConversationRow]:
         return select(ConversationRow).where(
-            ConversationRow.id == sought(named),
+            called(ConversationRow.id, named),
             ConversationRow.account_id == account_id,
             ConversationRow.expires_at > self._now(),
         )
-
-
-def _conversation(row: ConversationRow) -> Conversation:
-    return Conversation(row.id, row.created_at, orjson.loads(row.details or "{}"))
 
 
 def check_length(count: int, size: int, most: int, most_bytes: int, what: str, param: str) -> None:

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from server.errors import InvalidRequest, NotFound
-from server.storage.columns import storable
 
 Item = Mapping[str, Any]
 """An input or output item of the Responses API, with its id."""
@@ -39,11 +38,6 @@ def conversation_id() -> str:
 def item_id(kind: str) -> str:
     """kind: the item's type."""
     return f"{PREFIXES.get(kind, 'item')}_{secrets.token_hex(24)}"
-
-
-def sought(named: str) -> str:
-    """An id as a query may have it: what a database can't hold is no row's id, and neither is an empty one."""
-    return named if storable(named) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

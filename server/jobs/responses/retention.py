@@ -81,7 +81,7 @@ class Retention:
                 total -= size
             await session.execute(delete(ResponseRow).where(ResponseRow.number.in_(gone[RESPONSE])))
             await session.execute(delete(ConversationRow).where(ConversationRow.number.in_(gone[CONVERSATION])))
-            if not oldest:  # the rest is worked on
+            if not any(gone.values()):  # the rest is worked on, or large
                 break
         return total
 
@@ -116,11 +116,13 @@ class Retention:
 
 
 def _oldest(account_id: str) -> Any:
-    responses = select(
-        literal(RESPONSE).label("kind"), ResponseRow.number, ResponseRow.size, ResponseRow.expires_at
-    ).where(ResponseRow.account_id == account_id, ResponseRow.status.not_in(OPEN))
-    conversations = select(
-        literal(CONVERSATION).label("kind"), ConversationRow.number, ConversationRow.size, ConversationRow.expires_at
-    ).where(ConversationRow.account_id == account_id)
-    both = union_all(responses, conversations).subquery()
+    """The oldest of either kind, by the index of each, and then of both."""
+    responses = _first(ResponseRow, RESPONSE, account_id).where(ResponseRow.status.not_in(OPEN))
+    conversations = _first(ConversationRow, CONVERSATION, account_id)
+    both = union_all(select(responses.subquery()), select(conversations.subquery())).subquery()
     return select(both).order_by(both.c.expires_at, both.c.number).limit(PIECE)
+
+
+def _first(row: type[ResponseRow] | type[ConversationRow], kind: int, account_id: str) -> Any:
+    columns = select(literal(kind).label("kind"), row.number, row.size, row.expires_at)
+    return columns.where(row.account_id == account_id).order_by(row.expires_at, row.number).limit(PIECE)

@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.errors import InvalidRequest
 from server.jobs.responses.conversations import Conversations
-from server.jobs.responses.records import OPEN, ROW, SAID, Item, Kept, Page, Turn, no_response, sought
+from server.jobs.responses.records import OPEN, ROW, SAID, Item, Kept, Page, Turn, no_response
 from server.jobs.responses.retention import Retention
 from server.jobs.responses.sealing import AES_256_GCM, Sealed
 from server.jobs.tables import ConversationItemRow, ConversationRow, ResponseItemRow, ResponseRow
 from server.storage.clock import DatabaseClock, database_time, utc_now
 from server.storage.database import Database
+from server.storage.named import called
 
 BODY, ITEMS = "responses.body", "responses.items"
 PIECE = 500
@@ -179,7 +180,7 @@ class ResponseStore:
     def own(self, account_id: str, named: str) -> tuple[ColumnElement[bool], ...]:
         """An account's own response that has not expired; one that is still worked on does not."""
         there = (ResponseRow.expires_at > self._now()) | ResponseRow.status.in_(OPEN)
-        return ResponseRow.id == sought(named), ResponseRow.account_id == account_id, there
+        return called(ResponseRow.id, named), ResponseRow.account_id == account_id, there
 
 
 async def count_encrypted(database: Database) -> int:

@@ -169,3 +169,15 @@ async def test_nulls_and_no_body_are_nothing(desk: Desk) -> None:
     path = f"/v1/conversations/{made.json()['id']}"
     refused(await desk.ada.post(path, json={}), 400, "metadata", "missing_required_parameter")
     refused(await desk.ada.post(f"{path}/items", json={}), 400, "items", "missing_required_parameter")
+
+
+async def test_an_id_that_no_database_holds_is_replaced(desk: Desk) -> None:
+    """PostgreSQL takes no NUL: the answer would be made, paid, and lost when it is written."""
+    made = (await desk.ada.post("/v1/conversations", json={"items": [{**HELLO, "id": "a\0b"}]})).json()
+    [item] = (await desk.ada.get(f"/v1/conversations/{made['id']}/items")).json()["data"]
+    assert item["id"].startswith("msg_")
+    response = await answered(desk.ada, [{**HELLO, "id": "a\0b"}])
+    [sent] = (await desk.ada.get(f"/v1/responses/{response['id']}/input_items")).json()["data"]
+    assert sent["id"].startswith("msg_")
+    for path in ("/v1/responses/a%00b", "/v1/conversations/a%00b", f"/v1/conversations/{made['id']}/items/a%00b"):
+        refused(await desk.ada.get(path), 404, None, None)

@@ -1,5 +1,6 @@
 """truncation: what is left out of a conversation that is too long, and what never is."""
 
+import time
 from typing import Any
 
 import httpx
@@ -25,6 +26,15 @@ def C(*ids: str) -> dict[str, Any]:
 
 def T(call_id: str) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": call_id, "content": "x"}
+
+
+def test_thousands_of_calls_and_turns_take_no_time() -> None:
+    """As many as a request may have: each turn looked at all calls again, for a second in which nobody else ran."""
+    calls = C(*(f"call_{number}" for number in range(8000)))
+    messages = [U, calls, *([U, A] * 1000), U]
+    begun = time.perf_counter()
+    assert len(droppable(messages)) == 1001
+    assert time.perf_counter() - begun < 0.2
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ __all__ = ["migrated_file", "migrated_name", "migrated_url"]
 @pytest.fixture(scope="session")
 def migrated_name(postgres: Postgres) -> str:
     """A fixture that comes from another folder is made anew here: its database needs a name of its own."""
-    asyncio.run(_migrate(postgres.create("migrated_jobs")))
-    return "migrated_jobs"
+    asyncio.run(_migrate(postgres.create("migrated_batches")))
+    return "migrated_batches"
 
 
 @pytest.fixture

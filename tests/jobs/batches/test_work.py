@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from server.errors import InvalidRequest, NotFound, RateLimited
+from server.errors import InvalidRequest, NotFound, PayloadTooLarge, RateLimited
 from server.jobs.batches.records import Reason, Status
 from server.jobs.batches.runner import CREDITS
 from server.jobs.files.records import BATCH_OUTPUT
@@ -424,3 +424,15 @@ async def test_one_that_is_under_way_keeps_its_lines_when_limits_are_lowered(ins
     installation.limits = {"most_lines": 2, "most_file": 10, "longest_line": 10}
     await (await installation.process()).work_off()
     await installation.is_done(batch)
+
+
+async def test_without_room_for_files_none_is_begun(installation: Installation) -> None:
+    """The files with its answers are kept whether there is room or not: so there must be some before."""
+    process = await installation.process()
+    file_id = await installation.upload(lines_of(line("c1")))
+    installation.files._max_account_files = 10
+    with pytest.raises(PayloadTooLarge, match="more than it may keep"):
+        await process.batches.create(ADA, file_id, CHAT, "24h")
+    assert await process.batches.page(ADA.account_id, 10) == []
+    installation.files._max_account_files = 10**6
+    await process.batches.create(ADA, file_id, CHAT, "24h")

@@ -1,8 +1,16 @@
 """What files are called: shown as the client said it, in one line, and never a path."""
 
+import time
+
 import pytest
 
 from server.jobs.files.names import shown_name
+
+
+def test_a_name_as_long_as_a_body_takes_no_time() -> None:
+    begun = time.perf_counter()
+    assert shown_name("x" * 20_000_000 + ".txt") == "x" * 251 + ".txt"
+    assert time.perf_counter() - begun < 0.2
 
 
 @pytest.mark.parametrize(

@@ -288,3 +288,17 @@ async def test_what_is_being_adopted_is_not_swept(cabinet: Cabinet) -> None:
     held.close()
     await cabinet.another().sweep()
     assert cabinet.names == []
+
+
+async def test_an_account_keeps_so_many_however_small(cabinet: Cabinet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.jobs.files.store.MOST_FILES", 2)
+    kept = [await cabinet.keep(cabinet.ada) for _ in range(2)]
+    with pytest.raises(PayloadTooLarge, match="has 2 files, which is the most"):
+        await cabinet.keep(cabinet.ada)
+    with pytest.raises(PayloadTooLarge) as refused:
+        await cabinet.files.demand_room(cabinet.ada)
+    assert refused.value.param is None
+    await cabinet.keep(cabinet.bob)
+    await cabinet.files.delete(cabinet.ada, kept[0].id)
+    await cabinet.files.demand_room(cabinet.ada)
+    await cabinet.keep(cabinet.ada)

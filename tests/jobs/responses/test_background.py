@@ -207,6 +207,17 @@ async def test_an_account_may_have_so_many_under_way(responses: Responses, monke
         await responses.background.begin(begun, Steered(begun))
 
 
+async def test_no_more_of_them_are_begun_at_once_either(responses: Responses, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "MOST_OPEN", 2)
+    async with running(responses):
+        turns = [asked() for _ in range(10)]
+        begun = await asyncio.gather(
+            *(responses.background.begin(turn, Steered(turn)) for turn in turns), return_exceptions=True
+        )
+        assert [type(one) for one in begun].count(RateLimited) == 8
+        assert responses.background.open == 2
+
+
 async def test_an_error_fails_it_in_words(responses: Responses) -> None:
     async with running(responses):
         for error, words in (

@@ -151,3 +151,34 @@ async def test_it_is_kept_as_long_as_it_is_added_to(make: Make, clock: Clock) ->
     clock.forward(seconds=11)
     with pytest.raises(NotFound):
         await responses.conversations.find(ME, talk.id)
+
+
+async def test_metadata_count_and_are_sealed_like_what_is_said(make: Make, database: Database) -> None:
+    responses = make(encrypt_responses=True)
+
+    async def row() -> ConversationRow:
+        async with database.read() as session:
+            return (await session.scalars(select(ConversationRow))).one()
+
+    made = await responses.conversations.create(ME, {"topic": "4711-raven"}, [message("hello")])
+    before = (await row()).size
+    more = {f"topic {place}": "4711-raven" * 50 for place in range(16)}
+    await responses.conversations.update(ME, made.id, more)
+    after = await row()
+    assert after.size - before > 16 * 500
+    assert b"raven" not in (after.details or b"")
+    for reader in (responses, make(encrypt_responses=False)):
+        assert (await reader.conversations.find(ME, made.id)).metadata == more
+    await responses.conversations.update(ME, made.id, {"topic": "4711-raven"})
+    assert (await row()).size == before
+
+
+async def test_many_with_much_metadata_stay_within_the_bound(make: Make, database: Database, clock: Clock) -> None:
+    responses = make(max_account_responses=20_000)
+    for _ in range(10):
+        clock.forward(seconds=1)
+        made = await responses.conversations.create(ME, {})
+        await responses.conversations.update(ME, made.id, {"a": "b" * 5000})
+    async with database.read() as session:
+        lengths = [len(details or b"") for details in await session.scalars(select(ConversationRow.details))]
+    assert 10_000 < sum(lengths) < 20_000

@@ -139,3 +139,22 @@ async def test_a_smaller_bound_holds_from_the_next_sweep_on(make: Make, clock: C
     ids = await _keep(make(), clock, 5)
     await make(max_account_responses=4000).retention.sweep()
     assert await _ids(database) == set(ids[-2:])
+
+
+async def test_small_ones_are_not_added_up_again_for_each_that_comes(
+    make: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responses = make(max_account_responses=200 * 600)
+    trims = 0
+    trim = responses.retention._trim
+
+    async def counted(*of: Any) -> int:
+        nonlocal trims
+        trims += 1
+        return await trim(*of)
+
+    monkeypatch.setattr(responses.retention, "_trim", counted)
+    for _ in range(260):
+        clock.forward(seconds=1)
+        await responses.conversations.create(ME, {})
+    assert 2 <= trims <= 20

@@ -139,3 +139,30 @@ async def test_two_who_go_on_from_the_same_do_not_wait_for_each_other(
     async with database.write() as session, asyncio.timeout(3):
         await session.execute(update(ResponseRow).values(size=ResponseRow.size))
         await responses.store.keep(turn(ME, "on", "answer", previous_id=first.id), [number])
+
+
+async def test_no_text_that_a_client_sends_as_an_id_breaks_anything(responses: Responses) -> None:
+    """PostgreSQL refuses statements with a NUL in a text."""
+    talk = await responses.conversations.create(ME, {})
+    for named in ("\0", "resp_\0", "conv_\0", "x" * 10_000, "' OR 1=1 --", ""):
+        for act in (
+            responses.store.find,
+            responses.store.status,
+            responses.store.input_items,
+            responses.store.delete,
+            responses.background.cancel,
+            responses.conversations.find,
+            responses.conversations.items,
+            responses.conversations.history,
+            responses.conversations.delete,
+        ):
+            with pytest.raises(NotFound):
+                await act(ME, named)
+        with pytest.raises(InvalidRequest, match="Previous response"):
+            await responses.chain.history(ME, named)
+        for one in (responses.conversations.item, responses.conversations.delete_item):
+            with pytest.raises(NotFound, match="Item with id"):
+                await one(ME, talk.id, named)
+        with pytest.raises(InvalidRequest, match="there is no item"):
+            await responses.conversations.items(ME, talk.id, after=named)
+        assert await responses.references.find(ME, [named]) == {}

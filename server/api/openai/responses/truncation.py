@@ -46,16 +46,15 @@ def _speaks(messages: Sequence[Mapping[str, Any]], place: int) -> bool:
 def _whole(groups: list[list[int]], messages: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     """Joined where a result comes in a later group than its call."""
     joined: list[list[int]] = []
-    called: dict[str, int] = {}  # the groups of the calls
+    called: dict[str, int] = {}  # the numbers of the messages with the calls
     for group in groups:
         joined.append(list(group))
         for place in group:
             message = messages[place]
             if message["role"] == "tool" and (of := called.get(message["tool_call_id"])) is not None:
-                while len(joined) - 1 > of:
+                while joined[-1][0] > of:
                     later = joined.pop()
                     joined[-1] += later
             for call in message.get("tool_calls") or ():
-                called[call["id"]] = len(joined) - 1
-        called = {name: min(of, len(joined) - 1) for name, of in called.items()}
+                called[call["id"]] = place
     return joined

@@ -120,7 +120,7 @@ def upgrade() -> None:
         sa.Column("number", SERIAL, primary_key=True),
         sa.Column("id", sa.String(64), nullable=False),
         _account("conversations"),
-        sa.Column("metadata", sa.Text()),
+        sa.Column("metadata", sa.LargeBinary()),
         _count("size"),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("expires_at", INSTANT, nullable=False),
