@@ -6,18 +6,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from server.accounts.tables import AccountRow
 from server.jobs.batches.records import OPEN, LineError, Pause, Reason, Status
 from server.jobs.batches.rows import errors_text
 from server.jobs.files.records import new_id as new_file_id
-from server.jobs.tables import BatchRow
+from server.jobs.tables import BatchRow, FileRow
 from server.storage.clock import DatabaseClock, database_time, utc_now
 from server.storage.database import Database
 
-FORGOTTEN = timedelta(hours=1)
-"""After so long without anybody who has its folder, a batch that is to end has none."""
+FORGOTTEN = timedelta(days=1)
+"""After so long without anybody who has its folder, a batch that is to end has none. A server may be away for hours."""
+
+KEPT = timedelta(days=30)
+"""An ended batch is shown for so long at least, and for as long as one of its files is there."""
+AT_ONCE = 500
+"""Rows that are deleted in one unit of work."""
 
 
 class NotOurs(Exception):
@@ -142,11 +148,15 @@ class Claims:
             )
 
     async def open_ids(self, ids: Sequence[str]) -> set[str]:
-        """Of some ids those of batches that are not done."""
+        """Of some ids those of batches that are not done. What the others have may be deleted: their ends are on the
+        disk."""
         async with self._database.read() as session:
-            return set(
+            found = set(
                 await session.scalars(select(BatchRow.id).where(BatchRow.id.in_(ids), BatchRow.status.in_(OPEN)))
             )
+        if len(found) < len(ids):
+            await self._database.on_disk()
+        return found
 
     async def states(self) -> Mapping[str, int]:
         """How many batches there are in each status, of those that are not done."""
@@ -155,14 +165,16 @@ class Claims:
             return {status: count for status, count in await session.execute(query)}  # noqa: C416 - rows are not pairs to mypy
 
     async def forgotten(self, *, alone: bool) -> Sequence[Waiting]:
-        """Batches that may have no folder anywhere: of those that are to be cancelled, or whose time is over, which
-        nobody has said anything of for long; where all processes share one folder (`alone`), any."""
+        """Batches that may have no folder anywhere: of those that are to be cancelled, or whose time is over, for long,
+        and which nobody has said anything of for as long; where all processes share one folder (`alone`), any."""
         async with self._database.read() as session:
             query = select(BatchRow.number, BatchRow.id, BatchRow.account_id, BatchRow.claims)
             query = query.where(BatchRow.status.in_(OPEN))
             if not alone:
                 silent = func.coalesce(BatchRow.seen_at, BatchRow.created_at) <= await self._time(session) - FORGOTTEN
-                over = or_(BatchRow.status == Status.CANCELLING, BatchRow.expires_at <= self._now())
+                # One that rested until now is silent too: whoever has its folder needs some time to end it.
+                since = self._now() - FORGOTTEN
+                over = or_(BatchRow.cancelling_at <= since, BatchRow.expires_at <= since)
                 query = query.where(silent, over)
             return [Waiting(*row) for row in await session.execute(query)]
 
@@ -181,6 +193,28 @@ class Claims:
             values = self._ended(status, [LineError("files_lost", LOST)])
             values |= {"output_file_id": None, "error_file_id": None}
             await session.execute(update(BatchRow).where(*same).values(**values))
+
+    async def forget(self) -> int:
+        """Delete batches that ended long ago, or whose account is closed, and of which no file is left. How many."""
+        ended = func.coalesce(
+            BatchRow.completed_at, BatchRow.failed_at, BatchRow.expired_at, BatchRow.cancelled_at, BatchRow.created_at
+        )
+        closed = select(AccountRow.id).where(AccountRow.closed_at.is_not(None))
+        theirs = (FileRow.id == BatchRow.output_file_id, FileRow.id == BatchRow.error_file_id)
+        over = (
+            BatchRow.status.not_in(OPEN),
+            or_(ended <= self._now() - KEPT, BatchRow.account_id.in_(closed)),
+            ~exists().where(or_(*theirs)).correlate(BatchRow),
+        )
+        some = select(BatchRow.number).where(*over).limit(AT_ONCE)
+        count = 0
+        while True:
+            async with self._database.write() as session:
+                gone = delete(BatchRow).where(BatchRow.number.in_(some)).returning(BatchRow.id)
+                found = len(list(await session.scalars(gone)))
+            count += found
+            if found < AT_ONCE:
+                return count
 
     # ------------------------------------------------------------ on the way
 
@@ -248,7 +282,8 @@ class Claims:
         error_file_id: str | None,
         errors: Sequence[LineError],
     ) -> Status:
-        """What it ended as: one that was to be cancelled is cancelled, whatever became of it. Raises NotOurs."""
+        """What it ended as: one that was to be cancelled is cancelled, whatever became of it. Afterwards that survives
+        a loss of power too, so that its folder may be deleted. Raises NotOurs."""
         async with self._database.write() as session:
             row = await session.scalar(select(BatchRow).where(*claim.held()).with_for_update())
             if row is None:
@@ -264,7 +299,8 @@ class Claims:
                     "usage": json.dumps(progress.usage),
                 }
             await session.execute(update(BatchRow).where(*claim.held()).values(**values))
-            return status
+        await self._database.on_disk()
+        return status
 
     async def put_back(self, claim: Claim, progress: Progress | None = None) -> None:
         """Somebody else may go on with it. Raises NotOurs."""
