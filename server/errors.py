@@ -317,6 +317,12 @@ class Unavailable(SageholdError):
         self.headers.setdefault("Retry-After", "5")
 
 
+class NotServedHere(Unavailable):
+    """The server was put together without what the request needs. That does not pass while it runs."""
+
+    code = "not_served_here"
+
+
 class ModelUnavailable(Unavailable):
     """The model is configured, but could not be loaded, or its probe failed."""
 

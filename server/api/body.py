@@ -42,22 +42,31 @@ async def read_json(
     task: Task | None = None,
 ) -> B:
     """The body as `schema`. `limit` in bytes. exact: numbers with a fraction are Decimals, as written. empty: whether
-    no body at all is an empty object. task: what the route does; None where that costs no credits.
+    no body at all is an empty object, whatever its type: some clients name one for each request that they make. task:
+    what the route does; None where that costs no credits.
 
     Unknown fields are left to the schema, which ignores them by default; top-level nulls count as absent.
     Raises UnsupportedMediaType (415), PayloadTooLarge (413) or InvalidRequest (400); for a large body, before it is
     read, also RateLimited (429), InsufficientCredits (402) or Overloaded (503).
     """
     kind = content_type(request)
-    if kind and kind != "application/json" and not kind.endswith("+json"):
-        raise UnsupportedMediaType(f"Unsupported content type: {kind[:80]}. Send application/json.")
+    foreign = bool(kind) and kind != "application/json" and not kind.endswith("+json")
+    announced = request.headers.get("content-length", "0") != "0"
+    if foreign and (announced or not empty):
+        raise _foreign(kind)
     async with Intake(request, task) as intake:
         body = b"".join([chunk async for chunk in capped(request, intake, limit, limit)])
+        if foreign and body:
+            raise _foreign(kind)
         if empty and not body:
             body = b"{}"
         if not intake.large:
             return _read(body, schema, exact=exact)
         return await intake.read(partial(_read_large, body, schema, exact=exact))
+
+
+def _foreign(kind: str) -> UnsupportedMediaType:
+    return UnsupportedMediaType(f"Unsupported content type: {kind[:80]}. Send application/json.")
 
 
 def _read_large(body: bytes, schema: type[B], *, exact: bool) -> B:

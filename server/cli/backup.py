@@ -28,7 +28,8 @@ def command(
     """Back up accounts, keys, credits, datasets, history and the keys' secret, while the server runs or without it.
 
     FILE appears whole or not at all, and only its owner can read it. Keep it safe: whoever has it has the secret under
-    which the keys are kept. Model configs and weights are not in it.
+    which the keys are kept. Files of clients and batches under way (`files/`, `batches/`), model configs and weights
+    are not in it.
     """
     from server.accounts.keys.secret import SecretError
     from server.storage.archive import ArchiveError

@@ -1,4 +1,4 @@
-"""Who waits for a model and who has it. Who goes next is `queue.py`'s decision; here it is carried out."""
+"""Who waits for a model and who has it. Who goes next, `queue_decisions.py` decides; here it is carried out."""
 
 import asyncio
 import math

@@ -7,6 +7,9 @@ from enum import StrEnum
 from server.core import Claim
 from server.core.caller import Priority
 
+SHARE = 7
+"""An account may hold this many times what it leaves free: alone 7 places of 8; two take 7 of 15 each, 1 stays free."""
+
 
 class Fit(StrEnum):
     """Whether a request can begin now: it can; its account holds its share; there is too little left for anybody."""

@@ -22,7 +22,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionm
 
 from server.errors import DatabaseUnavailable
 from server.storage.opening import DatabaseError, check_ours, check_whole, in_words, look_at
-from server.storage.sqlite_file import BUSY_TIMEOUT, PRAGMAS, START_TIMEOUT, SqliteFile, empty_log, into_wal, is_busy
+from server.storage.sqlite_file import (
+    BUSY_TIMEOUT,
+    PRAGMAS,
+    START_TIMEOUT,
+    SqliteFile,
+    empty_log,
+    into_wal,
+    is_busy,
+    sync_log,
+)
 from server.storage.units import unit
 from server.storage.watch import Watch
 
@@ -195,6 +204,15 @@ class Database:
         False where a reader or a writer is in the way at this moment. Raises sqlite3.Error.
         """
         return self.path is None or await anyio.to_thread.run_sync(empty_log, self.path)
+
+    async def on_disk(self) -> None:
+        """Return once all that was committed by now survives a loss of power too. SQLite's commits alone may be lost by
+        one (see PRAGMAS): call it before files are deleted that are needed no more only because of a commit.
+
+        Raises OSError.
+        """
+        if self.path is not None:
+            await anyio.to_thread.run_sync(sync_log, self.path)
 
     @property
     def engine(self) -> Engine:

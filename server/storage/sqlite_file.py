@@ -5,6 +5,7 @@ Why not in a thread: docs/decisions/004-sqlite-in-the-loop.md.
 
 import asyncio
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -77,6 +78,22 @@ def empty_log(path: Path) -> bool:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
+
+
+def sync_log(path: Path) -> None:
+    """Let what SQLite's log holds be on the disk; what it holds no more, a checkpoint has brought there.
+
+    Raises OSError.
+    """
+    try:
+        # A lock of SQLite's would be lost with any descriptor that this process closes: none lies on the log.
+        log = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fdatasync(log)
+    finally:
+        os.close(log)
 
 
 class SqliteFile:

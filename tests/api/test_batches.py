@@ -286,6 +286,26 @@ async def test_it_rests_and_goes_on(desk: Desk) -> None:
     refused(await desk.ada.post(f"/v1/batches/{batch['id']}/cancel"), 400, None)
 
 
+async def chunked(*pieces: bytes) -> AsyncIterator[bytes]:
+    """A body whose length is not announced."""
+    for piece in pieces:
+        yield piece
+
+
+async def test_an_act_needs_no_body_whatever_its_type(desk: Desk) -> None:
+    desk.fake.engines[Task.CHAT].gate.close()
+    batch = await made(desk.ada, chat("c1"))
+    for act in ("pause", "resume", "cancel"):
+        url = f"/v1/batches/{batch['id']}/{act}"
+        for kind in ("application/octet-stream", "text/plain", "application/x-www-form-urlencoded"):
+            headers = {"content-type": kind}
+            for content in (b"x=1", chunked(b"x=1")):
+                answer = await desk.ada.post(url, content=content, headers=headers)
+                refused(answer, 415, None, "unsupported_media_type")
+            for content in (b"", chunked()):
+                assert read(await desk.ada.post(url, content=content, headers=headers))["id"] == batch["id"]
+
+
 async def test_without_credits_it_is_paused_and_a_grant_lets_it_go_on(desk: Desk) -> None:
     account = await desk.administration.accounts.find_account("ada")
     await desk.administration.ledger.grant(account.id, D("-99.99"))
@@ -355,6 +375,9 @@ async def test_operators_see_everybody_s_and_their_acts_are_written_down(desk: D
     assert [(one["id"], one["account"]["name"]) for one in listed["data"]] == [(his["id"], "bob"), (hers["id"], "ada")]
     only = read(await desk.admin.get("/admin/v1/batches", params={"account": "ada"}))
     assert [one["id"] for one in only["data"]] == [hers["id"]]
+    one = read(await desk.admin.get(f"/admin/v1/batches/{his['id']}"))
+    assert (one["id"], one["account"]) == (his["id"], listed["data"][0]["account"])
+    assert {**his, "account": one["account"]}.keys() == one.keys()
     for act in ("pause", "resume", "cancel"):
         answer = read(await desk.admin.post(f"/admin/v1/batches/{hers['id']}/{act}"))
         assert answer["id"] == hers["id"]
@@ -369,6 +392,9 @@ async def test_operators_see_everybody_s_and_their_acts_are_written_down(desk: D
         for act in ("pause", "resume", "cancel")
     ]
     refused(await desk.admin.post("/admin/v1/batches/batch_1/cancel"), 404, None, None)
+    for nobodys in ("batch_1", f"batch_{'0' * 32}"):
+        refused(await desk.admin.get(f"/admin/v1/batches/{nobodys}"), 404, None, None)
+    assert (await desk.ada.get(f"/admin/v1/batches/{hers['id']}")).status_code == 403
     assert (await desk.ada.get("/admin/v1/batches")).status_code == 403
     assert (await desk.ada.post(f"/admin/v1/batches/{his['id']}/cancel")).status_code == 403
 

@@ -215,6 +215,27 @@ def test_kill_9_loses_no_line_and_answers_none_twice(folder: Path) -> None:
     assert Counter(one["custom_id"] for one in answered(folder)) == {f"r-{number}": 1 for number in range(120)}
 
 
+def test_what_only_a_server_keeps_is_an_error_and_not_waited_for(folder: Path) -> None:
+    file = {"type": "file", "file": {"file_id": f"file-{'0' * 32}"}}
+    after = {"model": "chat", "input": "hello", "previous_response_id": f"resp_{'0' * 32}"}
+    write(
+        folder,
+        [
+            chat(1, messages=[{"role": "user", "content": [file]}]),
+            {"custom_id": "r-2", "method": "POST", "url": "/v1/responses", "body": after},
+            chat(3),
+        ],
+    )
+    finished = run(folder)
+    assert finished.exit_code == 1, finished.output
+    assert [one["custom_id"] for one in answered(folder)] == ["r-3"]
+    failed = [json.loads(line) for line in (folder / "out.errors.jsonl").read_text().splitlines()]
+    assert {one["custom_id"]: one["response"]["body"]["error"]["code"] for one in failed} == {
+        "r-1": "not_served_here",
+        "r-2": "not_served_here",
+    }
+
+
 def test_two_runs_do_not_write_to_the_same_file(folder: Path) -> None:
     write(folder, [chat(number, model="slow") for number in range(300)])
     process = begun(folder)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from server.core import Claim
 from server.core.caller import Priority
-from server.models.queue import MOST_REMEMBERED, PASSED_OVER, FairQueue
+from server.models.queue import MOST_REMEMBERED, FairQueue
+from server.models.queue_decisions import PASSED_OVER
 from server.models.queue_standing import FULL, LATE, Entry, Refusal
 
 BACKGROUND, NORMAL, HIGH = Priority

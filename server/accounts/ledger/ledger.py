@@ -122,12 +122,18 @@ class Ledger:
 
         No more than the hold is charged: of 0.8 credits under a hold of 0.5, 0.5 are. The second time, and after a
         release, nothing happens, and the answer is what was charged before. Call it before the last byte of the
-        answer leaves: a crash after it costs nothing.
+        answer leaves: a crash after it costs nothing. Who is cancelled meanwhile waits until it is written: the work
+        may be done once more by another process, which asks here whether it is paid.
         """
         exact = tuple(Line(line.name, cost_of(line.amount)) for line in lines)
         if any(line.amount < 0 for line in exact):
             raise ValueError("a charge can't be negative")
-        outcome = await _posted(self._close(CloseStep(hold, exact, "settled", use)))
+        closing = self._close(CloseStep(hold, exact, "settled", use))
+        try:
+            outcome = await _posted(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([closing])
+            raise
         settlement = _expect(Settlement, outcome)
         if hold.metered and settlement.charged != settlement.cost:
             logger.warning("%s cost %s, but %s was charged", hold.reference, settlement.cost, settlement.charged)

@@ -1,6 +1,6 @@
 """/admin/v1/batches: everybody's, by ids; each act stands in the audit log."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -11,6 +11,7 @@ from server.api.openai.batches import ACT, ActBody, BatchesDep, batch_row
 from server.api.openai.files import listed
 from server.api.openapi import documented
 from server.api.rows import AdministrationDep, answer
+from server.jobs.batches.batches import Overseen
 from server.jobs.batches.records import Status
 
 router = APIRouter()
@@ -30,11 +31,14 @@ async def list_batches(
     in it."""
     owner = None if account is None else (await administration.accounts.find_account(account)).id
     found = await batches.everybodys(limit + 1, after, owner, status)
-    rows = [
-        {**batch_row(one.batch), "account": {"id": one.batch.account_id, "name": one.owner_name}}
-        for one in found[:limit]
-    ]
-    return answer(listed(rows, has_more=len(found) > limit))
+    return answer(listed([_row(one) for one in found[:limit]], has_more=len(found) > limit))
+
+
+@router.get("/batches/{batch_id}")
+@documented(answer=answers.OverseenBatch)
+async def retrieve_batch(batch_id: str, batches: BatchesDep) -> Response:
+    """One batch and how far it is, whoever's it is."""
+    return answer(_row(await batches.overseen(batch_id)))
 
 
 @router.post("/batches/{batch_id}/cancel", dependencies=[ActBody])
@@ -56,3 +60,7 @@ async def pause_batch(batch_id: str, caller: KeyedDep, batches: BatchesDep) -> R
 async def resume_batch(batch_id: str, caller: KeyedDep, batches: BatchesDep) -> Response:
     """Go on with a batch that is paused."""
     return answer(batch_row(await batches.resume(None, batch_id, actor=caller.key_id)))
+
+
+def _row(one: Overseen) -> dict[str, Any]:
+    return {**batch_row(one.batch), "account": {"id": one.batch.account_id, "name": one.owner_name}}

@@ -24,7 +24,7 @@ from server.api.openapi import documented
 from server.api.rows import answer
 from server.api.services import services_of
 from server.api.validation import Body
-from server.errors import Unavailable
+from server.errors import NotServedHere
 from server.jobs.batches.batches import Batches
 from server.jobs.batches.records import Batch
 
@@ -71,10 +71,10 @@ async def nothing_more(request: Request) -> None:
 
 
 async def get_batches(connection: HTTPConnection) -> Batches:
-    """Raises Unavailable on a server that was put together without them."""
+    """Raises NotServedHere on a server that was put together without them."""
     batches = services_of(connection).batches
     if batches is None:
-        raise Unavailable("This server runs no batches.")
+        raise NotServedHere("This server runs no batches.")
     return batches
 
 

@@ -23,7 +23,7 @@ from server.api.openapi import documented
 from server.api.rows import answer
 from server.api.services import Services
 from server.api.validation import Body, validate
-from server.errors import InvalidRequest, Unavailable, UnsupportedMediaType
+from server.errors import InvalidRequest, NotServedHere, UnsupportedMediaType
 from server.jobs.files.records import UPLOADED, StoredFile
 from server.jobs.files.store import Files
 
@@ -74,9 +74,9 @@ class UploadFields(Body):
 
 
 def files_of(services: Services) -> Files:
-    """Raises Unavailable on a server that was put together without them."""
+    """Raises NotServedHere on a server that was put together without them."""
     if services.files is None:
-        raise Unavailable("This server keeps no files.")
+        raise NotServedHere("This server keeps no files.")
     return services.files
 
 

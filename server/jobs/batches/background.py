@@ -21,6 +21,9 @@ LOOK = 1.0
 """Seconds between two looks for what there is to do."""
 SWEEP = 60.0
 """Seconds between two looks for what a crash has left."""
+LEAVE = 2.0
+"""Seconds that batches have at the end to be put back, as requests have to close. Who takes them on next needs none of
+it."""
 AGAIN = 10.0
 """Seconds before a batch is taken on again whose work broke off."""
 
@@ -144,8 +147,7 @@ class Background:
             await self._tools.clock.sleep(SWEEP)
 
     async def sweep(self) -> None:
-        """Delete folders that nobody needs, end batches whose folder is nowhere, forget what ended long ago. Raises
-        OUTAGE."""
+        """Delete folders that nobody needs, end batches whose folder is nowhere, and forget old ones. Raises OUTAGE."""
         claims = self._tools.claims
         await self._folders.sweep(claims.open_ids)
         found = await claims.forgotten(alone=self._alone)
@@ -162,4 +164,6 @@ class Background:
         for work, _ in works:
             work.stop()
         if works:
-            await asyncio.wait([task for _, task in works])
+            _, stuck = await asyncio.wait([task for _, task in works], timeout=LEAVE)
+            for task in stuck:  # an engine that does not let go of its request is ended after this
+                log.warning("%s is not put back yet: a line of it does not end", task.get_name())

@@ -19,6 +19,7 @@ from server.jobs.batches.folder import BatchFolder, BatchFolders
 from server.jobs.batches.records import OPEN, Batch, Reason, Status, is_id, new_id, no_such_batch, window_of
 from server.jobs.batches.rows import batch_of
 from server.jobs.files.records import StoredFile, no_such_file
+from server.jobs.owners import one_by_one
 from server.jobs.tables import BatchRow
 from server.storage.clock import utc_now
 from server.storage.database import Database
@@ -113,7 +114,8 @@ class Batches:
             failed=0,
             claims=0,
         )
-        await self._refuse_too_many(caller.account_id)
+        async with self._database.read() as session:
+            await self._demand_room(session, caller.account_id)
         await self._files.demand_room(caller.account_id)
         try:
             folder = await to_thread.run_sync(partial(BatchFolder.make, self._folders.path(batch_id), file.path))
@@ -121,6 +123,7 @@ class Batches:
             raise no_such_file(input_file_id, "input_file_id") from None  # it was deleted meanwhile
         try:
             async with self._database.write() as session:
+                await one_by_one(session, caller.account_id)
                 await self._demand_room(session, caller.account_id)
                 session.add(row)
         except BaseException:
@@ -147,13 +150,21 @@ class Batches:
         self, limit: int, after: str | None = None, account_id: str | None = None, status: Status | None = None
     ) -> Sequence[Overseen]:
         """As `page`, for operators. account_id: only that one's. status: only those in it."""
-        query = select(BatchRow, AccountRow.name).join(AccountRow, AccountRow.id == BatchRow.account_id)
-        query = query.where(*_of(account_id))
+        query = OVERSEEN.where(*_of(account_id))
         if status is not None:
             query = query.where(BatchRow.status == status)
         async with self._database.read() as session:
             rows = await session.execute(await _page(session, query, None, limit, after))
             return [Overseen(batch_of(row), name) for row, name in rows]
+
+    async def overseen(self, batch_id: str) -> Overseen:
+        """Anybody's, for operators. Raises NotFound."""
+        if is_id(batch_id):
+            async with self._database.read() as session:
+                row = (await session.execute(OVERSEEN.where(BatchRow.id == batch_id))).first()
+            if row is not None:
+                return Overseen(batch_of(row[0]), row[1])
+        raise no_such_batch(batch_id)
 
     # ------------------------------------------------------------ what is asked of one
 
@@ -193,7 +204,8 @@ class Batches:
             row = await _row(session, account_id, batch_id, lock=True)
             if row.status not in able and row.status not in done:
                 raise InvalidRequest(f"Cannot {act} a batch with status '{row.status}'.")
-            if row.status in able:
+            already = values["paused"] is not None and row.paused == values["paused"]  # it says since when
+            if row.status in able and not already:
                 for name, value in values.items():
                     setattr(row, name, value)
             if actor is not None:
@@ -206,10 +218,6 @@ class Batches:
 
     # ------------------------------------------------------------ how many there may be
 
-    async def _refuse_too_many(self, account_id: str) -> None:
-        async with self._database.read() as session:
-            await self._demand_room(session, account_id)
-
     async def _demand_room(self, session: AsyncSession, account_id: str) -> None:
         count = select(func.count()).where(BatchRow.account_id == account_id, BatchRow.status.in_(OPEN))
         if (await session.execute(count)).scalar_one() >= self._most:
@@ -219,6 +227,7 @@ class Batches:
             )
 
 
+OVERSEEN = select(BatchRow, AccountRow.name).join(AccountRow, AccountRow.id == BatchRow.account_id)
 UNPAUSED: Mapping[str, None] = {"paused": None, "pause_message": None, "paused_at": None}
 
 

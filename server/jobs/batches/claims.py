@@ -17,8 +17,8 @@ from server.jobs.tables import BatchRow
 from server.storage.clock import DatabaseClock, database_time, utc_now
 from server.storage.database import Database
 
-FORGOTTEN = timedelta(hours=1)
-"""After so long without anybody who has its folder, a batch that is to end has none."""
+FORGOTTEN = timedelta(days=1)
+"""After so long without anybody who has its folder, a batch that is to end has none. A server may be away for hours."""
 
 
 class NotOurs(Exception):
@@ -143,11 +143,15 @@ class Claims:
             )
 
     async def open_ids(self, ids: Sequence[str]) -> set[str]:
-        """Of some ids those of batches that are not done."""
+        """Of some ids those of batches that are not done. What the others have may be deleted: their ends are on the
+        disk."""
         async with self._database.read() as session:
-            return set(
+            found = set(
                 await session.scalars(select(BatchRow.id).where(BatchRow.id.in_(ids), BatchRow.status.in_(OPEN)))
             )
+        if len(found) < len(ids):
+            await self._database.on_disk()
+        return found
 
     async def states(self) -> Mapping[str, int]:
         """How many batches there are in each status, of those that are not done."""
@@ -156,20 +160,22 @@ class Claims:
             return {status: count for status, count in await session.execute(query)}  # noqa: C416 - rows are not pairs to mypy
 
     async def forgotten(self, *, alone: bool) -> Sequence[Waiting]:
-        """Batches that may have no folder anywhere: of those that are to be cancelled, or whose time is over, which
-        nobody has said anything of for long; where all processes share one folder (`alone`), any."""
+        """Batches that may have no folder anywhere: of those that are to be cancelled, or whose time is over, for long,
+        and which nobody has said anything of for as long; where all processes share one folder (`alone`), any."""
         async with self._database.read() as session:
             query = select(BatchRow.number, BatchRow.id, BatchRow.account_id, BatchRow.claims)
             query = query.where(BatchRow.status.in_(OPEN))
             if not alone:
                 silent = func.coalesce(BatchRow.seen_at, BatchRow.created_at) <= await self._time(session) - FORGOTTEN
-                over = or_(BatchRow.status == Status.CANCELLING, BatchRow.expires_at <= self._now())
+                # One that rested until now is silent too: whoever has its folder needs some time to end it.
+                since = self._now() - FORGOTTEN
+                over = or_(BatchRow.cancelling_at <= since, BatchRow.expires_at <= since)
                 query = query.where(silent, over)
             return [Waiting(*row) for row in await session.execute(query)]
 
-    async def forget(self) -> None:
-        """Rows of batches that ended long ago: see retention.py. Raises OUTAGE."""
-        await forget(self._database)
+    async def forget(self) -> int:
+        """Delete batches that ended long ago: see retention.py. How many. Raises OUTAGE."""
+        return await forget(self._database, self._now())
 
     async def lose(self, one: Waiting) -> None:
         """End a batch whose folder is nowhere, if nobody has taken it on meanwhile."""
@@ -253,7 +259,8 @@ class Claims:
         error_file_id: str | None,
         errors: Sequence[LineError],
     ) -> Status:
-        """What it ended as: one that was to be cancelled is cancelled, whatever became of it. Raises NotOurs."""
+        """What it ended as: one that was to be cancelled is cancelled, whatever became of it. Afterwards that survives
+        a loss of power too, so that its folder may be deleted. Raises NotOurs."""
         async with self._database.write() as session:
             row = await session.scalar(select(BatchRow).where(*claim.held()).with_for_update())
             if row is None:
@@ -269,7 +276,8 @@ class Claims:
                     "usage": json.dumps(progress.usage),
                 }
             await session.execute(update(BatchRow).where(*claim.held()).values(**values))
-            return status
+        await self._database.on_disk()
+        return status
 
     async def put_back(self, claim: Claim, progress: Progress | None = None) -> None:
         """Somebody else may go on with it. Raises NotOurs."""

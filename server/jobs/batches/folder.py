@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from server.jobs.batches.records import is_id
 from server.jobs.files.linking import linked
-from server.storage.held_files import locked, made, make_folder, telling_full
+from server.storage.held_files import locked, made, make_folder, sync_folder, telling_full
 
 LOCK = ".lock"
 UNLOCKED = 3600.0
@@ -34,7 +34,8 @@ class BatchFolder:
     @classmethod
     def make(cls, path: Path, source: Path) -> Self:
         """With the input file as `input.jsonl`: a second name of the same bytes, so that it stays when the file is
-        deleted, or a copy. Raises StorageFull, OSError; then there is nothing."""
+        deleted, or a copy. Afterwards it survives a loss of power. Raises StorageFull, OSError; then there is
+        nothing."""
         try:
             with telling_full():
                 make_folder(path)
@@ -42,6 +43,7 @@ class BatchFolder:
             try:
                 held, _ = linked(source, path / "input.jsonl")
                 held.close()
+                sync_folder(path.parent)
             except BaseException:
                 lock.close()
                 raise

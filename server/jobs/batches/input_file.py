@@ -31,8 +31,8 @@ class Rules:
     """What a line may be. endpoint: of all lines; None where each names its own.
 
     model_of: the model that a public name means for an endpoint. Raises SageholdError for one that is not to be used.
-    check: raises SageholdError for JSON with so much in it that it is not read. most_lines: of requests. longest: bytes
-    of a line.
+    check: raises SageholdError for JSON with so much in it that it is not read. most_lines: of requests, and of empty
+    ones. longest: bytes of a line.
     """
 
     endpoint: str | None
@@ -167,9 +167,15 @@ class Scan:
             self.file.add(self._end, model)
             if len(self.errors) >= MOST_ERRORS:
                 return False
-            if self.file.total > self._rules.most_lines and not self._known:
-                most = self._rules.most_lines
+            if self._known:
+                continue
+            most = self._rules.most_lines
+            if self.file.total > most:
                 self.errors.append(LineError("too_many_tasks", f"The input file has more than {most:,} requests."))
+                return False
+            if self._line - self.file.total - len(self.errors) > most:
+                # Each takes its ten bytes too: 200 MB of them would take two thousand.
+                self.errors.append(LineError("too_many_lines", f"The input file has more than {most:,} empty lines."))
                 return False
         return True
 

@@ -181,7 +181,6 @@ class _Part:
     def __init__(self, path: Path, take: Callable[[bytes], bool]) -> None:
         """take: is given each whole line that is there; False for one that is torn, from which on all is cut off."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._synced = True
         self._torn = False
         self.size = 0
         try:
@@ -194,6 +193,7 @@ class _Part:
         except BaseException:
             os.close(self._file)
             raise
+        self._synced = not self.size  # whoever has written it may have ended before it did that
 
     def append(self, data: bytes) -> None:
         """All of it, or nothing. Raises StorageFull, OSError."""

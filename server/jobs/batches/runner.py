@@ -19,6 +19,7 @@ from server.jobs.batches.records import Pause, Reason
 from server.jobs.batches.threads import in_thread
 from server.jobs.batches.verdict import Verdict, error_of, verdict_on
 from server.jobs.batches.window import Window
+from server.storage.units import end
 
 log = logging.getLogger(__name__)
 
@@ -119,10 +120,12 @@ class LineRunner:
         self._wake.set()
 
     def stop(self) -> None:
-        """Begin nothing more, and end what is under way within a step; `run` returns then."""
+        """Begin nothing more, and end what is under way within a step; `run` returns then. The second time changes
+        nothing."""
         self._stopping = True
         for task in self._under_way.values():
-            task.cancel()
+            if not task.cancelling():  # a second cancellation would break off what the first one has to give back
+                end(task)
         self._wake.set()
 
     async def run(self) -> None:

@@ -29,6 +29,8 @@ def verdict_on(result: LineResult) -> Verdict:
     code, _ = error_of(result)
     if code == "server_shutting_down":
         return Verdict.STOPPING
+    if code == "not_served_here":  # waiting would not help
+        return Verdict.DONE
     # An engine that hung is a 503 that may be the line's own doing.
     return Verdict.WAIT if status == 503 and code != "engine_hung" else Verdict.FAILED
 

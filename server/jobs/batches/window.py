@@ -1,7 +1,7 @@
 """How many lines of batches are under way at once: as many as their models work on, shared among accounts."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +24,8 @@ class Window:
         self._places = places
         self._shares: list[Share] = []
         self._bytes = 0
+        self._refused = False
+        """Whether a line waits because of the bytes that are under way."""
 
     def share(self, account_id: str, wake: Callable[[], None]) -> "Share":
         """A batch's, for the length of its block. wake: is called when there may be more room."""
@@ -31,32 +33,47 @@ class Window:
 
     def most(self, share: "Share", model: str) -> int:
         """Lines of a model that a batch may have under way."""
-        batches = Counter(one.account_id for one in self._shares if model in one.wanted or one is share)
-        places = self._places(model)
-        # A quarter more than run are ready: no place is empty while the next line is read.
-        return max(LEAST, (places + places // 4) // len(batches) // batches[share.account_id])
+        wanting = [one for one in self._shares if model in one.wanted or one is share]
+        return self._part(Counter(one.account_id for one in wanting), share, self._places(model))
 
     def has_room(self, size: int) -> bool:
         """For a line of so many bytes."""
-        return not self._bytes or self._bytes + size <= MOST_BYTES
+        room = not self._bytes or self._bytes + size <= MOST_BYTES
+        self._refused = self._refused or not room
+        return room
 
-    def changed(self, share: "Share") -> None:
-        for one in self._shares:
-            if one is not share:
-                one.wake()
+    def ended(self, share: "Share", model: str, size: int) -> None:
+        """A line of it: others may begin one in its place."""
+        self._bytes -= size
+        if self._refused:
+            self._refused = False
+            self._wake(one for one in self._shares if one is not share)
+            return
+        # Those that have their part already would find out in vain: with a hundred batches that takes milliseconds.
+        wanting = [one for one in self._shares if model in one.wanted]
+        batches, places = Counter(one.account_id for one in wanting), self._places(model)
+        self._wake(
+            one for one in wanting if one is not share and one.under_way(model) < self._part(batches, one, places)
+        )
+
+    def _part(self, batches: Counter[str], share: "Share", places: int) -> int:
+        """batches: that want the model, by account."""
+        # A quarter more than run are ready: no place is empty while the next line is read.
+        return max(LEAST, (places + places // 4) // len(batches) // batches[share.account_id])
+
+    def _wake(self, shares: Iterable["Share"]) -> None:
+        for one in shares:
+            one.wake()
 
     def enter(self, share: "Share") -> None:
         self._shares.append(share)
 
     def leave(self, share: "Share") -> None:
         self._shares.remove(share)
-        self.changed(share)
+        self._wake(self._shares)
 
     def take(self, size: int) -> None:
         self._bytes += size
-
-    def give_back(self, size: int) -> None:
-        self._bytes -= size
 
 
 class Share:
@@ -91,5 +108,4 @@ class Share:
 
     def end(self, model: str, size: int) -> None:
         self._under_way[model] -= 1
-        self._window.give_back(size)
-        self._window.changed(self)
+        self._window.ended(self, model, size)

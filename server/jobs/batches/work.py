@@ -154,15 +154,15 @@ class Work:
 
     async def _work(self) -> None:
         claim, tools = self.claim, self._tools
-        caller = None
-        if claim.key_id is not None:
-            caller = await tools.payers.caller(claim.key_id)
-            if caller is None and claim.status in (Status.VALIDATING, Status.IN_PROGRESS):
-                self._journal = await self._opened()
-                if not claim.total or self._journal.done < claim.total:
-                    self._gone = GONE
-                await self._finish()
-                return
+        caller = None if claim.key_id is None else await tools.payers.caller(claim.key_id)
+        gone = caller is None and claim.key_id is not None and claim.status is not Status.CANCELLING
+        # Once one of its files is its owner's, nothing more is written to it.
+        if gone or claim.status is Status.FINALIZING:
+            self._journal = await self._opened()
+            if not claim.total or self._journal.done < claim.total:
+                self._gone = GONE
+            await self._finish()
+            return
         async with tools.validating:
             source = await self._look_through(caller)
         if source is None:

@@ -19,6 +19,7 @@ from server.jobs.files.linking import linked
 from server.jobs.files.names import shown_name
 from server.jobs.files.places import Places
 from server.jobs.files.records import BATCH_OUTPUT, UPLOADED, StoredFile, is_id, new_id, no_such_file
+from server.jobs.owners import one_by_one
 from server.jobs.tables import FileRow
 from server.storage import orphans
 from server.storage.clock import utc_now
@@ -110,7 +111,7 @@ class Files:
         created_at = self.now()
         expires_at = None if lifetime is None else created_at + timedelta(seconds=lifetime)
         async with self.database.write() as session:
-            await _lock(session, incoming.account_id)
+            await one_by_one(session, incoming.account_id)
             if incoming.size > await self._room(session, incoming.account_id):
                 raise no_room()
             row = _row(incoming.id, incoming.account_id, filename, purpose, incoming.size, created_at, expires_at)
@@ -295,8 +296,3 @@ def _row(
         created_at=created_at,
         expires_at=expires_at,
     )
-
-
-async def _lock(session: AsyncSession, account_id: str) -> None:
-    """Let what is added to an account's files come one after the other. SQLite has one writer at a time anyway."""
-    await session.execute(select(AccountRow.id).where(AccountRow.id == account_id).with_for_update(key_share=True))

@@ -241,12 +241,3 @@ def check_open(count: int) -> None:
 def written(result: Result[Any]) -> bool:
     """Whether a row was changed."""
     return bool(result.rowcount)  # type: ignore[attr-defined]
-
-
-def check_open(count: int) -> None:
-    """Raises RateLimited for an account that has so many responses under way already."""
-    if count >= MOST_OPEN:
-        raise RateLimited(
-            f"Rate limit reached: this account may have {MOST_OPEN} background responses that are not done.",
-            headers={"Retry-After": "5", "retry-after-ms": "5000"},
-        )

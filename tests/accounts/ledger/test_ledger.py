@@ -213,6 +213,21 @@ async def test_a_request_that_goes_while_it_waits_gets_its_hold_back(ledger: Led
     assert await ledger.balance(caller.account_id) == Balance(D(1), D(0), metered=True)
 
 
+async def test_who_is_ended_while_it_pays_has_paid_by_then(
+    accounts: Accounts, ledger: Ledger, customer: Customer
+) -> None:
+    """A line of a batch may be run again by another process at once, and must not be paid a second time."""
+    caller = await customer("1")
+    hold = await ledger.hold(caller, "batch_1-7", D("0.5"))
+    paying = asyncio.create_task(ledger.settle(hold, [Line("pass", D("0.25"))], use()))
+    await asyncio.sleep(0)
+    paying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await paying
+    assert await ledger.settled("batch_1-") == {7}
+    assert await ledger.balance(caller.account_id) == Balance(D("0.75"), D(0), metered=True)
+
+
 async def test_who_is_not_metered_is_never_asked_but_counted(
     accounts: Accounts, ledger: Ledger, clock: "Clock"
 ) -> None:

@@ -16,7 +16,9 @@ import pytest
 import server.jobs.files.store as files_store
 from server.errors import DatabaseUnavailable, NotFound
 from server.jobs.batches.background import AGAIN
-from server.jobs.batches.executor import LineResult, Order, line_of
+from server.jobs.batches.executor import LineResult, Order, PayerGone, line_of
+from server.jobs.batches.folder import BatchFolder
+from server.jobs.batches.journal import Entry, Journal
 from server.jobs.batches.records import OPEN, Batch, Status
 from server.jobs.files.linking import linked
 from tests.jobs.batches.harness import answer, line, lines_of
@@ -282,3 +284,74 @@ async def test_damaged_files_are_an_end(installation: Installation) -> None:
     await process.work_off()
     found = await installation.found(batch)
     assert (found.status, [error.code for error in found.errors]) == (Status.FAILED, ["files_damaged"])
+
+
+async def test_nothing_is_added_to_files_that_are_their_owner_s(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is gone, the files are made, and the database is down for the last word; then the key is valid again."""
+    process = await installation.process()
+    installation.executor.says = {"3": [PayerGone("Gone."), answer()]}
+    batch = await installation.made(process, 4)
+    with monkeypatch.context() as patch:
+
+        async def down(*_: object, **__: object) -> Status:
+            raise DatabaseUnavailable
+
+        patch.setattr(process.tools.claims, "end", down)
+        await process.work_off()
+    assert (await installation.found(batch)).status is Status.FINALIZING
+    installation.clock.advance(AGAIN)
+    await process.work_off()
+    found = await installation.found(batch)
+    assert found.status is Status.FAILED
+    assert [error.code for error in found.errors] == ["invalid_api_key"]
+    assert found.output_file_id is not None
+    file = await installation.files.open(ADA.account_id, found.output_file_id)
+    assert file.size == file.path.stat().st_size
+    assert len(await installation.rows(file.id)) == found.completed < 4
+
+
+async def test_its_end_is_on_the_disk_before_its_folder_goes(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a loss of power could take the end back, and the rows of its files, but not the folder's deletion."""
+    if not installation.database.sqlite:
+        pytest.skip("commits of PostgreSQL are on the disk")
+    process = await installation.process()
+    batch = await installation.made(process, LINES)
+    seen: list[str] = []
+    synced, removed, ended = os.fdatasync, BatchFolder.remove, process.tools.claims.end
+
+    def fdatasync(file: int) -> None:
+        seen.append(Path(f"/proc/self/fd/{file}").readlink().name.rpartition("-")[2])
+        synced(file)
+
+    def remove(self: BatchFolder) -> None:
+        seen.append("removed")
+        removed(self)
+
+    async def end(*arguments: Any, **named: Any) -> Status:
+        seen.append("end")
+        return await ended(*arguments, **named)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr(BatchFolder, "remove", remove)
+    monkeypatch.setattr(process.tools.claims, "end", end)
+    await process.work_off()
+    await installation.is_done(batch, count=LINES)
+    assert seen == ["output.jsonl", "end", "wal", "removed"]
+
+
+async def test_what_a_dead_server_has_written_is_synced_by_the_next(tmp_path: Path) -> None:
+    paths = tmp_path / "output.jsonl", tmp_path / "errors.jsonl"
+    first = Journal(*paths, "ab")
+    first.write([Entry(1, "c1", answer())])
+    first.close()
+    synced = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fdatasync", synced.append)
+        second = Journal(*paths, "ab")
+        second.sync()
+        second.close()
+    assert len(synced) == 1

@@ -95,6 +95,19 @@ async def test_too_many_requests_and_none(tmp_path: Path) -> None:
         assert [error.code for error in errors] == ["empty_file"]
 
 
+async def test_empty_lines_are_counted_too(tmp_path: Path) -> None:
+    """Ten bytes are kept of each: a file of nothing else would take ten times its size in memory."""
+    source, errors = await scanned(tmp_path, b"\n" * 10**6, most_lines=50)
+    source.close()
+    assert [(error.line, error.code) for error in errors] == [(None, "too_many_lines")]
+    assert len(source._models) < 100
+    data = lines_of(line("a")) + b"\n" * 50 + lines_of(line("b"))
+    source, errors = await scanned(tmp_path, data, most_lines=50)
+    with source:
+        assert errors == []
+        assert [number for number, _ in source.requests()] == [1, 52]
+
+
 async def test_a_hundred_errors_are_enough(tmp_path: Path) -> None:
     source, errors = await scanned(tmp_path, b"nonsense\n" * 1000)
     source.close()

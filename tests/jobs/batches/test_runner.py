@@ -11,6 +11,7 @@ from server.errors import StorageFull
 from server.jobs.batches.executor import LineResult, PayerGone
 from server.jobs.batches.records import Reason
 from server.jobs.batches.runner import CREDITS, LONGEST_WAIT, STORAGE
+from server.storage.units import unit
 from tests.jobs.batches.harness import Bench, answer, line
 
 pytestmark = pytest.mark.anyio
@@ -314,3 +315,58 @@ async def test_batches_of_several_accounts_share_a_model(bench: Bench, tmp_path:
     runners[1].go_on()
     await works[1]
     assert len(bench.executor.orders) == 180
+
+
+async def test_an_end_breaks_off_no_unit_of_work(bench: Bench) -> None:
+    bench.write(1)
+    begun, gate, forever = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    written = []
+
+    async def at_work() -> LineResult:
+        with unit():
+            begun.set()
+            await gate.wait()
+            written.append("whole")
+        await forever.wait()
+        return answer()
+
+    bench.executor.says = {"1": [at_work]}
+    runner = await bench.made()
+    work = asyncio.create_task(runner.run())
+    await begun.wait()
+    runner.stop()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    gate.set()
+    await work
+    assert written == ["whole"]
+    assert bench.executor.cancelled == ["1"]
+
+
+async def test_what_is_being_ended_is_not_ended_again(bench: Bench) -> None:
+    """It is asked to each second while the batch is being cancelled, and what a line gives back may take longer."""
+    bench.write(1)
+    begun, closing, gate = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    given_back = []
+
+    async def at_work() -> LineResult:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            closing.set()
+            await gate.wait()
+            given_back.append("hold")
+        return answer()
+
+    bench.executor.says = {"1": [at_work]}
+    runner = await bench.made()
+    work = asyncio.create_task(runner.run())
+    await begun.wait()
+    runner.stop()
+    await closing.wait()
+    runner.stop()
+    await asyncio.sleep(0)
+    gate.set()
+    await work
+    assert given_back == ["hold"]

@@ -94,3 +94,24 @@ def test_the_bytes_of_all_lines_are_bounded_but_one_may_be_longer() -> None:
         bob.end("m", MOST_BYTES - 10)
         assert woken == ["ada"]
         assert ada.room("m", 11)
+
+
+def test_a_line_s_end_wakes_those_alone_who_may_begin_one() -> None:
+    woken: list[str] = []
+    window = Window(lambda _: 8)
+    shares = {name: window.share(name, lambda name=name: woken.append(name)) for name in "abcd"}  # type: ignore[misc]
+    for share in shares.values():
+        share.wanted = ["m"]
+        share.__enter__()
+    shares["d"].wanted = ["n"]
+    for _ in range(3):  # their part of ten places
+        shares["a"].begin("m", 1)
+        shares["b"].begin("m", 1)
+    shares["c"].begin("m", 1)
+    shares["a"].end("m", 1)
+    assert woken == ["c"], "b has its part, and d wants another model"
+    shares["a"].wanted = []
+    shares["a"].end("m", 1)
+    assert woken == ["c", "b", "c"], "the two share what the first wants no more"
+    window.leave(shares["a"])
+    assert woken[3:] == ["b", "c", "d"]

@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 
 from server.errors import InvalidRequest, NotFound, PayloadTooLarge, RateLimited
+from server.jobs.batches import background
+from server.jobs.batches.executor import LineResult
 from server.jobs.batches.records import Reason, Status
 from server.jobs.batches.runner import CREDITS
 from server.jobs.files.records import BATCH_OUTPUT
@@ -220,6 +222,9 @@ async def test_a_pause_lets_go_of_the_batch_and_resuming_takes_it_up(installatio
     assert paused.status is Status.IN_PROGRESS
     assert paused.paused is not None
     assert (paused.paused.reason, paused.paused_at) == (Reason.USER, BEGIN)
+    installation.later(seconds=5)
+    again = await process.batches.pause(ADA.account_id, batch.id)
+    assert again.paused_at == BEGIN, "it is paused since then"
     while installation.executor.running == 5 and not process.background.under_way[batch.id][0]._runner._held:  # type: ignore[union-attr]
         await asyncio.sleep(0)
     gate.set()
@@ -436,3 +441,29 @@ async def test_without_room_for_files_none_is_begun(installation: Installation) 
     assert await process.batches.page(ADA.account_id, 10) == []
     installation.files._max_account_files = 10**6
     await process.batches.create(ADA, file_id, CHAT, "24h")
+
+
+async def test_the_end_does_not_wait_for_a_line_that_does_not_end(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "LEAVE", 0.01)
+    process = await installation.process()
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def hangs() -> LineResult:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await gate.wait()
+        return answer()
+
+    installation.executor.says = {"3": [hangs]}
+    await installation.made(process, 10)
+    await process.begin()
+    async with asyncio.timeout(10):
+        await begun.wait()
+        await process.end()
+    assert len(process.background.under_way) == 1
+    gate.set()
+    await process.ended()

@@ -87,7 +87,7 @@ async def test_a_row_that_can_not_be_written_leaves_nothing(cabinet: Cabinet, mo
     async def down(*_: object) -> None:
         raise DatabaseUnavailable
 
-    monkeypatch.setattr("server.jobs.files.store._lock", down)
+    monkeypatch.setattr("server.jobs.files.store.one_by_one", down)
     with pytest.raises(DatabaseUnavailable):
         await cabinet.keep(cabinet.ada)
     assert cabinet.names == []

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from server.api.openai.responses.items import Item, items_of, new_id
 from server.api.openai.responses.layout import Layout, laid_out
 from server.api.openai.responses.request import ResponsesRequest
-from server.errors import InvalidRequest, NotFound, Unavailable
+from server.errors import InvalidRequest, NotFound, NotServedHere
 from server.storage.units import to_its_end
 
 
@@ -84,7 +84,7 @@ class Turn:
         previous, conversation = self.body.previous_response_id, self.body.conversation_id
         if previous is not None or conversation is not None:
             if self.keeper is None:
-                raise Unavailable("This server keeps no responses.")
+                raise NotServedHere("This server keeps no responses.")
             self.before = await self.keeper.history(self.account_id, previous, conversation)
         there = {item["id"] for item in self.before.items}  # what is said already is not said again
         referred = [item["id"] for item in self.own if item["type"] == "item_reference" and item["id"] not in there]

@@ -33,7 +33,7 @@ export function BatchPage({ id, found, busy, onChanged }) {
         ? html`<${Shown} batch=${batch} found=${found} onChanged=${onChanged} />`
         : busy
           ? html`<${Loading} label="Loading the batch" />`
-          : html`<${Empty} icon="search" title="There is no such batch"><p>It may be another account’s, or have been deleted with its account.</p></${Empty}>`
+          : html`<${Empty} icon="search" title="There is no such batch"><p>It may be another account’s, or be forgotten: a batch that has ended is kept for 30 days, and for as long as its files.</p></${Empty}>`
     }`;
 }
 

@@ -3,25 +3,33 @@ import { get, post, query } from "../../http.js";
 import { isAdmin, mayInfer, me } from "../../session.js";
 
 const AT_ONCE = 20;
-/** Pages that are read at most for a batch that a link names. */
-const FURTHEST = 50;
 
 const root = () => (isAdmin.value ? "/admin/v1/batches" : "/v1/batches");
 
 /**
- * The newest batches: `pages` pages of them, and as many more as are needed for `id`, where one is given.
+ * The newest batches: `pages` pages of them, and behind them the one called `id`, where a link names an older one.
  * @returns {Promise<{rows: object[], more: boolean, at: number}>} at: when they were asked for, in seconds since 1970
  */
 export async function batchesOf(pages, id, signal) {
   const rows = [];
   let more = true;
-  const wanted = (page) => page < pages || (id && page < FURTHEST && !rows.some((one) => one.id === id));
-  for (let page = 0; more && wanted(page); page += 1) {
+  for (let page = 0; more && page < pages; page += 1) {
     const found = await get(root() + query({ limit: AT_ONCE, after: rows.at(-1)?.id }), { signal });
     rows.push(...found.data);
     more = found.has_more && found.data.length > 0;
   }
+  if (more && id && !rows.some((one) => one.id === id)) rows.push(...(await named(id, signal)));
   return { rows, more, at: Date.now() / 1000 };
+}
+
+/** The batch of that id; none where there is none. */
+async function named(id, signal) {
+  try {
+    return [await get(`${root()}/${encodeURIComponent(id)}`, { signal })];
+  } catch (error) {
+    if (error.status === 404) return [];
+    throw error;
+  }
 }
 
 /** act: pause, resume or cancel. Returns the batch as it is then. */
