@@ -20,7 +20,7 @@ COMMANDS = {
     "ledger": ("server.cli.ledger", "Export the ledger of credits, and check it."),
     "personas": ("server.cli.personas", "See, make and change the personas of the Ask Sage API."),
     "audit": ("server.cli.audit", "See who administered what."),
-    "backup": ("server.cli.backup", "Back up accounts, credits and datasets, while the server runs."),
+    "backup": ("server.cli.backup", "Back up accounts, credits, datasets and responses, while the server runs."),
     "restore": ("server.cli.restore", "Put a backup into the data folder."),
     "models": ("server.cli.models", "See which models are installed, and check them."),
     "plan": ("server.cli.plan", "See what a quality mode would do with a request."),
