@@ -73,7 +73,15 @@ def main() -> None:
     app = build(called)
     if called != "serve":  # which heeds signals by itself as soon as it has something to put in order
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    app(prog_name="sagehold")
+    try:
+        app(prog_name="sagehold")
+    except SystemExit as end:
+        # After a chat model the interpreter's own end would tell of what Triton's bindings have left behind.
+        if "triton" in sys.modules and isinstance(end.code, int):
+            from server.cli.ending import leave
+
+            leave(end.code)
+        raise
 
 
 if __name__ == "__main__":  # the engines' processes are spawned, and import this file
