@@ -20,7 +20,7 @@ COMMANDS = {
     "ledger": ("server.cli.ledger", "Export the ledger of credits, and check it."),
     "personas": ("server.cli.personas", "See, make and change the personas of the Ask Sage API."),
     "audit": ("server.cli.audit", "See who administered what."),
-    "backup": ("server.cli.backup", "Back up accounts, credits and datasets, while the server runs."),
+    "backup": ("server.cli.backup", "Back up accounts, credits, datasets and responses, while the server runs."),
     "restore": ("server.cli.restore", "Put a backup into the data folder."),
     "models": ("server.cli.models", "See which models are installed, and check them."),
     "plan": ("server.cli.plan", "See what a quality mode would do with a request."),
@@ -73,7 +73,15 @@ def main() -> None:
     app = build(called)
     if called != "serve":  # which heeds signals by itself as soon as it has something to put in order
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    app(prog_name="sagehold")
+    try:
+        app(prog_name="sagehold")
+    except SystemExit as end:
+        # After a chat model the interpreter's own end would tell of what Triton's bindings have left behind.
+        if "triton" in sys.modules and isinstance(end.code, int):
+            from server.cli.ending import leave
+
+            leave(end.code)
+        raise
 
 
 if __name__ == "__main__":  # the engines' processes are spawned, and import this file

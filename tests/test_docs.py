@@ -136,13 +136,46 @@ async def run(folder: Path, *command: str | Path) -> str:
 
 
 @pytest.mark.anyio
-async def test_the_python_of_the_readme_runs(fake: FakeServer, tmp_path: Path) -> None:
-    async with listening(fake) as url:
+async def test_the_python_of_the_readme_runs(settings: Settings, tmp_path: Path) -> None:
+    async with (
+        Administration.open(settings) as administration,
+        FakeServer(settings, {Task.CHAT: {"echo": True}}, knowledge=administration.accounts.database) as fake,
+        listening(fake) as url,
+    ):
         (tmp_path / "readme.py").write_text(snippet("python", base_url=url, key=KEY))
         output = await run(tmp_path, sys.executable, "readme.py")
-    assert len(output.strip().splitlines()) >= 3
+        jobs = list(fake.engines[Task.CHAT].jobs)
+    lines = output.strip().splitlines()
+    assert len(lines) >= 8
     assert (tmp_path / "fox.mp3").stat().st_size > 0
     assert fake.engines[Task.CHAT].running == 0
+    # What was said before, and what is in the file, was there to be answered from.
+    assert any("capital of Japan" in str(job) and "And of Peru?" in str(job) for job in jobs)
+    assert any("thirty days" in str(job) and "How many days of leave" in str(job) for job in jobs)
+    answered = [json.loads(line) for line in lines if line.startswith('{"id":"batch_req_')]
+    assert sorted(line["custom_id"] for line in answered) == ["rain", "snow", "wind"]
+    assert any(line.startswith("completed BatchRequestCounts(completed=3, failed=0, total=3)") for line in lines)
+
+
+def test_the_file_of_requests_of_the_readme_is_run_by_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the Python before it writes the file."""
+    section = README.read_text().partition("## Responses, files and batches")[2].partition("\n## ")[0]
+    (writing,) = re.findall(r"^(requests = Path\(.*?)^uploaded", section, re.MULTILINE | re.DOTALL)
+    (command,) = re.findall(r"^\.venv/bin/sagehold (batch .*)$", section, re.MULTILINE)
+    for name, value in (("DATA_DIR", "data"), ("MODEL_CONFIGS", "configs"), ("MODELS_DIR", "models")):
+        monkeypatch.setenv(f"{PREFIX}{name}", str(tmp_path / value))
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "fake.yaml").write_text("name: gpt-4o-mini\nengine: fake\nserves: chat\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("server.cli.batch.QUIET", {})
+    exec(writing, {"Path": Path, "json": json})
+    words = shlex.split(command)
+    done = CliRunner().invoke(build(words[0]), words)
+    assert done.exit_code == 0, done.output
+    answers = map(json.loads, (tmp_path / "answers.jsonl").read_text().splitlines())
+    assert sorted(answer["custom_id"] for answer in answers) == ["rain", "snow", "wind"]
 
 
 @pytest.mark.anyio

@@ -25,7 +25,7 @@ def command(
     file: Annotated[Path, typer.Argument(help="Where to write the backup.", dir_okay=False)],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Back up accounts, keys, credits, datasets, history and the keys' secret, while the server runs or without it.
+    """Back up accounts, keys, credits, datasets, responses and the keys' secret, while the server runs or without it.
 
     FILE appears whole or not at all, and only its owner can read it. Keep it safe: whoever has it has the secret under
     which the keys are kept. Files of clients and batches under way (`files/`, `batches/`), model configs and weights

@@ -1,6 +1,8 @@
 """`sagehold batch run`: a file of requests, answered by this machine's models without a server."""
 
+import logging
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +82,7 @@ def run(
 
     logs.configure_logging(settings.log_level, "text")
     if settings.log_level != "debug":
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        _be_quiet()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns at each fork otherwise
 
     import uvloop
@@ -101,6 +103,18 @@ def run(
     if errors is None and failures.exists() and not failures.stat().st_size:
         failures.unlink()
     _conclude(outcome, failures)
+
+
+QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "TORCH_CPP_LOG_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
+"""In the environment, also for the processes that are started."""
+
+
+def _be_quiet() -> None:
+    """Let libraries keep to themselves what says nothing to whoever looks at the progress."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    warnings.simplefilter("ignore")
+    logging.getLogger("vllm").setLevel(logging.ERROR)
 
 
 def _check_paths(requests: Path, output: Path, errors: Path) -> None:

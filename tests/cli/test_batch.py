@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "broken": "serves: chat\noptions: {fail_start: its weights are torn}",
     }.items():
         (configs / f"{name}.yaml").write_text(f"name: {name}\nengine: fake\n{more}\n")
+    monkeypatch.setattr("server.cli.batch.QUIET", {})  # it would outlive the test
     for name in ("MODEL_CONFIGS", "MODELS_DIR", "DATA_DIR"):
         monkeypatch.setenv(f"SAGEHOLD_{name}", str(configs if name == "MODEL_CONFIGS" else tmp_path / name.lower()))
     return tmp_path

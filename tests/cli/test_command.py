@@ -1,17 +1,19 @@
 """The command `sagehold`: help that is quick, errors that are one clear line."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from server import __version__
-from server.__main__ import COMMANDS, build
+from server.__main__ import COMMANDS, build, main
 from server.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -44,6 +46,25 @@ def test_help_names_every_command_and_imports_none() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("words", "code"), [(["version"], 0), (["keys", "nonsense"], 2)])
+def test_what_has_loaded_a_chat_model_ends_without_the_interpreter_s_end(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], code: int
+) -> None:
+    """Which would print fifty lines about Triton's bindings after the command's own last one."""
+    left: list[int] = []
+    monkeypatch.setattr("server.cli.ending.leave", left.append)
+    monkeypatch.setattr(sys, "argv", ["sagehold", *words])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    for loaded in (False, True):
+        if loaded:
+            monkeypatch.setitem(sys.modules, "triton", ModuleType("triton"))
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == code
+        assert left == ([code] if loaded else [])
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

@@ -4,6 +4,7 @@ Nothing here may use CUDA, which can't be used in a forked process once its pare
 are imported (docs/decisions/001-fork-server.md); `forkserver.use` makes sure.
 """
 
+import logging
 import os
 import signal
 from importlib import import_module
@@ -24,6 +25,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 processes.ForkServer.pid = os.getpid()
 raw_output.take()
 logs.configure_child(None)
+if os.environ.get("VLLM_LOGGING_LEVEL") == "ERROR":  # vLLM heeds it later than its first warnings come
+    logging.getLogger("vllm").setLevel(logging.ERROR)
 go_offline()
 
 with heap.permanent():

@@ -1,14 +1,13 @@
 /** Files: what accounts keep here for batches and requests, with their size and end. */
 import { Answer, useAct, useAgain, useAsked } from "../asked.js";
 import { Button, IconButton } from "../components/button.js";
-import { Confirm } from "../components/dialog.js";
 import { SelectField, TextField } from "../components/field.js";
 import { Badge, Empty, ErrorNote } from "../components/states.js";
 import { Table } from "../components/table.js";
-import { toast } from "../components/toasts.js";
+import { Delete } from "../deleting.js";
 import { save } from "../download.js";
 import { bytes, count, moment } from "../format.js";
-import { get, query, remove } from "../http.js";
+import { get, query } from "../http.js";
 import { html, useState } from "../lib.js";
 import { isAdmin, key, mayInfer } from "../session.js";
 import { contentOf, isOwn } from "./batches/wire.js";
@@ -101,24 +100,20 @@ function Found({ found, purpose, onPurpose, onChanged, onOlder }) {
       ].filter(Boolean)}
     />
     ${more && html`<div class="actions start"><${Button} small icon="down" onClick=${onOlder}>Show older</${Button}></div>`}
-    ${doomed && html`<${Delete} file=${doomed} onClose=${() => setDoomed(null)} onDone=${onChanged} />`}
+    <${Delete}
+      open=${doomed !== null}
+      title="Delete this file?"
+      path=${`${root()}/${encodeURIComponent(doomed?.id)}`}
+      done="The file is deleted."
+      onClose=${() => setDoomed(null)}
+      onGone=${onChanged}
+    >
+      <p class="files-name"><strong>${doomed?.filename}</strong>${doomed?.account && !isOwn(doomed) && html` of <${Said}>${doomed.account.name}</${Said}>`}</p>
+      <p>No request can name it any more. ${doomed?.purpose === "batch" && "A batch that was made of it goes on. "}This can’t be undone.</p>
+    </${Delete}>
   `;
 }
 
 function Name({ file }) {
   return html`<span class="batches-name"><${Said}>${file.filename}</${Said}><code class="hint">${file.id}</code></span>`;
-}
-
-function Delete({ file, onClose, onDone }) {
-  const act = useAct(async () => {
-    await remove(`${root()}/${encodeURIComponent(file.id)}`);
-    toast("The file is deleted.");
-    onClose();
-    await onDone();
-  });
-  return html`<${Confirm} open title="Delete this file?" action="Delete" busy=${act.busy} onYes=${act.run} onClose=${onClose}>
-    <p class="files-name"><strong>${file.filename}</strong>${file.account && !isOwn(file) && html` of <${Said}>${file.account.name}</${Said}>`}</p>
-    <p>No request can name it any more. ${file.purpose === "batch" && "A batch that was made of it goes on. "}This can’t be undone.</p>
-    <${ErrorNote} error=${act.error} />
-  </${Confirm}>`;
 }

@@ -1,13 +1,12 @@
 /** One dataset of anybody's: its documents, a search in it, its end. */
-import { Answer, useAgain, useAsked } from "../../asked.js";
+import { Answer, useAct, useAgain, useAsked } from "../../asked.js";
 import { Button, IconButton } from "../../components/button.js";
-import { Confirm } from "../../components/dialog.js";
 import { Select, TextField } from "../../components/field.js";
 import { Badge, Empty, ErrorNote, Stat } from "../../components/states.js";
 import { Table } from "../../components/table.js";
-import { toast } from "../../components/toasts.js";
+import { Delete } from "../../deleting.js";
 import { bytes, count, moment, number } from "../../format.js";
-import { get, patch, query, remove } from "../../http.js";
+import { get, patch, query } from "../../http.js";
 import { html, useEffect, useRef, useState } from "../../lib.js";
 import { whereabouts } from "../../playground/asksage/passages.js";
 import { stateKind, stateWords, underWay } from "../../playground/asksage/states.js";
@@ -71,30 +70,21 @@ export function Opened({ dataset, onBack, onChange }) {
 function Search({ dataset }) {
   const [words, setWords] = useState("");
   const [found, setFound] = useState(null);
-  const [error, setError] = useState(null);
-  const [busy, setBusy] = useState(false);
-  const search = async (event) => {
+  const act = useAct(async () => {
+    const asked = query({ query: words.trim(), limit: 10 });
+    setFound((await get(`/admin/v1/datasets/${dataset.id}/passages${asked}`)).data);
+  });
+  const search = (event) => {
     event.preventDefault();
-    if (!words.trim()) return;
-    setBusy(true);
-    try {
-      setFound(
-        (await get(`/admin/v1/datasets/${dataset.id}/passages${query({ query: words.trim(), limit: 10 })}`)).data,
-      );
-      setError(null);
-    } catch (failed) {
-      setError(failed);
-    } finally {
-      setBusy(false);
-    }
+    if (words.trim()) act.run();
   };
   return html`<section class="stack" aria-label="Search">
     <form class="row" onSubmit=${search}>
       <${TextField} label="Search in this dataset" type="search" value=${words} onValue=${setWords} maxlength="2000" />
-      <${Button} type="submit" icon="search" busy=${busy} disabled=${!words.trim()}>Search</${Button}>
+      <${Button} type="submit" icon="search" busy=${act.busy} disabled=${!words.trim()}>Search</${Button}>
     </form>
     <p class="hint">By words, at nobody's cost. What you look for stands in the audit log.</p>
-    <${ErrorNote} error=${error} />
+    <${ErrorNote} error=${act.error} />
     <p class="visually-hidden" role="status">${found ? `${count(found.length, "passage")} found` : ""}</p>
     ${found?.length === 0 && html`<p>No passage has these words.</p>`}
     ${
@@ -206,31 +196,4 @@ function Documents({ dataset, onChange }) {
       <p>No answer draws on it any more. This can't be undone.</p>
     </${Delete}>
   </section>`;
-}
-
-/** Asks, deletes what is at `path`, and says so. */
-function Delete({ open, title, path, done, onClose, onGone, children }) {
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState(null);
-  const close = () => {
-    setError(null);
-    onClose();
-  };
-  const yes = async () => {
-    setBusy(true);
-    try {
-      await remove(path);
-      toast(done);
-      close();
-      onGone();
-    } catch (failed) {
-      setError(failed);
-    } finally {
-      setBusy(false);
-    }
-  };
-  return html`<${Confirm} open=${open} title=${title} action="Delete" busy=${busy} onYes=${yes} onClose=${close}>
-    ${children}
-    <${ErrorNote} error=${error} />
-  </${Confirm}>`;
 }

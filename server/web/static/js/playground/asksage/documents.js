@@ -1,11 +1,11 @@
 /** The documents of a dataset: added by drop, watched while they are read, retried, cancelled, deleted. */
+import { useAct } from "../../asked.js";
 import { Button, IconButton } from "../../components/button.js";
-import { Confirm } from "../../components/dialog.js";
 import { FileDrop } from "../../components/field.js";
 import { Badge, Empty, ErrorNote, Loading, Progress } from "../../components/states.js";
-import { toast } from "../../components/toasts.js";
+import { Delete } from "../../deleting.js";
 import { bytes, count } from "../../format.js";
-import { get, patch, query, remove } from "../../http.js";
+import { get, patch, query } from "../../http.js";
 import { html, useEffect, useRef, useState } from "../../lib.js";
 import { refreshDatasets } from "./state.js";
 import { stateKind, stateWords, underWay } from "./states.js";
@@ -21,15 +21,6 @@ export function Documents({ dataset }) {
   const [doomed, setDoomed] = useState(null);
   const mayEdit = dataset.permission !== "read";
   const own = uploads.value.filter(({ datasetId }) => datasetId === dataset.id);
-  const act = async (work) => {
-    try {
-      await work();
-      await refresh();
-    } catch (failed) {
-      return failed;
-    }
-    return null;
-  };
   return html`<div class="stack">
     ${
       mayEdit &&
@@ -55,12 +46,22 @@ export function Documents({ dataset }) {
       html`<ul role="list" class="sage-documents" aria-label=${`Documents of ${dataset.name}`}>
         ${documents.map(
           (document) =>
-            html`<${Row} key=${document.id} document=${document} mayEdit=${mayEdit} act=${act} onDelete=${() => setDoomed(document)} />`,
+            html`<${Row} key=${document.id} document=${document} mayEdit=${mayEdit} onChanged=${refresh} onDelete=${() => setDoomed(document)} />`,
         )}
       </ul>`
     }
     ${more && html`<div class="actions start"><${Button} small onClick=${show}>Show more</${Button}></div>`}
-    <${Delete} document=${doomed} onClose=${() => setDoomed(null)} onGone=${refresh} />
+    <${Delete}
+      open=${doomed !== null}
+      title="Delete this document?"
+      path=${`/v1/documents/${doomed?.id}`}
+      done="The document is deleted."
+      onClose=${() => setDoomed(null)}
+      onGone=${refresh}
+    >
+      <p class="sage-name">${doomed?.filename}</p>
+      <p>No answer draws on it any more. This can't be undone.</p>
+    </${Delete}>
   </div>`;
 }
 
@@ -127,14 +128,11 @@ function Upload({ one }) {
   </li>`;
 }
 
-function Row({ document, mayEdit, act, onDelete }) {
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState(null);
-  const change = (state) => async () => {
-    setBusy(true);
-    setError(await act(() => patch(`/v1/documents/${document.id}`, { state })));
-    setBusy(false);
-  };
+function Row({ document, mayEdit, onChanged, onDelete }) {
+  const act = useAct(async (state) => {
+    await patch(`/v1/documents/${document.id}`, { state });
+    await onChanged();
+  });
   const { filename } = document;
   const again = document.state === "failed" || document.state === "cancelled";
   return html`<li>
@@ -145,41 +143,14 @@ function Row({ document, mayEdit, act, onDelete }) {
       ${
         mayEdit &&
         html`<span class="sage-buttons">
-          ${again && html`<${IconButton} icon="again" label=${`Try ${filename} again`} disabled=${busy} onClick=${change("queued")} />`}
-          ${underWay(document) && html`<${IconButton} icon="stop" label=${`Cancel ${filename}`} disabled=${busy} onClick=${change("cancelled")} />`}
+          ${again && html`<${IconButton} icon="again" label=${`Try ${filename} again`} disabled=${act.busy} onClick=${() => act.run("queued")} />`}
+          ${underWay(document) && html`<${IconButton} icon="stop" label=${`Cancel ${filename}`} disabled=${act.busy} onClick=${() => act.run("cancelled")} />`}
           <${IconButton} icon="trash" label=${`Delete ${filename}`} onClick=${onDelete} />
         </span>`
       }
     </div>
     ${underWay(document) && html`<${Progress} label=${`${filename}: ${stateWords(document)}`} value=${document.total ? document.done : null} most=${document.total || 1} />`}
     ${document.error && html`<p class="field-error">${document.error}</p>`}
-    <${ErrorNote} error=${error} />
+    <${ErrorNote} error=${act.error} />
   </li>`;
-}
-
-function Delete({ document, onClose, onGone }) {
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState(null);
-  const close = () => {
-    setError(null);
-    onClose();
-  };
-  const yes = async () => {
-    setBusy(true);
-    try {
-      await remove(`/v1/documents/${document.id}`);
-      toast("The document is deleted.");
-      close();
-      onGone();
-    } catch (failed) {
-      setError(failed);
-    } finally {
-      setBusy(false);
-    }
-  };
-  return html`<${Confirm} open=${document !== null} title="Delete this document?" action="Delete" busy=${busy} onYes=${yes} onClose=${close}>
-    <p class="sage-name">${document?.filename}</p>
-    <p>No answer draws on it any more. This can't be undone.</p>
-    <${ErrorNote} error=${error} />
-  </${Confirm}>`;
 }

@@ -1,11 +1,11 @@
 /** The datasets that the key may read: one is chosen, made or deleted; its documents stand below. */
+import { useAct } from "../../asked.js";
 import { Button } from "../../components/button.js";
-import { Confirm } from "../../components/dialog.js";
 import { TextField } from "../../components/field.js";
 import { Badge, Empty, ErrorNote, Loading } from "../../components/states.js";
-import { toast } from "../../components/toasts.js";
+import { Delete } from "../../deleting.js";
 import { count } from "../../format.js";
-import { post, remove } from "../../http.js";
+import { post } from "../../http.js";
 import { html, signal, useState } from "../../lib.js";
 import { Documents } from "./documents.js";
 import { datasets, datasetsFailure, refreshDatasets } from "./state.js";
@@ -52,66 +52,42 @@ export function Library() {
         <${Documents} key=${dataset.id} dataset=${dataset} />
       </section>`
     }
-    <${DeleteDataset} dataset=${doomed} onClose=${() => setDoomed(null)} />
+    <${Delete}
+      open=${doomed !== null}
+      title="Delete this dataset?"
+      path=${`/v1/datasets/${doomed?.id}`}
+      done="The dataset is deleted."
+      onClose=${() => setDoomed(null)}
+      onGone=${refreshDatasets}
+    >
+      <p><strong class="sage-name">${doomed?.name}</strong> and its ${count(doomed?.documents ?? 0, "document")} go, for everybody who may read it. This can't be undone.</p>
+    </${Delete}>
   </div>`;
 }
 
 function NewDataset({ first }) {
   const [name, setName] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState(null);
-  const create = async (event) => {
+  const act = useAct(async () => {
+    const made = await post("/v1/datasets", { name: name.trim() });
+    await refreshDatasets();
+    chosen.value = made.id;
+    setName("");
+  });
+  const create = (event) => {
     event.preventDefault();
-    setBusy(true);
-    try {
-      const made = await post("/v1/datasets", { name: name.trim() });
-      await refreshDatasets();
-      chosen.value = made.id;
-      setName("");
-      setError(null);
-    } catch (failed) {
-      setError(failed);
-    } finally {
-      setBusy(false);
-    }
+    act.run();
   };
   const form = html`<form class="stack" onSubmit=${create}>
     <div class="row">
       <${TextField} label="Name of a new dataset" value=${name} onValue=${setName} maxlength="100" placeholder="handbook" />
-      <${Button} type="submit" icon="plus" kind=${first ? "main" : "plain"} busy=${busy} disabled=${name.trim().length < 4}>Create dataset</${Button}>
+      <${Button} type="submit" icon="plus" kind=${first ? "main" : "plain"} busy=${act.busy} disabled=${name.trim().length < 4}>Create dataset</${Button}>
     </div>
     <p class="hint">4 to 100 characters, without a comma.</p>
-    <${ErrorNote} error=${error} />
+    <${ErrorNote} error=${act.error} />
   </form>`;
   if (!first) return form;
   return html`<${Empty} icon="file" title="No datasets yet">
     <p>A dataset is a set of documents. Questions are answered from it, and each answer names the passages that it draws on.</p>
     ${form}
   </${Empty}>`;
-}
-
-function DeleteDataset({ dataset, onClose }) {
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState(null);
-  const close = () => {
-    setError(null);
-    onClose();
-  };
-  const yes = async () => {
-    setBusy(true);
-    try {
-      await remove(`/v1/datasets/${dataset.id}`);
-      await refreshDatasets();
-      toast("The dataset is deleted.");
-      close();
-    } catch (failed) {
-      setError(failed);
-    } finally {
-      setBusy(false);
-    }
-  };
-  return html`<${Confirm} open=${dataset !== null} title="Delete this dataset?" action="Delete" busy=${busy} onYes=${yes} onClose=${close}>
-    <p><strong class="sage-name">${dataset?.name}</strong> and its ${count(dataset?.documents ?? 0, "document")} go, for everybody who may read it. This can't be undone.</p>
-    <${ErrorNote} error=${error} />
-  </${Confirm}>`;
 }
