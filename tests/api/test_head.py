@@ -32,6 +32,7 @@ def paths(office: "Office", picture: str) -> list[str]:
         "file_id": "file-1",
         "response_id": "resp_1",
         "conversation_id": "conv_1",
+        "batch_id": "batch_1",
         "item_id": "msg_1",
         "folder": page_files().folder,
         "name:path": "js/lib.js",

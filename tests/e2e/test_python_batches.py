@@ -210,7 +210,7 @@ def test_half_the_price_is_charged_and_told(sdk: OpenAI, server: LiveServer) -> 
         alone.usage.completion_tokens,
     )
     whole, half = (float(str(one.to_dict()["credits"])) for one in (alone.usage, batch.usage))
-    assert whole == pytest.approx(0.0004 * alone.usage.total_tokens)
+    assert whole == pytest.approx(0.0008 * alone.usage.total_tokens)
     assert half == pytest.approx(whole / 2)
     left: Any = sdk.get("/credits", cast_to=object)
     assert left["balance"] == pytest.approx(5 - whole - half)

@@ -71,9 +71,9 @@ async def test_kills_lose_no_line_and_bill_none_twice(tmp_path: Path, database_u
     settings = settings_in(tmp_path, database_url)
     clerk, chance = Clerk(settings), random.Random(16)
     caller = await clerk.payer("one")
-    ordered = await clerk.order(caller, CHAT, bodies(300))
-    for _ in range(10 if database_url.startswith("sqlite") else 3):
-        assert clerk.written(ordered) < 270, "there is nothing left to be killed at"
+    ordered = await clerk.order(caller, CHAT, bodies(150))
+    for _ in range(5 if database_url.startswith("sqlite") else 2):
+        assert clerk.written(ordered) < 130, "there is nothing left to be killed at"
         with begin(tmp_path, database_url) as served:
             await killed_soon(served, clerk, ordered, chance)
     with begin(tmp_path, database_url) as served:
@@ -88,7 +88,7 @@ async def test_a_server_that_is_stopped_puts_its_lines_back(tmp_path: Path, data
     settings = settings_in(tmp_path, database_url)
     clerk, chance = Clerk(settings), random.Random(17)
     caller = await clerk.payer("one")
-    ordered = await clerk.order(caller, CHAT, bodies(100))
+    ordered = await clerk.order(caller, CHAT, bodies(80))
     for _ in range(2):
         with begin(tmp_path, database_url) as served:
             before = clerk.written(ordered)
@@ -96,7 +96,7 @@ async def test_a_server_that_is_stopped_puts_its_lines_back(tmp_path: Path, data
                 await asyncio.sleep(0.001)
             served.stop()
         assert await clerk.books([caller]) == [], "nothing is held for a line that was put back"
-    assert clerk.written(ordered) < 100
+    assert clerk.written(ordered) < 80
     with begin(tmp_path, database_url) as served:
         await until_done(clerk, ordered)
         served.stop()
@@ -110,7 +110,7 @@ async def test_two_servers_never_work_on_one_line(tmp_path: Path, database_url: 
     settings = settings_in(tmp_path, database_url)
     clerk, chance = Clerk(settings), random.Random(18)
     callers = [await clerk.payer(name) for name in ("one", "two")]
-    orders = [await clerk.order(caller, CHAT, bodies(80)) for caller in (*callers, *callers)]
+    orders = [await clerk.order(caller, CHAT, bodies(40)) for caller in (*callers, *callers)]
     with ExitStack() as stack:
         stays = stack.enter_context(begin(tmp_path, database_url, silence=90))
         for _ in range(2):
