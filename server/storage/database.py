@@ -28,6 +28,7 @@ from server.storage.sqlite_file import (
     START_TIMEOUT,
     SqliteFile,
     empty_log,
+    existing,
     into_wal,
     is_busy,
     sync_log,
@@ -79,7 +80,7 @@ class Database:
         self._engine = create_async_engine(self._url, **options)
         self._writer = self._engine.execution_options(sagehold_write=True)
         if self.sqlite:
-            _listen_sqlite(self._engine.sync_engine)
+            _listen_sqlite(self._engine.sync_engine, on_disk=self._url.database not in (None, "", ":memory:"))
         self._read = async_sessionmaker(self._engine, expire_on_commit=False)
         self._write = async_sessionmaker(self._writer, expire_on_commit=False)
         # SQLite has one writer at a time and others poll for their turn; inside one process they queue instead.
@@ -295,9 +296,17 @@ def _write_something(connection: sqlite3.Connection) -> None:
     )
 
 
-def _listen_sqlite(engine: Engine) -> None:
+def _listen_sqlite(engine: Engine, *, on_disk: bool) -> None:
+    if on_disk:
+        event.listen(engine, "do_connect", _only_existing)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+
+
+def _only_existing(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> None:
+    # `migrate` has made the file before the first connection.
+    arguments[0] = existing(arguments[0])
+    named["uri"] = True
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

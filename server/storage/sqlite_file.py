@@ -71,9 +71,18 @@ def is_busy(error: BaseException | None) -> bool:
     return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
+def existing(path: str | Path) -> str:
+    """The URI of a database's file that is opened only if it is there (sqlite.org/uri.html).
+
+    A connection would make an empty one where there is none: in place of a database that was deleted under the server,
+    which the next start would take for a new one.
+    """
+    return f"{Path(path).resolve().as_uri()}?mode=rw"
+
+
 def empty_log(path: Path) -> bool:
     """See `Database.empty_log`."""
-    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(existing(path), uri=True, timeout=0, isolation_level=None)) as connection:
         # The first does the work beside writers; the second keeps them out, for what was left. Neither waits for them.
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -181,7 +190,12 @@ class SqliteFile:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=64
+            existing(self._path),
+            uri=True,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=64,
         )
         for pragma in PRAGMAS:
             connection.execute(pragma)
@@ -191,7 +205,7 @@ class SqliteFile:
     def _checkpoint(self) -> None:
         """Move what the log holds into the database, beside writers and readers."""
         try:
-            connection = sqlite3.connect(self._path, timeout=0)
+            connection = sqlite3.connect(existing(self._path), uri=True, timeout=0)
             try:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             finally:

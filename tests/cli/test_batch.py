@@ -1,13 +1,14 @@
 """`sagehold batch run`, over fake engines: every request answered once, whatever ends it in between."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,16 @@ CHAT = "/v1/chat/completions"
 def chat(number: int, **body: Any) -> dict[str, Any]:
     said = {"model": "chat", "messages": [{"role": "user", "content": "hello there"}], "max_tokens": 4} | body
     return {"custom_id": f"r-{number}", "method": "POST", "url": CHAT, "body": said}
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """The command logs to the runner's standard error, which is closed when it has ended."""
+    root = logging.root
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
 
 
 @pytest.fixture

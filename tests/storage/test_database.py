@@ -17,7 +17,7 @@ from server.accounts.keys.identity import Account
 from server.accounts.keys.repository import AccountRepository
 from server.jobs import tables as _jobs_tables  # noqa: F401 - they are part of the metadata
 from server.knowledge import tables as _knowledge_tables  # noqa: F401
-from server.storage.database import Database, DatabaseError
+from server.storage.database import OUTAGE, Database, DatabaseError
 from server.storage.tables import Base
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +71,21 @@ async def test_sqlite_is_set_up_for_many_readers_and_one_writer(tmp_path: Path) 
     assert await scalar(database, "PRAGMA foreign_keys") == 1
     assert await scalar(database, "PRAGMA busy_timeout") == 3000
     assert stat.S_IMODE((tmp_path / "new" / "sage.db").stat().st_mode) == 0o600
+    await database.aclose()
+
+
+async def test_a_file_that_was_deleted_is_not_made_again_by_a_new_connection(tmp_path: Path) -> None:
+    """The next start would take an empty file for a new database, and forget that there was another."""
+    path = tmp_path / "a.db"
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    await database.migrate()
+    for file in (path, *tmp_path.glob("a.db-*")):
+        file.unlink()
+    outcomes = await asyncio.gather(*(names(database) for _ in range(6)), return_exceptions=True)
+    assert any(isinstance(outcome, OUTAGE) for outcome in outcomes)
+    assert database._file is not None
+    database._file._checkpoint()
+    assert not path.exists()
     await database.aclose()
 
 

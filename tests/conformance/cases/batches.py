@@ -222,9 +222,13 @@ def unknown(target: Target) -> None:
 @case("sagehold", needs="chat")
 def paused(target: Target) -> None:
     """POST …/pause and …/resume: `paused` says since when and why; the status stays."""
-    rows = [line(chat_body(target, "Tell me a story.", max_tokens=100), str(number)) for number in range(20)]
-    batch = begun(target, rows)
-    found = ok(target.post(f"/batches/{batch.id}/pause", {})).json()
+    for count in (20, 400, 4000):  # a fake may be done with a few before it can be asked to pause
+        rows = [line(chat_body(target, "Tell me a story.", max_tokens=100), str(number)) for number in range(count)]
+        batch = begun(target, rows)
+        answer = target.post(f"/batches/{batch.id}/pause", {})
+        if answer.status == 200:
+            break
+    found = ok(answer).json()
     equal(found["paused"] and found["paused"]["reason"], "user", "the reason")
     answer = target.post(f"/batches/{batch.id}/resume", {})
     if answer.status == 200:
