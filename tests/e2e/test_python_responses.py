@@ -342,7 +342,7 @@ def test_a_client_that_hangs_up_ends_the_work(sdk: OpenAI, server: LiveServer) -
         ({"input": []}, openai.BadRequestError, "input"),
         ({"tools": [{"type": "web_search"}]}, openai.BadRequestError, "tools[0].type"),
         ({"previous_response_id": "resp_none"}, openai.BadRequestError, "previous_response_id"),
-        ({"background": True, "store": False}, openai.BadRequestError, "background"),
+        ({"background": True, "store": False}, openai.BadRequestError, "store"),
         ({"conversation": "conv_none"}, openai.NotFoundError, None),
     ],
 )
