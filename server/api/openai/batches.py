@@ -26,7 +26,7 @@ from server.api.services import services_of
 from server.api.validation import Body
 from server.errors import NotServedHere
 from server.jobs.batches.batches import Batches
-from server.jobs.batches.records import Batch
+from server.jobs.batches.records import Batch, Endpoint
 
 router = APIRouter()
 
@@ -47,15 +47,7 @@ class NewBatch(Body):
     any number of hours or days from 1h to 14d."""
 
     input_file_id: str
-    endpoint: Literal[
-        "/v1/chat/completions",
-        "/v1/completions",
-        "/v1/embeddings",
-        "/v1/responses",
-        "/v1/moderations",
-        "/v1/images/generations",
-        "/v1/audio/transcriptions",
-    ]
+    endpoint: Endpoint
     completion_window: str
     metadata: Metadata | None = None
     output_expires_after: OutputExpiry | None = None

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, get_args
 
 from server.errors import InvalidRequest, NotFound
 
-ENDPOINTS = (
+Endpoint = Literal[
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/embeddings",
@@ -18,8 +18,9 @@ ENDPOINTS = (
     "/v1/moderations",
     "/v1/images/generations",
     "/v1/audio/transcriptions",
-)
-"""Those that a batch may be of."""
+]
+"""What a batch may be of."""
+ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
 LEAST_WINDOW, MOST_WINDOW = timedelta(hours=1), timedelta(days=14)
 _WINDOW = re.compile(r"([1-9][0-9]{0,3})([hd])")
 _ID = re.compile(r"batch_[0-9a-f]{32}")
