@@ -2,6 +2,7 @@
 real databases: SQLite files and a PostgreSQL server of our own.
 """
 
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from itertools import count
@@ -46,6 +47,21 @@ clean(os.environ)
 def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables and errors of commands are broken at the terminal's width."""
     monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """A command that a test runs in this process sets up logging to a stream that ends with it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            root.removeHandler(handler)
+    for handler in handlers:
+        if handler not in root.handlers:
+            root.addHandler(handler)
 
 
 @pytest.fixture

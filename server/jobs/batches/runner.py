@@ -84,6 +84,7 @@ class LineRunner:
         self._held = False
         self._later: dict[str, float] = {}
         self._waits: dict[str, float] = {}
+        self._absent: dict[str, str] = {}
         self._pay_again: float | None = None
         self._trial: int | None = None
         self._storage_again: float | None = None
@@ -138,6 +139,7 @@ class LineRunner:
                     self._wake.clear()
                     share.wanted = [] if self._held or self.pause else self._pending.models
                     self._begin()
+                    self._look_for_models()
                     await self._wait()
                     await self._write()
             finally:
@@ -268,6 +270,7 @@ class LineRunner:
         """It works."""
         self._later.pop(model, None)
         self._waits.pop(model, None)
+        self._absent.pop(model, None)
         self._clear(Reason.MODEL_UNAVAILABLE)
 
     def _leave_alone(self, model: str, result: LineResult) -> None:
@@ -278,9 +281,17 @@ class LineRunner:
             self._later[model] = now + min(max(wait, result.retry_after or 0.0), LONGEST_WAIT)
             self._waits[model] = min(2 * wait, LONGEST_WAIT)
         code, words = error_of(result)
-        idle = not self._under_way and all(self._later.get(one, now) > now for one in self._pending.models)
-        if code == "model_unavailable" and idle and self.pause is None:
-            self.pause = Pause(Reason.MODEL_UNAVAILABLE, words)
+        if code == "model_unavailable":
+            self._absent[model] = words
+        else:
+            self._absent.pop(model, None)
+
+    def _look_for_models(self) -> None:
+        """It is a pause only once nothing else is left to do: other models' lines may have ended since one was tried."""
+        if self.pause is None and self._absent and not self._under_way:
+            now = self._clock.now()
+            if all(self._later.get(model, now) > now for model in self._pending.models):
+                self.pause = Pause(Reason.MODEL_UNAVAILABLE, next(iter(self._absent.values())))
 
     def _clear(self, reason: Reason) -> None:
         if self.pause is not None and self.pause.reason is reason:

@@ -141,13 +141,27 @@ async def test_a_long_retry_after_is_cut(bench: Bench) -> None:
 async def test_a_model_that_is_not_there_is_a_pause_and_other_models_go_on(bench: Bench) -> None:
     bench.write([line(f"c{n}", n=n, model="a" if n == 1 else "b") for n in range(1, 6)])
     gone = answer(503, "model_unavailable", "It could not be loaded.")
-    bench.executor.says = {"1": [gone, gone, gone, answer()]}
-    pauses = []
-    bench.clock.on_sleep = lambda _: pauses.append(runner.pause and runner.pause.reason)
+    tried = asyncio.Event()
+
+    async def once_a_was_tried() -> LineResult:
+        await tried.wait()
+        return answer()
+
+    bench.executor.says = {"1": [gone, gone, gone, answer()], **{str(n): [once_a_was_tried] for n in range(2, 6)}}
+    pauses: list[Reason | None] = []
     runner = await bench.made()
+
+    async def sleep(seconds: float) -> None:
+        tried.set()
+        while runner.running:
+            await asyncio.sleep(0)
+        pauses.append(runner.pause and runner.pause.reason)
+        await bench.clock.sleep(seconds)
+
+    runner._clock = type(runner._clock)(bench.clock.now, sleep)
     await runner.run()
     assert bench.ids("output") == ["c1", "c2", "c3", "c4", "c5"]
-    assert Reason.MODEL_UNAVAILABLE in pauses
+    assert Reason.MODEL_UNAVAILABLE in pauses, "also where it failed while others were under way"
     assert runner.pause is None
 
 
@@ -256,7 +270,8 @@ async def test_a_full_disk_loses_no_line_and_begins_none(bench: Bench, monkeypat
 
     def look(_: float) -> None:
         assert runner.pause is not None
-        seen.append((runner.pause.reason, runner.pause.message, len(bench.executor.orders)))
+        # Of those that have begun, some may still be read when the disk is found to be full.
+        seen.append((runner.pause.reason, runner.pause.message, len(runner._pending)))
         full[0] = len(seen) < 3
 
     bench.clock.on_sleep = look
@@ -264,7 +279,7 @@ async def test_a_full_disk_loses_no_line_and_begins_none(bench: Bench, monkeypat
     await runner.run()
     assert {reason for reason, _, _ in seen} == {Reason.STORAGE_FULL}
     assert {message for _, message, _ in seen} == {StorageFull().message}
-    assert len({orders for _, _, orders in seen}) == 1, "nothing is begun while nothing can be written"
+    assert len({waiting for _, _, waiting in seen}) == 1, "nothing is begun while nothing can be written"
     assert bench.clock.slept == [STORAGE] * 3
     assert bench.ids("output") == [f"c{n}" for n in range(1, 21)]
     assert max(bench.executor.tries.values()) == 1
