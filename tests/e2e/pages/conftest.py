@@ -138,21 +138,23 @@ class Watched:
 
 
 class Held:
-    """Requests of a page that are not answered before `release`."""
+    """Requests of a page that are not answered before `release`; from then on they are answered at once."""
 
     def __init__(self, page: Page, pattern: str) -> None:
         self._routes: list[Route] = []
-        self._page = page
-        self._pattern = pattern
+        self._released = False
         page.route(pattern, self._hold)
 
     def _hold(self, route: Route) -> None:
-        self._routes.append(route)
+        if self._released:  # it was asked for before, and this process hears of it only now
+            route.fallback()
+        else:
+            self._routes.append(route)
 
     def release(self) -> None:
+        self._released = True
         for route in self._routes:
             route.continue_()
-        self._page.unroute(self._pattern)
 
 
 class Opener:
