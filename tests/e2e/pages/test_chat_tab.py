@@ -222,6 +222,26 @@ def test_a_reload_in_mid_stream_loses_nothing_that_was_shown(faked: Opener) -> N
     watched.clean()
 
 
+def test_an_answer_that_ends_while_the_page_is_left_is_kept_whole(faked: Opener) -> None:
+    watched = opened_at(faked, "slow")
+    page = watched.page
+    ask(page, "Count.")
+    expect(answers(page)).to_contain_text("two")
+    # From here on the browser writes nothing that comes to an end before the page is gone.
+    page.evaluate(
+        """() => {
+          const never = () => ({});
+          const store = { get: never, getAll: never, put: never, delete: never, index: () => store };
+          IDBDatabase.prototype.transaction = () => ({ objectStore: () => store });
+        }"""
+    )
+    written = finished(page).locator(".prose").inner_text()
+    page.reload()
+    expect(finished(page).locator(".prose")).to_have_text(written)
+    expect(page.get_by_text("The page was left while this was written")).to_have_count(0)
+    watched.clean()
+
+
 def test_what_reads_markdown_comes_with_the_first_answer(faked: Opener) -> None:
     """Until it is there the text stands as it was written; a kept answer is not shown like that first."""
     watched = opened_at(faked, "plain")

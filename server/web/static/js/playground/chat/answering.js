@@ -34,7 +34,12 @@ export function stopOne(message) {
   for (const run of runs.peek()) if (run.ids.includes(message)) run.abort.abort();
 }
 
-addEventListener("pagehide", () => leave(runs.peek().flatMap((run) => piecesOf(run).map((one) => [run.chat, one]))));
+/** Runs that have ended and are not kept yet. */
+const ending = new Set();
+
+addEventListener("pagehide", () =>
+  leave([...runs.peek(), ...ending].flatMap((run) => piecesOf(run).map((one) => [run.chat, one]))),
+);
 
 // ---------------------------------------------------------------- what is asked
 
@@ -313,8 +318,10 @@ function finish(run, error) {
   if (stopped) said.value = "Stopped.";
   else if (!error)
     said.value = usage ? `The answer is finished: ${usage.completion_tokens} tokens.` : "The answer is finished.";
+  ending.add(run);
   // Of a choice that never came there is no id.
   save(run.chat, run.ids.filter(Boolean)).then(() => {
+    ending.delete(run);
     if (!writing.in(run.chat)) letGo(run.chat);
   });
 }
