@@ -192,7 +192,9 @@ def _media(folder: Path, models: "Models", counts: dict[str, list[int]], rounds:
     from scripts.benchmarks.media_sides import PROMPTS, server_side
     from scripts.benchmarks.media_sounds import TOGETHER, recordings
 
-    sounds = recordings(models.voice_file, folder / "sounds")
+    most = max(counts.get("transcription", [0]))
+    middle = [f"middle-{number}" for number in range(min(most, TOGETHER))]
+    sounds = recordings(models.voice_file, folder / "sounds", middle)
     points = list[Point]()
     with ExitStack() as stack:
         server = stack.enter_context(serving(server_side(this_tree(), "sagehold", models, folder), folder))
@@ -205,7 +207,7 @@ def _media(folder: Path, models: "Models", counts: dict[str, list[int]], rounds:
                 image = models.image
                 draw = partial(client.draw, count=1, size=image.size, steps=image.steps)
                 return [partial(draw, prompt=PROMPTS[n % len(PROMPTS)], seed=n) for n in range(count)], count
-            heard = [sounds[f"middle-{number % TOGETHER}"] for number in range(count)]
+            heard = [sounds[middle[number % len(middle)]] for number in range(count)]
             hear = partial(client.hear, quality="low", stream=False)
             return [partial(hear, data=sound.data) for sound in heard], sum(sound.seconds for sound in heard)
 

@@ -6,6 +6,7 @@ a part of this process and shares the cores with them; the libraries have none. 
 part.
 """
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -42,12 +43,19 @@ def media(
     image_model: Annotated[str | None, typer.Option(help="Model that draws; the first that is installed.")] = None,
     transcriber: Annotated[str | None, typer.Option(help="Model that hears; the first that is installed.")] = None,
     voice: Annotated[str | None, typer.Option(help="Model that speaks; the first that is installed.")] = None,
+    chat: Annotated[
+        Path | None, typer.Option(help="Figures of `scripts/bench chat --same-openmp`, to be told too.", exists=True)
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Figures of `scripts/bench start`, to be told too.", exists=True)
+    ] = None,
     models_dir: Annotated[Path, typer.Option(help="Folder of the models' weights.")] = Path("models"),
     output: Annotated[Path, typer.Option(help="File for the figures, as JSON; a table beside it.", dir_okay=False)] = (
         Path("data/bench/media.json")
     ),
 ) -> None:
     """Pictures, transcripts and voices: this server, direct calls of the same libraries, and another checkout's."""
+    from scripts.benchmarks import media_others
     from scripts.benchmarks.compare import scratch
     from scripts.benchmarks.media_figures import as_dicts, markdown, rows
     from scripts.benchmarks.media_goals import AIMS, goals_of
@@ -68,6 +76,7 @@ def media(
         works = [work for work in chosen(only) if work.quick or not quick or only]
         models = installed(models_dir.resolve(), names, gpu=gpu)
         trees = _trees(beside)
+        others = media_others.table(*(json.loads(file.read_text()) if file else None for file in (chat, start)))
         goals = goals_of(REPOSITORY / "docs" / "gpu.md") if gpu else AIMS
     except LookupError as error:
         console.print(f"bench: {error}", markup=False)
@@ -90,10 +99,9 @@ def media(
     kept = {**facts, "rows": as_dicts(found), "samples": [asdict(sample) for sample in samples]}
     keep(output, "media", kept)
     told = {"machine": f"{here['processor']}, {here['cores']} cores, {here['memory_gib']} GiB", "date": here["date"]}
-    table = markdown(found, samples, {**told, **facts})
+    table = "\n".join([markdown(found, samples, {**told, **facts}), *([others + "\n"] if others else [])])
     output.with_suffix(".md").write_text(table)
     console.print(table, markup=False, highlight=False, soft_wrap=True)
-    console.print("chat and starts: scripts/bench chat --same-openmp, scripts/bench start")
     console.print(f"figures in {output}")
 
 
@@ -128,7 +136,7 @@ def _measured(
     from scripts.benchmarks.media_figures import Sample
     from scripts.benchmarks.media_sounds import recordings
 
-    sounds = recordings(models.voice_file, folder / "sounds")
+    sounds = recordings(models.voice_file, folder / "sounds", (name for work in works for name in work.sounds))
     samples: list[Sample] = []
     with ExitStack() as stack:
         sides = _sides(stack, trees, works, models, sounds, folder)

@@ -1,15 +1,18 @@
 """What `scripts/bench media` lets be spoken and heard: fixed texts, and recordings of them by a piper voice.
 
-    python -m scripts.benchmarks.media_sounds VOICE.onnx FOLDER
+    python -m scripts.benchmarks.media_sounds VOICE.onnx FOLDER NAME…
 
-makes the recordings, each a WAV file and beside it the text that it says, in a process of its own: the voice's library
+makes recordings, each a WAV file and beside it the text that it says, in a process of its own: the voice's library
 then holds no thread and no memory of whoever measures.
 """
 
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import count as counting
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +52,13 @@ def long_text() -> str:
     return " ".join([GREETING, *PLAIN[:28]])
 
 
-def recordings(voice: Path, folder: Path) -> Mapping[str, Sound]:
-    """Make them all: short-0 to short-7, middle-0 to middle-7, long, longest, and again, which
-    is short-0 over and over."""
-    command = [sys.executable, "-m", "scripts.benchmarks.media_sounds", str(voice), str(folder)]
+def recordings(voice: Path, folder: Path, names: Iterable[str]) -> Mapping[str, Sound]:
+    """Make those of these names: short-0 to short-7, middle-0 to middle-7, long, longest, and again, which is the
+    sentences of short-0 over and over. Only what they need is spoken, which takes a while."""
+    wanted = list(dict.fromkeys(names))
+    if not wanted:
+        return {}
+    command = [sys.executable, "-m", "scripts.benchmarks.media_sounds", str(voice), str(folder), *wanted]
     environment = {**side_environment(None), "PYTHONPATH": str(REPOSITORY)}
     subprocess.run(command, env=environment, check=True)
     return {file.stem: _read(file) for file in sorted(folder.glob("*.wav"))}
@@ -63,11 +69,12 @@ def _read(file: Path) -> Sound:
     return Sound(file, data, (len(data) - 44) / 2 / RATE, file.with_suffix(".txt").read_text())
 
 
-def joined(spoken: Sequence[Samples], seconds: float) -> tuple[Samples, int]:
+def joined(spoken: Iterable[Samples], seconds: float) -> tuple[Samples, int]:
     """As many of the sentences, from the first, as come nearest to `seconds`, at least one; and how many those are."""
     pause = np.zeros(round(PAUSE * RATE))
-    sound, count = spoken[0], 1
-    for sentence in spoken[1:]:
+    sentences = iter(spoken)
+    sound, count = next(sentences), 1
+    for sentence in sentences:
         longer = np.concatenate([sound, pause, sentence])
         if abs(longer.size / RATE - seconds) > abs(sound.size / RATE - seconds):
             break
@@ -76,26 +83,38 @@ def joined(spoken: Sequence[Samples], seconds: float) -> tuple[Samples, int]:
 
 
 def main() -> None:
-    voice, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    voice, folder, names = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
     folder.mkdir(exist_ok=True)
     joe = Joe(voice, SEED)
-    spoken = [joe.say(sentence, 1.0) for sentence in PLAIN]
 
-    def keep(name: str, first: int, seconds: float) -> None:
-        order = [(first + place) % len(PLAIN) for place in range(2 * len(PLAIN))]
-        sound, count = joined([spoken[place] for place in order], seconds)
+    @cache
+    def spoken(place: int) -> Samples:
+        return joe.say(PLAIN[place], 1.0)
+
+    def from_sentence(first: int, seconds: float) -> tuple[Samples, str]:
+        order = (number % len(PLAIN) for number in counting(first))
+        sound, count = joined(map(spoken, order), seconds)
+        return sound, " ".join(PLAIN[(first + number) % len(PLAIN)] for number in range(count))
+
+    for name in names:
+        kind, _, number = name.partition("-")
+        match kind:
+            case "short":
+                sound, text = from_sentence(2 * int(number), SHORT)
+            case "middle":
+                sound, text = from_sentence(11 * int(number), MIDDLE)
+            case "long":
+                sound, text = from_sentence(0, LONG)
+            case "longest":
+                sound, text = from_sentence(0, LONGEST)
+            case "again":
+                one, said = from_sentence(0, SHORT)
+                sound, times = joined(repeat(one), LONG)
+                text = " ".join([said] * times)
+            case _:
+                sys.exit(f"there is no recording {name}")
         (folder / f"{name}.wav").write_bytes(as_wav(sound))
-        (folder / f"{name}.txt").write_text(" ".join(PLAIN[place] for place in order[:count]))
-
-    for number in range(TOGETHER):
-        keep(f"short-{number}", 2 * number, SHORT)
-        keep(f"middle-{number}", 11 * number, MIDDLE)
-    keep("long", 0, LONG)
-    keep("longest", 0, LONGEST)
-    first, count = joined(spoken, SHORT)
-    again, times = joined([first] * 100, LONG)
-    (folder / "again.wav").write_bytes(as_wav(again))
-    (folder / "again.txt").write_text(" ".join([" ".join(PLAIN[:count])] * times))
+        (folder / f"{name}.txt").write_text(text)
 
 
 if __name__ == "__main__":

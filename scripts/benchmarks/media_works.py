@@ -34,6 +34,11 @@ class Work:
     behind: str | None = None
     quick: bool = False
 
+    @property
+    def sounds(self) -> list[str]:
+        """Names of the recordings that are needed for it."""
+        return [ask["sound"] for ask in self.asks if "sound" in ask] + ([self.behind] if self.behind else [])
+
 
 def _heard(quality: str, *sounds: str) -> Sequence[Mapping[str, Any]]:
     return [{"sound": sound, "quality": quality} for sound in sounds]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts.benchmarks import media_others
 from scripts.benchmarks.media_client import Client
 from scripts.benchmarks.media_figures import Sample, markdown, rows
 from scripts.benchmarks.media_goals import AIMS, BEGIN, BESIDE, COMPARISONS, DIRECT, END, OURS, Goal, goals_of
@@ -133,6 +134,31 @@ def test_the_table_tells_aims_and_words_heard_wrong() -> None:
     assert "| hear-short | 12.5% | 0.0% |" in table
     assert "in 1 of 2 measurements" in table
     assert "- rounds: 1" in table
+
+
+def test_chat_and_starts_are_told_from_the_files_of_their_own_benches() -> None:
+    spread = {"median": 60.0, "low": 60.0, "high": 60.0, "rounds": 1}
+    chat = {
+        "summary": [
+            {"streams": 16, "side": "sagehold", "throughput": spread, "throughput_ratio": spread | {"median": 0.91}},
+            {"streams": 16, "side": "vLLM", "throughput": spread},
+            {"streams": 16, "side": "vLLM, our OpenMP", "throughput": spread | {"median": 66.0}},
+        ]
+    }
+    start = {"seconds": {"sagehold": [20.0], "sagehold, chat only": [12.0], "vLLM": [40.0]}}
+    lines = media_others.table(chat, start).splitlines()[2:]
+    assert lines == [
+        "| chat, 16 streams, tok/s | 60.0 | 66.0 | 0.91 | ≥ 1 | missed by 9% |",
+        "| start to ready, chat alone, s; its time by vLLM's | 12.0 | 40.0 | 0.30 | ≤ 0.3 | met |",
+        "| start to ready, everything, s; its time by vLLM's | 20.0 | 40.0 | 0.50 | ≤ 0.45 | missed by 11% |",
+    ]
+    assert media_others.table(None, None) == ""
+
+
+def test_chats_without_the_same_openmp_settings_are_another_comparison() -> None:
+    spread = {"median": 60.0, "low": 60.0, "high": 60.0, "rounds": 1}
+    with pytest.raises(LookupError, match="--same-openmp"):
+        media_others.table({"summary": [{"streams": 1, "side": "sagehold", "throughput": spread}]}, None)
 
 
 # ---------------------------------------------------------------- texts and recordings
