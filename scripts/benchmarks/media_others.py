@@ -1,4 +1,4 @@
-"""The rows of chat and of starts, by the files of `scripts/bench chat --same-openmp` and `scripts/bench start`. Pure."""
+"""Rows of chat and of starts, by the files of `scripts/bench chat --same-openmp` and `scripts/bench start`. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
