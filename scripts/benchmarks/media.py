@@ -35,6 +35,9 @@ def media(
     beside: Annotated[
         Path | None, typer.Option(help="Folder of another checkout, whose server takes part.", exists=True)
     ] = None,
+    same_openmp: Annotated[
+        bool, typer.Option("--same-openmp", help="Call the libraries with our OpenMP settings, not with OpenMP's own.")
+    ] = False,
     list_works: Annotated[bool, typer.Option("--list", help="Name the works, and measure nothing.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="One round of the short works: does it run at all?")] = False,
     patience: Annotated[
@@ -60,6 +63,7 @@ def media(
     from scripts.benchmarks.media_figures import as_dicts, markdown, rows
     from scripts.benchmarks.media_goals import AIMS, goals_of
     from scripts.benchmarks.media_models import installed
+    from scripts.benchmarks.media_sounds import recordings
     from scripts.benchmarks.media_works import WORKS, chosen
     from scripts.benchmarks.processes import StartError
     from scripts.benchmarks.report import keep, machine
@@ -82,19 +86,28 @@ def media(
         console.print(f"bench: {error}", markup=False)
         raise typer.Exit(2) from None
     begun = time.monotonic()
-    with scratch() as folder:
+    samples: list[Sample] = []
+    ended = ""
+    with scratch() as folder, ExitStack() as stack:
         try:
-            samples = _measured(trees, works, models, 1 if quick else rounds, 0 if quick else patience, folder)
-        except (StartError, ValueError) as error:
-            console.print(f"bench: {error}", markup=False)
-            raise typer.Exit(1) from None
+            names_of_sounds = (name for work in works for name in work.sounds)
+            sounds = recordings(models.voice_file, folder / "sounds", names_of_sounds)
+            sides = stack.enter_context(_sides(trees, works, models, sounds, same_openmp, folder))
+            _measure(samples, sides, works, sounds, 1 if quick else rounds, 0 if quick else patience)
+        except (KeyboardInterrupt, StartError, ValueError) as error:
+            ended = str(error) or "cut off"
+            console.print(f"bench: {ended}", markup=False)
+            if not samples:
+                raise typer.Exit(1) from None
     found = rows(samples, goals)
     here = machine()
     facts = {
         "sides": {name: tree.revision for name, tree in trees.items()},
         "models": [spec.name for spec in models.all],
+        "libraries": "with our OpenMP settings" if same_openmp else "with OpenMP's own settings",
         "rounds": 1 if quick else rounds,
         "seconds": round(time.monotonic() - begun),
+        **({"ended before its time": ended} if ended else {}),
     }
     kept = {**facts, "rows": as_dicts(found), "samples": [asdict(sample) for sample in samples]}
     keep(output, "media", kept)
@@ -103,6 +116,8 @@ def media(
     output.with_suffix(".md").write_text(table)
     console.print(table, markup=False, highlight=False, soft_wrap=True)
     console.print(f"figures in {output}")
+    if ended:
+        raise typer.Exit(1)
 
 
 def _trees(beside: Path | None) -> dict[str, "Tree"]:
@@ -123,73 +138,73 @@ def _trees(beside: Path | None) -> dict[str, "Tree"]:
 # ---------------------------------------------------------------- the rounds
 
 
-def _measured(
-    trees: Mapping[str, "Tree"],
+def _measure(
+    samples: list["Sample"],
+    sides: Sequence["Doer"],
     works: Sequence["Work"],
-    models: "Models",
+    sounds: Mapping[str, "Sound"],
     rounds: int,
     patience: float,
-    folder: Path,
-) -> list["Sample"]:
-    """Raises StartError, or ValueError where an answer was not what was asked for."""
+) -> None:
+    """Put each measurement into `samples` as it comes. Raises ValueError where an answer was not what was asked for."""
     from scripts.benchmarks.load import wait_for_quiet
     from scripts.benchmarks.media_figures import Sample
-    from scripts.benchmarks.media_sounds import recordings
 
-    sounds = recordings(models.voice_file, folder / "sounds", (name for work in works for name in work.sounds))
-    samples: list[Sample] = []
-    with ExitStack() as stack:
-        sides = _sides(stack, trees, works, models, sounds, folder)
+    for work in works:
+        if work.quick:
+            for side in sides:
+                if side.does(work):
+                    with _alone(side):
+                        side.do(work)
+    for number in range(rounds):
         for work in works:
-            if work.quick:
-                for side in sides:
-                    if side.does(work):
-                        with _alone(side):
-                            side.do(work)
-        for number in range(rounds):
-            for work in works:
-                if work.most is not None and number >= work.most:
-                    continue
-                wait_for_quiet([psutil.Process()], patience)
-                for side in sides if number % 2 == 0 else reversed(sides):
-                    if side.does(work):
-                        done, others = _undisturbed(side, work, patience)
-                        wrong = _wrong(work, done, sounds)
-                        samples.append(Sample(work.name, side.name, number, done.seconds, others, wrong))
-                        told = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in done.seconds.items())
-                        console.print(f"round {number + 1}, {side.name}: {told}", highlight=False)
-    return samples
+            if work.most is not None and number >= work.most:
+                continue
+            wait_for_quiet([psutil.Process()], patience)
+            for side in sides if number % 2 == 0 else reversed(sides):
+                if side.does(work):
+                    done, others = _undisturbed(side, work, patience)
+                    wrong = _wrong(work, done, sounds)
+                    samples.append(Sample(work.name, side.name, number, done.seconds, others, wrong))
+                    told = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in done.seconds.items())
+                    console.print(f"round {number + 1}, {side.name}: {told}", highlight=False)
 
 
+@contextmanager
 def _sides(
-    stack: ExitStack,
     trees: Mapping[str, "Tree"],
     works: Sequence["Work"],
     models: "Models",
     sounds: Mapping[str, "Sound"],
+    same_openmp: bool,
     folder: Path,
-) -> list["Doer"]:
-    """All of them, loaded and frozen. Raises StartError."""
+) -> Iterator[list["Doer"]]:
+    """All of them, loaded and frozen, for the length of the block. Raises StartError."""
     from scripts.benchmarks.media_sides import Called, Doer, Library, Served, library, server_side
     from scripts.benchmarks.media_works import BATCHED, DIRECT
     from scripts.benchmarks.processes import serving
+    from server.engines.openmp import SPINCOUNT
 
     sides: list[Doer] = []
-    for name, tree in trees.items():
-        server = stack.enter_context(serving(server_side(tree, name, models, folder), folder))
-        console.print(f"{name} ({tree.revision}) was ready after {server.start_seconds:.1f} s", highlight=False)
-        served = Served(name, server, models, sounds)
-        stack.callback(served.close)
-        served.freeze()
-        sides.append(served)
-    settings = models.settings()
-    kinds = {work.kind for work in works}
-    libraries: dict[str, Library] = {kind: stack.enter_context(library(kind, settings[kind])) for kind in sorted(kinds)}
-    for way in (DIRECT, BATCHED):
-        called = Called(way, libraries, models, sounds)
-        called.freeze()
-        sides.append(called)
-    return sides
+    with ExitStack() as stack:
+        for name, tree in trees.items():
+            server = stack.enter_context(serving(server_side(tree, name, models, folder), folder))
+            console.print(f"{name} ({tree.revision}) was ready after {server.start_seconds:.1f} s", highlight=False)
+            served = Served(name, server, models, sounds)
+            stack.callback(served.close)
+            served.freeze()
+            sides.append(served)
+        settings = models.settings()
+        variables = {"GOMP_SPINCOUNT": SPINCOUNT} if same_openmp else {}
+        libraries: dict[str, Library] = {
+            kind: stack.enter_context(library(kind, settings[kind], variables))
+            for kind in sorted({work.kind for work in works})
+        }
+        for way in (DIRECT, BATCHED):
+            called = Called(way, libraries, models, sounds)
+            called.freeze()
+            sides.append(called)
+        yield sides
 
 
 def _undisturbed(side: "Doer", work: "Work", patience: float) -> tuple["Done", float]:

@@ -26,7 +26,12 @@ def pictures(settings: Mapping[str, Any]) -> Callable[[str, Asks], Done]:
     """
     import diffusers
     import torch
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
 
+    diffusers_logging.disable_progress_bar()
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     pipeline = diffusers.DiffusionPipeline.from_pretrained(
         settings["path"], dtype=getattr(torch, settings["dtype"]), local_files_only=True, use_safetensors=True
     ).to(settings["device"])

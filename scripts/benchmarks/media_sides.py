@@ -60,7 +60,7 @@ def server_side(tree: Tree, name: str, models: Models, folder: Path) -> Side:
 
     Raises StartError if the interpreter would take its code from elsewhere.
     """
-    data = folder / f"data-{name}"
+    data = folder / f"data-{name.replace(' ', '-')}"
     environment = {"SAGEHOLD_AUTH": "off", "SAGEHOLD_LOG_LEVEL": "warning", "SAGEHOLD_DATA_DIR": str(data)}
     side = sagehold(
         data,
@@ -163,15 +163,15 @@ class Library:
 
 
 @contextmanager
-def library(kind: str, settings: Mapping[str, Any]) -> Iterator[Library]:
-    """`kind` is loaded for the length of the block. Raises StartError."""
+def library(kind: str, settings: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[Library]:
+    """`kind` is loaded for the length of the block, with these variables beside the others. Raises StartError."""
     command = [sys.executable, "-m", "scripts.benchmarks.media_direct", kind, json.dumps(settings)]
     process = psutil.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**side_environment(None), "PYTHONPATH": str(REPOSITORY)},
+        env={**side_environment(environment), "PYTHONPATH": str(REPOSITORY)},
         start_new_session=True,
     )
     try:
