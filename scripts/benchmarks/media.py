@@ -63,7 +63,7 @@ def media(
     from scripts.benchmarks.media_figures import as_dicts, markdown, rows
     from scripts.benchmarks.media_goals import AIMS, goals_of
     from scripts.benchmarks.media_models import installed
-    from scripts.benchmarks.media_sounds import recordings
+    from scripts.benchmarks.media_sounds import Sound, recordings
     from scripts.benchmarks.media_works import WORKS, chosen
     from scripts.benchmarks.processes import StartError
     from scripts.benchmarks.report import keep, machine
@@ -87,11 +87,11 @@ def media(
         raise typer.Exit(2) from None
     begun = time.monotonic()
     samples: list[Sample] = []
-    ended = ""
+    ended, sounds = "", dict[str, Sound]()
     with scratch() as folder, ExitStack() as stack:
         try:
             names_of_sounds = (name for work in works for name in work.sounds)
-            sounds = recordings(models.voice_file, folder / "sounds", names_of_sounds)
+            sounds |= recordings(models.voice_file, folder / "sounds", names_of_sounds)
             sides = stack.enter_context(_sides(trees, works, models, sounds, same_openmp, folder))
             _measure(samples, sides, works, sounds, 1 if quick else rounds, 0 if quick else patience)
         except (KeyboardInterrupt, StartError, ValueError) as error:
@@ -104,6 +104,7 @@ def media(
     facts = {
         "sides": {name: tree.revision for name, tree in trees.items()},
         "models": [spec.name for spec in models.all],
+        "sounds": {name: round(sound.seconds, 1) for name, sound in sounds.items()},
         "libraries": "with our OpenMP settings" if same_openmp else "with OpenMP's own settings",
         "rounds": 1 if quick else rounds,
         "seconds": round(time.monotonic() - begun),

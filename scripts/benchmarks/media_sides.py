@@ -16,7 +16,7 @@ import psutil
 from scripts.benchmarks.front_sides import Tree, check_code
 from scripts.benchmarks.media_client import Answer, Client
 from scripts.benchmarks.media_models import Models
-from scripts.benchmarks.media_sounds import Sound, long_text, short_text
+from scripts.benchmarks.media_sounds import SHORT, Sound, long_text
 from scripts.benchmarks.media_works import Work
 from scripts.benchmarks.processes import Server, Side, StartError, frozen, processor_seconds, thawed
 from scripts.benchmarks.sides import REPOSITORY, sagehold, side_environment
@@ -139,7 +139,7 @@ def _seconds(work: Work, answers: Sequence[Answer]) -> Done:
 
 def text_of(name: str) -> str:
     """A text by the name that works have for it."""
-    return long_text() if name == "long" else short_text(int(name.removeprefix("short-")))
+    return long_text() if name == "long" else SHORT[int(name.removeprefix("short-"))]
 
 
 # ---------------------------------------------------------------- libraries

@@ -21,13 +21,24 @@ from scripts.benchmarks.sides import REPOSITORY, side_environment
 from scripts.quality.clips import RATE, Joe, Samples, as_wav
 from scripts.quality.sentences import PLAIN
 
-TOGETHER = 8
+SHORT = (
+    "The baker opened his shop before sunrise and sold every loaf to the people on our street.",
+    "My sister bought a small blue boat and sailed across the lake with two of her friends.",
+    "The doctor asked him to rest for a week and to drink a glass of water each morning.",
+    "A tall man in a gray coat waited at the station until the last train had gone.",
+    "They carried the old table down the stairs and put it under the trees in the garden.",
+    "The children built a wooden bridge over the stream so that nobody would get wet feet.",
+    "Our teacher spoke about the moon and showed us how to draw it on a sheet of black paper.",
+    "The farmer sold his horses in the spring and used the money to repair the roof of the barn.",
+)
+"""Texts of about five and a half seconds of speech each."""
+TOGETHER = len(SHORT)
 """Recordings, texts or pictures that are asked for at once."""
 PAUSE = 0.25
 """Seconds between two sentences of a recording."""
 SEED = 17
-SHORT, MIDDLE, LONG, LONGEST = 5.5, 36.0, 101.0, 300.0
-"""Seconds of the recordings; each is as near as whole sentences come to it."""
+MIDDLE, LONG, LONGEST = 36.0, 101.0, 300.0
+"""Seconds of the other recordings; each is as near as whole sentences come to it."""
 GREETING = "Here is the news."
 """What a long text begins with: a voice that speaks sentence by sentence has this one soon."""
 
@@ -42,19 +53,14 @@ class Sound:
     text: str
 
 
-def short_text(number: int) -> str:
-    """Two sentences, about SHORT seconds of speech; other ones for each of TOGETHER numbers."""
-    return " ".join(PLAIN[2 * number : 2 * number + 2])
-
-
 def long_text() -> str:
     """About LONG seconds of speech."""
     return " ".join([GREETING, *PLAIN[:28]])
 
 
 def recordings(voice: Path, folder: Path, names: Iterable[str]) -> Mapping[str, Sound]:
-    """Make those of these names: short-0 to short-7, middle-0 to middle-7, long, longest, and again, which is the
-    sentences of short-0 over and over. Only what they need is spoken, which takes a while."""
+    """Make those of these names: short-0 to short-7, middle-0 to middle-7, long, longest, and again, which is short-0
+    over and over. Only what they need is spoken, which takes a while."""
     wanted = list(dict.fromkeys(names))
     if not wanted:
         return {}
@@ -100,7 +106,8 @@ def main() -> None:
         kind, _, number = name.partition("-")
         match kind:
             case "short":
-                sound, text = from_sentence(2 * int(number), SHORT)
+                text = SHORT[int(number)]
+                sound = joe.say(text, 1.0)
             case "middle":
                 sound, text = from_sentence(11 * int(number), MIDDLE)
             case "long":
@@ -108,9 +115,8 @@ def main() -> None:
             case "longest":
                 sound, text = from_sentence(0, LONGEST)
             case "again":
-                one, said = from_sentence(0, SHORT)
-                sound, times = joined(repeat(one), LONG)
-                text = " ".join([said] * times)
+                sound, times = joined(repeat(joe.say(SHORT[0], 1.0)), LONG)
+                text = " ".join([SHORT[0]] * times)
             case _:
                 sys.exit(f"there is no recording {name}")
         (folder / f"{name}.wav").write_bytes(as_wav(sound))

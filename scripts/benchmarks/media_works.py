@@ -59,7 +59,7 @@ WORKS = (
     Work("hear-at-once", "transcription", _heard("low", *_each("middle")), direct=(BATCHED,)),
     Work("hear-short-behind-long", "transcription", _heard("low", "short-0"), direct=(), behind="longest"),
     Work("hear-high", "transcription", _heard("high", "long")),
-    Work("hear-again", "transcription", _heard("low", "again"), most=3),
+    Work("hear-again", "transcription", _heard("low", "again"), direct=(), most=3),
     Work("hear-again-high", "transcription", _heard("high", "again"), most=3),
     Work("say-short", "speech", [{"text": "short-0"}], times=3, first=True, quick=True),
     Work("say-short-at-once", "speech", [{"text": name} for name in _each("short")]),

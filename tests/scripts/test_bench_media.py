@@ -14,7 +14,7 @@ from scripts.benchmarks import media_others
 from scripts.benchmarks.media_client import Client
 from scripts.benchmarks.media_figures import Sample, markdown, rows
 from scripts.benchmarks.media_goals import AIMS, BEGIN, BESIDE, COMPARISONS, DIRECT, END, OURS, Goal, goals_of
-from scripts.benchmarks.media_sounds import joined, long_text, short_text
+from scripts.benchmarks.media_sounds import SHORT, TOGETHER, joined, long_text
 from scripts.benchmarks.media_works import BY_NAME, WORKS, chosen
 from scripts.quality.clips import RATE
 
@@ -165,7 +165,7 @@ def test_chats_without_the_same_openmp_settings_are_another_comparison() -> None
 
 
 def test_texts_at_once_are_different_ones_and_a_long_one_begins_with_a_short_sentence() -> None:
-    assert len({short_text(number) for number in range(8)}) == 8
+    assert len(set(SHORT)) == TOGETHER
     assert len(long_text().split(". ")[0].split()) == 4
 
 
