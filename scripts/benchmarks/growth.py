@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 console = Console()
 
-LOOK = 0.5
-"""Seconds between two looks at the memory."""
+LOOK = 1.0
+"""Seconds between two looks at the memory, each of which takes some milliseconds."""
 SEQUENCES = 256
 """Most of a step, where our engine leaves that to vLLM."""
 MOST = 300_000
@@ -256,8 +256,10 @@ def memory_of(server: Server) -> Iterator[list[int]]:
 
 
 def _memory(server: Server) -> int:
+    # Not by server.tree(), which another thread may be reading.
+    root = psutil.Process(server.pid)
     total = 0
-    for process in list(server.tree()):
+    for process in (root, *root.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
-            total += psutil.Process(process.pid).memory_full_info().uss
+            total += int(process.memory_full_info().uss)
     return total
