@@ -92,11 +92,12 @@ def growth(
                 facts["chat"] = [asdict(point) for point in points]
             if models is not None:
                 counts = {"pictures": _numbers(pictures), "transcription": _numbers(recordings)}
-                found = _media(folder, models, {k: n for k, n in counts.items() if k in kinds}, rounds, patience)
+                found, left = _media(folder, models, {k: n for k, n in counts.items() if k in kinds}, rounds, patience)
                 for kind, unit in (("pictures", "pictures"), ("transcription", "seconds of sound")):
                     if rows := [point for point in found if point.what == kind]:
                         parts.append(media_table(rows, unit))
                         facts[kind] = [asdict(point) for point in rows]
+                parts += left
         except (LookupError, StartError, ValueError) as error:
             console.print(f"bench: {error}", markup=False)
             raise typer.Exit(1) from None
@@ -186,7 +187,10 @@ def _chat_point(server: Server, load: Load, rounds: int, seed: int, tokenizer: P
 # ---------------------------------------------------------------- pictures and recordings
 
 
-def _media(folder: Path, models: "Models", counts: dict[str, list[int]], rounds: int, patience: float) -> list[Point]:
+def _media(
+    folder: Path, models: "Models", counts: dict[str, list[int]], rounds: int, patience: float
+) -> tuple[list[Point], list[str]]:
+    """A point for each load, and a line for each that failed."""
     from scripts.benchmarks.front_sides import this_tree
     from scripts.benchmarks.media_client import Answer, Client
     from scripts.benchmarks.media_sides import PROMPTS, server_side
@@ -195,7 +199,7 @@ def _media(folder: Path, models: "Models", counts: dict[str, list[int]], rounds:
     most = max(counts.get("transcription", [0]))
     middle = [f"middle-{number}" for number in range(min(most, TOGETHER))]
     sounds = recordings(models.voice_file, folder / "sounds", middle)
-    points = list[Point]()
+    points, left = list[Point](), list[str]()
     with ExitStack() as stack:
         server = stack.enter_context(serving(server_side(this_tree(), "sagehold", models, folder), folder))
         client = Client(server.url, {kind: spec.name for kind, spec in models.by_kind.items()})
@@ -216,9 +220,14 @@ def _media(folder: Path, models: "Models", counts: dict[str, list[int]], rounds:
             for count in numbers:
                 wait_for_quiet([psutil.Process()], patience)
                 requests, work = asks(kind, count)
-                points.append(_media_point(server, client.all, kind, requests, work, rounds))
+                try:
+                    points.append(_media_point(server, client.all, kind, requests, work, rounds))
+                except ValueError as error:
+                    left.append(f"Failed: {count} × {kind}: {error}")
+                    console.print(left[-1], markup=False)
+                    continue
                 console.print(f"{count} × {kind}: {points[-1].throughput:.2f} a second", highlight=False)
-    return points
+    return points, left
 
 
 def _media_point(
