@@ -3,7 +3,8 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -181,12 +182,26 @@ def test_a_recording_is_of_whole_sentences_and_as_near_as_they_come_to_its_lengt
 
 
 class Handler(BaseHTTPRequestHandler):
-    """A server of one picture too few, of a transcript in two pieces, and of a text that it refuses to speak."""
+    """A server of one picture too few, of a transcript in two pieces, and of a text that it refuses to speak.
+
+    A recording of "endless" has a segment again and again, until its client hangs up, which `hung_up` tells.
+    """
 
     protocol_version = "HTTP/1.1"
+    hung_up = threading.Event()
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+        if b"endless" in self.rfile.read(int(self.headers["content-length"])):
+            self.send_response(200)
+            self.send_header("connection", "close")
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b'data: {"type": "transcript.text.delta", "delta": "red"}\n\n')
+                    self.hung_up.wait(0.001)
+            self.close_connection = True
+            self.hung_up.set()
+            return
         status, kind = 200, "application/json"
         if self.path == "/v1/images/generations":
             data = json.dumps({"data": [{"b64_json": "AA=="}]}).encode()
@@ -235,6 +250,16 @@ def test_an_answer_that_is_not_what_was_asked_for_is_no_measurement() -> None:
 
 def test_a_streamed_transcript_has_a_first_piece_and_its_whole_text() -> None:
     with client_of_a_stand_in() as client:
-        answers = client.all([lambda begun: client.hear(begun, data=b"RIFF", quality="low", stream=True)] * 2)
+        answers = client.all([partial(client.hear, data=b"RIFF", quality="low", stream=True)] * 2)
     assert [answer.text for answer in answers] == ["red heart"] * 2
     assert all(0 < answer.first <= answer.seconds for answer in answers)
+
+
+def test_a_recording_is_heard_while_others_are_and_its_client_then_hangs_up() -> None:
+    Handler.hung_up.clear()
+    with client_of_a_stand_in() as client:
+        with client.hearing(b"endless", "low"):
+            answers = client.all([partial(client.hear, data=b"RIFF", quality="low", stream=True)])
+            assert not Handler.hung_up.is_set()
+        assert Handler.hung_up.wait(60)
+    assert answers[0].text == "red heart"
