@@ -20,8 +20,10 @@ from scripts.benchmarks.batches import batches
 from scripts.benchmarks.embeddings import embeddings
 from scripts.benchmarks.fairness import fairness
 from scripts.benchmarks.front import front
+from scripts.benchmarks.growth import growth
 from scripts.benchmarks.ingestion import ingestion
 from scripts.benchmarks.load import Load, Sample
+from scripts.benchmarks.media import media
 from scripts.benchmarks.processes import Side, StartError
 from scripts.benchmarks.retrieval import retrieval
 from server.offline import go_offline
@@ -216,7 +218,9 @@ app.command()(embeddings)
 app.command()(batches)
 app.command()(fairness)
 app.command()(front)
+app.command()(growth)
 app.command()(ingestion)
+app.command()(media)
 app.command()(retrieval)
 
 

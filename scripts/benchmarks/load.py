@@ -5,9 +5,10 @@ import contextlib
 import io
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -60,7 +61,7 @@ def measure(
     ours = [psutil.Process(), *([neighbour] if neighbour else [])]
     before, begun = server.processor_seconds() + sum(map(processor_seconds, ours)), time.monotonic()
     busy = busy_seconds()
-    figures = _drive(server, load, seed, tokenizer)
+    figures = from_harness(drive(server, load, seed, tokenizer))
     seconds = time.monotonic() - begun
     used = server.processor_seconds() + sum(map(processor_seconds, ours)) - before
     others = (busy_seconds() - busy - used) / (seconds * (os.cpu_count() or 1))
@@ -80,7 +81,8 @@ def wait_for_quiet(known: Iterable[psutil.Process], patience: float) -> None:
             return
 
 
-def _drive(server: Server, load: Load, seed: int, tokenizer: Path) -> Figures:
+def drive(server: Server, load: Load, seed: int, tokenizer: Path) -> Mapping[str, Any]:
+    """The detailed result of vLLM's harness (`vllm.benchmarks.serve`)."""
     from vllm.benchmarks.serve import add_cli_args, main
 
     parser = argparse.ArgumentParser()
@@ -91,7 +93,7 @@ def _drive(server: Server, load: Load, seed: int, tokenizer: Path) -> Figures:
         os.environ["OPENAI_API_KEY"] = server.key  # the way in that the harness has
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            return from_harness(main(arguments))
+            return dict(main(arguments))
     finally:
         os.environ.pop("OPENAI_API_KEY", None)
         with server.log.with_suffix(".load.log").open("a") as log:

@@ -92,10 +92,10 @@ class Server:
 
     def freeze(self) -> None:
         """Stop the whole tree where it is: even an idle engine may poll."""
-        _signal(self.tree(), signal.SIGSTOP)
+        frozen(self.tree())
 
     def thaw(self) -> None:
-        _signal(self.tree(), signal.SIGCONT)
+        thawed(self.tree())
 
     def stop(self) -> None:
         """SIGTERM to the server; what is left of its tree after the grace is killed, each process by its id."""
@@ -182,6 +182,16 @@ def spinner(python: str, wanted: bool) -> Iterator[psutil.Popen | None]:
     finally:
         process.kill()
         process.wait()
+
+
+def frozen(processes: set[psutil.Process]) -> None:
+    """Stop them where they are."""
+    _signal(processes, signal.SIGSTOP)
+
+
+def thawed(processes: set[psutil.Process]) -> None:
+    """Let them go on."""
+    _signal(processes, signal.SIGCONT)
 
 
 def _free_port() -> int:
