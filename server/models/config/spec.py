@@ -104,8 +104,8 @@ class PiperModel(ModelBase):
 
     @property
     def parallel(self) -> int:
-        # Sentences are short, and one voice alone leaves cores idle between them.
-        return 2
+        # Their steps take turns (server/engines/piper/turns.py): a short text need not wait until a long one is whole.
+        return 8
 
 
 class DiffusersModel(GpuModel):
