@@ -22,6 +22,7 @@ from piper.config import PhonemeType, PiperConfig, SynthesisConfig
 from piper.voice import PiperVoice
 
 from server.core import AudioChunk, Event, Facts, Job, SpeechJob, Usage
+from server.engines.piper.graph import planar
 from server.engines.piper.text import LONGEST, OPENING, is_speakable, pieces, spoken_text
 from server.engines.piper.turns import Step, Turns, at_once
 from server.engines.piper.voices import resolve
@@ -264,6 +265,6 @@ def _load(file: Path, threads: int) -> Voice:
     session_options.intra_op_num_threads = threads
     # Threads that spin while they wait would take the cores from the other engines.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(file), sess_options=session_options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(planar(file), session_options, providers=["CPUExecutionProvider"])
     voice: Voice = PiperVoice(config=config, session=session)
     return voice
