@@ -1,9 +1,10 @@
-"""A voice's graph, rewritten so that onnxruntime computes its largest part faster.
+"""A voice's graph, rewritten so that onnxruntime computes its convolutions faster, and the same with any threads.
 
-Most of a voice's work is the generator of HiFi-GAN (arXiv:2010.05646) at the end of VITS (arXiv:2106.06103):
-one-dimensional convolutions over [batch, channels, time], with what is added between them. onnxruntime's fastest
-kernels, which work on blocks of channels (NCHWc), are for two-dimensional ones alone. Over [batch, channels, 1, time]
-they compute the same sums: samples differ by less than 1e-6, and a tenth of the processor time is saved (AVX-512).
+A voice (VITS, arXiv:2106.06103) is mostly one-dimensional convolutions over [batch, channels, time]. onnxruntime does
+them by matrix products, whose sums it cuts according to the number of threads: the last bits of a sample depend on it.
+Its fastest kernels, which work on blocks of channels (NCHWc) and do not, are for two-dimensional convolutions alone.
+Over [batch, channels, 1, time] these compute the same sums. Samples of the starter voice differ from those of its file
+by 2e-5 at most, less than a step of 16 bits, and 18% of the processor time is saved (AVX-512).
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,9 +17,9 @@ from onnx import helper, numpy_helper
 
 CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 BETWEEN = frozenset({"LeakyRelu", "Relu", "Tanh"})
-"""What a generator does to each value by itself."""
+"""What is done to each value by itself, between convolutions."""
 SUMS = frozenset({"Add", "Div"})
-"""What it does with two tensors of one shape, or with one and a number."""
+"""What is done with two tensors of one shape, or with one and a number."""
 
 OPSET = 13
 """The first in which the axes of Unsqueeze and Squeeze are an input (ONNX, Operators.md)."""
@@ -30,17 +31,17 @@ AXIS = "planar.axis"
 
 
 def planar(file: Path) -> bytes:
-    """The graph of the .onnx file with its generator over planes of height 1; as it is where there is none."""
+    """The graph of the .onnx file with its convolutions over planes of height 1; as it is where there are none."""
     model = onnx.load(file)
-    generator = _generator(model.graph) if model.opset_import[0].version >= OPSET else set()
-    if generator:
-        _rewrite(model.graph, generator)
+    convolved = _convolved(model.graph) if model.opset_import[0].version >= OPSET else set()
+    if convolved:
+        _rewrite(model.graph, convolved)
     data: bytes = model.SerializeToString()
     return data
 
 
-def _generator(graph: onnx.GraphProto) -> set[str]:
-    """The outputs of the nodes that lead to the last convolution and can all be rewritten."""
+def _convolved(graph: onnx.GraphProto) -> set[str]:
+    """The outputs of the convolutions, and of the nodes between them that work on planes as well."""
     weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     producers = {output: node for node in graph.node for output in node.output}
 
@@ -56,8 +57,7 @@ def _generator(graph: onnx.GraphProto) -> set[str]:
         return node.op_type in BETWEEN
 
     found: set[str] = set()
-    last = next((node for node in reversed(graph.node) if node.op_type in CONVOLUTIONS), None)
-    left = [last.output[0]] if last is not None else []
+    left = [node.output[0] for node in graph.node if node.op_type in CONVOLUTIONS]
     while left:
         name = left.pop()
         if name not in found and fits(name):
@@ -71,23 +71,23 @@ def _tensors(node: onnx.NodeProto, weights: Iterable[str]) -> list[str]:
     return [name for name in node.input if name and name not in weights]
 
 
-def _rewrite(graph: onnx.GraphProto, generator: set[str]) -> None:
+def _rewrite(graph: onnx.GraphProto, convolved: set[str]) -> None:
     weights = {tensor.name: tensor for tensor in graph.initializer}
     nodes = list(graph.node)
-    outside = {name for node in nodes if node.output[0] not in generator for name in node.input}
+    outside = {name for node in nodes if node.output[0] not in convolved for name in node.input}
     outside |= {output.name for output in graph.output}
     raised: set[str] = set()
 
     def rewritten() -> Iterator[onnx.NodeProto]:
         for node in nodes:
             output = node.output[0]
-            if output not in generator:
+            if output not in convolved:
                 yield node
                 continue
             for at, name in enumerate(node.input):
                 if name not in _tensors(node, weights):
                     continue
-                if name not in generator and name not in raised:
+                if name not in convolved and name not in raised:
                     raised.add(name)
                     yield helper.make_node("Unsqueeze", [name, AXIS], [_plane(name)])
                 node.input[at] = _plane(name)

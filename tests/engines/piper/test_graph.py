@@ -1,4 +1,4 @@
-"""The rewritten graph of a small voice computes what the graph computed, and leaves alone what is no generator."""
+"""The rewritten graph of a small voice computes what the graph computed, and leaves alone what it can't rewrite."""
 
 from collections import Counter
 from pathlib import Path
@@ -81,7 +81,7 @@ def kinds(model: bytes) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load_from_string(model).graph.node)
 
 
-def test_the_generator_is_computed_over_planes_to_the_same_samples(tmp_path: Path) -> None:
+def test_convolutions_are_computed_over_planes_to_the_same_samples(tmp_path: Path) -> None:
     file = voice(tmp_path / "voice.onnx")
     before, after = run(file.read_bytes()), run(planar(file))
     for one, other in zip(before, after, strict=True):
