@@ -22,6 +22,7 @@ from piper.config import PhonemeType, PiperConfig, SynthesisConfig
 from piper.voice import PiperVoice
 
 from server.core import AudioChunk, Event, Facts, Job, SpeechJob, Usage
+from server.engines.base import WAITING, Waiting
 from server.engines.piper.graph import planar
 from server.engines.piper.text import LONGEST, OPENING, is_speakable, pieces, spoken_text
 from server.engines.piper.turns import Step, Turns, at_once
@@ -160,7 +161,7 @@ class PiperReading:
     def close(self) -> None:
         pass
 
-    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - speech has no limit here
+    def run(self, limit: int | None) -> Iterator[Event | Waiting | None]:  # noqa: ARG002 - speech has no limit here
         """AudioChunks, then Usage.
 
         Usage counts the characters of the text as sent. Its `details` are the id of the voice that spoke, the number
@@ -173,7 +174,11 @@ class PiperReading:
         phonemes = samples = billed = 0
         steps = self._steps(speaker, sentences, job.speed)
         with self._turns.text(steps) as text, AudioEncoder(job.format, rate) as encoder:
-            for step, audio in text:
+            for made in text:
+                if made is WAITING:
+                    yield WAITING
+                    continue
+                step, audio = made
                 head = 0 if samples else round(rate * HEAD)
                 phonemes += step
                 samples += audio.size

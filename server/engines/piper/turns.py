@@ -6,15 +6,19 @@ threads, and every other has one.
 """
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Lock
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from server.engines.base import WAITING, Waiting
+
 MOST_AT_ONCE = 8
 """Steps that are computed at once at most, whatever the number of cores: each has memory of its own."""
+
+LOOK = 0.1
+"""Seconds between two looks whether a text that waits for a step was given up."""
 
 T = TypeVar("T")
 Step = Callable[[bool], T]
@@ -74,7 +78,7 @@ class Text(Generic[T]):
         self._steps = steps
         self._next: Step[T] | None = None
         self._first = True
-        self._under_way: deque[Future[T]] = deque()
+        self._under_way: list[Future[T]] = []
 
     def __enter__(self) -> Self:
         self._turns.count(1)
@@ -89,15 +93,19 @@ class Text(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for future in self._under_way:
-            future.cancel()
-        wait(self._under_way)
+        wait([future for future in self._under_way if not future.cancel()])
         self._turns.count(-1)
 
-    def __iter__(self) -> Iterator[T]:
-        """Raises what a step raised, in that step's place."""
+    def __iter__(self) -> Iterator[T | Waiting]:
+        """What the steps gave, and WAITING now and then while a step waits for its turn or is computed.
+
+        Raises what a step raised, in that step's place.
+        """
         while self._under_way:
-            done = self._under_way.popleft().result()
+            if not wait(self._under_way[:1], LOOK).done:
+                yield WAITING
+                continue
+            done = self._under_way.pop(0).result()
             self._fill(self._turns.share)
             yield done
 
