@@ -7,8 +7,7 @@ Over [batch, channels, 1, time] these compute the same sums. Samples of the star
 by 2e-5 at most, less than a step of 16 bits, and 18% of the processor time is saved (AVX-512).
 """
 
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,29 +43,31 @@ def _convolved(graph: onnx.GraphProto) -> set[str]:
     """The outputs of the convolutions, and of the nodes between them that work on planes as well."""
     weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     producers = {output: node for node in graph.node for output in node.output}
-
-    @cache
-    def fits(name: str) -> bool:
-        if (node := producers.get(name)) is None:
-            return False
-        if node.op_type in CONVOLUTIONS:
-            known = {attribute.name for attribute in node.attribute} <= {*ADDED, "group"}
-            return known and len(weights.get(node.input[1], ())) == 3
-        if node.op_type in SUMS:
-            return all(weights.get(part) == [] or fits(part) for part in node.input)
-        return node.op_type in BETWEEN
-
+    fitting: set[str] = set()
+    for node in graph.node:  # each comes after those that it takes from
+        if _fits(node, weights, fitting):
+            fitting.add(node.output[0])
     found: set[str] = set()
     left = [node.output[0] for node in graph.node if node.op_type in CONVOLUTIONS]
     while left:
         name = left.pop()
-        if name not in found and fits(name):
+        if name in fitting and name not in found:
             found.add(name)
             left += _tensors(producers[name], weights)
     return found
 
 
-def _tensors(node: onnx.NodeProto, weights: Iterable[str]) -> list[str]:
+def _fits(node: onnx.NodeProto, weights: Mapping[str, Sequence[int]], fitting: Container[str]) -> bool:
+    """weights: their shapes; fitting: the outputs before it that fit."""
+    if node.op_type in CONVOLUTIONS:
+        known = {attribute.name for attribute in node.attribute} <= {*ADDED, "group"}
+        return known and len(weights.get(node.input[1], ())) == 3
+    if node.op_type in SUMS:
+        return all(weights.get(name) == [] or name in fitting for name in node.input)
+    return node.op_type in BETWEEN
+
+
+def _tensors(node: onnx.NodeProto, weights: Container[str]) -> list[str]:
     """What flows into a node, without its weights and numbers."""
     return [name for name in node.input if name and name not in weights]
 

@@ -8,6 +8,7 @@ job.
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from piper.voice import PiperVoice
 
 from server.core import AudioChunk, Event, Facts, Job, SpeechJob, Usage
 from server.engines.base import WAITING, Waiting
+from server.engines.free_memory import give_back
 from server.engines.piper.graph import planar
 from server.engines.piper.text import LONGEST, OPENING, is_speakable, pieces, spoken_text
 from server.engines.piper.turns import Step, Turns, at_once
@@ -270,6 +272,13 @@ def _load(file: Path, threads: int) -> Voice:
     session_options.intra_op_num_threads = threads
     # Threads that spin while they wait would take the cores from the other engines.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(planar(file), session_options, providers=["CPUExecutionProvider"])
+    # In a file that is only in memory: a session keeps the bytes that it is given, beside its own copy of the weights.
+    with os.fdopen(os.memfd_create(file.name), "wb") as graph:
+        graph.write(planar(file))
+        graph.flush()
+        session = onnxruntime.InferenceSession(
+            f"/proc/self/fd/{graph.fileno()}", session_options, providers=["CPUExecutionProvider"]
+        )
+    give_back()
     voice: Voice = PiperVoice(config=config, session=session)
     return voice

@@ -49,9 +49,9 @@ WHISPER_HOST = 160 * MIB
 WHISPER_WORK = 224 * MIB
 """Measured: 142 MiB, for five minutes heard at once with one beam."""
 PIPER_HOST = 192 * MIB
-"""Measured: 145 MiB, and the voice once."""
+"""Measured: 126 MiB with the voice once, 193 MiB with it twice."""
 PIPER_WORK = 128 * MIB
-"""For each step at once. Measured: 184 MiB for two."""
+"""For each step at once. Measured: 241 MiB for two by one thread each, 82 MiB for one by all of them."""
 EMBED_HOST = 96 * MIB
 """Measured: 69 MiB, the weights once, and 11 MiB where ids of cl100k_base are read."""
 EMBED_WORK = 192
