@@ -1,8 +1,9 @@
 """What vLLM's caches keep of a model that has stopped."""
 
-import ctypes
 import gc
 import sys
+
+from server.engines.free_memory import give_back
 
 HOLDERS = (
     # Its key is a method of the tokenizer's own class, whose closure is the tokenizer and its copies.
@@ -33,5 +34,4 @@ def forget() -> None:
         if (loaded := sys.modules.get(module)) is not None:
             getattr(loaded, name).cache_clear()
     gc.collect()
-    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # musl has none
-        trim(0)
+    give_back()

@@ -89,7 +89,9 @@ class PiperModel(ModelBase):
         default=None, ge=0, le=2, description="variation of phoneme lengths; null: the voice's own"
     )
     sentence_pause: float = Field(default=0.2, ge=0, le=5, description="seconds of silence between sentences")
-    threads: int = Field(default=0, ge=0, description="processor threads; 0: all cores")
+    threads: int = Field(
+        default=0, ge=0, description="processor threads, of which 8 at most speak side by side; 0: all cores"
+    )
 
     @model_validator(mode="after")
     def _modes_have_voices(self) -> Self:
@@ -104,8 +106,8 @@ class PiperModel(ModelBase):
 
     @property
     def parallel(self) -> int:
-        # Sentences are short, and one voice alone leaves cores idle between them.
-        return 2
+        # Their steps take turns (server/engines/piper/turns.py): a short text need not wait until a long one is whole.
+        return 8
 
 
 class DiffusersModel(GpuModel):

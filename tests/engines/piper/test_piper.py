@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from piper.config import PhonemeType
 
 from server.core import AudioChunk, Event, Facts, SpeechJob, TranscriptionJob, Usage
-from server.engines.piper.handler import PEAK, PiperHandler, Speaker, create
+from server.engines.piper.handler import HEAD, PEAK, Narrow, PiperHandler, Speaker, create
 from server.engines.piper.text import LONGEST
 from server.errors import InvalidRequest, ModelUnavailable
 from tests.reading import handled
@@ -103,13 +103,14 @@ def test_audio_of_a_sentence_leaves_before_the_next_is_said(handler: PiperHandle
     first = next(events)
     assert isinstance(first, AudioChunk)
     assert first.data
-    assert voice.said == sentences[:1]
-    next(events)
-    assert voice.said == sentences[:2]
-    # Closing between sentences is how a job is cancelled: nothing more is said.
+    assert sentences[2] not in voice.said
+    # Closing between sentences is how a job is cancelled: what is being said then is finished, and nothing follows.
     assert isinstance(events, Iterator)
     events.close()  # type: ignore[attr-defined]
-    assert voice.said == sentences[:2]
+    said = list(voice.said)
+    assert said in (sentences[:1], sentences[:2])
+    assert spoken(handler, "Next.")[1].characters == 5
+    assert voice.said == [*said, "Next"]
 
 
 def test_a_long_first_sentence_is_said_clause_by_clause(handler: PiperHandler, voice: FakeVoice) -> None:
@@ -222,7 +223,7 @@ def test_jobs_at_the_same_time_do_not_mix() -> None:
             both_inside.wait()
             return super().phoneme_ids_to_audio(phoneme_ids, syn_config)
 
-    handler = PiperHandler({"joe": Speaker(Meeting())}, 0.2)
+    handler = PiperHandler({"joe": Speaker(Meeting())}, 0.2, threads=2)
 
     def work(text: str) -> int:
         return spoken(handler, text)[0].size
@@ -266,3 +267,33 @@ def test_a_voice_that_would_fetch_its_phonemizer_is_refused(tmp_path: Path) -> N
     (tmp_path / "joe.onnx.json").write_text(json.dumps(description))
     with pytest.raises(ModelUnavailable, match="pinyin"):
         create(options(tmp_path))
+
+
+def test_steps_that_others_run_beside_are_said_with_one_thread_once_that_voice_is_there(voice: FakeVoice) -> None:
+    one_thread = FakeVoice()
+    asked, there = threading.Event(), threading.Event()
+
+    def load() -> FakeVoice:
+        asked.set()
+        assert there.wait(10)
+        return one_thread
+
+    narrow = Narrow(load)
+    speaker = Speaker(voice, narrow=narrow)
+    assert speaker.say(list("alone"), 1.0, alone=True).size == 5 * PER_PHONEME
+    assert not asked.is_set()
+    assert speaker.say(list("early"), 1.0, alone=False).size == 5 * PER_PHONEME
+    assert asked.wait(10)
+    there.set()
+    narrow.loading.join(10)
+    assert speaker.say(list("beside"), 1.0, alone=False).size == 6 * PER_PHONEME
+    assert speaker.say(list("alone"), 1.0, alone=True).size == 5 * PER_PHONEME
+    assert (voice.said, one_thread.said) == (["alone", "early", "alone"], ["beside"])
+
+
+def test_the_first_of_the_audio_leaves_before_the_rest_of_its_step(voice: FakeVoice) -> None:
+    events = list(handled(PiperHandler({"joe": Speaker(voice)}, 0.2), SpeechJob(text="x" * 50, format="pcm")))
+    chunks = [event for event in events if isinstance(event, AudioChunk)]
+    assert len(chunks[0].data) <= 2 * round(HEAD * RATE)
+    assert sum(len(chunk.data) for chunk in chunks) == 2 * 50 * PER_PHONEME
+    assert [chunk.characters for chunk in chunks] == [50, *[0] * (len(chunks) - 1)]

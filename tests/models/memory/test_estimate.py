@@ -210,8 +210,10 @@ def test_speech_and_transcription(tmp_path: Path) -> None:
         host=TORCH_HOST_CUDA, gpu=CUDA_CONTEXT + 1000 + work, loading=1000, gpu_at_work=work
     )
     assert not estimate(ears.model_copy(update={"device": "cpu"}), tmp_path, GPU).on_gpu
-    voice = PiperModel(name="v", engine="piper", path="w", voices={"a": PiperVoice(file="a.onnx")})
-    assert estimate(voice, tmp_path, GPU) == Need(host=PIPER_HOST + 1000 + 2 * PIPER_WORK, at_work=2 * PIPER_WORK)
+    voice = PiperModel(name="v", engine="piper", path="w", voices={"a": PiperVoice(file="a.onnx")}, threads=1)
+    assert estimate(voice, tmp_path, GPU) == Need(host=PIPER_HOST + 1000 + PIPER_WORK, at_work=PIPER_WORK)
+    two = voice.model_copy(update={"threads": 2})
+    assert estimate(two, tmp_path, GPU) == Need(host=PIPER_HOST + 2000 + 3 * PIPER_WORK, at_work=3 * PIPER_WORK)
     assert estimate(FakeModel(name="f", engine="fake", serves="chat"), tmp_path, CPU) == Need()
 
 
