@@ -28,11 +28,22 @@ Scheduler = Literal[
 """Schedulers of diffusers that can take one another's config, so that a model's own may be exchanged for them."""
 
 
+Cause = Literal["code", "arithmetic", "length"]
+"""What of a request can make auto take high: only chats have the first two."""
+
+
 class Auto(Strict):
-    """The qualities that auto may choose between, and when a model counts as busy."""
+    """The qualities that auto may choose between, what makes it take high, and when a model counts as busy.
+
+    It never takes ultra, which costs several times as much: that is the client's to ask for.
+    """
 
     lowest: ChosenQuality = Quality.LOW
     highest: ChosenQuality = Quality.HIGH
+    high_for: tuple[Cause, ...] = Field(
+        default=("code", "arithmetic", "length"),
+        description="what of a request makes it take high: that for which high is better than medium on this model",
+    )
     busy: float = Field(
         default=0.5,
         gt=0,
