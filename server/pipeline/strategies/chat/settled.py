@@ -13,7 +13,7 @@ def majority_stays(first: int, second: int) -> float:
     binomials: 2 against 0 make 0.875, 3 against 0 0.9375, 4 against 1 0.89.
     """
     trials = first + second + 1
-    return sum(comb(trials, wins) for wins in range(first + 1)) / 2**trials
+    return sum(comb(trials, wins) for wins in range(first + 1)) / (1 << trials)
 
 
 def is_settled(votes: Sequence[str | None], drafts: int, sure: float, enough: int | None = None) -> bool:
