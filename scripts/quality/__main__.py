@@ -25,11 +25,14 @@ console = Console()
 
 ALL_MODES = ",".join(MODES)
 MEASURES = ("chat", "transcription", "speech", "images")
-SEED = 7001
+SEEDS = "7001"
 """Modes were tuned on others."""
 
-Size = Annotated[int | None, typer.Option(min=2, help="Items; each measure has its own default.")]
-Seed = Annotated[int, typer.Option(help="Seed of the items.")]
+Size = Annotated[int | None, typer.Option(min=2, help="Items of each seed; each measure has its own default.")]
+Seeds = Annotated[
+    str,
+    typer.Option("--seeds", help="Seeds of the items, comma-separated; the figures are those of all seeds together."),
+]
 Modes = Annotated[str, typer.Option(help="Modes to compare with the first of them, comma-separated.")]
 ModelsDir = Annotated[Path, typer.Option(help="Folder of the models' weights.", exists=True, file_okay=False)]
 Configs = Annotated[Path, typer.Option("--model-configs", help="Folder of model configs.", exists=True)]
@@ -38,10 +41,18 @@ Folder = Annotated[Path, typer.Option(help="Folder for the figures, as JSON.", f
 
 
 def _measure(
-    name: str, size: int | None, seed: int, modes: str, models_dir: Path, configs: Path, to_markdown: bool, output: Path
+    name: str,
+    size: int | None,
+    seeds: Sequence[int],
+    modes: str,
+    models_dir: Path,
+    configs: Path,
+    to_markdown: bool,
+    output: Path,
 ) -> None:
     from scripts.benchmarks.compare import scratch
     from scripts.benchmarks.processes import StartError
+    from scripts.quality.frame import items_of
     from scripts.quality.report import keep_all, markdown, show
     from scripts.quality.server import measured
     from starter.installer import StarterError
@@ -55,8 +66,9 @@ def _measure(
     except StarterError as error:
         console.print(f"eval_quality: {error}", markup=False)
         raise typer.Exit(1) from None
-    items = measure.items(size or measure.SIZE, seed)
-    console.print(f"{name}: {len(items)} items × {len(chosen)} modes, seed {seed}; starting a server")
+    items = items_of(measure, size or measure.SIZE, seeds)
+    said = ", ".join(map(str, seeds))
+    console.print(f"{name}: {len(items)} items × {len(chosen)} modes, seeds {said}; starting a server")
     try:
         with scratch() as folder, measured(measure.MODELS, models_dir, configs, folder) as server:
             console.print(f"ready after {server.server.start_seconds:.1f} s")
@@ -68,7 +80,7 @@ def _measure(
     if to_markdown:
         console.print(markdown(measure, rows, chosen), markup=False, highlight=False, soft_wrap=True)
     file = output / f"{name}.json"
-    keep_all(file, measure, rows, chosen, {"seed": seed, "modes": chosen})
+    keep_all(file, measure, rows, chosen, {"seeds": list(seeds), "modes": chosen})
     console.print(f"figures in {file}")
 
 
@@ -82,10 +94,21 @@ async def _rows(measure: Measure[Any], server: Any, items: Sequence[Item], modes
             return await run(measure, client, items, modes, lambda _: progress.advance(bar))
 
 
+def seeds_of(said: str) -> list[int]:
+    """`7001,7002` as numbers. Raises BadParameter for what is none, and for one that comes twice."""
+    try:
+        seeds = [int(seed) for seed in said.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{said}: expected whole numbers with commas", param_hint="--seeds") from None
+    if len(set(seeds)) < len(seeds):
+        raise typer.BadParameter(f"{said}: a seed comes twice", param_hint="--seeds")
+    return seeds
+
+
 def _command(name: str, description: str) -> None:
     def command(
         size: Size = None,
-        seed: Seed = SEED,
+        seeds: Seeds = SEEDS,
         modes: Modes = ALL_MODES,
         models_dir: ModelsDir = Path("models"),
         model_configs: Configs = Path("model_configs"),
@@ -93,7 +116,7 @@ def _command(name: str, description: str) -> None:
         output: Folder = Path("data/quality"),
     ) -> None:
         for one in MEASURES if name == "all" else (name,):
-            _measure(one, size, seed, modes, models_dir, model_configs, markdown, output)
+            _measure(one, size, seeds_of(seeds), modes, models_dir, model_configs, markdown, output)
 
     app.command(name, help=description)(command)
 

@@ -133,7 +133,7 @@ def run_drafts(drafts: int, tokens: int, rounds: int, models_dir: Path, output: 
 
     spec = sides.chat_model(models_dir, None)
     with scratch() as folder:
-        configs = sides.configs_with(folder, spec, quality={"ultra": {"drafts": drafts}})
+        configs = sides.configs_with(folder, spec, quality={"ultra": {"drafts": drafts, "sure": 1, "enough": None}})
         with measured([spec.name], models_dir, configs, folder) as server:
 
             async def drive() -> list[Timed]:

@@ -1,7 +1,9 @@
 """What is made of the rows: means, and bootstrap confidence intervals of them and of differences between modes. Pure.
 
 The bootstrap draws items with replacement and takes the percentiles of what comes out (Efron 1979). Two modes are
-compared on the same draws, item by item, so that how hard the items are cancels out.
+compared on the same draws, item by item, so that how hard the items are cancels out. Items of all seeds are drawn from
+one urn; those that are the same thing with several seeds (`Item.unit`) are one ball in it, since what makes one of them
+easy makes all of them easy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,13 +82,16 @@ def interval(mean: float, resampled: Floats) -> Interval:
 
 def figures(rows: Sequence[Row], modes: Sequence[str], seed: int = 0) -> list[Figures]:
     """Of each mode, in the modes' order. Raises ValueError if an item lacks a mode."""
-    by_mode = {mode: {row.item.id: row.outcome for row in rows if row.mode == mode} for mode in modes}
-    weight_of = {row.item.id: row.item.weight for row in rows}
-    ids = list(by_mode[modes[0]])
-    if any(set(outcomes) != set(ids) for outcomes in by_mode.values()):
+    by_mode = {mode: {_key(row): row.outcome for row in rows if row.mode == mode} for mode in modes}
+    item_of = {_key(row): row.item for row in rows}
+    keys = list(by_mode[modes[0]])
+    if any(set(outcomes) != set(keys) for outcomes in by_mode.values()):
         raise ValueError("not every item was asked in every mode")
-    scores = np.array([[by_mode[mode][one].score for one in ids] for mode in modes], dtype=np.float64)
-    weights = np.array([weight_of[one] for one in ids], dtype=np.float64)
+    scores, weights = _drawn_together(
+        [item_of[key].unit for key in keys],
+        np.array([[by_mode[mode][key].score for key in keys] for mode in modes], dtype=np.float64),
+        np.array([item_of[key].weight for key in keys], dtype=np.float64),
+    )
     means = (scores * weights).sum(axis=1) / weights.sum()
     drawn = bootstrap(scores, weights, seed)
     found = []
@@ -113,6 +118,26 @@ def figures(rows: Sequence[Row], modes: Sequence[str], seed: int = 0) -> list[Fi
             )
         )
     return found
+
+
+def _key(row: Row) -> tuple[int, str]:
+    return row.item.of_seed, row.item.id
+
+
+def _drawn_together(units: Sequence[str], scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Scores (modes × units) and weights of what the bootstrap draws: of items of one unit the weighted mean, and the
+    sum of their weights. scores: modes × items."""
+    places = {unit: place for place, unit in enumerate(dict.fromkeys(units))}
+    member = np.zeros((len(units), len(places)))
+    member[np.arange(len(units)), [places[unit] for unit in units]] = weights
+    together = member.sum(axis=0)
+    return scores @ member / together, together
+
+
+def by_seed(rows: Sequence[Row], modes: Sequence[str]) -> dict[int, list[Figures]]:
+    """The figures of each seed's items, in the seeds' first order."""
+    seeds = dict.fromkeys(row.item.of_seed for row in rows)
+    return {seed: figures([row for row in rows if row.item.of_seed == seed], modes) for seed in seeds}
 
 
 def by_kind(rows: Sequence[Row], modes: Sequence[str]) -> dict[str, list[Figures]]:

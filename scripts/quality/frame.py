@@ -13,7 +13,9 @@ A *measure* is a module of this folder that has the names of `Measure` below (se
     async def ask(client: httpx.AsyncClient, item: Item, mode: str) -> Outcome: ...
 
 `items` makes them from the seed alone, before the server starts; it may take its time and may make subclasses of
-`Item`. An item's `kind` names its group, which has figures of its own; its `weight` says what it counts, such
+`Item`. It is called once for each seed, and the items of all seeds are asked of one server.
+
+An item's `kind` names its group, which has figures of its own; its `weight` says what it counts, such
 as the words of the reference: the figures are weighted means, and a word error rate is that of all words together.
 
 `ask` sends one item in one mode (low, medium, high, ultra) and judges the answer. The client knows the server's address
@@ -44,11 +46,23 @@ WORST = {True: 0.0, False: 1.0}
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One question, clip, sentence or prompt. id: unique in a run, and stable under its seed."""
+    """One question, clip, sentence or prompt.
+
+    id: unique among those of its seed, and stable under it. weight: what it counts. of_seed: the seed that it was
+    made from, which the frame sets. drawn_as: what the bootstrap draws it by; items of several seeds that are the same
+    thing, such as one prompt with several seeds, have one word here and are drawn together. Empty: each by itself.
+    """
 
     id: str
     kind: str
     weight: float = 1.0
+    of_seed: int = 0
+    drawn_as: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What the bootstrap draws it by, unique among all seeds."""
+        return self.drawn_as or f"{self.of_seed} {self.id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +115,11 @@ class Row:
     item: Item
     mode: str
     outcome: Outcome
+
+
+def items_of(measure: Measure[Any], size: int, seeds: Sequence[int]) -> list[Item]:
+    """`size` items of each seed, one seed's after another's."""
+    return [replace(item, of_seed=seed) for seed in seeds for item in measure.items(size, seed)]
 
 
 def checked(response: httpx.Response) -> httpx.Response:

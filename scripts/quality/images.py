@@ -78,7 +78,7 @@ def prepare() -> None:
 
 
 def items(size: int, seed: int) -> Sequence[Prompt]:
-    """As many of the evaluation's prompts, of each kind its share."""
+    """As many of the evaluation's prompts, of each kind its share. All seeds draw from these prompts."""
     concepts, _ = corpus()
     paraphrases = evaluation().read_paraphrases(SCRIPTS / "starter_image" / "paraphrases.yaml")
     prompts = evaluation().prompts_for(concepts, paraphrases, LABELS, TAGS)
@@ -87,6 +87,7 @@ def items(size: int, seed: int) -> Sequence[Prompt]:
         Prompt(
             id=f"{place:03d}-{prompts[place].kind}",
             kind=prompts[place].kind,
+            drawn_as=f"{place:03d}",
             text=prompts[place].text,
             concept=prompts[place].concept,
             seed=1000 * seed + place,
@@ -134,7 +135,7 @@ def distances(rows: Sequence[Any]) -> list[Row]:
     """The rows of a file of figures, with the distance for the score. A failed request counts as 1."""
     return [
         Row(
-            Item(id=row["item"]["id"], kind=row["item"]["kind"]),
+            Item(**{name: row["item"][name] for name in ("id", "kind", "of_seed", "drawn_as")}),
             row["mode"],
             Outcome(
                 score=row["detail"].get("distance", 1.0),

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.benchmarks.report import keep
-from scripts.quality.figures import Figures, as_dicts, by_kind, figures, verdict
+from scripts.quality.figures import Figures, as_dicts, by_kind, by_seed, figures, verdict
 from scripts.quality.frame import Measure, Row
 
 COLUMNS = ("mode", "n", "{unit}, % (95% CI)", "difference from {first}", "passes", "tokens", "seconds", "credits")
@@ -57,19 +57,27 @@ def failures(by_mode: Sequence[Figures]) -> str | None:
 
 
 def markdown(measure: Measure[Any], rows: Sequence[Row], modes: Sequence[str]) -> str:
-    """The modes' table, the verdicts, and a table of the scores by kind of item."""
+    """The modes' table, the verdicts, and tables of the scores by kind of item and by seed."""
     by_mode = figures(rows, modes)
     lines = [_line(columns(measure, modes[0])), _line(["---"] * len(COLUMNS)), *(_line(cells(one)) for one in by_mode)]
     lines += ["", *(f"- {line}" for line in verdicts(measure, by_mode))]
     if failed := failures(by_mode):
         lines += [f"- {failed}"]
-    kinds = by_kind(rows, modes)
-    if len(kinds) > 1:
-        lines += ["", _line(["kind", "n", *modes]), _line(["---"] * (len(modes) + 2))]
-        lines += [
-            _line([kind, str(of[0].n), *(f"{100 * one.score.mean:.1f}" for one in of)]) for kind, of in kinds.items()
-        ]
+    for name, groups in groupings(rows, modes).items():
+        lines += ["", _line([name, "n", *modes]), _line(["---"] * (len(modes) + 2))]
+        lines += [_line(group_cells(group, of)) for group, of in groups.items()]
     return "\n".join(lines) + "\n"
+
+
+def groupings(rows: Sequence[Row], modes: Sequence[str]) -> dict[str, Mapping[Any, list[Figures]]]:
+    """The figures by kind and by seed; a grouping of one group is left out."""
+    found: dict[str, Mapping[Any, list[Figures]]] = {"kind": by_kind(rows, modes), "seed": by_seed(rows, modes)}
+    return {name: groups for name, groups in found.items() if len(groups) > 1}
+
+
+def group_cells(group: object, of: Sequence[Figures]) -> list[str]:
+    """A group's line: how many items, and each mode's score in percent."""
+    return [str(group), str(of[0].n), *(f"{100 * one.score.mean:.1f}" for one in of)]
 
 
 def _line(words: Sequence[str]) -> str:
@@ -82,11 +90,10 @@ def show(measure: Measure[Any], rows: Sequence[Row], modes: Sequence[str], conso
     for one in by_mode:
         table.add_row(*cells(one))
     console.print(table)
-    kinds = by_kind(rows, modes)
-    if len(kinds) > 1:
-        table = Table("kind", "n", *modes)
-        for kind, of in kinds.items():
-            table.add_row(kind, str(of[0].n), *(f"{100 * one.score.mean:.1f}" for one in of))
+    for name, groups in groupings(rows, modes).items():
+        table = Table(name, "n", *modes)
+        for group, of in groups.items():
+            table.add_row(*group_cells(group, of))
         console.print(table)
     for line in [*verdicts(measure, by_mode), *filter(None, [failures(by_mode)])]:
         console.print(line)
@@ -102,5 +109,6 @@ def keep_all(
         "higher_is_better": measure.HIGHER_IS_BETTER,
         "figures": as_dicts(figures(rows, modes)),
         "by_kind": {kind: as_dicts(of) for kind, of in by_kind(rows, modes).items()},
+        "by_seed": {str(seed): as_dicts(of) for seed, of in by_seed(rows, modes).items()},
     }
     keep(file, f"quality of {measure.NAME}", {**facts, **summary, "rows": kept})

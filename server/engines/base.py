@@ -60,6 +60,11 @@ class Reading(Protocol):
         """Tokens that were generated and that no event has told yet; 0 where an engine waits for its reader."""
         ...
 
+    @property
+    def cached(self) -> int:
+        """Tokens of the prompt that were found in the cache, as far as that is known by now; see `Usage`."""
+        ...
+
     def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         """The work: the task's events, then exactly one Usage. Once at most.
 

@@ -25,6 +25,8 @@ class Meter:
         self._most_seconds = facts.audio_seconds or float("inf")
         self._tokens = 0
         self._unread = 0
+        self._cached = 0
+        self._reasoning = 0
         self._seconds = 0.0
         self._characters = 0
         self._images = 0
@@ -38,6 +40,8 @@ class Meter:
         # This runs once a token: the most frequent kinds first, and no union that would be made anew each time.
         if isinstance(event, OF_TOKENS):
             self._tokens += event.tokens
+            if isinstance(event, ReasoningDelta):
+                self._reasoning += event.tokens
         elif isinstance(event, AudioChunk):
             self._characters += event.characters
         elif isinstance(event, Segment):
@@ -49,9 +53,10 @@ class Meter:
         elif isinstance(event, Usage):
             self._exact = event
 
-    def count_unread(self, tokens: int) -> None:
-        """Work ends early: these were generated too, by `Reading.unread`."""
+    def count_unread(self, tokens: int, cached: int = 0) -> None:
+        """Work ends early: these were generated too, by `Reading.unread`. cached: as `Reading.cached`."""
         self._unread = tokens
+        self._cached = cached
 
     @property
     def complete(self) -> bool:
@@ -63,6 +68,8 @@ class Meter:
         return self._exact or Usage(
             prompt_tokens=self._prompt_tokens if self._read is None else min(self._read, self._prompt_tokens),
             completion_tokens=self._tokens + self._unread,
+            cached_tokens=self._cached,
+            reasoning_tokens=self._reasoning,
             # A segment's end counts from the recording's start, of which a job may hear stretches only.
             audio_seconds=min(self._seconds, self._most_seconds),
             characters=self._characters,

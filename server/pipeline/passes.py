@@ -86,6 +86,8 @@ class Work:
         self.notes: list[str] = list(plan.notes)
         """What the mode changed, what turned out otherwise than planned, and how the answer was chosen; for
         `usage.quality`."""
+        self.made: int | None = None
+        """Answers among which the choice was made, where those were fewer than planned."""
         self.candidates: list[Candidate] = []
         """What was written on the way to the answer, and what was thought of it."""
         self._engine = engine
@@ -138,10 +140,7 @@ class Work:
         """The events of the first pass, then its Usage. What is not taken of them when the block ends is stopped."""
         self.place = max(self.place, self._opening)
         # With the reading: in a worker the job goes on, and keeps its place, until that is closed.
-        async with (
-            aclosing(self._reading) as reading,
-            aclosing(_counted(reading.run(self.limit), self._metered(self._opening, self.facts, reading))) as events,
-        ):
+        async with aclosing(self._reading) as reading, self._running(self._opening, self.facts, reading) as events:
             yield events
 
     @asynccontextmanager
@@ -153,9 +152,20 @@ class Work:
         self.place = max(self.place, place)
         async with (
             aclosing(await (engine or self._engine).read(job)) as reading,
-            aclosing(_counted(reading.run(self.limit), self._metered(place, reading.facts, reading))) as events,
+            self._running(place, reading.facts, reading) as events,
         ):
             yield events
+
+    @asynccontextmanager
+    async def _running(self, place: int, facts: Facts, reading: Reading) -> AsyncGenerator[AsyncIterator[Event], None]:
+        """The events of a reading. What was generated until the block ends counts, whether it was taken or not."""
+        meter = self._metered(place, facts, reading)
+        try:
+            async with aclosing(_counted(reading.run(self.limit), meter)) as events:
+                yield events
+        finally:
+            if not meter.complete:
+                meter.count_unread(reading.unread, reading.cached)
 
     def other(self, spec: ModelSpec) -> AbstractAsyncContextManager[Engine]:
         """Another model's engine, for the length of the block. Raises Overloaded, ModelUnavailable."""
@@ -170,7 +180,7 @@ class Work:
         """The work ends here. What the engine has generated and nobody has taken is generated all the same."""
         for _, meter, reading in self._meters:
             if not meter.complete:
-                meter.count_unread(reading.unread)
+                meter.count_unread(reading.unread, reading.cached)
 
     # ------------------------------------------------------------ time
 
@@ -231,7 +241,7 @@ class Work:
         summary: dict[str, Any] = {
             "mode": str(plan.quality),
             "passes": len(used),
-            "candidates": plan.candidates,
+            "candidates": plan.candidates if self.made is None else self.made,
             "tokens_by_pass": [{"pass": one.name, **_amounts(one.usage)} for one in used],
         }
         if self.notes:

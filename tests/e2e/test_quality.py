@@ -13,7 +13,7 @@ from PIL import Image
 from tests.e2e.conftest import FOX
 from tests.e2e.live import LiveServer
 
-DRAFTS = 8
+DRAFTS = 6
 """As the starter model's config has it."""
 
 SUM = [{"role": "user", "content": "What is 7 + 5? Answer with the number."}]
@@ -38,9 +38,10 @@ def test_ultra_by_the_models_name(sdk: OpenAI) -> None:
     quality = quality_of(answer.usage)
     passes = quality["tokens_by_pass"]
     assert isinstance(passes, list)
-    assert quality["candidates"] == DRAFTS
+    assert 2 <= quality["candidates"] <= DRAFTS
     assert len(passes) == quality["passes"] == int(raw.headers["x-quality-passes"])
     assert passes[0]["pass"] == "drafts"
+    # Of those that were given up, what was written until then.
     assert DRAFTS <= passes[0]["completion_tokens"] <= DRAFTS * 40
     assert answer.usage.completion_tokens == sum(one["completion_tokens"] for one in passes)
     assert "12" in (answer.choices[0].message.content or "")

@@ -1,9 +1,13 @@
 """Which mode `auto` means: a table, and a bound on what it reads."""
 
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
-from server.core import ChatJob, Constraint, ImageJob, Job, Quality, SpeechJob, Tool, TranscriptionJob
-from server.models.config.quality import Auto
+from server.core import ChatJob, Constraint, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
+from server.models.config.catalog import check_configs
+from server.models.config.quality import AnyQuality, Auto, Cause
 from server.pipeline.auto import choose
 from server.pipeline.questions import LOOKED_AT, arithmetic
 
@@ -71,6 +75,61 @@ def test_a_models_config_bounds_the_choice() -> None:
     mode, reason = choose(chat(SUM), narrow, 0.9)
     assert mode is Quality.MEDIUM
     assert reason == "arithmetic in the prompt; this model's auto goes from medium to medium"
+
+
+@pytest.mark.parametrize(
+    ("job", "cause"),
+    [
+        (chat(SUM), "arithmetic"),
+        (chat("Write a Python function that sorts a list."), "code"),
+        (chat("The sea. " * 300), "length"),
+        (ImageJob(prompt="a cat " * 400), "length"),
+    ],
+)
+def test_high_is_taken_only_for_what_it_pays_for(job: Job, cause: Cause) -> None:
+    others = tuple(other for other in get_args(Cause) if other != cause)
+    assert choose(job, Auto(high_for=(cause,)), 0.0)[0] is Quality.HIGH
+    assert choose(job, Auto(high_for=others), 0.0) == (Quality.MEDIUM, "nothing asks for more")
+
+
+def test_ultra_is_never_taken() -> None:
+    asked: list[Job] = [
+        *(chat(text) for text in (SUM, PLAIN, "```\nx\n```", "The sea. " * 300)),
+        *(ImageJob(prompt=text) for text in ("a cat", "a cat " * 400)),
+        SpeechJob(text=SUM * 500),
+        TranscriptionJob(audio=b"x" * 100_000),
+    ]
+    assert all(choose(job, Auto(highest=Quality.ULTRA), 0.0)[0] is not Quality.ULTRA for job in asked)
+
+
+MEASURED = {
+    ("smollm2-135m-instruct", Task.CHAT): {"arithmetic": "high", "code": "medium", "length": "medium"},
+    ("starter-image", Task.IMAGE): {"length": "medium"},
+}
+
+
+def starter_modes(model: str, task: Task) -> AnyQuality:
+    (spec,) = [one.spec for one in check_configs(Path("model_configs")).models if one.spec.name == model]
+    modes = spec.quality_for(task)
+    assert modes is not None
+    return modes
+
+
+@pytest.mark.parametrize(("model", "task"), MEASURED)
+def test_the_starter_models_take_high_where_docs_quality_shows_that_it_pays(model: str, task: Task) -> None:
+    auto = starter_modes(model, task).auto
+    asked: dict[str, Job] = {
+        "arithmetic": chat(SUM),
+        "code": chat("Write a Python function that sorts a list."),
+        "length": chat("The sea. " * 300) if task is Task.CHAT else ImageJob(prompt="a cat " * 400),
+    }
+    found = {cause: str(choose(asked[cause], auto, 0.0)[0]) for cause in MEASURED[model, task]}
+    assert found == MEASURED[model, task]
+
+
+def test_a_busy_starter_transcriber_does_not_fall_to_a_mode_that_goes_in_circles() -> None:
+    auto = starter_modes("whisper-tiny-en", Task.TRANSCRIPTION).auto
+    assert choose(TranscriptionJob(audio=b""), auto, 1.0)[0] is Quality.MEDIUM
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from server.accounts.ledger.ledger import Ledger
 from server.accounts.ledger.terms import Balance, Hold, Line, Settlement, Use
 from server.accounts.limits.limiter import RateLimiter
 from server.accounts.reports.usage import By, Reports
-from server.core import Claim, Facts, Limits, Picture, Read, Segment, Task, TextDelta, Usage
+from server.core import Claim, Event, Facts, Finish, Limits, Picture, Read, Segment, Task, TextDelta, Usage
 from server.errors import Overloaded, Unavailable
 from server.models.config.spec import ModelSpec, Price
 from server.pipeline.admission import Free
@@ -83,7 +83,13 @@ class Bank:
 
 @asynccontextmanager
 async def bank_with(
-    settings: Settings, granted: int, *, limits: Limits | None = None, metered: bool = True, **options: Any
+    settings: Settings,
+    granted: int,
+    *,
+    limits: Limits | None = None,
+    metered: bool = True,
+    quality: dict[Task, dict[str, Any]] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Bank]:
     async with await Accounts.open(settings) as accounts:
         postings = Postings(accounts.database)
@@ -95,7 +101,13 @@ async def bank_with(
         key = (await accounts.create_key(account=account.id, limits=limits or Limits())).key
         limiter = RateLimiter()
         server = FakeServer(
-            settings, dict.fromkeys(Task, options), accounts=accounts, bank=ledger, limiter=limiter, price=PRICE
+            settings,
+            dict.fromkeys(Task, options),
+            accounts=accounts,
+            bank=ledger,
+            limiter=limiter,
+            price=PRICE,
+            quality=quality or {},
         )
         try:
             async with server, server.client(key) as client:
@@ -501,3 +513,21 @@ async def test_who_hangs_up_on_embeddings_pays_for_the_texts_that_were_read(sett
             exchange.hang_up()
         assert engine.cut_short == 1
         assert (await bank.balance()).balance == Decimal(97)
+
+
+async def test_drafts_that_are_given_up_cost_what_was_written_of_them(settings: Settings) -> None:
+    """All five are held in full; of each of the last two, one word was written when the others had settled the vote."""
+    ultra = {"drafts": 5, "sure": 0.9, "judge": False, "rewrite": False, "max_tokens": 10}
+    async with bank_with(settings, 100, quality={Task.CHAT: {"ultra": ultra}}) as bank:
+        said: list[Event] = [TextDelta(index, "4", None, 1) for index in range(5)]
+        said += [Finish(0, "stop"), Finish(1, "stop"), Finish(2, "stop")]
+        never: list[Event] = [TextDelta(3, " and more", None, 100)]
+        bank.server.engines[Task.CHAT].script.append([Facts(prompt_tokens=2, room=10), *said, *never])
+        answer = (await bank.ask(quality="ultra")).json()
+        assert answer["usage"]["quality"]["notes"][-2:] == [
+            "the first 3 of 5 drafts settled it",
+            "3 of 3 drafts agree",
+        ]
+        assert answer["usage"]["credits"] == 5.2
+        balance = await bank.balance()
+        assert (balance.balance, balance.held) == (Decimal("94.8"), 0)

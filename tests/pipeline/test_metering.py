@@ -20,8 +20,10 @@ def test_tokens_of_every_kind_are_counted() -> None:
     for event in (ReasoningDelta(0, "hm", 2), TextDelta(0, "a", None, 3), ToolCallDelta(0, 0, "{}", tokens=4)):
         meter.count(event)
     meter.count(Finish(0, "stop", 1))
-    assert meter.usage == Usage(prompt_tokens=7, completion_tokens=10)
+    assert meter.usage == Usage(prompt_tokens=7, completion_tokens=10, reasoning_tokens=2)
     assert not meter.complete
+    meter.count_unread(5, cached=6)
+    assert meter.usage == Usage(prompt_tokens=7, completion_tokens=15, reasoning_tokens=2, cached_tokens=6)
 
 
 def test_media_is_counted_as_it_leaves() -> None:

@@ -1,12 +1,14 @@
 """From a job and a mode to a plan: the table of what each mode does."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from server.core import Ask, ChatJob, Constraint, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
+from server.core import Ask, ChatJob, Constraint, Facts, ImageJob, Job, Quality, SpeechJob, Task, Tool, TranscriptionJob
 from server.errors import InvalidRequest, ModelNotFound
+from server.models.config.catalog import check_configs
 from server.models.config.quality import ChatQuality
 from server.models.config.spec import (
     Adapter,
@@ -19,6 +21,7 @@ from server.models.config.spec import (
     WhisperModel,
 )
 from server.pipeline.modes import plan_for
+from server.pipeline.pricing import bound
 from server.pipeline.strategies.chat.probably_right import verdict_job
 from tests.pipeline.working import asking
 
@@ -289,3 +292,20 @@ def test_a_model_without_qualities_does_a_job_in_one_pass(asked: str | None) -> 
     assert isinstance(plan.job, ChatJob)
     assert plan.job.max_tokens is None
     assert "one mode" in plan.reason
+
+
+def test_the_starter_image_models_ultra_is_the_picture_of_high_at_its_price() -> None:
+    (spec,) = [one.spec for one in check_configs(Path("model_configs")).models if one.spec.name == "starter-image"]
+
+    class Starter:
+        def resolve(self, name: str, task: Task) -> tuple[ModelSpec, Price]:
+            assert (name, task) == ("starter-image", Task.IMAGE)
+            return spec, spec.price
+
+    job = ImageJob(prompt="red heart", n=2, seed=3)
+    high, ultra = (
+        plan_for(asking("starter-image", quality=quality), job, Starter()) for quality in (Quality.HIGH, Quality.ULTRA)
+    )
+    assert ultra.job == high.job
+    assert [one.name for one in ultra.passes] == [one.name for one in high.passes] == ["answer"]
+    assert bound(ultra, Facts()) == bound(high, Facts())

@@ -156,7 +156,7 @@ class FakeEngine(Engine):
 class FakeReading:
     """script: the facts and the events, in place of those made up."""
 
-    unread = 0
+    unread = cached = 0
 
     def __init__(self, engine: FakeEngine, job: Job, script: Iterator[Facts | Event] | None) -> None:
         self._engine = engine

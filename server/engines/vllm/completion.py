@@ -49,6 +49,7 @@ class CompletionReading:
         self._extras = extras
         self._failure = failure
         self._leash: Leash | None = None
+        self.cached = 0
 
     @property
     def unread(self) -> int:
@@ -64,7 +65,7 @@ class CompletionReading:
         finished = [False] * len(self._prompts)
         queues: list[RequestOutputCollector] = []
         leash = self._leash = Leash(llm, queues)
-        cached = generated = 0
+        generated = 0
         try:
             for number, prompt in enumerate(self._prompts):
                 if limit is not None:
@@ -79,7 +80,7 @@ class CompletionReading:
                     finished[number] = output.finished
                     if not begun[number]:
                         begun[number] = True
-                        cached += output.num_cached_tokens or 0
+                        self.cached += output.num_cached_tokens or 0
                         if job.echo or job.token_ids or job.prompt_logprobs is not None:
                             yield _read(number, prompt, output, job, llm.tokenizer)
                     for piece in output.outputs:
@@ -91,7 +92,7 @@ class CompletionReading:
                         if job.max_tokens != 0:
                             generated += len(piece.token_ids) * prompt.copies
             leash.check()
-            yield Usage(prompt_tokens=self.facts.prompt_tokens, completion_tokens=generated, cached_tokens=cached)
+            yield Usage(prompt_tokens=self.facts.prompt_tokens, completion_tokens=generated, cached_tokens=self.cached)
         except (EngineDeadError, EngineGenerateError):
             raise self._failure() from None
         finally:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
+from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.engine.output_processor import RequestOutputCollector
@@ -48,6 +49,8 @@ class VllmReading:
         self._read_out = read_out
         self._failure = failure
         self._leash: Leash | None = None
+        self._left = 0
+        self.cached = 0
 
     @property
     def _alike(self) -> int:
@@ -56,14 +59,14 @@ class VllmReading:
 
     @property
     def unread(self) -> int:
-        return 0 if self._leash is None else self._leash.unread * self._alike
+        return 0 if self._leash is None else (self._leash.unread + self._left) * self._alike
 
     async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         llm, prompt, sampling, choices = self._llm, self._prompt, self._prompt.sampling, self._choices
         if limit is not None:
             lower(sampling, limit)
-        generated = 0
-        cached: int | None = None
+        generated = fed = 0
+        output: RequestOutput | None = None
         finished = False
         queues: list[RequestOutputCollector] = []
         leash = self._leash = Leash(llm, queues)
@@ -72,17 +75,19 @@ class VllmReading:
             queues.append(queue)
             while not finished:
                 # Without an await where something is ready: under load this spares a task switch a token.
+                begun = output is not None
                 output = queue.get_nowait() or await queue.get()
                 if leash.cut:
                     leash.without_abort(output)
-                finished = output.finished
-                if cached is None:
+                finished, fed = output.finished, 0
+                if not begun:
                     # The first answer's. The others find what it has just read; the prompt is counted once, with it.
-                    cached = output.num_cached_tokens
+                    self.cached = output.num_cached_tokens or 0
                     if self._read_out:
                         ids = prompt.input["prompt_token_ids"]
                         yield prompt_tokens(ids, output.prompt_logprobs, sampling.prompt_logprobs)
                 for piece in output.outputs:
+                    fed += 1
                     if piece.finish_reason == "error" and sampling.structured_outputs is not None:
                         # llguidance gave up on what passed as a grammar, or what else the request asks for left no
                         # token that the grammar admits.
@@ -94,7 +99,7 @@ class VllmReading:
             yield Usage(
                 prompt_tokens=prompt.tokens,
                 completion_tokens=generated * self._alike,
-                cached_tokens=cached or 0,
+                cached_tokens=self.cached,
                 reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
                 audio_tokens=_standing_for("audio", prompt.input),
                 image_tokens=_standing_for("image", prompt.input),
@@ -105,6 +110,8 @@ class VllmReading:
             # All that is known to be wrong with requests is refused when they are read; this is the net below.
             raise refusals.of_request(error) from None
         finally:
+            if output is not None:  # whoever takes no more may be in the midst of what several answers got at once
+                self._left = sum(len(piece.token_ids) for piece in output.outputs[fed:])
             if queues and not finished and not llm.errored:
                 with anyio.CancelScope(shield=True):
                     await llm.abort(queues[0].request_id, internal=True)

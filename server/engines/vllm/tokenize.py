@@ -20,7 +20,7 @@ class TokenizeReading:
     """event: the answer, which is known once the job is read."""
 
     facts = Facts()
-    unread = 0
+    unread = cached = 0
 
     def __init__(self, event: Tokenized | Detokenized) -> None:
         self._event = event

@@ -250,7 +250,7 @@ class WorkerReading:
     """A job that the child has read. What it has opened for the job stays open there until this is run or closed."""
 
     facts: Facts
-    unread = 0
+    unread = cached = 0
 
     def __init__(self, engine: WorkerEngine, number: int, messages: "asyncio.Queue[Message]") -> None:
         self._engine = engine

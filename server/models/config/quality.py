@@ -28,11 +28,22 @@ Scheduler = Literal[
 """Schedulers of diffusers that can take one another's config, so that a model's own may be exchanged for them."""
 
 
+Cause = Literal["code", "arithmetic", "length"]
+"""What of a request can make auto take high: only chats have the first two."""
+
+
 class Auto(Strict):
-    """The qualities that auto may choose between, and when a model counts as busy."""
+    """The qualities that auto may choose between, what makes it take high, and when a model counts as busy.
+
+    It never takes ultra, which costs several times as much: that is the client's to ask for.
+    """
 
     lowest: ChosenQuality = Quality.LOW
     highest: ChosenQuality = Quality.HIGH
+    high_for: tuple[Cause, ...] = Field(
+        default=("code", "arithmetic", "length"),
+        description="what of a request makes it take high: that for which high is better than medium on this model",
+    )
     busy: float = Field(
         default=0.5,
         gt=0,
@@ -78,9 +89,20 @@ class CheckedMode(ChatMode):
 
 
 class RefinedMode(ChatMode):
-    """Drafts at once, the best of them chosen, criticised and written anew, and the better of the two kept."""
+    """Drafts at once until their vote is settled, the best of them chosen, criticised and written anew, and the better
+    of the two kept."""
 
     drafts: int = Field(default=5, ge=1, le=16, description="drafts in one batch; 1: a draft and a check, as in high")
+    sure: float = Field(
+        default=0.95,
+        ge=0.5,
+        le=1,
+        description="how probable it must be, by the drafts that have ended, that their majority stays, for the others "
+        "to be given up; 0.9: three of three, 0.95: four of four; 1: each is waited for",
+    )
+    enough: int | None = Field(
+        default=None, ge=1, description="the others are given up once so many drafts have ended; null: no such number"
+    )
     judge: bool = Field(
         default=True, description="false: where too few drafts agree, the likeliest is chosen, and not the best judged"
     )
@@ -90,6 +112,12 @@ class RefinedMode(ChatMode):
         default=0.1, ge=0, le=1, description="how much more probably right the rewrite must be, to be kept"
     )
     budget: float = Field(default=120, gt=0, description="seconds after which the best so far is the answer")
+
+    @model_validator(mode="after")
+    def _of_those_begun(self) -> Self:
+        if self.enough is not None and self.enough > self.drafts:
+            raise ValueError(f"enough is {self.enough}, but there are {self.drafts} drafts")
+        return self
 
 
 class ChatQuality(Strict):

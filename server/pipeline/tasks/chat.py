@@ -40,11 +40,11 @@ class ChatRules(TaskRules[ChatJob]):
             return Quality.MEDIUM, "sound in the prompt"
         if streamed:
             return Quality.MEDIUM, "streamed: the first word should come soon"
-        if code(text):
+        if "code" in auto.high_for and code(text):
             return Quality.HIGH, "code in the prompt"
-        if arithmetic(text):
+        if "arithmetic" in auto.high_for and arithmetic(text):
             return Quality.HIGH, "arithmetic in the prompt"
-        if len(text) >= auto.long:
+        if "length" in auto.high_for and len(text) >= auto.long:
             return Quality.HIGH, "a long prompt"
         return Quality.MEDIUM, "nothing asks for more"
 

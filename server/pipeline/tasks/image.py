@@ -15,7 +15,7 @@ from server.pipeline.tasks.base import Bound, Choice, Resolver, TaskRules, exact
 
 class ImageRules(TaskRules[ImageJob]):
     def wanted(self, job: ImageJob, auto: Auto, *, streamed: bool) -> tuple[Quality, str]:  # noqa: ARG002 - drawn alike
-        if len(job.prompt) >= auto.long:
+        if "length" in auto.high_for and len(job.prompt) >= auto.long:
             return Quality.HIGH, "a long prompt"
         return Quality.MEDIUM, "nothing asks for more"
 

@@ -94,6 +94,17 @@ async def test_what_nobody_took_is_counted_for_every_answer_when_a_chat_is_given
     assert reading.unread == 40
 
 
+async def test_what_several_answers_got_at_once_counts_though_one_was_taken() -> None:
+    core = Core()
+    reading = chat(core, [Text(0, None), Text(1, None)])
+    async with aclosing(reading.run()) as events:
+        await anext(events)
+        both = [CompletionOutput(place, "x" * 5, [1] * 5, None, None) for place in (0, 1)]
+        core.queues["chat"].put(RequestOutput("chat", None, None, None, both, False, num_cached_tokens=2))
+        assert await anext(events) == TextDelta(0, "xxxxx", None, 5)
+    assert reading.unread == 5
+
+
 async def test_a_chat_that_is_taken_is_not_cut() -> None:
     core = Core()
     reading = chat(core)

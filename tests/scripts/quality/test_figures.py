@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scripts.quality.figures import Interval, bootstrap, by_kind, figures, verdict
+from scripts.quality.figures import Interval, bootstrap, by_kind, by_seed, figures, verdict
 from scripts.quality.frame import Item, Outcome, Row
 
 
@@ -69,6 +69,44 @@ def test_costs_are_means_and_seconds_the_median() -> None:
 def test_kinds_are_told_apart() -> None:
     kinds = by_kind(rows_of({"low": [1.0, 0.0, 1.0, 0.0]}), ["low"])
     assert {kind: of[0].score.mean for kind, of in kinds.items()} == {"even": 1.0, "odd": 0.0}
+
+
+def test_seeds_are_one_sample_and_are_told_apart() -> None:
+    """Items of two seeds have the same ids, and are different items."""
+    rows = [
+        Row(Item(id=str(i), kind="k", of_seed=seed), "low", outcome(score))
+        for seed, scores in ((7, [1.0, 1.0]), (8, [1.0, 0.0]))
+        for i, score in enumerate(scores)
+    ]
+    (one,) = figures(rows, ["low"])
+    assert (one.n, one.score.mean) == (4, 0.75)
+    assert {seed: of[0].score.mean for seed, of in by_seed(rows, ["low"]).items()} == {7: 1.0, 8: 0.5}
+
+
+def test_one_thing_under_several_seeds_is_drawn_as_one() -> None:
+    """Four prompts with 25 seeds each are no hundred prompts: two of them are always right, two never."""
+
+    def rows_with(drawn_as: str) -> list[Row]:
+        return [
+            Row(Item(id=str(i), kind="k", of_seed=seed, drawn_as=drawn_as and f"{drawn_as} {i}"), "low", outcome(i % 2))
+            for seed in range(25)
+            for i in range(4)
+        ]
+
+    (alone,), (together,) = figures(rows_with(""), ["low"]), figures(rows_with("prompt"), ["low"])
+    assert alone.score.mean == together.score.mean == 0.5
+    assert alone.score.high < 0.65
+    assert together.score.high == 1.0
+
+
+def test_what_is_drawn_as_one_weighs_what_its_items_weigh() -> None:
+    items = [(1, "a", 3.0, 1.0), (2, "a", 1.0, 0.0), (1, "b", 4.0, 0.0)]
+    rows = [
+        Row(Item(id=name, kind="k", of_seed=seed, drawn_as=name, weight=weight), "low", outcome(score))
+        for seed, name, weight, score in items
+    ]
+    (one,) = figures(rows, ["low"])
+    assert one.score.mean == pytest.approx(3 / 8)
 
 
 def test_an_item_that_lacks_a_mode_is_no_basis_for_a_comparison() -> None:

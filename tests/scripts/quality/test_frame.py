@@ -3,13 +3,15 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
 import pytest
+import typer
 
-from scripts.quality.frame import Failure, Item, Outcome, Row, checked, outcome, run, turned
+from scripts.quality.__main__ import seeds_of
+from scripts.quality.frame import Failure, Item, Outcome, Row, checked, items_of, outcome, run, turned
 from scripts.quality.report import keep_all, markdown
 
 ITEMS = [Item(id=str(i), kind="k") for i in range(4)]
@@ -57,6 +59,29 @@ def test_each_mode_comes_first_equally_often() -> None:
     ]  # fmt: skip
 
 
+def test_every_seed_has_its_items() -> None:
+    made = items_of(Fake(), 2, [7, 8])
+    assert [(item.of_seed, item.id) for item in made] == [(7, "0"), (7, "1"), (8, "0"), (8, "1")]
+    assert len({item.unit for item in made}) == 4
+
+
+def test_seeds_are_whole_numbers_and_none_comes_twice() -> None:
+    assert seeds_of("7001, 7002") == [7001, 7002]
+    for wrong in ("7001,x", "", "1,1"):
+        with pytest.raises(typer.BadParameter):
+            seeds_of(wrong)
+
+
+@pytest.mark.anyio
+async def test_the_report_has_a_line_for_each_seed() -> None:
+    rows = await asked(Fake())
+    of_two = [replace(row, item=replace(row.item, of_seed=seed)) for seed in (7, 8) for row in rows]
+    shown = markdown(Fake(), of_two, ["low", "high"])
+    assert "| seed | n | low | high |" in shown
+    assert "| 7 | 4 | 0.0 | 75.0 |" in shown
+    assert "| seed |" not in markdown(Fake(), rows, ["low", "high"])
+
+
 @pytest.mark.anyio
 async def test_everything_is_asked_once_and_no_more_at_once_than_the_measure_says() -> None:
     measure = Fake()
@@ -97,7 +122,7 @@ async def test_figures_and_rows_are_kept(tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "new" / "fake.json").read_text())
     assert kept["seed"] == 3
     assert [one["score"]["mean"] for one in kept["figures"]] == [0.0, 0.75]
-    assert kept["rows"][0]["item"] == {"id": "0", "kind": "k", "weight": 1.0}
+    assert kept["rows"][0]["item"] == {"id": "0", "kind": "k", "weight": 1.0, "of_seed": 0, "drawn_as": ""}
 
 
 def test_an_outcome_is_read_from_usage_and_headers() -> None:

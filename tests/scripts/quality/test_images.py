@@ -73,7 +73,11 @@ async def test_an_error_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_distances_are_told_from_the_kept_rows() -> None:
     def row(mode: str, number: int, **changes: Any) -> dict[str, Any]:
         fields = {"mode": mode, "tokens": 3, "credits": 0.1, "passes": 1, "seconds": 0.2, "failed": False}
-        return {"item": {"id": str(number), "kind": "label"}, **fields, **changes}
+        return {
+            "item": {"id": str(number), "kind": "label", "of_seed": 1, "drawn_as": str(number)},
+            **fields,
+            **changes,
+        }
 
     kept = [row("low", i, detail={"distance": 0.2}) for i in range(4)]
     kept += [row("high", i, detail={"distance": 0.1}) for i in range(3)]

@@ -3,20 +3,25 @@
 import math
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 from server.core import ChatJob, Event
 from server.models.config.quality import RefinedMode
 from server.pipeline.passes import Candidate, Work
 from server.pipeline.plan import PlannedPass, Strategy
 from server.pipeline.questions import asks_for_a_number
-from server.pipeline.strategies.chat.draft import Draft, agreed, gather, likeliest, votes
+from server.pipeline.strategies.chat.draft import Draft, agreed, gather, likeliest, vote, votes
 from server.pipeline.strategies.chat.instructions import CRITIQUE, INSTRUCTIONS, REWRITE, VERDICT, followed
 from server.pipeline.strategies.chat.probably_right import asking, judged
+from server.pipeline.strategies.chat.settled import is_settled
 
 
 class Drafts(Strategy):
-    """Drafts in one batch, and the best of them: the one that most agree on, else the likeliest."""
+    """Drafts in one batch, and the best of them: the one that most agree on, else the likeliest.
+
+    Once the vote of those that have ended is settled, the others are given up where they are: they cost what was
+    written of them.
+    """
 
     name = "drafts"
 
@@ -31,13 +36,14 @@ class Drafts(Strategy):
 
     async def run(self, work: Work) -> AsyncGenerator[Event, None]:
         async with work.first() as events:
-            drafts, all_of_them = await gather(events, self._mode.drafts, lambda: work.left <= 0)
+            drafts, all_of_them = await gather(events, self._mode.drafts, lambda: work.left <= 0, self._settled)
         if not all_of_them:
-            work.note("the time budget was used up")
-        numeric = asks_for_a_number(self._job)
+            work.made = len(drafts)
+            settled = f"the first {len(drafts)} of {self._mode.drafts} drafts settled it"
+            work.note(settled if work.left > 0 else "the time budget was used up")
         work.candidates = [
-            Candidate(self._drafts.name, draft.shown, vote, likelihood=draft.likelihood)
-            for draft, vote in zip(drafts, votes(drafts, numeric=numeric), strict=True)
+            Candidate(self._drafts.name, draft.shown, agree, likelihood=draft.likelihood)
+            for draft, agree in zip(drafts, votes(drafts, numeric=self._numeric), strict=True)
         ]
         best = await self._best(work, drafts)
         for draft, candidate in zip(drafts, work.candidates, strict=False):
@@ -46,16 +52,25 @@ class Drafts(Strategy):
             yield event
         yield work.usage
 
+    @cached_property
+    def _numeric(self) -> bool:
+        return asks_for_a_number(self._job)
+
+    def _settled(self, ended: Sequence[Draft]) -> bool:
+        mode = self._mode
+        said = [vote(draft, numeric=self._numeric) for draft in ended]
+        return is_settled(said, mode.drafts, mode.sure, mode.enough)
+
     async def _best(self, work: Work, drafts: Sequence[Draft]) -> Draft:
         agreement = self._agreed(work, drafts)
         return self._likeliest(work, drafts) if agreement is None else agreement[0]
 
     def _agreed(self, work: Work, drafts: Sequence[Draft]) -> tuple[Draft, int] | None:
         """The draft that most agree on, and how many do."""
-        vote = agreed(drafts, numeric=asks_for_a_number(self._job))
-        if vote is not None:
-            work.note(f"{vote[1]} of {len(drafts)} drafts agree")
-        return vote
+        agreement = agreed(drafts, numeric=self._numeric)
+        if agreement is not None:
+            work.note(f"{agreement[1]} of {len(drafts)} drafts agree")
+        return agreement
 
     @staticmethod
     def _likeliest(work: Work, drafts: Sequence[Draft]) -> Draft:
@@ -86,12 +101,12 @@ class Refined(Drafts):
         )
 
     async def _best(self, work: Work, drafts: Sequence[Draft]) -> Draft:
-        vote = self._agreed(work, drafts)
+        agreement = self._agreed(work, drafts)
         right: float | None = None
-        if vote is not None:
-            chosen, votes = vote
+        if agreement is not None:
+            chosen, agree = agreement
             # One rewrite does not outweigh a majority.
-            if 2 * votes > len(drafts):
+            if 2 * agree > len(drafts):
                 return chosen
         elif not self._mode.judge:
             chosen = self._likeliest(work, drafts)

@@ -76,9 +76,16 @@ class Draft:
 
 
 async def gather(
-    events: AsyncIterator[Event], count: int, late: Callable[[], bool] = lambda: False
+    events: AsyncIterator[Event],
+    count: int,
+    late: Callable[[], bool] = lambda: False,
+    settled: Callable[[Sequence[Draft]], bool] = lambda _: False,
 ) -> tuple[list[Draft], bool]:
-    """The answers, and whether they were waited for to the end. Once it is late, one whole answer is enough."""
+    """The answers, and whether all were waited for; where not, those that have ended by then.
+
+    Once it is late, one whole answer is enough. settled: asked with those that have ended, each time that one ends and
+    others have not.
+    """
     drafts = [Draft() for _ in range(count)]
     whole = 0
     async for event in events:
@@ -86,8 +93,9 @@ async def gather(
             return drafts, True
         assert isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | Finish)
         drafts[event.index].add(event)
-        whole += isinstance(event, Finish)
-        if whole and whole < count and late():
+        ended = isinstance(event, Finish)
+        whole += ended
+        if 0 < whole < count and (late() or (ended and settled([draft for draft in drafts if draft.finished]))):
             return [draft for draft in drafts if draft.finished], False
     return drafts, True
 
@@ -100,7 +108,7 @@ def agreed(drafts: Sequence[Draft], *, numeric: bool) -> tuple[Draft, int] | Non
     """
     groups: defaultdict[str, list[Draft]] = defaultdict(list)
     for draft in drafts:
-        if (answer := _vote(draft, numeric)) is not None:
+        if (answer := vote(draft, numeric=numeric)) is not None:
             groups[answer].append(draft)
     comparable = sum(map(len, groups.values()))
     sizes = Counter({answer: len(group) for answer, group in groups.items()}).most_common(2)
@@ -113,11 +121,12 @@ def agreed(drafts: Sequence[Draft], *, numeric: bool) -> tuple[Draft, int] | Non
 
 def votes(drafts: Sequence[Draft], *, numeric: bool) -> list[int | None]:
     """Of each draft, how many come to the same final answer, itself included; None for one that has none."""
-    answers = [_vote(draft, numeric) for draft in drafts]
+    answers = [vote(draft, numeric=numeric) for draft in drafts]
     return [None if answer is None else answers.count(answer) for answer in answers]
 
 
-def _vote(draft: Draft, numeric: bool) -> str | None:
+def vote(draft: Draft, *, numeric: bool) -> str | None:
+    """The final answer that a draft votes for; None where it has none that can be compared."""
     if draft.calls:
         return str(draft.calls)
     return None if draft.cut else final_answer(draft.text, numeric=numeric)

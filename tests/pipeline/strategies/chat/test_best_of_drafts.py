@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from server.core import ChatJob, Finish, Job, TextDelta, TokenLogprob
+from server.core import ChatJob, Event, Facts, Finish, Job, ReasoningDelta, TextDelta, TokenLogprob, Usage
 from server.engines.fake.engine import FakeReading
 from server.pipeline.strategies.chat.draft import Draft, agreed, likeliest
 from server.pipeline.strategies.chat.instructions import CRITIQUE, JUDGE, REWRITE
@@ -178,7 +178,10 @@ async def test_calls_are_compared_by_name_and_arguments(scripted: Scripted) -> N
         answer = await asking.ask("ultra", tools=tools)
         (made,) = answer.json()["choices"][0]["message"]["tool_calls"]
         assert made["function"] == {"name": "weather", "arguments": '{"city": "Paris"}'}
-        assert answer.json()["usage"]["quality"]["notes"] == ["3 of 3 drafts agree"]
+        assert answer.json()["usage"]["quality"]["notes"] == [
+            "the first 2 of 3 drafts settled it",
+            "2 of 2 drafts agree",
+        ]
 
 
 async def test_a_stream_brings_the_best_answer_and_one_usage(scripted: Scripted) -> None:
@@ -271,3 +274,72 @@ def test_the_verdict_is_yes_against_no() -> None:
     verdict = TokenLogprob("yes", -0.7, (), (entry("Yes", -0.7), entry(" no", -0.7), entry("maybe", -3.0)))
     assert yes(verdict) == pytest.approx(0.5)
     assert yes(TokenLogprob("no", -0.1, (), (entry("no", -0.1), entry("x", -5.0)))) < 0.01
+
+
+def written(*texts: str) -> list[Event]:
+    """Drafts that are written side by side, a word of each at a time, and end as soon as they have no more."""
+    events: list[Event] = []
+    words = [text.split(" ") for text in texts]
+    for place in range(max(map(len, words)) + 1):
+        for index, own in enumerate(words):
+            if place < len(own):
+                word = own[place] if place == 0 else f" {own[place]}"
+                events.append(TextDelta(index, word, (TokenLogprob(word, -0.5, ()),), 1))
+            elif place == len(own):
+                events.append(Finish(index, "stop"))
+    return [*events, Usage(prompt_tokens=4, completion_tokens=sum(map(len, words)))]
+
+
+SETTLED = {**ULTRA, "drafts": 5, "sure": 0.9}
+VOTE = {"judge": False, "rewrite": False}
+
+
+async def test_drafts_are_given_up_once_the_vote_of_the_others_is_settled(scripted: Scripted) -> None:
+    async with scripted({}, ultra=SETTLED) as asking:
+        asking.engine.script.append([Facts(prompt_tokens=4), *written("Paris", "Paris.", LONG, "The Paris", LONG)])
+        answer = (await asking.ask("ultra", return_drafts=True)).json()
+        assert answer["choices"][0]["message"]["content"] in ("Paris", "Paris.", "The Paris")
+        done = answer["usage"]["quality"]
+        assert done["notes"] == ["the first 3 of 5 drafts settled it", "3 of 3 drafts agree"]
+        assert done["candidates"] == 3
+        assert [one["text"] for one in done["drafts"]] == ["Paris", "Paris.", "The Paris"]
+        # What was written of the others until then is paid: two words and three, of twenty each.
+        assert answer["usage"]["completion_tokens"] == 1 + 1 + 2 + (3 + 2)
+        assert answer["usage"]["prompt_tokens"] == 4
+        await asking.engine.until_idle()
+        assert (asking.engine.started, asking.engine.cut_short) == (1, 1)
+
+
+async def test_what_was_generated_beside_the_events_is_paid_too(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeReading, "unread", 7)
+    monkeypatch.setattr(FakeReading, "cached", 3)
+    async with scripted({}, ultra={**SETTLED, **VOTE, "enough": 2}) as asking:
+        thought = ReasoningDelta(2, "Hm", 2)
+        asking.engine.script.append([Facts(prompt_tokens=4), thought, *written("Paris", "Rome", LONG, LONG, LONG)])
+        usage = (await asking.ask("ultra")).json()["usage"]
+        assert usage["quality"]["notes"][0] == "the first 2 of 5 drafts settled it"
+        # The thought, a word of each draft, and what no event had told yet.
+        assert usage["completion_tokens"] == 2 + 5 + 7
+        assert usage["prompt_tokens_details"]["cached_tokens"] == 3
+        assert usage["completion_tokens_details"]["reasoning_tokens"] == 2
+
+
+async def test_a_settled_stream_tells_one_answer_and_what_was_written(scripted: Scripted) -> None:
+    async with scripted({}, ultra=SETTLED) as asking:
+        asking.engine.script.append([Facts(prompt_tokens=4), *written("Paris", "Paris", "Paris", LONG, LONG)])
+        usage = {"include_usage": True}
+        answer = await asking.ask("ultra", stream=True, stream_options=usage, return_drafts=True)
+        chunks = events(answer.text)
+        assert "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"]) == "Paris"
+        assert len(chunks[-1]["usage"]["quality"]["drafts"]) == 3
+        assert chunks[-1]["usage"]["quality"]["passes"] == 1
+
+
+async def test_all_drafts_are_waited_for_where_the_config_says_so(scripted: Scripted) -> None:
+    async with scripted({}, ultra={**SETTLED, "sure": 1}) as asking:
+        asking.engine.script.append([Facts(prompt_tokens=4), *written(*["Paris"] * 4, "Final answer: Paris")])
+        usage = (await asking.ask("ultra")).json()["usage"]
+        assert (usage["quality"]["candidates"], usage["quality"]["notes"]) == (5, ["5 of 5 drafts agree"])
+        assert usage["completion_tokens"] == 4 + 3
