@@ -287,7 +287,7 @@ class LineRunner:
             self._absent.pop(model, None)
 
     def _look_for_models(self) -> None:
-        """It is a pause only once nothing else is left to do: other models' lines may have ended since one was tried."""
+        """It is a pause only once nothing else is left to do: lines of others may have ended since one was tried."""
         if self.pause is None and self._absent and not self._under_way:
             now = self._clock.now()
             if all(self._later.get(model, now) > now for model in self._pending.models):
