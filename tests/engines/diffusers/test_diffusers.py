@@ -172,7 +172,7 @@ def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -
         taken.append(1)
         return take_step(*args, **kwargs)
 
-    events: Iterator[Any] = handled(handler, job(steps=1000))
+    events: Iterator[Any] = handled(handler, job(steps=900))
     assert isinstance(next(events), Facts)
     scheduler.step = counted
     try:
@@ -182,7 +182,7 @@ def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -
         stopped = len(taken)
     finally:
         scheduler.step = take_step
-    assert stopped < 1000
+    assert stopped < 900
     assert len(pictures(handler, steps=1)) == 1
     assert len(taken) == stopped
 
