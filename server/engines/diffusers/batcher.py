@@ -25,6 +25,10 @@ PAUSE, LONGEST_PAUSE = 0.008, 0.025
 """Seconds that a batch waits for a further job that has been read and not begun, and for all of them together."""
 
 
+LONG_RUN = 4
+"""Steps that a run has at least for which a first one may be taken in vain."""
+
+
 class Asked(Protocol):
     """What a job asks for, as far as it matters here."""
 
@@ -51,6 +55,10 @@ class Asked(Protocol):
 
 class NobodyWaits(Exception):
     """All jobs of a batch have left it. It is no failure."""
+
+
+class BeginAgain(Exception):
+    """Others have come who fit a run that has hardly begun: it begins again with them. It is no failure."""
 
 
 class NoRoom(Exception):
@@ -98,22 +106,25 @@ _END = object()
 
 
 class Row:
-    """One picture of a batch. stage, sent: previews that were due and that were sent, also by a run that failed."""
+    """One picture of a batch. stage, sent: previews that were due and that were sent, also by a run that ended early.
+    again: whether a run of it was begun again."""
 
-    __slots__ = ("index", "member", "sent", "stage")
+    __slots__ = ("again", "index", "member", "sent", "stage")
 
     def __init__(self, member: Member, index: int) -> None:
         self.member = member
         self.index = index
         self.stage = 0
         self.sent = 0
+        self.again = False
 
 
 class Batch:
-    """What one run of the pipeline draws."""
+    """What one run of the pipeline draws. joined: whether others would join it if it began again."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], joined: Callable[[Sequence[Row]], bool]) -> None:
         self.rows = tuple(rows)
+        self._joined = joined
         self.members = tuple(dict.fromkeys(row.member for row in rows))
 
     def attend(self) -> list[int]:
@@ -130,15 +141,21 @@ class Batch:
             raise NobodyWaits
         return there
 
+    def let_join(self, done: int, total: int) -> None:
+        """After step `done` of `total`: raises BeginAgain if that was the first of several, somebody has come in the
+        meantime and nobody's run was begun again before. What is lost is a step that was taken for few."""
+        if done == 1 and total >= LONG_RUN and not any(row.again for row in self.rows) and self._joined(self.rows):
+            raise BeginAgain
+
 
 class Batcher:
     """draw: one run of the pipeline, which tells and gives the members of the batch what it draws. It raises
-    NobodyWaits, NoRoom, and anything else for what breaks. most: pictures of a batch. pixels: of a batch, unless it is
-    one picture.
+    NobodyWaits, BeginAgain, NoRoom, and anything else for what breaks. most: pictures of a batch. pixels: of a batch,
+    unless it is one picture.
 
     Of the jobs that wait, the first says what the batch is like. It is shared with all that fit, a picture each in
     turns, and those who have pictures left go to the end of the line: a job of one picture waits for one batch of a job
-    of a hundred.
+    of a hundred. Who comes while the first step of a run is taken joins it, as it begins again.
 
     Invariants, under the lock: a member is in `_waiting` while it has pictures left and has not gone, and the painter's
     thread is at work while anything waits.
@@ -240,35 +257,51 @@ class Batcher:
             if not self._waiting:
                 self._painting = False
                 return []
-            turns = deque(self._fellows())
-            taken: dict[Member, list[Row]] = {member: [] for member in turns}
-            most = self._room(self._waiting[0])
-            while turns and most:
-                member = turns.popleft()
-                taken[member].append(Row(member, member.left.popleft()))
-                most -= 1
-                if member.left:
-                    turns.append(member)
+            fellows, room = self._fellows(self._waiting[0]), self._room(self._waiting[0])
             self._waiting.rotate(-1)
-            self._waiting = deque(member for member in self._waiting if member.left)
-            return [row for rows in taken.values() for row in rows]
+            return self._taken(fellows, room)
+
+    def _taken(self, members: Sequence[Member], room: int) -> list[Row]:
+        """Pictures of these, as many as there is room for: one of each in turns."""
+        turns = deque(members)
+        taken: dict[Member, list[Row]] = {member: [] for member in turns}
+        while turns and room > 0:
+            member = turns.popleft()
+            taken[member].append(Row(member, member.left.popleft()))
+            room -= 1
+            if member.left:
+                turns.append(member)
+        self._waiting = deque(member for member in self._waiting if member.left)
+        return [row for rows in taken.values() for row in rows]
+
+    def _joined(self, rows: Sequence[Row]) -> bool:
+        with self._changed:
+            return bool(self._fellows(rows[0].member)) and self._room(rows[0].member) > len(rows)
+
+    def _with_others(self, rows: list[Row]) -> list[Row]:
+        """The rows of a run that begins again."""
+        with self._changed:
+            first = rows[0].member
+            rows = rows + self._taken(self._fellows(first), self._room(first) - len(rows))
+        for row in rows:
+            row.again = True
+        return rows
 
     def _let_come(self) -> None:
         """Wait a moment for jobs that were read, as long as they go on coming: of eight that were sent at once, the
         first would be drawn alone. A job that comes alone never waits."""
         end = monotonic() + self._longest_pause
         while self._waiting and any(one.asked.company == self._waiting[0].asked.company for one in self._coming):
-            free = self._room(self._waiting[0]) - sum(len(member.left) for member in self._fellows())
+            first = self._waiting[0]
+            free = self._room(first) - sum(len(member.left) for member in self._fellows(first))
             pause = min(self._pause, end - monotonic())
             if free <= 0 or pause <= 0 or not self._changed.wait(pause):
                 return
 
-    def _fellows(self) -> list[Member]:
-        """Those who wait and fit the first of them, which is among them."""
-        first = self._waiting[0]
-        if first.asked.kind in self._apart:
-            return [first]
-        return [one for one in self._waiting if not one.gone and one.asked.company == first.asked.company]
+    def _fellows(self, member: Member) -> list[Member]:
+        """Those who wait and may be drawn together with a member; it is one of them where it waits."""
+        fits = (one for one in self._waiting if not one.gone and one.asked.company == member.asked.company)
+        return [one for one in fits if one is member or member.asked.kind not in self._apart]
 
     def _room(self, member: Member) -> int:
         """Pictures like the member's that one run draws."""
@@ -279,10 +312,12 @@ class Batcher:
         rows = [row for row in rows if not row.member.gone]
         if not rows:
             return []
-        batch = Batch(rows)
+        batch = Batch(rows, self._joined)
         failure = self._tried(batch)
         if failure is None:
             return []
+        if isinstance(failure, BeginAgain):
+            return [self._with_others(rows)]
         if isinstance(failure, NoRoom) and len(rows) > 1:
             half = -(-len(rows) // 2)
             self._pixels = half * rows[0].member.asked.pixels

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from server.engines.diffusers.attendance import Attendance
-from server.engines.diffusers.batcher import Batch, Member, NobodyWaits, NoRoom, Row
+from server.engines.diffusers.batcher import Batch, BeginAgain, Member, NobodyWaits, NoRoom, Row
 from server.engines.diffusers.denoising import Step, decoded
 from server.engines.diffusers.order import Order, arguments, keeping
 from server.errors import EngineFailed, InvalidRequest, Overloaded, SageholdError
@@ -43,12 +43,15 @@ class Painting:
         self._compiled = compiled
 
     def __call__(self, batch: Batch) -> None:
-        """Draw a batch of Orders and leave the pipeline as it was. Raises NobodyWaits, NoRoom, SageholdError."""
+        """Draw a batch of Orders, and leave the pipeline as it was.
+
+        Raises NobodyWaits, BeginAgain, NoRoom, SageholdError.
+        """
         first: Order = batch.rows[0].member.asked
         try:
             self._draw(batch, first)
             return
-        except (NobodyWaits, SageholdError):
+        except (NobodyWaits, BeginAgain, SageholdError):
             raise
         except torch.OutOfMemoryError as error:
             log.error("no memory left on the GPU for %d × %s: %s", len(batch.rows), first, error)
@@ -84,6 +87,7 @@ class Painting:
 
             def listen(step: Step) -> None:
                 there = batch.attend()
+                batch.let_join(step.done, first.share(step.total))
                 attendance.keep(there)
                 _preview(pipeline, first, [batch.rows[place] for place in there], there, step)
                 for member in batch.members:

@@ -4,7 +4,7 @@ The pipeline is a function of the test's; nothing is drawn.
 """
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,6 +138,62 @@ def test_a_run_waits_no_longer_when_it_is_full_or_nobody_comes_any_more() -> Non
         easel.until_waiting(1)
         easel.batcher.withdraw(coming)
         assert found.result(LONG) == ["a0"]
+
+
+# ---------------------------------------------------------------- joining
+
+
+@contextmanager
+def arriving(easel: Easel, total: int, *arrivals: Sequence[Asked]) -> Generator[list[Future[list[str]]]]:
+    """Runs have `total` steps. Within the first step of the first run the first of these come, within that of the next
+    run the next. What they get, once they have come."""
+    coming = list(arrivals)
+    found: list[Future[list[str]]] = []
+
+    def steps(batch: Batch) -> None:
+        for count, asked in enumerate(coming.pop(0) if coming else (), 1):
+            found.append(threads.submit(easel.drawn, asked))
+            easel.until_waiting(count)
+        for done in range(1, total + 1):
+            batch.attend()
+            batch.let_join(done, total)
+
+    easel.breaks = steps
+    with ThreadPoolExecutor(4) as threads:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("total", "company", "runs"),
+    [(4, "like", ["a0", "a0 b0"]), (3, "like", ["a0", "b0"]), (4, "another", ["a0", "b0"])],
+)
+def test_who_comes_within_the_first_step_of_a_long_run_joins_it(total: int, company: str, runs: list[str]) -> None:
+    easel = Easel()
+    with arriving(easel, total, [Asked("b", company=company)]) as found:
+        assert easel.drawn(Asked("a")) == ["a0"]
+        assert found[0].result(LONG) == ["b0"]
+    assert easel.runs == runs
+
+
+def test_a_run_begins_again_only_once() -> None:
+    easel = Easel()
+    with arriving(easel, 9, [Asked("b")], [Asked("c")]) as found:
+        assert easel.drawn(Asked("a")) == ["a0"]
+        assert [one.result(LONG) for one in found] == [["b0"], ["c0"]]
+    assert easel.runs == ["a0", "a0 b0", "c0"]
+
+
+def test_as_many_join_as_there_is_room_for() -> None:
+    easel = Easel(most=3)
+    with arriving(easel, 9, [Asked("b"), Asked("c", count=2)]) as found:
+        assert easel.drawn(Asked("a")) == ["a0"]
+        assert [one.result(LONG) for one in found] == [["b0"], ["c0", "c1"]]
+    assert easel.runs == ["a0", "a0 b0 c0", "c1"]
+    easel = Easel(most=1)
+    with arriving(easel, 9, [Asked("b")]) as found:
+        assert easel.drawn(Asked("a")) == ["a0"]
+        assert found[0].result(LONG) == ["b0"]
+    assert easel.runs == ["a0", "b0"]
 
 
 # ---------------------------------------------------------------- leaving
