@@ -169,10 +169,16 @@ class DiffusersModel(GpuModel):
     compile: bool = Field(
         default=False,
         description="torch.compile of the denoiser, which needs a compiler: minutes at the first picture (that of the "
-        "load) and at the first of each other size, faster from then on",
+        "load), at the first batch of several and at the first of each other size, faster from then on; the rows of "
+        "those who hang up are computed to the end of their batch",
     )
     variant: str | None = Field(default=None, description="weight variant in the folder, such as fp16")
-    max_batch: int = Field(default=4, ge=1, description="images drawn at once; more are drawn in turns")
+    max_batch: int = Field(
+        default=4,
+        ge=1,
+        description="images of the model's own size drawn at once, of one request or of several that fit together; of "
+        "larger sizes fewer, by their pixels; more are drawn in turns",
+    )
     scorer: str | None = Field(
         default=None,
         description="folder of a CLIP model that judges how well a picture fits its prompt, relative to "

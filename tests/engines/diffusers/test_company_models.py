@@ -18,7 +18,7 @@ from server.models.factory import WORKERS, worker_options
 from server.settings import Settings
 from tests.tiny_drawing import in_company, pictures, pixels
 
-pytestmark = [pytest.mark.anyio, pytest.mark.models]
+pytestmark = [pytest.mark.anyio, pytest.mark.models, pytest.mark.timeout(300)]
 
 SETTINGS = Settings()
 PROMPTS = ("red heart", "green tree", "blue car", "yellow sun", "cat face", "house", "pizza", "snowman with a red hat")
