@@ -171,7 +171,7 @@ def _keep_channels_together(pipeline: Any) -> None:
 
 def _choose_attention(pipeline: Any, name: str, device: torch.device) -> None:
     """name: of diffusers' AttentionBackendName. Without a GPU, what needs one is warned of, as an offload is."""
-    if device.type != "cuda" and name not in ("native", "flex"):
+    if device.type != "cuda" and name != "native":
         log.warning("attention: %s is for GPUs; the processor's own is used", name)
         return
     denoiser = getattr(pipeline, "transformer", None)

@@ -153,7 +153,6 @@ class DiffusersModel(GpuModel):
             "_native_cudnn",
             "_native_efficient",
             "_native_flash",
-            "flex",
             "flash",
             "_flash_3",
             "sage",
@@ -204,7 +203,7 @@ class DiffusersModel(GpuModel):
     def _what_needs_a_gpu(self) -> Self:
         if self.offload != "none" and self.device == "cpu":
             raise ValueError(f"offload: {self.offload} is for GPUs, and device is cpu")
-        if self.attention not in (None, "native", "flex") and self.device == "cpu":
+        if self.attention not in (None, "native") and self.device == "cpu":
             raise ValueError(f"attention: {self.attention} is for GPUs, and device is cpu")
         return self
 

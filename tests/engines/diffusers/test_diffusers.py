@@ -77,7 +77,7 @@ def handler(folder: Path) -> Any:
 
 
 def test_a_job_begins_accepted_and_ends_with_its_usage(handler: Any) -> None:
-    first, *middle, last = [event for event in handled(handler, job(n=2, seed=5)) if event is not None]
+    first, *middle, last = [event for event in handled(handler, job(n=2, seed=5)) if event not in (None, WAITING)]
     assert first == Facts(prompt_tokens=11)  # nine letters and two marks
     assert [(event.index, event.seed, event.partial, event.width, event.height) for event in middle] == [
         (0, 5, None, 32, 32),

@@ -2,7 +2,7 @@
 
 import importlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -233,13 +233,24 @@ def test_channels_of_a_transformer_are_refused(folders: Mapping[str, Path]) -> N
         load(folders["flux-dev"], channels_last=True)
 
 
-@pytest.mark.parametrize("name", ["native", "flex"])
-def test_attention_is_computed_by_what_the_config_names(folders: Mapping[str, Path], name: str) -> None:
-    chosen = load(folders["flux-dev"], attention=name)
-    transformer = chosen.form_for(job()).pipeline.transformer
-    assert {block.attn.processor._attention_backend for block in transformer.transformer_blocks} == {name}
+@pytest.fixture
+def chosen_for_all() -> Iterator[None]:
+    """diffusers takes what one model chose for every later one of the process; a worker has only one."""
+    registry = importlib.import_module("diffusers.models.attention_dispatch")._AttentionBackendRegistry
+    before = registry._active_backend
+    yield
+    registry.set_active_backend(before)
 
 
+@pytest.mark.usefixtures("chosen_for_all")
+@pytest.mark.parametrize("name", ["native", "_native_cudnn"])
+def test_attention_is_computed_by_what_the_config_names(loading: Any, folders: Mapping[str, Path], name: str) -> None:
+    pipeline = load(folders["flux-dev"]).form_for(job()).pipeline
+    loading._choose_attention(pipeline, name, importlib.import_module("torch").device("cuda"))
+    assert {block.attn.processor._attention_backend for block in pipeline.transformer.transformer_blocks} == {name}
+
+
+@pytest.mark.usefixtures("chosen_for_all")
 def test_native_attention_draws_the_same(folders: Mapping[str, Path]) -> None:
     one, other = (pictures(load(folders["flux-dev"], **more), seed=1)[0] for more in ({}, {"attention": "native"}))
     assert np.abs(pixels(one) - pixels(other)).max() <= 1
