@@ -96,7 +96,7 @@ class Member:
         if not self.missing:
             self.told.put(_END)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """The job ends by this, and nothing more of it is drawn."""
         self.gone = True
         self.told.put(error)
@@ -213,7 +213,7 @@ class Batcher:
                     continue
                 if event is _END:
                     return
-                if isinstance(event, Exception):
+                if isinstance(event, BaseException):
                     raise event
                 yield event
         finally:
@@ -338,7 +338,7 @@ class Batcher:
             log.warning("this pipeline breaks where it draws several requests at once: it draws them one by one now")
             self._apart.add(batch.members[0].asked.kind)
 
-    def _tried(self, batch: Batch) -> Exception | None:
+    def _tried(self, batch: Batch) -> BaseException | None:
         """What a run failed by, without its traceback, which would hold all that was computed on the way."""
         with self._changed:
             for member in batch.members:
@@ -348,7 +348,7 @@ class Batcher:
             self._draw(batch)
         except NobodyWaits:
             return None
-        except Exception as error:  # noqa: BLE001 - it belongs to those whose pictures are in the batch
+        except BaseException as error:  # noqa: BLE001 - it belongs to those whose pictures are in the batch
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
         finally:

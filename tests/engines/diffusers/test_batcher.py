@@ -271,7 +271,7 @@ def test_only_those_whose_run_lasts_are_said_to_wait() -> None:
 # ---------------------------------------------------------------- failing
 
 
-def broken_by(name: str, error: Exception) -> Callable[[Batch], None]:
+def broken_by(name: str, error: BaseException) -> Callable[[Batch], None]:
     def breaks(batch: Batch) -> None:
         if any(member.asked.name == name for member in batch.members):
             raise error
@@ -287,6 +287,19 @@ def test_who_breaks_a_run_fails_alone() -> None:
         with pytest.raises(EngineFailed, match="It broke"):
             found[1].result(LONG)
     assert easel.runs == ["x0", "a0 b0 b1 c0", "a0", "b0 b1", "c0"]
+
+
+def test_whatever_a_run_ends_by_reaches_its_job_and_the_next_one_is_drawn() -> None:
+    """Also what is no Exception: a job that nobody draws would wait for ever."""
+
+    class Ended(BaseException):
+        pass
+
+    easel = Easel()
+    easel.breaks = broken_by("a", Ended())
+    with pytest.raises(Ended):
+        easel.drawn(Asked("a"))
+    assert easel.drawn(Asked("b")) == ["b0"]
 
 
 def test_one_that_fails_by_its_picture_fails_alone_and_at_once() -> None:
