@@ -1,43 +1,33 @@
 """Text to image, and pictures redrawn, by any diffusers pipeline: what runs in the worker process of an image model."""
 
-import logging
-import os
+import copy
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers.utils import logging as diffusers_logging
-from PIL import Image
 from transformers.utils import logging as transformers_logging
 
 from server.core import Event, Facts, ImageJob, Job, Picture, Usage
-from server.engines.base import WAITING, Waiting
+from server.engines.base import Waiting
+from server.engines.diffusers.batcher import Batcher, Member
 from server.engines.diffusers.canvas import Canvas, size_of
-from server.engines.diffusers.denoising import Step, decoded
 from server.engines.diffusers.form import Form
 from server.engines.diffusers.load import DiffusersOptions, load
 from server.engines.diffusers.order import SEEDS, Order
+from server.engines.diffusers.painting import Drawn, Painting
 from server.engines.diffusers.schedulers import Schedulers
-from server.errors import EngineFailed, InvalidRequest, ModelUnavailable, Overloaded, SageholdError
+from server.errors import InvalidRequest, ModelUnavailable
 from server.media import image_sizes
-from server.media.image_encode import encoded, from_pixels, is_picture, on_white, resized
+from server.media.image_encode import encoded, from_pixels, on_white, resized
 from server.media.image_sizes import ImageSizes, Size
 
 if TYPE_CHECKING:
     from server.engines.diffusers.scorer import ClipScorer
-
-log = logging.getLogger(__name__)
-
-_TICK = 0.2  # seconds: how often a job that has no picture yet can be cancelled
-
-
-class _NobodyWaitsError(Exception):
-    """Nobody waits for this picture any more."""
 
 
 def create(options: Mapping[str, Any]) -> "DiffusersHandler":
@@ -58,7 +48,7 @@ def create(options: Mapping[str, Any]) -> "DiffusersHandler":
 
 
 class DiffusersHandler:
-    """One loaded pipeline. Jobs may come from several threads; they are drawn one batch after another.
+    """One loaded pipeline. Jobs may come from several threads; those that fit together share a batch.
 
     Picture i of a job is drawn from noise of its own, seeded with the job's seed + i, so it doesn't depend on
     which other pictures share its batch (but for the last bits of floating-point sums).
@@ -67,7 +57,6 @@ class DiffusersHandler:
     def __init__(self, pipeline: Any, options: DiffusersOptions, scorer: "ClipScorer | None" = None) -> None:
         self._drawing = Form(pipeline)
         self._options = options
-        self._scorer = scorer
         if not {"prompt", "output_type"} <= self._drawing.takes:
             raise ModelUnavailable(f"A {type(pipeline).__name__} draws nothing from a text prompt.")
         own = (options.size[0], options.size[1])
@@ -81,9 +70,11 @@ class DiffusersHandler:
         )
         self._schedulers = Schedulers(pipeline.scheduler)
         self._redrawing: Form | None = None
-        self._making = threading.Lock()
-        # A pipeline keeps the state of its one run in itself: a single thread is the lock and the queue at once.
-        self._painter = ThreadPoolExecutor(1, thread_name_prefix="painter")
+        self._reading = threading.Lock()
+        # A tokenizer keeps in itself how it pads and cuts, and the pipeline's own may be at work.
+        self._tokenizer = copy.deepcopy(getattr(pipeline, "tokenizer", None))
+        painting = Painting(self._sizes, scorer, compiled=options.compile)
+        self._batcher = Batcher(painting, options.max_batch, options.max_batch * own[0] * own[1])
 
     def read(self, job: Job) -> "DiffusersReading":
         order = self._order(job)
@@ -96,15 +87,24 @@ class DiffusersHandler:
         """
         if not job.starts:
             return self._drawing
-        with self._making:
+        with self._reading:
             if self._redrawing is None:
                 self._redrawing = self._drawing.redrawing()
         return self._redrawing
 
-    def draw(self, order: Order) -> Iterator[Picture | Waiting | None]:
-        """Previews and pictures, None after other steps. Closing the iterator stops the loop at the end of its step."""
-        for first in range(0, order.job.n, self._options.max_batch):
-            yield from self._batch(order, range(first, min(first + self._options.max_batch, order.job.n)))
+    def announce(self, order: Order) -> Member:
+        """What draws an order, together with others; see Batcher.announce."""
+        return self._batcher.announce(order)
+
+    def withdraw(self, member: Member) -> None:
+        self._batcher.withdraw(member)
+
+    def draw(self, member: Member) -> Iterator[Picture | Waiting | None]:
+        """Previews and pictures, None after other steps. Closing the iterator ends it at the end of its step."""
+        # Not generators in each other: the close of this one has to close the other one now.
+        with closing(self._batcher.work(member)) as events:
+            for event in events:
+                yield self._picture(member.asked, event) if isinstance(event, Drawn) else event
 
     # ------------------------------------------------------------ before the work
 
@@ -112,7 +112,8 @@ class DiffusersHandler:
         if not isinstance(job, ImageJob):
             raise InvalidRequest("This model makes images only.", param="model")
         form = self.form_for(job)
-        seat = self._schedulers.seat(job.scheduler)
+        with self._reading:
+            seat = self._schedulers.seat(job.scheduler)
         guidance = self._options.guidance if job.guidance is None else job.guidance
         form.demand(job, guidance)
         steps = self._options.steps if job.steps is None else job.steps
@@ -152,117 +153,25 @@ class DiffusersHandler:
 
     def _prompt_tokens(self, prompt: str) -> int:
         """Tokens of the prompt that the model reads, marks included; 0 where the pipeline has no tokenizer."""
-        tokenizer = getattr(self._drawing.pipeline, "tokenizer", None)
-        return len(tokenizer(prompt, truncation=True).input_ids) if callable(tokenizer) else 0
+        if not callable(self._tokenizer):
+            return 0
+        with self._reading:
+            return len(self._tokenizer(prompt, truncation=True).input_ids)
 
     # ------------------------------------------------------------ the work
 
-    def _batch(self, order: Order, indexes: range) -> Iterator[Picture | Waiting | None]:
-        """Draw in the painter's thread: each picture as it comes, None after each step, until all are drawn."""
-        pictures: SimpleQueue[Picture | None] = SimpleQueue()
-        stop = threading.Event()
-        painting = self._painter.submit(self._paint, order, indexes, pictures.put, stop)
-        painting.add_done_callback(lambda _: pictures.put(None))
-        try:
-            while not (painting.done() and pictures.empty()):
-                try:
-                    yield pictures.get(timeout=_TICK)
-                except Empty:
-                    # While another job is drawn, this one is not the one that may hang.
-                    yield WAITING if painting.running() else None
-            painting.result()
-        finally:
-            stop.set()
-            if not painting.cancel():
-                wait([painting])
-
-    def _paint(
-        self, order: Order, indexes: range, tell: Callable[[Picture | None], None], stop: threading.Event
-    ) -> None:
-        """Draw, and say of what goes wrong whose fault it is. The next job finds the pipeline as it was."""
-        try:
-            self._draw(order, indexes, tell, stop)
-            return
-        except (_NobodyWaitsError, SageholdError):
-            raise
-        except torch.OutOfMemoryError as error:
-            log.error("no memory left on the GPU for %d × %s: %s", len(indexes), order, error)
-        except torch.AcceleratorError:
-            # After a fault of the device every later call in this process fails too: the next worker's won't.
-            log.exception("the GPU reports a fault; ending this worker")
-            os._exit(1)
-        except ValueError as error:
-            if order.seat.taken:
-                raise _broke(error) from error
-            # What a class looks at no sooner than in its call; check_inputs has agreed, or the class has none.
-            log.warning("the pipeline refuses %s", order, exc_info=True)
-            raise order.refused(str(self._sizes)) from error
-        except Exception as error:
-            raise _broke(error) from error
-        # Here the exception is gone, and with its traceback what held the tensors of the drawing.
-        order.form.pipeline.maybe_free_model_hooks()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        raise Overloaded(
-            "The GPU has too little memory left for this request. A smaller size, or fewer images at once, need less."
-        )
-
-    def _draw(
-        self, order: Order, indexes: range, tell: Callable[[Picture | None], None], stop: threading.Event
-    ) -> None:
-        pipeline, wanted = order.form.pipeline, order.job.partial_images
-        stage = sent = 0
-
-        def listen(step: Step) -> None:
-            nonlocal stage, sent
-            if stop.is_set():
-                raise _NobodyWaitsError
-            reached = step.done * (wanted + 1) // order.share(step.total)
-            if stage < reached <= wanted:
-                stage = reached
-                pixels = decoded(pipeline, step.latents, *order.drawn)
-                # A preview that can't be shown is left out; the finished picture decides whether anything is wrong.
-                if pixels is not None and is_picture(pixels):
-                    for index, image in zip(indexes, pixels, strict=True):
-                        tell(self._picture(order, index, from_pixels(image), partial=sent))
-                    sent += 1
-            tell(None)
-
-        # On the processor whatever the device is: the same seed then gives the same noise everywhere.
-        generators = [torch.Generator("cpu").manual_seed(order.seed_of(index)) for index in indexes]
-        pipeline.scheduler = order.seat.scheduler
-        with order.seat.heard_by(listen, order.keeping(indexes)):
-            result = pipeline(**order.arguments(indexes, generators))
-        if any(getattr(result, "nsfw_content_detected", None) or ()):
-            raise InvalidRequest(
-                "The model's safety checker refused the picture.", param="prompt", code="moderation_blocked"
-            )
-        for index, pixels in zip(indexes, result.images, strict=True):
-            if not is_picture(pixels):
-                log.error("picture %d is not made of finite numbers (seed %d)", index, order.seed_of(index))
-                raise EngineFailed("The model's arithmetic broke down on this picture, so there is none to show.")
-        images = [from_pixels(pixels) for pixels in result.images]
-        for index, image, score in zip(indexes, images, self._scores(order.job, images), strict=True):
-            tell(self._picture(order, index, image, score=score))
-
-    def _scores(self, job: ImageJob, images: Sequence[Image.Image]) -> Sequence[float | None]:
-        if not job.score or self._scorer is None:
-            return [None] * len(images)
-        scores: Sequence[float] = self._scorer.scores(job.prompt, images)
-        return scores
-
-    def _picture(
-        self, order: Order, index: int, image: Image.Image, partial: int | None = None, score: float | None = None
-    ) -> Picture:
+    def _picture(self, order: Order, drawn: Drawn) -> Picture:
         # What was drawn larger than it is sent is made smaller, for which the config has no word.
         resample = "lanczos" if self._options.resample == "none" or order.canvases else self._options.resample
+        image = from_pixels(drawn.pixels)
         if order.canvases:
-            image = order.canvas(index).finished(image)
+            image = order.canvas(drawn.index).finished(image)
         image = resized(image, order.target, resample)
         if order.job.opaque:
             image = on_white(image)
         data = encoded(image, order.job.format, order.job.compression)
-        return Picture(index, data, image.width, image.height, partial, order.seed_of(index), score)
+        seed = order.seed_of(drawn.index)
+        return Picture(drawn.index, data, image.width, image.height, drawn.partial, seed, drawn.score)
 
 
 class DiffusersReading:
@@ -271,19 +180,15 @@ class DiffusersReading:
     def __init__(self, handler: DiffusersHandler, order: Order, facts: Facts) -> None:
         self._handler = handler
         self._order = order
+        self._member = handler.announce(order)
         self.facts = facts
 
     def close(self) -> None:
-        pass
+        self._handler.withdraw(self._member)
 
     def run(self, limit: int | None) -> Iterator[Event | Waiting | None]:  # noqa: ARG002 - pictures have no limit here
         """Previews and pictures, then Usage."""
         order = self._order
-        yield from self._handler.draw(order)
+        yield from self._handler.draw(self._member)
         details = {"steps": order.steps, "seed": order.seed, "size": image_sizes.name(order.target)}
         yield Usage(prompt_tokens=self.facts.prompt_tokens, images=order.job.n, details=details)
-
-
-def _broke(error: Exception) -> EngineFailed:
-    log.error("the pipeline broke on a request", exc_info=error)
-    return EngineFailed("The model's pipeline broke on this request; the server's log has the details.")

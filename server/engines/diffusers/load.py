@@ -1,4 +1,4 @@
-"""From a folder to a pipeline in its place: device, type of numbers, offload, tiling, compilation."""
+"""From a folder to a pipeline in its place: device, type of numbers, offload, tiling, attention, compilation."""
 
 import importlib.util
 import logging
@@ -31,6 +31,9 @@ class DiffusersOptions:
     device: str = "auto"
     offload: str = "none"
     tiling: bool = False
+    slicing: bool | None = None
+    channels_last: bool = False
+    attention: str | None = None
     compile: bool = False
     variant: str | None = None
     max_batch: int = 4
@@ -58,7 +61,7 @@ def load(options: DiffusersOptions) -> tuple[Any, torch.device]:
         log.warning("offload: %s has no meaning on a processor, whose memory is the host's", options.offload)
     pipeline = _read(folder, options, device, straight=offload == "none")
     pipeline.set_progress_bar_config(disable=True)
-    prepare(pipeline, device, offload=offload, tiling=options.tiling, compiled=options.compile)
+    prepare(pipeline, device, options, offload=offload)
     return pipeline, device
 
 
@@ -119,12 +122,18 @@ def _read(folder: Path, options: DiffusersOptions, device: torch.device, *, stra
         ) from error
 
 
-def prepare(pipeline: Any, device: torch.device, *, offload: str, tiling: bool, compiled: bool) -> None:
+def prepare(pipeline: Any, device: torch.device, options: DiffusersOptions, *, offload: str) -> None:
     """Set up a pipeline that was read. offload: none, model or sequential. Raises ModelUnavailable."""
     kind = type(pipeline).__name__
-    if tiling:
-        _tile(pipeline)
-    if compiled:
+    if options.tiling:
+        _decode(pipeline, "tiling")
+    if options.slicing or (options.tiling and options.slicing is None and hasattr(pipeline.vae, "use_slicing")):
+        _decode(pipeline, "slicing")
+    if options.channels_last:
+        _keep_channels_together(pipeline)
+    if options.attention is not None:
+        _choose_attention(pipeline, options.attention, device)
+    if options.compile:
         # Before the hooks of an offload are set: these stay outside of what is compiled.
         _compile(pipeline)
     try:
@@ -140,16 +149,48 @@ def prepare(pipeline: Any, device: torch.device, *, offload: str, tiling: bool, 
         raise ModelUnavailable(f"The config says `offload: {offload}`, which a {kind} can't do.") from error
 
 
-def _tile(pipeline: Any) -> None:
+def _decode(pipeline: Any, how: str) -> None:
+    """how: tiling or slicing."""
     autoencoder = getattr(pipeline, "vae", None)
     try:
-        autoencoder.enable_tiling()  # type: ignore[union-attr]
+        getattr(autoencoder, f"enable_{how}")()
     except (AttributeError, NotImplementedError) as error:
-        message = f"The config says `tiling: true`, which the autoencoder of a {type(pipeline).__name__} can't do."
+        message = f"The config says `{how}: true`, which the autoencoder of a {type(pipeline).__name__} can't do."
         raise ModelUnavailable(message) from error
-    # One picture of a batch after the other: the same pictures from less memory.
-    if hasattr(autoencoder, "use_slicing"):
-        autoencoder.enable_slicing()  # type: ignore[union-attr]
+
+
+def _keep_channels_together(pipeline: Any) -> None:
+    denoiser = getattr(pipeline, "unet", None)
+    if denoiser is None:
+        message = f"The config says `channels_last: true`, which brings a {type(pipeline).__name__} nothing: it has no "
+        raise ModelUnavailable(message + "UNet.")
+    denoiser.to(memory_format=torch.channels_last)
+    if getattr(pipeline, "vae", None) is not None:
+        pipeline.vae.to(memory_format=torch.channels_last)
+
+
+def _choose_attention(pipeline: Any, name: str, device: torch.device) -> None:
+    """name: of diffusers' AttentionBackendName. Without a GPU, what needs one is warned of, as an offload is."""
+    if device.type != "cuda" and name != "native":
+        log.warning("attention: %s is for GPUs; the processor's own is used", name)
+        return
+    denoiser = getattr(pipeline, "transformer", None)
+    choosing = any(
+        hasattr(getattr(module, "processor", None), "_attention_backend")
+        for module in (() if denoiser is None else denoiser.modules())
+    )
+    if denoiser is None or not choosing:
+        # diffusers would set nothing, and say nothing.
+        kind = type(pipeline).__name__
+        raise ModelUnavailable(
+            f"The config says `attention: {name}`, and a {kind} has no attention that can be chosen."
+        )
+    try:
+        denoiser.set_attention_backend(name)
+    except (RuntimeError, ValueError, ImportError) as error:
+        log.error("the attention back end %s can't be used: %s", name, error)
+        message = f"The config says `attention: {name}`, which this installation can't do; the log has the reason."
+        raise ModelUnavailable(message) from error
 
 
 def _compile(pipeline: Any) -> None:

@@ -1,6 +1,7 @@
-"""A job of an image model, checked, and the arguments of the pipeline's call that come of it."""
+"""A job of an image model, checked, and the arguments of the pipeline's call that come of such jobs."""
 
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,47 +55,39 @@ class Order:
             return self.steps
         return max(self.steps, math.floor(1 / self.job.strength) + 1)
 
-    def keeping(self, indexes: range) -> Keeping | None:
-        """What puts back the parts of these pictures that are not redrawn; None where there are none."""
-        if self.job.mask is None:
-            return None
-        masks = [mask for index in indexes if (mask := self.canvas(index).mask) is not None]
-        return Keeping(self.form.pipeline, masks)
+    @property
+    def company(self) -> Hashable:
+        """Equal for orders that one call of the pipeline can draw: it takes one number of steps, one guidance scale and
+        one strength, and some classes read no negative prompt at all otherwise than an empty one."""
+        job = self.job
+        redrawn = (job.strength, job.mask is not None) if self.canvases else None
+        return self.form, self.seat, self.drawn, self.scheduled, self.guidance, self.negative is None, redrawn
 
-    def arguments(self, indexes: range, generators: list[Any]) -> dict[str, Any]:
-        """Of the pipeline's call for these pictures, as far as its class takes them. generators: one a picture."""
-        job, takes, count = self.job, self.form.takes, len(indexes)
-        repeated = 1 if "num_images_per_prompt" in takes and not self.canvases else count
-        arguments: dict[str, Any] = {
-            "prompt": job.prompt if repeated == 1 else [job.prompt] * repeated,
-            "num_images_per_prompt": count // repeated,
-            "width": self.drawn[0],
-            "height": self.drawn[1],
-            "num_inference_steps": self.scheduled,
-            "generator": generators,
-            "output_type": "np",
-            # PixArt and its kin would rewrite prompts, by a package that is not here.
-            "clean_caption": False,
-        }
-        if self.form.guidance_parameter is not None:
-            arguments[self.form.guidance_parameter] = self.guidance
-        negative = job.negative_prompt
-        if negative is None and self.form.guidance_parameter == "true_cfg_scale" and self.guidance > 1:
+    @property
+    def kind(self) -> Hashable:
+        return self.form
+
+    @property
+    def count(self) -> int:
+        return self.job.n
+
+    @property
+    def pixels(self) -> int:
+        return self.drawn[0] * self.drawn[1]
+
+    @property
+    def negative(self) -> str | None:
+        """The negative prompt that the call gets."""
+        if self.job.negative_prompt is None and self.form.guidance_parameter == "true_cfg_scale" and self.guidance > 1:
             # Without one these pipelines leave guidance out; a blank is what their models were trained to be guided by.
-            negative = " "
-        if negative is not None:
-            arguments["negative_prompt"] = negative if repeated == 1 else [negative] * repeated
-        if self.canvases:
-            arguments["image"] = [self.canvas(index).start for index in indexes]
-        if self.canvases and job.strength is not None:
-            arguments["strength"] = job.strength
-        return {parameter: value for parameter, value in arguments.items() if parameter in takes}
+            return " "
+        return self.job.negative_prompt
 
     def demand(self) -> None:
         """Raises InvalidRequest if the pipeline's own check of its arguments says that it would refuse the call. It
         names the field of which another value alone would mend it."""
-        arguments, check = self.arguments(range(1), []), self.form.check
-        reason = check.refusal(arguments)
+        asked, check = arguments([(self, 0)], []), self.form.check
+        reason = check.refusal(asked)
         if reason is None:
             return
         harmless: dict[str, dict[str, Any]] = {
@@ -104,7 +97,7 @@ class Order:
             "negative_prompt": {"negative_prompt": None},
             "prompt": {"prompt": "a"},
         }
-        mending = (field for field, change in harmless.items() if check.refusal(arguments | change) is None)
+        mending = (field for field, change in harmless.items() if check.refusal(asked | change) is None)
         raise InvalidRequest(f"The model's pipeline refuses this request: {reason}", param=next(mending, None))
 
     def refused(self, sizes: str) -> InvalidRequest:
@@ -115,3 +108,41 @@ class Order:
 
     def __str__(self) -> str:
         return f"a picture of {name(self.drawn)} in {self.steps} step{'s' * (self.steps != 1)}"
+
+
+def arguments(pictures: Sequence[tuple[Order, int]], generators: list[Any]) -> dict[str, Any]:
+    """Of one call of the pipeline, as far as its class takes them. pictures: orders of one company, each with the index
+    of a picture of it. generators: one a picture."""
+    first, count = pictures[0][0], len(pictures)
+    takes, parameter = first.form.takes, first.form.guidance_parameter
+    alone = all(order is first for order, _ in pictures)
+    repeated = 1 if alone and "num_images_per_prompt" in takes and not first.canvases else count
+    asked: dict[str, Any] = {
+        "prompt": first.job.prompt if repeated == 1 else [order.job.prompt for order, _ in pictures],
+        "num_images_per_prompt": count // repeated,
+        "width": first.drawn[0],
+        "height": first.drawn[1],
+        "num_inference_steps": first.scheduled,
+        "generator": generators,
+        "output_type": "np",
+        # PixArt and its kin would rewrite prompts, by a package that is not here.
+        "clean_caption": False,
+    }
+    if parameter is not None:
+        asked[parameter] = first.guidance
+    if first.negative is not None:
+        asked["negative_prompt"] = first.negative if repeated == 1 else [order.negative for order, _ in pictures]
+    if first.canvases:
+        asked["image"] = [order.canvas(index).start for order, index in pictures]
+        if first.job.strength is not None:
+            asked["strength"] = first.job.strength
+    return {name: value for name, value in asked.items() if name in takes}
+
+
+def keeping(pictures: Sequence[tuple[Order, int]]) -> Keeping | None:
+    """What puts back the parts of these pictures that are not redrawn; None where there are none."""
+    first = pictures[0][0]
+    if first.job.mask is None:
+        return None
+    masks = [mask for order, index in pictures if (mask := order.canvas(index).mask) is not None]
+    return Keeping(first.form.pipeline, masks)

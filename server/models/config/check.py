@@ -19,6 +19,14 @@ from server.models.config.files import EXAMPLES, Configs, Configured
 from server.models.config.spec import DiffusersModel, EmbedModel, VllmModel
 from server.yaml_files import Document, Problem
 
+ATTENTION_PACKAGES = {
+    "flash": "flash_attn",
+    "_flash_3": "flash_attn_3",
+    "sage": "sageattention",
+    "xformers": "xformers",
+}
+"""What back ends of attention need, as diffusers looks for it (diffusers/utils/import_utils.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -88,6 +96,9 @@ def _template(one: Configured[VllmModel], models_dir: Path) -> Iterator[Problem]
 def _pipeline(one: Configured[DiffusersModel], models_dir: Path) -> Iterator[Problem]:
     """What is wrong with the installed files of an image model: each part that its index names has a folder."""
     spec, source = one.spec, one.source
+    package = ATTENTION_PACKAGES.get(spec.attention or "")
+    if package is not None and find_spec(package) is None:
+        yield source.problem(f"{spec.attention} needs the package {package}, which is not installed here", "attention")
     if spec.scorer is not None and not (models_dir / spec.scorer / "config.json").is_file():
         yield source.problem(f"there is no CLIP model {spec.scorer}", "scorer")
     if weights.missing(spec, models_dir):

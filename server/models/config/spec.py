@@ -137,15 +137,49 @@ class DiffusersModel(GpuModel):
     )
     tiling: bool = Field(
         default=False,
-        description="the autoencoder works in tiles, and on one picture at a time: less memory for large pictures",
+        description="the autoencoder works in tiles: less memory for large pictures, and seams that are hard to see",
+    )
+    slicing: bool | None = Field(
+        default=None,
+        description="the autoencoder works on one picture of a batch at a time: the same pictures from less memory; "
+        "null: where `tiling` is on",
+    )
+    channels_last: bool = Field(
+        default=False,
+        description="convolutions keep the channels of a pixel together, which GPUs compute faster in two-byte floats: "
+        "for models with a UNet, such as SDXL; transformers have hardly any convolutions",
+    )
+    attention: (
+        Literal[
+            "native",
+            "_native_cudnn",
+            "_native_efficient",
+            "_native_flash",
+            "flash",
+            "_flash_3",
+            "sage",
+            "xformers",
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="what computes the denoiser's attention, by diffusers' own names, for transformers that can choose "
+        "(FLUX, Qwen-Image; not SDXL, SD3); null: torch's, as `native`. flash, _flash_3, sage and xformers are "
+        "packages of that kind, and for GPUs; sage rounds to 8 bits",
     )
     compile: bool = Field(
         default=False,
         description="torch.compile of the denoiser, which needs a compiler: minutes at the first picture (that of the "
-        "load) and at the first of each other size, faster from then on",
+        "load), at the first batch of several and at the first of each other size, faster from then on; the rows of "
+        "those who hang up are computed to the end of their batch",
     )
     variant: str | None = Field(default=None, description="weight variant in the folder, such as fp16")
-    max_batch: int = Field(default=4, ge=1, description="images drawn at once; more are drawn in turns")
+    max_batch: int = Field(
+        default=4,
+        ge=1,
+        description="images of the model's own size drawn at once, of one request or of several that fit together; of "
+        "larger sizes fewer, by their pixels; more are drawn in turns",
+    )
     scorer: str | None = Field(
         default=None,
         description="folder of a CLIP model that judges how well a picture fits its prompt, relative to "
@@ -154,13 +188,25 @@ class DiffusersModel(GpuModel):
     threads: int = Field(default=0, ge=0, description="processor threads; 0: all cores")
 
     @property
+    def sliced(self) -> bool:
+        """Whether the autoencoder works on one picture at a time."""
+        return self.tiling if self.slicing is None else self.slicing
+
+    @property
     def tasks(self) -> tuple[Task, ...]:
         return (Task.IMAGE,)
 
+    @property
+    def parallel(self) -> int:
+        # A batch that is drawn, and the next one, which is to be there when that ends.
+        return 2 * self.max_batch
+
     @model_validator(mode="after")
-    def _offload_from_a_gpu(self) -> Self:
+    def _what_needs_a_gpu(self) -> Self:
         if self.offload != "none" and self.device == "cpu":
             raise ValueError(f"offload: {self.offload} is for GPUs, and device is cpu")
+        if self.attention not in (None, "native") and self.device == "cpu":
+            raise ValueError(f"attention: {self.attention} is for GPUs, and device is cpu")
         return self
 
     @field_validator("sizes")

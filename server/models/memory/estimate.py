@@ -57,7 +57,10 @@ EMBED_HOST = 96 * MIB
 EMBED_WORK = 192
 """Bytes for each token read at once and each place of its vectors. Measured: 55 MiB for 1,024 tokens of 384."""
 PIXEL = 2048
-"""Bytes of activations for each pixel drawn at once, in two-byte floats: the decoder's widest layer rules."""
+"""Bytes of activations for each pixel decoded at once, in two-byte floats: by the decoder's widest layer."""
+DENOISED_PIXEL = 512
+"""The same of the denoiser, by the shapes of SDXL's with guidance: two rows a picture, of 320 channels for 64 pixels,
+with three skips of each level and the widest feed-forward layer. It rules where the autoencoder works in pieces."""
 
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -176,9 +179,12 @@ def _diffusers(spec: DiffusersModel, models_dir: Path, *, gpu: bool) -> Need:
     parts = [part.as_loaded(width) for part in weights.parts(spec, models_dir).values()]
     scorer = 0 if spec.scorer is None else weights.in_folder((models_dir / spec.scorer).resolve()).as_loaded(width)
     whole = sum(parts) + scorer
-    # A picture is decoded whole, whatever waits elsewhere; in tiles of a quarter of the model's own size otherwise.
-    pixels = spec.size[0] * spec.size[1] * spec.max_batch
-    work = (pixels // 4 if spec.tiling else pixels) * PIXEL * width // 2
+    # As many pictures as a batch may have, of the model's own size: the engine draws fewer of larger ones at once. They
+    # are decoded all at once or one by one, and whole or in tiles of a quarter of the model's own size.
+    picture = spec.size[0] * spec.size[1]
+    pixels = picture * spec.max_batch
+    at_once = picture if spec.sliced else pixels
+    work = max(pixels * DENOISED_PIXEL, (at_once // 4 if spec.tiling else at_once) * PIXEL) * width // 2
     if not gpu:
         return Need(host=TORCH_HOST + whole + work, at_work=work)
     if spec.offload == "none":

@@ -1,18 +1,19 @@
-"""How a pipeline is set up: device, numbers, offload, tiling, compilation. accelerate's hooks run here too."""
+"""How a pipeline is set up: device, numbers, offload, pieces, attention, compilation. accelerate's hooks run too."""
 
 import importlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from server.errors import ModelUnavailable
+from server.models.config.spec import DiffusersModel
 from tests.tiny_drawing import job, load, pictures, pixels
 
 KINDS = ("sd", "sd3", "flux-dev")
@@ -58,6 +59,11 @@ class Recorder:
 
     def enable_sequential_cpu_offload(self, device: Any) -> None:
         self.done.append(f"sequential offload {device}")
+
+
+def prepare(loading: Any, pipeline: Any, *, device: str = "cpu", offload: str = "none", **fields: Any) -> None:
+    options = loading.DiffusersOptions(path="", size=(32, 32), **fields)
+    loading.prepare(pipeline, importlib.import_module("torch").device(device), options, offload=offload)
 
 
 # ---------------------------------------------------------------- device and numbers
@@ -129,8 +135,8 @@ def test_an_offloaded_pipeline_draws_the_same(
     monkeypatch.setattr(accelerate, "cpu_offload", lambda model, _, **options: by_layer(model, "cpu", **options))
     pipeline = importlib.import_module("diffusers").DiffusionPipeline.from_pretrained(folders[kind])
     pipeline.set_progress_bar_config(disable=True)
-    loading.prepare(pipeline, torch.device("cpu"), offload=offload, tiling=False, compiled=False)
     options = loading.DiffusersOptions(path="", size=(32, 32), steps=4)
+    loading.prepare(pipeline, torch.device("cpu"), options, offload=offload)
     offloaded = importlib.import_module("server.engines.diffusers.handler").DiffusersHandler(pipeline, options)
     plain = load(folders[kind])
     red = BytesIO()
@@ -156,10 +162,32 @@ def test_a_pipeline_that_cannot_be_offloaded_does_not_load(loading: Any) -> None
             raise ValueError("no `model_cpu_offload_seq` class attribute is set")
 
     with pytest.raises(ModelUnavailable, match="`offload: model`, which a Fixed can't do"):
-        loading.prepare(Fixed(), None, offload="model", tiling=False, compiled=False)
+        prepare(loading, Fixed(), offload="model")
 
 
-# ---------------------------------------------------------------- tiling and compilation
+# ---------------------------------------------------------------- the autoencoder's pieces
+
+
+@pytest.mark.parametrize(
+    ("fields", "tiles", "slices"),
+    [
+        ({}, False, False),
+        ({"tiling": True}, True, True),
+        ({"tiling": True, "slicing": False}, True, False),
+        ({"slicing": True}, False, True),
+    ],
+)
+def test_tiling_and_slicing_are_chosen_apart(
+    folders: Mapping[str, Path], fields: dict[str, bool], tiles: bool, slices: bool
+) -> None:
+    autoencoder = load(folders["sd"], **fields).form_for(job()).pipeline.vae
+    assert (autoencoder.use_tiling, autoencoder.use_slicing) == (tiles, slices)
+
+
+def test_slices_are_the_same_pictures(folders: Mapping[str, Path]) -> None:
+    sliced, whole = (pictures(load(folders["sd"], slicing=slicing), seed=1, n=3) for slicing in (True, False))
+    for one, other in zip(sliced, whole, strict=True):
+        assert np.abs(pixels(one) - pixels(other)).max() <= 1
 
 
 def test_a_tiled_autoencoder_draws_the_same_size_and_nearly_the_same(folders: Mapping[str, Path]) -> None:
@@ -176,10 +204,87 @@ def test_a_tiled_autoencoder_draws_the_same_size_and_nearly_the_same(folders: Ma
     assert np.abs(drawn - pixels(pictures(plain, **large)[0])).mean() < 10
 
 
+@pytest.mark.parametrize("how", ["tiling", "slicing"])
 @pytest.mark.parametrize("parts", [{}, {"vae": None}, {"vae": object()}])
-def test_tiling_without_an_autoencoder_that_tiles_does_not_load(loading: Any, parts: dict[str, Any]) -> None:
-    with pytest.raises(ModelUnavailable, match="`tiling: true`, which the autoencoder of a Recorder can't do"):
-        loading.prepare(Recorder(**parts), None, offload="none", tiling=True, compiled=False)
+def test_an_autoencoder_that_does_not_work_in_pieces_does_not_load(
+    loading: Any, how: str, parts: dict[str, Any]
+) -> None:
+    with pytest.raises(ModelUnavailable, match=f"`{how}: true`, which the autoencoder of a Recorder can't do"):
+        prepare(loading, Recorder(**parts), **{how: True})
+
+
+# ---------------------------------------------------------------- channels, attention and compilation
+
+
+def test_channels_are_kept_together_and_the_picture_is_the_same(folders: Mapping[str, Path]) -> None:
+    torch = importlib.import_module("torch")
+    together, plain = load(folders["sd"], channels_last=True), load(folders["sd"])
+    pipeline = together.form_for(job()).pipeline
+    for part in (pipeline.unet, pipeline.vae):
+        wide = [weight for weight in part.parameters() if weight.ndim == 4]
+        assert wide
+        assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in wide)
+    for one, other in zip(*(pictures(handler, seed=1, n=2) for handler in (together, plain)), strict=True):
+        assert np.abs(pixels(one) - pixels(other)).max() <= 1
+
+
+def test_channels_of_a_transformer_are_refused(folders: Mapping[str, Path]) -> None:
+    with pytest.raises(ModelUnavailable, match="`channels_last: true`, which brings a FluxPipeline nothing"):
+        load(folders["flux-dev"], channels_last=True)
+
+
+@pytest.fixture
+def chosen_for_all() -> Iterator[None]:
+    """diffusers takes what one model chose for every later one of the process; a worker has only one."""
+    registry = importlib.import_module("diffusers.models.attention_dispatch")._AttentionBackendRegistry
+    before = registry._active_backend
+    yield
+    registry.set_active_backend(before)
+
+
+@pytest.mark.usefixtures("chosen_for_all")
+@pytest.mark.parametrize("name", ["native", "_native_cudnn"])
+def test_attention_is_computed_by_what_the_config_names(loading: Any, folders: Mapping[str, Path], name: str) -> None:
+    pipeline = load(folders["flux-dev"]).form_for(job()).pipeline
+    loading._choose_attention(pipeline, name, importlib.import_module("torch").device("cuda"))
+    assert {block.attn.processor._attention_backend for block in pipeline.transformer.transformer_blocks} == {name}
+
+
+@pytest.mark.usefixtures("chosen_for_all")
+def test_native_attention_draws_the_same(folders: Mapping[str, Path]) -> None:
+    one, other = (pictures(load(folders["flux-dev"], **more), seed=1)[0] for more in ({}, {"attention": "native"}))
+    assert np.abs(pixels(one) - pixels(other)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["sd", "sd3"])
+def test_attention_that_can_not_be_chosen_is_refused(folders: Mapping[str, Path], kind: str) -> None:
+    with pytest.raises(ModelUnavailable, match="has no attention that can be chosen"):
+        load(folders[kind], attention="native")
+
+
+def test_attention_for_gpus_is_the_processors_own_without_one(
+    folders: Mapping[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    assert len(pictures(load(folders["flux-dev"], attention="flash"))) == 1
+    assert "attention: flash is for GPUs" in caplog.text
+
+
+def test_attention_of_a_package_that_is_missing_is_told_at_load(
+    loading: Any, folders: Mapping[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = load(folders["flux-dev"]).form_for(job()).pipeline
+    with pytest.raises(ModelUnavailable, match="`attention: sage`, which this installation can't do"):
+        prepare(loading, pipeline, device="cuda", attention="sage")
+    assert "sageattention" in caplog.text
+
+
+def test_the_config_knows_only_names_of_attention_that_diffusers_has() -> None:
+    known = importlib.import_module("diffusers.models.attention_dispatch").AttentionBackendName
+    annotation = DiffusersModel.model_fields["attention"].annotation
+    names = [name for literal in get_args(annotation) for name in get_args(literal)]
+    assert names
+    assert {known(name).value for name in names} == set(names)
 
 
 class Denoiser:
@@ -200,7 +305,7 @@ def test_the_denoiser_is_compiled_by_its_blocks(
     loading: Any, part: str, blocks: tuple[str, ...], wanted: list[str]
 ) -> None:
     denoiser = Denoiser(*blocks)
-    loading.prepare(Recorder(**{part: denoiser}), "cpu", offload="none", tiling=False, compiled=True)
+    prepare(loading, Recorder(**{part: denoiser}), compile=True)
     assert denoiser.compiled == wanted
 
 

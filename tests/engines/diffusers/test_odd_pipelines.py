@@ -177,7 +177,7 @@ def test_a_full_gpu_is_told_and_the_next_job_is_drawn() -> None:
 
 def test_a_fault_of_the_gpu_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = importlib.import_module("torch")
-    module = importlib.import_module("server.engines.diffusers.handler")
+    module = importlib.import_module("server.engines.diffusers.painting")
 
     class Ended(BaseException):
         pass

@@ -429,10 +429,18 @@ def test_every_shipped_config_and_example_is_valid() -> None:
     assert {"llama-3.3-70b", "llama-3.1-8b", "qwen3-8b-drafts", "qwen3-32b-fp8", "qwen2.5-vl-7b"} < names
 
 
-def test_offload_on_a_processor_is_refused(place: Place) -> None:
-    place.config(art="name: art\nengine: diffusers\npath: art\nsize: [64, 64]\ndevice: cpu\noffload: model\n")
+@pytest.mark.parametrize("field", ["offload: model", "attention: flash", "attention: _native_cudnn"])
+def test_what_is_for_gpus_is_refused_on_a_processor(place: Place, field: str) -> None:
+    place.config(art=f"name: art\nengine: diffusers\npath: art\nsize: [64, 64]\ndevice: cpu\n{field}\n")
     [problem] = place.problems()
-    assert "offload: model is for GPUs, and device is cpu" in problem
+    assert f"{field} is for GPUs, and device is cpu" in problem
+
+
+def test_attention_that_diffusers_does_not_know_is_refused_by_the_names_that_it_knows(place: Place) -> None:
+    place.config(art="name: art\nengine: diffusers\npath: art\nsize: [64, 64]\nattention: flash_hub\n")
+    [problem] = place.problems()
+    assert "attention" in problem
+    assert "'native'" in problem
 
 
 def test_examples_are_not_served(tmp_path: Path) -> None:

@@ -182,3 +182,15 @@ def test_an_encoders_files_are_read(place: Path) -> None:
     (place / "models" / "cl100k-base").mkdir()
     (place / "models" / "cl100k-base" / "cl100k_base.tiktoken").touch()
     assert look(place, config) == Findings((), ())
+
+
+@pytest.mark.parametrize("name", ["flash", "_flash_3", "sage", "xformers"])
+def test_attention_by_a_package_that_is_not_here(place: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    config = f"name: painter\nengine: diffusers\npath: painter\nsize: [64, 64]\nattention: {name}\n"
+    known = config_check.find_spec
+    packages = config_check.ATTENTION_PACKAGES.values()
+    monkeypatch.setattr(config_check, "find_spec", lambda one: None if one in packages else known(one))
+    (found,) = problems(place, config)
+    assert found.startswith(f"a.yaml:5: attention: {name} needs the package {config_check.ATTENTION_PACKAGES[name]}")
+    (place / "configs" / "a.yaml").unlink()
+    assert problems(place, config, "examples/a.yaml") == []

@@ -20,6 +20,7 @@ from server.models.config.spec import (
 )
 from server.models.memory.estimate import (
     CUDA_CONTEXT,
+    DENOISED_PIXEL,
     EMBED_HOST,
     EMBED_WORK,
     GIB,
@@ -247,7 +248,11 @@ def test_a_pipeline_that_waits_in_host_memory_is_booked_there(tmp_path: Path) ->
 def test_a_batch_is_drawn_at_once_and_tiles_take_less(tmp_path: Path) -> None:
     one, four = (estimate(picture(max_batch=count), tmp_path, GPU) for count in (1, 4))
     assert four.gpu_at_work == 4 * one.gpu_at_work
-    assert estimate(picture(max_batch=4, tiling=True), tmp_path, GPU).gpu_at_work == one.gpu_at_work
+    assert estimate(picture(max_batch=4, slicing=True), tmp_path, GPU).gpu_at_work == one.gpu_at_work
+    assert estimate(picture(max_batch=4, tiling=True, slicing=False), tmp_path, GPU).gpu_at_work == one.gpu_at_work
+    # The denoiser works on all four in any case.
+    for more in ({"tiling": True}, {"tiling": True, "slicing": True}):
+        assert estimate(picture(max_batch=4, **more), tmp_path, GPU).gpu_at_work == 4 * 64 * 64 * DENOISED_PIXEL
 
 
 def test_the_judge_of_pictures_is_counted(tmp_path: Path) -> None:
