@@ -1,9 +1,10 @@
 """faster-whisper's decoding of a window, with the fallback of fallback.py in place of its own."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from server.engines.whisper.fallback import LADDER, Budget, Hearing, next_temperature, taken
+from server.engines.whisper.fallback import LADDER, Budget, Hearing, likeliest, next_temperature, taken
 
 Watch = Callable[[Sequence[Hearing], Hearing], None]
 """Called with all hearings of a window and the one that was taken."""
@@ -17,6 +18,15 @@ class Ladder(list[float]):
         self.budget = Budget(seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The fields of CTranslate2's WhisperGenerationResult that faster-whisper reads, for one of the samples."""
+
+    sequences_ids: list[list[int]]
+    scores: list[float]
+    no_speech_prob: float
+
+
 class BoundedFallback:
     """In place of `WhisperModel.generate_with_fallback`. Given a fixed temperature, a window is heard once.
 
@@ -28,27 +38,27 @@ class BoundedFallback:
         """model: a WhisperModel. compression: faster-whisper's `get_compression_ratio`."""
         self._model = model
         self._compression = compression
-        self.watch = watch
+        self._watch = watch
 
     def __call__(
         self, encoder_output: Any, prompt: list[int], tokenizer: Any, options: Any
-    ) -> tuple[Any, float, float, float]:
-        """CTranslate2's result, its mean log-probability, the temperature, and the compression ratio of its text."""
+    ) -> tuple[Result, float, float, float]:
+        """The result, its mean log-probability, the temperature, and the compression ratio of its text."""
         ladder = options.temperatures
         budget = ladder.budget if isinstance(ladder, Ladder) else Budget(0.0)
         results: list[Any] = []
         hearings: list[Hearing] = []
         while (temperature := next_temperature(hearings, ladder, budget)) is not None:
             result = self._generate(encoder_output, prompt, options, temperature)
-            hearing = self._hearing(result, len(prompt), tokenizer, options, temperature)
             results.append(result)
-            hearings.append(hearing)
-            budget.spend(hearing)
+            hearings.append(likeliest(self._samples(result, len(prompt), tokenizer, options, temperature)))
+            budget.spend(hearings[-1])
         best = taken(hearings)
-        if self.watch:
-            self.watch(hearings, best)
+        if self._watch:
+            self._watch(hearings, best)
         result = results[hearings.index(best)]
-        return result, best.logprob, best.temperature if best.settled else ladder[-1], best.compression
+        chosen = Result([result.sequences_ids[best.sample]], [result.scores[best.sample]], result.no_speech_prob)
+        return chosen, best.logprob, best.temperature if best.settled else ladder[-1], best.compression
 
     def _generate(self, encoder_output: Any, prompt: list[int], options: Any, temperature: float) -> Any:
         if temperature > 0:
@@ -75,19 +85,25 @@ class BoundedFallback:
             **how,
         )[0]
 
-    def _hearing(self, result: Any, prompt: int, tokenizer: Any, options: Any, temperature: float) -> Hearing:
+    def _samples(self, result: Any, prompt: int, tokenizer: Any, options: Any, temperature: float) -> list[Hearing]:
         """prompt: its length in tokens."""
-        ids = result.sequences_ids[0]
-        text = tokenizer.decode(ids).strip()
-        # CTranslate2's score is the sum of log-probabilities over the length to this power; the end counts as a token.
-        logprob = result.scores[0] * len(ids) ** options.length_penalty / (len(ids) + 1)
         limit = min(self._model.max_length - prompt, self._model.max_length // 2)
-        return Hearing(
-            temperature=temperature,
-            text=text,
-            tokens=max(len(sample) for sample in result.sequences_ids),
-            whole=len(ids) < limit,
-            logprob=logprob,
-            compression=self._compression(text),
-            no_speech=result.no_speech_prob,
-        )
+        longest = max(len(ids) for ids in result.sequences_ids)
+        samples = []
+        for number, (ids, score) in enumerate(zip(result.sequences_ids, result.scores, strict=True)):
+            text = tokenizer.decode(ids).strip()
+            # The score is the sum of log-probabilities over the length to this power; the text's end counts as a token.
+            logprob = score * len(ids) ** options.length_penalty / (len(ids) + 1)
+            samples.append(
+                Hearing(
+                    temperature=temperature,
+                    sample=number,
+                    text=text,
+                    tokens=longest,
+                    whole=len(ids) < limit,
+                    logprob=logprob,
+                    compression=self._compression(text),
+                    no_speech=result.no_speech_prob,
+                )
+            )
+        return samples

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.engines.whisper.bounded import BoundedFallback, Ladder
+from server.engines.whisper.bounded import BoundedFallback, Ladder, Result
 from server.engines.whisper.fallback import FIRST, LADDER, PER_SECOND, Hearing
 
 OPTIONS = {
@@ -22,8 +22,10 @@ OPTIONS = {
 }
 
 
-def result(*samples: Sequence[int], score: float = -0.2, no_speech: float = 0.0) -> Any:
-    return SimpleNamespace(sequences_ids=samples, scores=[score] * len(samples), no_speech_prob=no_speech)
+def result(*samples: list[int], scores: Sequence[float] = (-0.2, -0.3), no_speech: float = 0.0) -> Any:
+    return SimpleNamespace(
+        sequences_ids=list(samples), scores=list(scores[: len(samples)]), no_speech_prob=no_speech, logits=[]
+    )
 
 
 class Library:
@@ -51,7 +53,7 @@ def compression(text: str) -> float:
     return 3.0 if len(set(words)) == 1 else 1.0
 
 
-CIRCLE = result([7] * 224, score=-0.1)
+CIRCLE = result([7] * 224, scores=[-0.1])
 GOOD = result([1, 2, 3], [1, 2, 3, 4])
 
 
@@ -80,14 +82,21 @@ def test_the_first_temperature_is_a_beam_and_the_next_are_samples() -> None:
         {**always, "beam_size": 3, "patience": 1},
         {**always, "beam_size": 1, "num_hypotheses": 5, "sampling_topk": 0, "sampling_temperature": 0.2},
     ]
-    assert (found[0], *found[2:]) == (GOOD, 0.2, 1.0)
+    assert (found[0], *found[2:]) == (Result([[1, 2, 3]], [-0.2], 0.0), 0.2, 1.0)
     assert found[1] == pytest.approx(-0.2 * 3 / 4)
 
 
 def test_a_window_that_no_temperature_helped_reports_the_last() -> None:
     """Then its text is no prompt of the next window."""
     found = ask(Library(*[CIRCLE] * 6), Ladder(3600.0))
-    assert (found[0], found[2], found[3]) == (CIRCLE, 1.0, 3.0)
+    assert (found[0], found[2], found[3]) == (Result([[7] * 224], [-0.1], 0.0), 1.0, 3.0)
+
+
+def test_of_the_samples_the_likeliest_that_does_not_go_in_circles_is_taken() -> None:
+    library = Library(CIRCLE, result([7] * 9, [4, 5], [4, 5, 6], scores=[-0.1, -0.5, -0.4], no_speech=0.25))
+    found = ask(library, Ladder(30.0))
+    assert (found[0], *found[2:]) == (Result([[4, 5, 6]], [-0.4], 0.25), 0.2, 1.0)
+    assert found[1] == pytest.approx(-0.4 * 3 / 4)
 
 
 def test_a_fixed_temperature_is_heard_once() -> None:

@@ -4,12 +4,23 @@ from typing import Any
 
 import pytest
 
-from server.engines.whisper.fallback import FIRST, LADDER, PER_SECOND, Budget, Hearing, next_temperature, taken
+from server.engines.whisper.fallback import (
+    FIRST,
+    LADDER,
+    PER_SECOND,
+    Budget,
+    Hearing,
+    alike,
+    likeliest,
+    next_temperature,
+    taken,
+)
 
 
 def hearing(temperature: float = 0.0, **fields: Any) -> Hearing:
     """A good one, but for `fields`."""
     usual: dict[str, Any] = {
+        "sample": 0,
         "text": f"What was heard at {temperature}.",
         "tokens": 100,
         "whole": True,
@@ -64,30 +75,47 @@ def test_a_fixed_temperature_is_heard_once() -> None:
 
 
 class TestHope:
-    """The ladder is left where two hearings show that no temperature will help."""
+    """The ladder is left where a further temperature would win nothing."""
+
+    def test_what_is_improbable_is_heard_twice(self) -> None:
+        assert following(IMPROBABLE) == 0.2
+        assert following(IMPROBABLE, {"logprob": -1.05}) is None
+
+    def test_circles_that_are_broken_are_the_end_though_the_text_is_improbable(self) -> None:
+        assert following(CIRCLES, {"logprob": -1.8}) is None
+        assert following(CIRCLES, CIRCLES, {"logprob": -1.8}) is None
+
+    def test_new_circles_leave_the_text_that_has_none(self) -> None:
+        assert following(IMPROBABLE, CIRCLES) is None
 
     def test_a_recording_that_repeats_its_words(self) -> None:
         again = {"compression": 5.0, "text": "Say it again. Say it again."}
         assert following(again) == 0.2
         assert following(again, {**again, "text": "Say it again, say it again!"}) is None
 
-    def test_a_text_cut_at_the_limit_of_tokens_may_go_in_circles_by_the_model_s_fault(self) -> None:
+    def test_a_text_cut_at_the_limit_of_tokens_goes_in_circles_by_the_model_s_fault(self) -> None:
         circles = {**CIRCLES, "text": "Say it again. Say it again."}
         assert following(circles, circles) == 0.4
         assert following(circles, {**circles, "whole": True}) == 0.4
 
     def test_other_words_are_hope(self) -> None:
-        assert following({"compression": 5.0, "text": "No no no."}, {"compression": 5.0, "text": "No no no no."}) == 0.4
+        assert (
+            following({"compression": 5.0, "text": "No no no."}, {"compression": 5.0, "text": "Oh, no no no no."})
+            == 0.4
+        )
 
-    def test_far_too_improbable_and_no_better(self) -> None:
-        assert following({"logprob": -1.4}, {"logprob": -1.5}) is None
 
-    def test_better_or_nearly_good_is_hope(self) -> None:
-        assert following({"logprob": -1.5}, {"logprob": -1.4}) == 0.4
-        assert following({"logprob": -1.1}, {"logprob": -1.2}) == 0.4
-
-    def test_circles_may_be_broken_at_a_temperature_that_makes_the_text_improbable(self) -> None:
-        assert following(CIRCLES, {"logprob": -1.8}) == 0.4
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("One two three four five six.", "one, two three four five - six", True),
+        ("a b c d e f g h i j", "a b c d e x g h i j", True),
+        ("a b c d e f g h i j", "a b c x e y g h i j", False),
+        ("no no no no", "no no no no no no no", False),
+    ],
+)
+def test_texts_alike_share_nine_tenths_of_their_words(one: str, other: str, same: bool) -> None:
+    assert alike(one, other) is same
 
 
 class TestBudget:
@@ -101,14 +129,17 @@ class TestBudget:
         budget.spend(hearing(0.2, tokens=224))
         assert budget.left == FIRST - 224
 
-    def test_a_short_recording_may_climb_high(self) -> None:
-        """A clip of a few seconds that goes round in circles at every temperature up to the last but one."""
-        budget = Budget(5.0)
-        found: list[Hearing] = []
-        while (temperature := next_temperature(found, LADDER, budget)) is not None:
-            found.append(hearing(temperature, **CIRCLES))
-            budget.spend(found[-1])
-        assert [one.temperature for one in found] == list(LADDER)
+    def test_each_window_of_a_recording_may_be_heard_once_more_to_the_limit(self) -> None:
+        """And two of them twice: 15 windows of half a minute, each cut at 224 tokens."""
+        budget = Budget(450.0)
+        heard_at = []
+        for _ in range(15 + 2):
+            heard_at.append(next_temperature(heard(CIRCLES), LADDER, budget))
+            budget.spend(hearing(0.2, **CIRCLES))
+        assert heard_at == [0.2] * 17
+        assert next_temperature(heard(CIRCLES), LADDER, budget) == 0.2, "15 tokens are left"
+        budget.spend(hearing(0.2, **CIRCLES))
+        assert next_temperature(heard(CIRCLES), LADDER, budget) is None
 
     def test_once_spent_each_window_is_heard_once(self) -> None:
         budget = Budget(0.0)
@@ -126,6 +157,11 @@ class TestTaken:
     def test_the_most_probable_that_does_not_go_in_circles(self) -> None:
         found = heard({**CIRCLES, "logprob": -0.1}, {"logprob": -1.6}, {"logprob": -1.2}, {"logprob": -1.9})
         assert taken(found) is found[2]
+
+    def test_of_several_samples_a_circle_is_not_the_likeliest(self) -> None:
+        samples = [hearing(0.2, sample=i, **f) for i, f in enumerate([CIRCLES, {"logprob": -1.2}, {"logprob": -1.1}])]
+        assert likeliest(samples) is samples[2]
+        assert likeliest(samples[:1]) is samples[0]
 
     def test_the_most_probable_where_all_go_in_circles(self) -> None:
         found = heard({**CIRCLES, "logprob": -0.3}, {**CIRCLES, "logprob": -0.2})
