@@ -9,7 +9,8 @@ from scripts.quality.clips import RATE
 from scripts.quality.fallback import Count, Heard, Rung, counts, unbounded
 from scripts.quality.recordings import recording
 from scripts.quality.sentences import PLAIN
-from server.engines.whisper.fallback import LADDER, Budget, Hearing, next_temperature
+from server.engines.whisper.bounded import Ladder
+from server.engines.whisper.fallback import WHISPER, Budget, Hearing, next_temperature
 
 
 def heard(*windows: list[Rung]) -> Heard:
@@ -26,14 +27,14 @@ def test_a_temperature_wins_what_the_first_hearing_got_wrong() -> None:
         ]
     )
     assert found[:3] == [Count(0.0, 4, 314, 2, 0), Count(0.2, 3, 110, 2, 81), Count(0.4, 0, 0, 0, 0)]
-    assert [one.temperature for one in found] == list(LADDER)
+    assert [one.temperature for one in found] == list(WHISPER)
 
 
 def test_unbounded_is_the_whole_ladder() -> None:
     found: list[Hearing] = []
     with unbounded():
         budget = Budget(1.0)
-        while (temperature := next_temperature(found, LADDER, budget)) is not None:
+        while (temperature := next_temperature(found, Ladder(1.0), budget)) is not None:
             found.append(
                 Hearing(
                     temperature=temperature,
@@ -48,8 +49,8 @@ def test_unbounded_is_the_whole_ladder() -> None:
             )
             budget.spend(found[-1])
         assert budget.left == inf
-    assert [one.temperature for one in found] == list(LADDER)
-    assert next_temperature(found[:2], LADDER, Budget(1.0)) is None
+    assert [one.temperature for one in found] == list(WHISPER)
+    assert next_temperature(found[:2], WHISPER, Budget(1.0)) is None
 
 
 def test_a_recording_holds_the_sentences_that_it_says() -> None:
