@@ -27,7 +27,7 @@ SILENT = 0.6
 NONSENSE = -2.0
 """Mean log-probability below which a text has nothing to do with the sound."""
 
-ALIKE = 0.7
+ALIKE = 0.5
 """Share of the different words of two texts that are in both, from which they say the same over and over.
 
 Each hearing of a sentence that comes again gets another word wrong now and then.

@@ -101,7 +101,7 @@ class TestHope:
 
     def test_other_words_are_hope(self) -> None:
         assert (
-            following({"compression": 5.0, "text": "No no no."}, {"compression": 5.0, "text": "Oh, no no no no."})
+            following({"compression": 5.0, "text": "No no no."}, {"compression": 5.0, "text": "Oh yes, no no no."})
             == 0.4
         )
 
