@@ -147,6 +147,21 @@ def drafts(
         raise typer.Exit(1) from None
 
 
+@app.command()
+def fallback(
+    clips: Annotated[int, typer.Option(min=0, help="Short clips, of which what each temperature won is told.")] = 100,
+    seconds: Annotated[float, typer.Option(min=0, help="Length of each recording; 0: none.")] = 100,
+    seed: Seed = SEED,
+    whole: Annotated[bool, typer.Option("--whole", help="Whisper's own ladder of temperatures, unbounded.")] = False,
+    models_dir: ModelsDir = Path("models"),
+    output: Folder = Path("data/quality"),
+) -> None:
+    """Transcription: how often each temperature is used, what it wins, and the seconds of high beside those of low."""
+    from scripts.quality.fallback import run_fallback
+
+    run_fallback(clips, seconds, seed, whole=whole, models_dir=models_dir, output=output, console=console)
+
+
 def _terminated(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 

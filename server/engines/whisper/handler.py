@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from server.core import Job, TranscriptionJob
+from server.engines.whisper.bounded import BoundedFallback, Ladder, Watch
 from server.engines.whisper.cuda_libraries import load_cublas
 from server.engines.whisper.interruptible import Interruptible
 from server.engines.whisper.reading import Recording, Stretches, Wave
@@ -34,13 +35,16 @@ class WhisperOptions:
     max_seconds: float = 14400.0
 
 
-def create(options: Mapping[str, Any]) -> "WhisperHandler":
+def create(options: Mapping[str, Any], watch: Watch | None = None) -> "WhisperHandler":
     """Load the model. `options` holds `WhisperOptions` by name; other keys are other layers' and ignored.
+
+    watch: is shown every window that is heard.
 
     Raises ModelUnavailable: a file is missing, or the device or compute type can't be had here.
     """
     import ctranslate2
     from faster_whisper import WhisperModel
+    from faster_whisper.transcribe import get_compression_ratio
 
     known = {field.name for field in fields(WhisperOptions)}
     chosen = WhisperOptions(**{name: value for name, value in options.items() if name in known})
@@ -69,6 +73,7 @@ def create(options: Mapping[str, Any]) -> "WhisperHandler":
         # Models with 128 mel bands say so there, and decode noise without it.
         raise ModelUnavailable("The model's file preprocessor_config.json is missing or belongs to another model.")
     model.model = Interruptible(model.model)
+    model.generate_with_fallback = BoundedFallback(model, get_compression_ratio, watch)
     return WhisperHandler(model, chosen, has_speech)
 
 
@@ -146,9 +151,7 @@ class WhisperHandler:
     def decode(
         self, job: TranscriptionJob, wave: Wave, language: str | None, prompt: str | None
     ) -> tuple[Iterator[Any], Any]:
-        # Left alone, faster-whisper raises the temperature step by step while the outcome looks bad.
         temperature = job.temperature if job.temperature is not None or job.fallback else 0.0
-        sampling = {} if temperature is None else {"temperature": temperature}
         segments, info = self._model.transcribe(
             wave,
             language=language,
@@ -157,6 +160,6 @@ class WhisperHandler:
             vad_filter=self._options.vad if job.vad is None else job.vad,
             word_timestamps=job.words,
             initial_prompt=prompt,
-            **sampling,
+            temperature=Ladder(wave.size / RATE) if temperature is None else temperature,
         )
         return iter(segments), info

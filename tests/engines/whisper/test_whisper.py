@@ -11,6 +11,7 @@ import pytest
 
 from server.core import ChatJob, Event, Facts, Segment, Span, TranscriptInfo, TranscriptionJob, Usage, Word
 from server.engines.whisper import handler as whisper
+from server.engines.whisper.fallback import LADDER, Budget
 from server.engines.whisper.handler import WhisperHandler, WhisperOptions, create
 from server.engines.whisper.reading import EDGE, PIECE, Wave
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
@@ -154,10 +155,11 @@ def test_what_the_model_is_asked() -> None:
     }
 
 
-def test_without_a_temperature_the_model_uses_its_own_ladder() -> None:
+def test_without_a_temperature_it_climbs_the_ladder_within_a_budget_by_length() -> None:
     model = StrawModel([])
     run(model, job())
-    assert "temperature" not in model.asked[0]
+    assert model.asked[0]["temperature"] == list(LADDER)
+    assert model.asked[0]["temperature"].budget.left == Budget(3.0).left
     assert model.asked[0]["task"] == "transcribe"
     assert model.asked[0]["language"] is None
     assert model.asked[0]["initial_prompt"] is None
