@@ -38,6 +38,7 @@ with heap.permanent():
     import_module(worker)
 
 if "cpu" in worker:
-    from server.engines.vllm import seeds
+    from server.engines.vllm import seeds, waiting
 
     seeds.rewindable()
+    waiting.without_spinning()

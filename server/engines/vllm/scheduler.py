@@ -1,14 +1,18 @@
-"""vLLM's scheduler, in which the background yields within one step. It runs in vLLM's core.
+"""vLLM's scheduler, in which the background yields within one step, and long prompts are read beside the answers of
+others rather than between them. It runs in vLLM's core.
 
 vLLM itself lets a better request begin first and preempts the worst one where memory is short, but whoever is at work
 takes part in every step. A step of 32 answers takes twice as long as a step of one on two cores, and each of its tokens
 waits for that. Here requests of the background (`Engine.behind`, a rank of CLASS or more) keep their KV cache and sit
-out the steps in which better ones have something to do.
+out the steps in which better ones have something to do. And vLLM reads of a prompt what a step can hold, which makes
+it ten or twenty times as long as the steps of those who are being answered. Here it reads of a long one what makes the
+step twice as long.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +40,9 @@ SHORT, LONG = 1.5, 10.0
 """Lengths of the background's steps, as multiples of a step of one token. Short ones are for times in which better
 requests come: each of them waits for half a step on average. The long ones cost a batch of prompts alone a tenth of
 its throughput at most, against steps without end."""
+BESIDE = 2.0
+"""Length of a step in which a long prompt is read beside answers, as a multiple of what it is without. So the prompt
+has half of the time, and each of the answers half of its pace."""
 FEW = 32
 """A short step's tokens while the pace is unknown: a part of so many of a whole step's, or half the places."""
 LATELY = 10.0
@@ -45,12 +52,13 @@ LATELY = 10.0
 @dataclass(slots=True)
 class Step:
     """What may happen in one step. sits_out: those at work that may not go on. gives_up: who leaves its place at work
-    before it. tokens: of the whole step, None for vLLM's own limit. better, background: whether those that wait may
-    begin."""
+    before it. tokens: of the whole step, None for vLLM's own limit. each: of one prompt, where there are several
+    requests; 0 for no limit. better, background: whether those that wait may begin."""
 
     sits_out: "list[Request]" = field(default_factory=list)
     gives_up: "Request | None" = None
     tokens: int | None = None
+    each: int = 0
     better: bool = True
     background: bool = True
 
@@ -63,9 +71,12 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
     """Needs `scheduling_policy="priority"`.
 
     Invariants: no step has more sequences than vLLM's limit, of which each class may have as many at work; whoever sits
-    out keeps its KV cache, unless a better one needs it; a step that would be empty is the background's.
+    out keeps its KV cache, unless a better one needs it; a step that would be empty is the background's; beside
+    answers, one long prompt is read at a time.
     """
 
+    running: "list[Request]"
+    waiting: PriorityRequestQueue
     max_num_active_reqs: int
     max_num_running_reqs: int
     max_num_scheduled_tokens: int
@@ -85,6 +96,7 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
             self.need_mamba_block_aligned_split or config.disable_chunked_mm_input
         )
         self._pace = Pace()
+        self._part = 0  # the last one of a long prompt
         # The tokens of the last steps, since the one that has just ended, and when the last one was scheduled.
         self._under_way = deque[int](maxlen=self.vllm_config.max_concurrent_batches)
         self._scheduled_at = 0.0
@@ -117,10 +129,13 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         waits = [request for queue in (self.kv_holding_waiting, self.waiting) for request in queue]
         if better or not all(map(in_background, waits)):
             self._seen = self._clock()
+        newcomers = [one for one in waits if not in_background(one) and self._can_begin(one)]
         if not below and not any(map(in_background, waits)):
             self._steps_without, self._empty = 0, False
-            return super().schedule(throttle_prefills)
-        newcomers = [one for one in waits if not in_background(one) and self._can_begin(one)]
+            limits = self._beside(better, newcomers)
+            self.running = better
+            with self._within(*limits):
+                return super().schedule(throttle_prefills)
         self._make_slots(better, below, newcomers)
         step = self._step(better, below, newcomers)
         return self._carry_out(step, better, below, throttle_prefills)
@@ -137,7 +152,8 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         reads = bool(newcomers) or any(request.is_prefill_chunk for request in better)
         # Rather in a step for which nobody waits who has no token yet.
         if self._steps_without < (2 * TURN if reads else TURN):
-            return Step(sits_out=below, background=False)
+            tokens, each = self._beside(better, newcomers)
+            return Step(sits_out=below, tokens=tokens, each=each, background=False)
         self._steps_without = 0
         return self._turn(better, below, newcomers)
 
@@ -158,10 +174,58 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         go_on = [request for request in better if request not in stand_back and request is not gives_up]
         chosen = self._within_loras(go_on + newcomers, below)[:free]
         left = [request for request in below if request not in chosen]
-        prompts = sum(request.num_tokens for request in newcomers)
-        tokens = self._tokens(SHORT, sum(map(_next_tokens, go_on)) + prompts)
+        others, each = self._beside(go_on, newcomers)
+        if others is None:
+            others = sum(map(_next_tokens, go_on + newcomers))
+        tokens = self._tokens(SHORT, others)
         # Who waits may only begin where nobody at work is left out: else there would be more at work than places.
-        return Step(stand_back + left, gives_up, tokens, better=not crowded, background=not left)
+        return Step(stand_back + left, gives_up, tokens, each, better=not crowded, background=not left)
+
+    def _beside(self, better: "list[Request]", newcomers: "list[Request]") -> tuple[int | None, int]:
+        """How long prompts are read beside others: the limits of the step's tokens, and of one prompt's; None and 0 for
+        no limit. Puts the long ones at work behind the others.
+
+        Beside answers a step becomes twice as long as it would be. A short prompt is read whole, and meanwhile the long
+        one has as much as the longest of those. Where nobody is answered yet, it leaves the short ones their part.
+        """
+        newcomers = newcomers[: max(0, self._places - len(better))]
+        if not self._cuts or not (newcomers or any(request.is_prefill_chunk for request in better)):
+            self._part = 0
+            return None, 0
+        answered = sum(not request.is_prefill_chunk for request in better)
+        few = max(self._whole_step // FEW, self._places // LEAST)
+        share, whole = self._pace.tokens(BESIDE), self._pace.tokens(LONG)
+        some = few if share is None else max(int(share) + answered, self._places // LEAST)
+        longest = min(self._whole_step, max(some, int(whole or self._whole_step)))
+        # Steps of answers only say little about what a further token takes.
+        self._part = some = min(some, max(few, 2 * self._part))
+        # What did not fit into one step is read on in small parts, to its end.
+        long = [one for one in better if _next_tokens(one) > (some if one.is_prefill_chunk else longest)]
+        short = [one for one in better if one not in long]
+        parts = [_next_tokens(one) for one in (*short, *newcomers)]
+        parts = [part for part in parts if part <= longest]
+        if not parts or len(parts) == len(better) + len(newcomers):  # a long one is alone, or there is none
+            return None, 0
+        better[:] = short + long
+        if not answered:
+            return None, max(self._whole_step - sum(parts), self._whole_step // 2)
+        each = max(some, *parts)
+        return min(self._whole_step, sum(parts) + each), each
+
+    @contextmanager
+    def _within(self, tokens: int | None, each: int) -> Iterator[None]:
+        """vLLM's own limits, for a step."""
+        config = self.scheduler_config
+        before = config.long_prefill_token_threshold
+        if tokens is not None:
+            self.max_num_scheduled_tokens = tokens
+        if each:
+            config.long_prefill_token_threshold = min(each, before or each)
+        try:
+            yield
+        finally:
+            self.max_num_scheduled_tokens = self._whole_step
+            config.long_prefill_token_threshold = before
 
     def _tokens(self, times: float, others: int = 0) -> int | None:
         """The limit of a step that the background makes so many times as long as it has to be."""
@@ -220,19 +284,17 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
                 request.spec_token_ids = []  # drafts that only the model runner knows, and of the last step only
         self._victims = [request for request in step.sits_out if in_background(request)]
         self.max_num_active_reqs = min(len(step.sits_out) + self._places, self.max_num_running_reqs)
-        if step.tokens is not None:
-            self.max_num_scheduled_tokens = step.tokens
         if not (step.better and step.background):
             self.waiting = self._set_aside(step)
         try:
-            output = super().schedule(throttle_prefills)
+            with self._within(step.tokens, step.each):
+                output = super().schedule(throttle_prefills)
         finally:
             for request in self._aside:
                 self.waiting.add_request(request)
             self._aside = PriorityRequestQueue()
             self._victims = []
             self.max_num_active_reqs = self._places
-            self.max_num_scheduled_tokens = self._whole_step
         # Whatever kept the better ones from going on, it is no reason to stand still.
         self._empty = not output.total_num_scheduled_tokens
         return output

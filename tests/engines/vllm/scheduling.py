@@ -38,12 +38,13 @@ class Core:
         slots: bool = False,
         loras: int = 0,
         lasts: Callable[[int], float] = lambda tokens: 0.0,
+        context: int = CONTEXT,
     ) -> None:
-        """lasts: seconds that a step of so many tokens takes, by this core's clock, `now`."""
+        """lasts: seconds that a step of so many tokens takes, by this core's clock, `now`. context: the model's."""
         self.now = 0.0
         self._lasts = lasts
         self.places, self.slots = places, slots
-        self.scheduler = _scheduler(self, places, tokens, blocks, ahead, slots, loras)
+        self.scheduler = _scheduler(self, places, tokens, blocks, ahead, slots, loras, context)
         self.depth = 2 if ahead else 1
         self.under_way: deque[tuple[Any, dict[str, int]]] = deque()
         self.steps: list[dict[str, int]] = []
@@ -81,7 +82,6 @@ class Core:
         scheduled = dict(output.num_scheduled_tokens)
         self.under_way.append((output, self._run(output)))
         self.steps.append(scheduled)
-        self.now += self._lasts(sum(scheduled.values()))
         if len(self.under_way) == self.depth:
             self._take()
         return set(scheduled)
@@ -140,6 +140,7 @@ class Core:
         from vllm.v1.outputs import ModelRunnerOutput
 
         output, made = self.under_way.popleft()
+        self.now += self._lasts(output.total_num_scheduled_tokens)
         names = list(output.num_scheduled_tokens)
         found = ModelRunnerOutput(
             req_ids=names,
@@ -165,19 +166,21 @@ def _hash(value: object) -> bytes:
 
 
 @cache
-def _model() -> Path:
+def _model(context: int) -> Path:
     """A model that consists of its config."""
     folder = Path(mkdtemp())
     config = {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 64,
         "num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 1, "vocab_size": 4096,
-        "max_position_embeddings": CONTEXT, "torch_dtype": "float32",
+        "max_position_embeddings": context, "torch_dtype": "float32",
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 
-def _scheduler(core: Core, places: int, tokens: int, blocks: int, ahead: bool, slots: bool, loras: int) -> Any:
+def _scheduler(
+    core: Core, places: int, tokens: int, blocks: int, ahead: bool, slots: bool, loras: int, context: int
+) -> Any:
     import torch
     from vllm.config import CacheConfig, LoRAConfig, ModelConfig, SchedulerConfig, VllmConfig
     from vllm.v1.core.kv_cache_utils import init_none_hash
@@ -187,11 +190,12 @@ def _scheduler(core: Core, places: int, tokens: int, blocks: int, ahead: bool, s
     from server.engines.vllm.scheduler import YieldingAsyncScheduler, YieldingScheduler
 
     init_none_hash(_hash)
-    model = ModelConfig(model=str(_model()), dtype="float32", max_model_len=CONTEXT, skip_tokenizer_init=True, seed=0)
+    path = str(_model(context))
+    model = ModelConfig(model=path, dtype="float32", max_model_len=context, skip_tokenizer_init=True, seed=0)
     config = VllmConfig(
         model_config=model,
         scheduler_config=SchedulerConfig(
-            max_num_seqs=places, max_num_batched_tokens=tokens, max_model_len=CONTEXT, is_encoder_decoder=False,
+            max_num_seqs=places, max_num_batched_tokens=tokens, max_model_len=context, is_encoder_decoder=False,
             policy="priority",
         ),
         cache_config=CacheConfig(block_size=BLOCK, enable_prefix_caching=True),

@@ -306,3 +306,83 @@ def test_which_scheduler_it_is_follows_vllms_own_choice() -> None:
     assert engine_args.scheduler(config) is None  # one is chosen
     config.scheduler_cls, config.policy = None, "fcfs"
     assert engine_args.scheduler(config) is None
+
+
+PACE: dict[str, Any] = {"tokens": 512, "lasts": lambda tokens: 0.05 + 0.0025 * tokens, "context": 2048}
+"""A step takes 50 ms, and 2.5 ms for each token: 20 tokens make it twice as long."""
+
+
+def answering(count: int, **kind: Any) -> Core:
+    """A core that answers so many, and knows how long its steps take."""
+    core = Core(places=32, **PACE, **kind)
+    for number in range(count):
+        core.ask(f"chat-{number}", 8 + number, 400)
+    for _ in range(20):
+        core.step()
+    assert all(core.said.values())
+    return core
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_long_prompt_makes_the_steps_of_others_twice_as_long_and_no_longer(kind: dict[str, Any]) -> None:
+    core = answering(8, **kind)
+    core.ask("long", 1500, 4)
+    begun = len(core.steps)
+    core.until("long")
+    read = [step for step in core.steps[begun:] if step.get("long", 0) > 1]
+    assert sum(step["long"] for step in read) >= 1500 - 1
+    assert read[0]["long"] == 16  # till the pace is known better
+    assert {step["long"] for step in read[1:-1]} <= {27, 28}  # (50 + 8 x 2.5) ms of them
+    assert all(step.keys() >= {f"chat-{number}" for number in range(8)} for step in read)
+    core.until_done()
+    assert core.said["long"] == whole("long", 1500, 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_short_prompt_is_read_whole_beside_a_long_one(kind: dict[str, Any]) -> None:
+    core = answering(4, **kind)
+    core.ask("long", 1500, 4)
+    for _ in range(5):
+        core.step()
+    core.ask("short", 60, 4)
+    core.step()
+    assert core.steps[-1]["short"] == 60
+    assert core.steps[-1]["long"] == 60  # which goes on all the same
+    core.step()
+    assert core.steps[-1]["long"] < 60
+
+
+def test_of_several_long_prompts_one_is_read_at_a_time() -> None:
+    core = answering(4)
+    core.ask("long-0", 1000, 4)
+    core.ask("long-1", 1000, 4)
+    core.until("long-0")
+    parts = [step for step in core.steps if step.get("long-0", 0) > 1]
+    assert not [step for step in parts[:-1] if "long-1" in step]
+    core.until_done()
+    assert core.said["long-1"] == whole("long-1", 1000, 4)
+
+
+def test_a_long_prompt_that_nobody_waits_for_has_whole_steps() -> None:
+    core = Core(places=32, **PACE)
+    core.ask("long", 1500, 4)
+    core.until("long")
+    assert [step["long"] for step in core.steps[:3]] == [512, 512, 476]
+
+
+def test_a_short_prompt_need_not_wait_for_a_long_one_that_is_being_read() -> None:
+    core = Core(places=32, **PACE)
+    core.ask("long", 1500, 4)
+    core.step()
+    core.ask("short", 60, 4)
+    core.step()
+    assert core.steps[-1] == {"long": 512 - 60, "short": 60}
+
+
+def test_short_prompts_that_come_together_fill_a_step() -> None:
+    core = answering(4)
+    new = {f"new-{number}": 40 for number in range(12)}
+    for name in new:
+        core.ask(name, 40, 4)
+    core.step()
+    assert core.steps[-1] == new | {f"chat-{number}": 1 for number in range(4)}
