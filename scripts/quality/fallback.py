@@ -22,8 +22,8 @@ from scripts.quality.clips import as_wav
 from scripts.quality.recordings import KINDS, recording
 from scripts.quality.transcription import items
 from server.core import Segment, TranscriptionJob
-from server.engines.whisper import fallback
-from server.engines.whisper.fallback import LADDER, Hearing
+from server.engines.whisper import bounded, fallback
+from server.engines.whisper.fallback import WHISPER, Hearing
 from server.engines.whisper.handler import WhisperHandler, create
 from server.english.word_errors.rate import word_error_rate
 from server.english.word_errors.spelling import in_one_spelling
@@ -103,10 +103,10 @@ def _errors(said: str, heard: str) -> int:
 
 
 def counts(heard: Iterable[Heard]) -> list[Count]:
-    """Of each temperature of the ladder."""
+    """Of each temperature of Whisper's."""
     windows = [window for one in heard for window in one.windows]
     found = []
-    for temperature in LADDER:
+    for temperature in WHISPER:
         rungs = [(window[0], rung) for window in windows for rung in window if rung.temperature == temperature]
         taken = [(first, rung) for first, rung in rungs if rung.taken]
         won = sum(first.errors - rung.errors for first, rung in taken)
@@ -134,8 +134,12 @@ def show(heard: Sequence[Heard], console: Console) -> None:
 
 @contextmanager
 def unbounded() -> Iterator[None]:
-    """Whisper's own fallback: every temperature until a hearing is good."""
-    with patch.object(fallback, "FIRST", inf), patch.object(fallback, "hopeless", lambda _: False):
+    """All temperatures of Whisper's fallback, until a hearing is good. The samples are chosen as in ours."""
+    with (
+        patch.object(fallback, "FIRST", inf),
+        patch.object(fallback, "hopeless", lambda _: False),
+        patch.object(bounded, "LADDER", WHISPER),
+    ):
         yield
 
 

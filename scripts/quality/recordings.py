@@ -27,7 +27,7 @@ class LongRecording:
 def recording(kind: str, seconds: float, seed: int) -> LongRecording:
     """At least as many seconds, to the end of a sentence. kind: one of KINDS."""
     rng = np.random.default_rng(seed)
-    joe = Joe(VOICE, seed)
+    joe = None if kind == "accented" else Joe(VOICE, seed)
     parts: list[Samples] = []
     texts: list[str] = []
     size = 0
@@ -36,10 +36,10 @@ def recording(kind: str, seconds: float, seed: int) -> LongRecording:
             voice = VOICES[rng.integers(len(VOICES))] if kind == "fast" else ACCENTS[rng.integers(len(ACCENTS))]
             speed = FAST[rng.integers(len(FAST))] if kind == "fast" else 1.0
             pitch, noise = int(rng.integers(30, 70)), NOISES[rng.integers(len(NOISES))]
-        if kind == "accented" or (kind == "fast" and voice != PIPER):
-            said = espeak().say(text, voice, speed, pitch)
-        else:
+        if joe and (kind != "fast" or voice == PIPER):
             said = joe.say(text, speed)
+        else:
+            said = espeak().say(text, voice, speed, pitch)
         pause = rng.uniform(5, 20) if kind == "pauses" and number % CHANGE == 2 else rng.uniform(0.2, 0.6)
         part = np.concatenate([normal(said), np.zeros(round(pause * RATE))])
         parts.append(normal(mixed(part, _sound(noise, part.size, rng), noise.ratio)) if kind == "noisy" else part)

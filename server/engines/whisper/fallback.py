@@ -3,8 +3,8 @@
 Whisper (Radford et al. 2022, section 4.5) hears a window at temperature 0 and, as long as the text goes round in
 circles or is improbable, again at 0.2, 0.4 and so on to 1, five samples at a time. Two rules of ours make that cheaper:
 
-- Of the five samples the most probable that does not go in circles counts, where Whisper looks at the most probable of
-  all. A circle is probable, so Whisper goes on to temperatures at which no text is good any more.
+- Of the five samples the most probable that makes sense counts, where Whisper looks at the most probable of all. A
+  circle is probable, so Whisper goes on to temperatures at which no text is good any more. Those are left out.
 - What is improbable grows no more probable as the temperature rises, so it is heard a second time and never a third.
   Nor is a recording that repeats its own words, which goes in circles at each temperature.
 
@@ -14,18 +14,21 @@ docs/quality.md tells how often each temperature is used and what it wins.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
-LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Temperatures in the order in which a window is heard, Whisper's own."""
+WHISPER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+LADDER = WHISPER[:4]
+"""Temperatures in the order in which a window is heard: Whisper's own, and those of them that are worth it."""
 
 REPETITIVE = 2.4
 IMPROBABLE = -1.0
 SILENT = 0.6
 """Whisper's thresholds: of the compression ratio, the mean log-probability, and the probability that nobody speaks."""
 
+NONSENSE = -2.0
+"""Mean log-probability below which a text has nothing to do with the sound."""
+
 ALIKE = 0.9
-"""Share of words in common from which two hearings say the same."""
+"""Share of the different words of two texts that are in both, from which they say the same over and over."""
 
 FIRST = 448.0
 PER_SECOND = 7.5
@@ -62,6 +65,11 @@ class Hearing:
         return self.logprob < IMPROBABLE
 
     @property
+    def sensible(self) -> bool:
+        """Whether it may be taken though it is improbable."""
+        return not self.repetitive and self.logprob >= NONSENSE
+
+    @property
     def settled(self) -> bool:
         """Whether nothing is wrong with it, or nobody speaks in the window."""
         return (self.improbable and self.no_speech > SILENT) or not (self.repetitive or self.improbable)
@@ -94,20 +102,22 @@ def hopeless(hearings: Sequence[Hearing]) -> bool:
     """Whether a further temperature would win nothing: see the rules above."""
     if len(hearings) < 2:
         return False
-    if not all(hearing.repetitive for hearing in hearings):
-        return True
     before, last = hearings[-2:]
-    return before.whole and last.whole and alike(before.text, last.text)
+    if not hearings[0].repetitive or last.sensible:
+        return True
+    circles = all(one.repetitive and one.whole for one in (before, last))
+    return circles and alike(before.text, last.text)
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether they have ALIKE of their words in common, in the same order."""
-    return SequenceMatcher(None, _words(one), _words(other), autojunk=False).ratio() >= ALIKE
+    """Whether the two consist of the same words, however often each says them."""
+    words, others = _words(one), _words(other)
+    return len(words & others) >= ALIKE * len(words | others)
 
 
-def _words(text: str) -> list[str]:
+def _words(text: str) -> set[str]:
     """Without case and the marks around them."""
-    return [word for part in text.lower().split() if (word := part.strip(".,;:!?\"'-"))]
+    return {word for part in text.lower().split() if (word := part.strip(".,;:!?\"'-"))}
 
 
 def taken(hearings: Sequence[Hearing]) -> Hearing:
@@ -116,6 +126,6 @@ def taken(hearings: Sequence[Hearing]) -> Hearing:
 
 
 def likeliest(hearings: Sequence[Hearing]) -> Hearing:
-    """The most probable, of those that don't go in circles if there are any. hearings: at least one."""
-    sensible = [hearing for hearing in hearings if not hearing.repetitive]
+    """The most probable, of those that make sense if there are any. hearings: at least one."""
+    sensible = [hearing for hearing in hearings if hearing.sensible]
     return max(sensible or hearings, key=lambda hearing: hearing.logprob)
