@@ -27,8 +27,11 @@ SILENT = 0.6
 NONSENSE = -2.0
 """Mean log-probability below which a text has nothing to do with the sound."""
 
-ALIKE = 0.9
-"""Share of the different words of two texts that are in both, from which they say the same over and over."""
+ALIKE = 0.5
+"""Share of the different words of two texts that are in both, from which they say the same over and over.
+
+Each hearing of a sentence that comes again gets another word wrong now and then.
+"""
 
 FIRST = 448.0
 PER_SECOND = 7.5
