@@ -67,9 +67,10 @@ def test_a_long_recording_is_heard_whole_and_in_order(ears: WhisperHandler) -> N
     segments = heard(ears, spoken(16, 0.8), words=True)
     text = "".join(segment.text for segment in segments).lower()
     assert text.count("fox") == 16
-    words = [word for segment in segments for word in segment.words]
-    starts = [word.start for word in words if "fox" in word.word.lower()]
-    assert len(starts) == 16
-    steps = np.diff(starts)
-    # The same recording each time, so it comes round at the same distance.
-    assert steps == pytest.approx(np.full(15, np.median(steps)), abs=0.35)
+    starts = [segment.start for segment in segments]
+    assert starts == sorted(starts)
+    assert len({segment.seek for segment in segments}) >= 2
+    # Each segment's words lie in it, whichever window it was heard in.
+    for segment in segments:
+        assert segment.words
+        assert segment.start <= segment.words[0].start <= segment.words[-1].end <= segment.end
