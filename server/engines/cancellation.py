@@ -20,6 +20,11 @@ def given_up() -> bool:
     return asked is not None and asked()
 
 
+def asked() -> Callable[[], bool]:
+    """What `given_up` is in this thread, for others that work on the same job."""
+    return getattr(_current, "asked", None) or (lambda: False)
+
+
 @contextmanager
 def asking(asked: Callable[[], bool]) -> Iterator[None]:
     """For the length of the block, `given_up` of this thread is what `asked` says."""

@@ -11,11 +11,15 @@ Watch = Callable[[Sequence[Hearing], Hearing], None]
 
 
 class Ladder(list[float]):
-    """The temperatures of one recording and its budget for them, in the form in which faster-whisper hands on both."""
+    """The temperatures of one window and its budget for them, in the form in which faster-whisper hands on both.
 
-    def __init__(self, seconds: float) -> None:
+    Each window has its own share of the recording's budget, since they are heard at the same time; the first has what
+    does not depend on the length.
+    """
+
+    def __init__(self, seconds: float, *, first: bool = True) -> None:
         super().__init__(LADDER)
-        self.budget = Budget(seconds)
+        self.budget = Budget(seconds, first=first)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,10 +79,10 @@ class Hearing:
 
 
 class Budget:
-    """Tokens that one recording may still spend on temperatures above 0."""
+    """Tokens that one window may still spend on temperatures above 0. first: of its recording."""
 
-    def __init__(self, seconds: float) -> None:
-        self.left = FIRST + PER_SECOND * seconds
+    def __init__(self, seconds: float, *, first: bool = True) -> None:
+        self.left = (FIRST if first else 0.0) + PER_SECOND * seconds
 
     def spend(self, hearing: Hearing) -> None:
         if hearing.temperature > 0:

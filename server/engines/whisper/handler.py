@@ -7,11 +7,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from server.core import Job, TranscriptionJob
+from server.engines.whisper.batcher import Batcher
 from server.engines.whisper.bounded import BoundedFallback, Ladder, Watch
 from server.engines.whisper.cuda_libraries import load_cublas
-from server.engines.whisper.interruptible import Interruptible
-from server.engines.whisper.reading import Recording, Stretches, Wave
+from server.engines.whisper.reading import Recording, Stretches
+from server.engines.whisper.rest import without_short_rests
+from server.engines.whisper.windows import FRAME, Detector, Wave, cut
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from server.media.audio_decode import RATE, AudioFile
 
@@ -33,6 +38,7 @@ class WhisperOptions:
     threads: int = 0
     english_only: bool = False
     max_seconds: float = 14400.0
+    max_batch: int = 4
 
 
 def create(options: Mapping[str, Any], watch: Watch | None = None) -> "WhisperHandler":
@@ -72,9 +78,12 @@ def create(options: Mapping[str, Any], watch: Watch | None = None) -> "WhisperHa
     if model.feature_extractor.mel_filters.shape[0] != model.model.n_mels:
         # Models with 128 mel bands say so there, and decode noise without it.
         raise ModelUnavailable("The model's file preprocessor_config.json is missing or belongs to another model.")
-    model.model = Interruptible(model.model)
+    model.model = Batcher(model.model, chosen.max_batch, together=device == "cuda")
+    model._split_segments_by_timestamps = without_short_rests(
+        model._split_segments_by_timestamps, model.frames_per_second
+    )
     model.generate_with_fallback = BoundedFallback(model, get_compression_ratio, watch)
-    return WhisperHandler(model, chosen, has_speech)
+    return WhisperHandler(model, chosen, has_speech, speaks)
 
 
 def device_for(wanted: str, gpus: int, load: Callable[[], str | None] = load_cublas) -> str:
@@ -103,19 +112,34 @@ def has_speech(wave: Wave) -> bool:
     return bool(get_speech_timestamps(wave, VadOptions(min_speech_duration_ms=100)))
 
 
-class WhisperHandler:
-    """A `Handler` for TranscriptionJobs. Holds no state of a job, so jobs may run in several threads."""
+def speaks(wave: Wave) -> npt.NDArray[np.float32]:
+    """A `Detector`: the same one's probabilities."""
+    from faster_whisper.vad import get_vad_model
 
-    def __init__(self, model: Any, options: WhisperOptions, has_speech: Callable[[Wave], bool]) -> None:
+    probabilities: npt.NDArray[np.float32] = get_vad_model()(np.pad(wave, (0, -wave.size % FRAME))).ravel()
+    return probabilities
+
+
+class WhisperHandler:
+    """A `Handler` for TranscriptionJobs. Holds no state of a job, so jobs may run in several threads.
+
+    ahead: windows of a job that are in work at once: those of one batch, and of the next, which wait in line.
+    """
+
+    def __init__(
+        self, model: Any, options: WhisperOptions, has_speech: Callable[[Wave], bool], detector: Detector
+    ) -> None:
         self._model = model
         self._options = options
         self._has_speech = has_speech
+        self._detector = detector
+        self.ahead = 2 * options.max_batch if options.max_batch > 1 else 1
         self._english_only = options.english_only or not model.model.is_multilingual
 
     def read(self, job: Job) -> Recording | Stretches:
         """Open the job's audio and decode its beginning.
 
-        The spans of a job must be in order and apart from each other; each is heard at once, so they should be short.
+        The spans of a job must be in order and apart from each other; each is one window, so they should be short.
         """
         if not isinstance(job, TranscriptionJob):
             raise EngineFailed("A transcription model was given another task.")
@@ -148,9 +172,14 @@ class WhisperHandler:
             wave[round(raw.start * RATE) : round(raw.end * RATE)]
         )
 
+    def cut(self, wave: Wave) -> int:
+        """See `windows.cut`."""
+        return cut(wave, self._detector)
+
     def decode(
-        self, job: TranscriptionJob, wave: Wave, language: str | None, prompt: str | None
+        self, job: TranscriptionJob, wave: Wave, language: str | None, prompt: str | None, *, first: bool = True
     ) -> tuple[Iterator[Any], Any]:
+        """faster-whisper's segments and what it says of all of the window. first: of the job's windows."""
         temperature = job.temperature if job.temperature is not None or job.fallback else 0.0
         segments, info = self._model.transcribe(
             wave,
@@ -160,6 +189,6 @@ class WhisperHandler:
             vad_filter=self._options.vad if job.vad is None else job.vad,
             word_timestamps=job.words,
             initial_prompt=prompt,
-            temperature=Ladder(wave.size / RATE) if temperature is None else temperature,
+            temperature=Ladder(wave.size / RATE, first=first) if temperature is None else temperature,
         )
         return iter(segments), info

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from server.core import Event, Facts, Segment, TranscriptInfo, TranscriptionJob, Usage, Word
+from server.engines.whisper.ahead import ahead
+from server.engines.whisper.windows import LONGEST, REST, Wave
 from server.errors import InvalidRequest
 from server.media.audio_decode import RATE, AudioFile, Samples
 from server.media.audio_tempo import slowed
@@ -15,14 +18,8 @@ from server.media.audio_tempo import slowed
 if TYPE_CHECKING:
     from server.engines.whisper.handler import WhisperHandler
 
-Wave = npt.NDArray[np.float32]
-"""Mono samples at RATE, -1 to 1."""
-
 PIECE = 300.0
-"""Seconds of audio whose features are computed at once: bounds memory, and the wait for the first segment."""
-
-EDGE = 2.0
-"""Seconds before the end of a piece in which speech may be cut: that segment is heard again in the next piece."""
+"""Seconds of audio that are decoded at once of a file that says to be shorter: bounds memory."""
 
 _STEP = 60 * RATE
 """Samples decoded between two looks at whether the job was cancelled: well under a second of work."""
@@ -33,8 +30,85 @@ _FRAMES_PER_SECOND = 100
 _SPECIAL_TOKEN = re.compile(r"<\|[^|]*\|>")
 
 
-class Recording:
-    """All of a recording, piece by piece, each beginning where the last segment that is certainly whole ended."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Window:
+    """What Whisper hears at once. start, end: in the recording, in samples; the wave is longer where it is slowed.
+
+    duration: of the recording in seconds, as far as it is known. span: its number among the job's, if it is one.
+    """
+
+    wave: Wave
+    start: int
+    end: int
+    duration: float
+    prompt: str | None
+    span: int | None = None
+    first: bool
+    last: bool
+
+
+class _Hearing:
+    """A job whose windows are heard several at once. The first one's language is that of all."""
+
+    def __init__(self, model: "WhisperHandler", job: TranscriptionJob, audio: AudioFile) -> None:
+        self._model = model
+        self._job = job
+        self._audio = audio
+        self._language: Future[str] = Future()
+
+    def close(self) -> None:
+        self._audio.close()
+
+    def _windows(self) -> Iterator[_Window | None]:
+        """None after a step of reading."""
+        raise NotImplementedError
+
+    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - text has no limit here
+        """TranscriptInfo, Segments in order of time with the numbers of their spans, Usage with the seconds heard."""
+        number = samples = 0
+
+        def counted() -> Iterator[_Window | None]:
+            nonlocal samples
+            for window in self._windows():
+                samples += window.end - window.start if window else 0
+                yield window
+
+        for event in ahead(counted(), self._heard, self._model.ahead):
+            if isinstance(event, Segment):
+                yield replace(event, id=number)
+                number += 1
+            else:
+                yield event
+        yield Usage(audio_seconds=samples / RATE)
+
+    def _heard(self, window: _Window) -> Iterator[TranscriptInfo | Segment]:
+        """TranscriptInfo of the first window, and its segments, none of which is numbered yet."""
+        language = "en" if self._model.english_only else self._job.language
+        try:
+            if not window.first:
+                language = self._language.result()
+            segments, info = self._model.decode(self._job, window.wave, language, window.prompt, first=window.first)
+            if window.first:
+                self._language.set_result(info.language)
+        except BaseException as error:
+            if window.first:
+                self._language.set_exception(error)
+            raise
+        if window.first:
+            yield TranscriptInfo(info.language, float(info.language_probability), window.duration)
+        for raw in segments:
+            if not self._model.invented(raw, window.wave):
+                yield _segment(
+                    raw,
+                    window.start / RATE,
+                    window.end / RATE,
+                    tempo=self._job.tempo if self._job.spans else 1.0,
+                    span=window.span,
+                )
+
+
+class Recording(_Hearing):
+    """All of a recording, cut in its pauses."""
 
     def __init__(self, model: "WhisperHandler", job: TranscriptionJob, audio: AudioFile) -> None:
         """Decode the first minute, or all of a file that says to be shorter than a piece. Raises InvalidRequest.
@@ -42,72 +116,53 @@ class Recording:
         What a job is held for, and so pays at most, is the length that the file claims, or as much of it as is decoded
         here: a file of minutes that claims seconds would be cheap otherwise.
         """
-        self._model = model
-        self._job = job
-        self._audio = audio
-        size = _samples_of_a_piece()
-        self._heard = audio.read(_STEP if audio.seconds * RATE >= size else size)
-        _must_be_some(self._heard)
-        self.facts = Facts(audio_seconds=max(audio.seconds, self._heard.size / RATE))
+        super().__init__(model, job, audio)
+        size = _STEP if audio.seconds >= PIECE else round(PIECE * RATE)
+        self._beginning = audio.read(size)
+        _must_be_some(self._beginning)
+        self._whole = self._beginning.size < size
+        self.facts = Facts(audio_seconds=max(audio.seconds, self._beginning.size / RATE))
 
-    def close(self) -> None:
-        self._audio.close()
-
-    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - text has no limit here
-        """TranscriptInfo, Segments in order of time, Usage with the seconds of audio."""
-        job, audio, size = self._job, self._audio, _samples_of_a_piece()
-        more = yield from _read(audio, size - self._heard.size)
-        heard = np.concatenate((self._heard, more))
-        language = "en" if self._model.english_only else job.language
-        # Every piece begins with the client's prompt rather than with the text of the last one: a hint of how names
+    def _windows(self) -> Iterator[_Window | None]:
+        heard, whole, start = self._beginning, self._whole, 0
+        duration = heard.size / RATE if whole else self.facts.audio_seconds
+        # Every window begins with the client's prompt rather than with the text of the last one: a hint of how names
         # are spelled serves all of them, and a short or wrong end of one makes Whisper take the next for silence.
-        prompt = _prompt(job.prompt)
-        start, number = 0, 0  # of the piece, in samples; of the next segment
+        prompt = _prompt(self._job.prompt)
         while True:
-            last = heard.size < size
-            wave = (heard if last else heard[: round(PIECE * RATE)]).astype(np.float32) / 32768.0
-            segments, info = self._model.decode(job, wave, language, prompt)
-            if start == 0:
-                language = info.language
-                duration = heard.size / RATE if last else max(audio.seconds, heard.size / RATE)
-                yield TranscriptInfo(info.language, float(info.language_probability), duration)
-            end = PIECE - EDGE
-            for raw in segments:
-                if not last and raw.end > PIECE - EDGE:
-                    if raw.start >= EDGE:
-                        end = float(raw.start)
-                        break
-                    end = PIECE  # one segment fills the piece, so hearing it again from its start gains nothing
-                if self._model.invented(raw, wave):
-                    continue
-                yield _segment(raw, number, start / RATE, (start + wave.size) / RATE)
-                number += 1
+            while not whole and heard.size < LONGEST + REST:
+                part = self._audio.read(_STEP)
+                whole = part.size < _STEP
+                heard = np.concatenate((heard, part))
+                yield None
+            last = heard.size <= LONGEST
+            wave = _wave(heard[: min(LONGEST, heard.size if last else heard.size - REST)])
+            if not last:
+                wave = wave[: self._model.cut(wave)]
+            yield _Window(
+                wave=wave,
+                start=start,
+                end=start + wave.size,
+                duration=duration,
+                prompt=prompt,
+                first=start == 0,
+                last=last,
+            )
             if last:
-                yield Usage(audio_seconds=(start + heard.size) / RATE)
                 return
-            step = round(end * RATE)
-            start += step
-            more = yield from _read(audio, step)
-            heard = np.concatenate((heard[step:], more))
+            start, heard = start + wave.size, heard[wave.size :]
 
 
-class Stretches:
+class Stretches(_Hearing):
     """The job's spans only, each by itself; what lies between them is read over."""
 
     def __init__(self, model: "WhisperHandler", job: TranscriptionJob, audio: AudioFile) -> None:
-        self._model = model
-        self._job = job
-        self._audio = audio
+        super().__init__(model, job, audio)
         self.facts = Facts(audio_seconds=sum(span.end - span.start for span in job.spans))
 
-    def close(self) -> None:
-        self._audio.close()
-
-    def run(self, limit: int | None) -> Iterator[Event | None]:  # noqa: ARG002 - as above
-        """TranscriptInfo, Segments with the numbers of their spans, Usage with the seconds heard."""
+    def _windows(self) -> Iterator[_Window | None]:
         job, audio = self._job, self._audio
-        language = "en" if self._model.english_only else job.language
-        place = number = samples = 0  # samples read; of the next segment; samples heard
+        place = 0  # samples read
         for i, span in enumerate(job.spans):
             start = max(round(span.start * RATE), place)
             yield from _skip(audio, start - place)
@@ -115,26 +170,22 @@ class Stretches:
             place = start + heard.size
             if i == 0:
                 _must_be_some(heard)
-            if not heard.size:
-                continue  # it lies after the end of the audio
-            samples += heard.size
-            wave = slowed(heard, job.tempo).astype(np.float32) / 32768.0
-            segments, info = self._model.decode(job, wave, language, _prompt(job.prompt, span.context))
-            if i == 0:
-                language = info.language
-                duration = max(audio.seconds, place / RATE)
-                yield TranscriptInfo(info.language, float(info.language_probability), duration)
-            for raw in segments:
-                if not self._model.invented(raw, wave):
-                    yield _segment(raw, number, start / RATE, place / RATE, tempo=job.tempo, span=i)
-                    number += 1
-            yield None
-        yield Usage(audio_seconds=samples / RATE)
+            if heard.size:  # else it lies after the end of the audio
+                yield _Window(
+                    wave=_wave(slowed(heard, job.tempo)),
+                    start=start,
+                    end=place,
+                    duration=max(audio.seconds, place / RATE),
+                    prompt=_prompt(job.prompt, span.context),
+                    span=i,
+                    first=i == 0,
+                    last=i == len(job.spans) - 1,
+                )
 
 
-def _samples_of_a_piece() -> int:
-    """Its edge included."""
-    return round((PIECE + EDGE) * RATE)
+def _wave(samples: Samples) -> Wave:
+    wave: Wave = samples.astype(np.float32) / 32768.0
+    return wave
 
 
 def _read(audio: AudioFile, count: int) -> Generator[None, None, Samples]:
@@ -167,20 +218,18 @@ def _prompt(*texts: str | None) -> str | None:
     return " ".join(clean for text in texts if (clean := _SPECIAL_TOKEN.sub("", text or "").strip())) or None
 
 
-def _segment(
-    raw: Any, number: int, offset: float, limit: float, *, tempo: float = 1.0, span: int | None = None
-) -> Segment:
-    """A segment of faster-whisper's (numbered from 1, in NumPy's floats, times within its piece) as ours.
+def _segment(raw: Any, offset: float, limit: float, *, tempo: float, span: int | None) -> Segment:
+    """A segment of faster-whisper's (in NumPy's floats, times within its window) as ours, with number 0.
 
-    offset: seconds at which its piece begins; limit: at which it ends, since Whisper's times may lie beyond. tempo: of
-    the piece as it was heard.
+    offset: seconds at which its window begins; limit: at which it ends, since Whisper's times may lie beyond. tempo: of
+    the window as it was heard.
     """
 
     def time(seconds: float) -> float:
         return round(min(float(seconds) * tempo + offset, limit), 3)
 
     return Segment(
-        id=number,
+        id=0,
         seek=round(raw.seek * tempo + offset * _FRAMES_PER_SECOND),
         start=time(raw.start),
         end=time(raw.end),

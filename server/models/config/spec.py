@@ -60,10 +60,22 @@ class WhisperModel(GpuModel):
     threads: int = Field(default=0, ge=0, description="processor threads; 0: all cores")
     english_only: bool = Field(default=False, description="a .en model: another language, or a translation, is a 400")
     max_seconds: float = Field(default=14400, gt=0, description="longest audio accepted")
+    max_batch: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="windows of 30 seconds, of one recording or several, that are decoded at once; also how many "
+        "recordings are worked on at the same time",
+    )
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         return (Task.TRANSCRIPTION,)
+
+    @property
+    def parallel(self) -> int:
+        # Windows of as many recordings as a batch has room for can meet in it.
+        return self.max_batch
 
 
 class PiperVoice(Strict):

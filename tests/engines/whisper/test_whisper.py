@@ -1,19 +1,22 @@
 """The transcription handler over a model of straw: what it asks of the model, and what it makes of the answers."""
 
 import pickle
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from server.core import ChatJob, Event, Facts, Segment, Span, TranscriptInfo, TranscriptionJob, Usage, Word
 from server.engines.whisper import handler as whisper
 from server.engines.whisper.fallback import LADDER, Budget
 from server.engines.whisper.handler import WhisperHandler, WhisperOptions, create
-from server.engines.whisper.reading import EDGE, PIECE, Wave
+from server.engines.whisper.reading import PIECE
+from server.engines.whisper.windows import FRAME, LONGEST, SHORTEST, Wave
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from server.media.audio_decode import RATE
 from server.media.wav import as_wav
@@ -79,7 +82,14 @@ def job(seconds: float = 3.0, **fields: Any) -> TranscriptionJob:
 
 
 def handler(model: StrawModel, *, hears: bool = True, **options: Any) -> WhisperHandler:
-    return WhisperHandler(model, WhisperOptions(path="", **options), lambda _: hears)
+    """One window at a time, in their order."""
+    return WhisperHandler(model, WhisperOptions(path="", **{"max_batch": 1} | options), lambda _: hears, pausing)
+
+
+def pausing(wave: Wave) -> npt.NDArray[np.float32]:
+    """Somebody speaks, with a pause of half a second from second 25 of each window."""
+    seconds = (SHORTEST + np.arange(-(-wave.size // FRAME)) * FRAME) / RATE
+    return np.where((seconds >= 25.0) & (seconds < 25.5), 0.1, 0.9).astype(np.float32)
 
 
 def run(model: StrawModel, job: TranscriptionJob, *, hears: bool = True, **options: Any) -> list[Event]:
@@ -232,47 +242,85 @@ def test_another_task_is_a_bug() -> None:
         list(handled(handler(StrawModel()), ChatJob(messages=())))
 
 
+CUT = 25.25
+"""Seconds at which each window of a long recording ends: in the middle of the pause."""
+
+
 class TestLongAudio:
-    """A recording longer than a piece: each piece begins where the last whole segment ended."""
+    """A recording longer than Whisper hears at once is cut in its pauses."""
 
-    LENGTH = PIECE + 20
-
-    def test_a_segment_at_the_edge_is_heard_again(self) -> None:
+    def test_its_windows_follow_each_other(self) -> None:
         model = StrawModel(
-            [RawSegment(0.0, 290.0, " One.", seek=0), RawSegment(295.0, 300.0, " Cut")],
-            [RawSegment(0.0, 6.0, " Cut no more.", seek=0), RawSegment(6.0, 25.0, " End.", seek=600)],
+            [RawSegment(0.0, 20.0, " One.", seek=0), RawSegment(20.0, 29.0, " Two.")],
+            [RawSegment(0.5, 25.0, " Three.", seek=7)],
+            [RawSegment(0.0, 9.5, " End.", seek=0)],
         )
-        events = run(model, job(self.LENGTH, prompt="Names"))
+        events = run(model, job(60.0, prompt="Names"))
+        cuts = [round(end, 3) for end in (asked["seconds"] for asked in model.asked)]
+        assert cuts == [pytest.approx(CUT, abs=0.05), pytest.approx(CUT, abs=0.05), pytest.approx(9.5, abs=0.1)]
+        assert sum(asked["seconds"] for asked in model.asked) == 60.0
+        first, second = cuts[0], cuts[0] + cuts[1]
         assert [(e.id, e.start, e.end, e.text, e.seek) for e in events if isinstance(e, Segment)] == [
-            (0, 0.0, 290.0, " One.", 0),
-            (1, 295.0, 301.0, " Cut no more.", 29_500),
-            (2, 301.0, 320.0, " End.", 30_100),
+            (0, 0.0, 20.0, " One.", 0),
+            (1, 20.0, first, " Two.", 0),  # Whisper's 29 s lies after the window's end
+            (2, round(first + 0.5, 3), round(first + 25.0, 3), " Three.", round(7 + 100 * first)),
+            (3, second, min(60.0, round(second + 9.5, 3)), " End.", round(100 * second)),
         ]
-        assert [asked["seconds"] for asked in model.asked] == [PIECE, 25.0]
-        assert model.asked[1]["wave"][0] * 32768 == 295 * RATE // 1000
-        assert [asked["initial_prompt"] for asked in model.asked] == ["Names", "Names"]
-        assert events[-1] == Usage(audio_seconds=self.LENGTH)
-        assert model.closed == 2
+        starts = [round(float(asked["wave"][0]) * 32768) for asked in model.asked]
+        assert starts == [0, round(first * RATE) // 1000, round(second * RATE) // 1000]
+        assert [asked["initial_prompt"] for asked in model.asked] == ["Names"] * 3
+        assert events[-1] == Usage(audio_seconds=60.0)
+        assert model.closed == 3
 
     def test_the_language_is_detected_once(self) -> None:
         model = StrawModel([], [], detected="fr")
-        events = run(model, job(self.LENGTH))
+        events = run(model, job(45.0))
         assert [asked["language"] for asked in model.asked] == [None, "fr"]
-        assert [e for e in events if isinstance(e, TranscriptInfo)] == [TranscriptInfo("fr", 1.0, self.LENGTH)]
+        assert [e for e in events if isinstance(e, TranscriptInfo)] == [TranscriptInfo("fr", 1.0, 45.0)]
 
-    def test_silence_at_the_edge_overlaps_a_little(self) -> None:
-        model = StrawModel([RawSegment(0.0, 10.0, " One.")], [])
-        run(model, job(self.LENGTH))
-        assert model.asked[1]["seconds"] == 20 + EDGE
+    def test_only_the_first_has_the_whole_budget_of_fallback(self) -> None:
+        model = StrawModel([], [])
+        run(model, job(45.0))
+        left = [asked["temperature"].budget.left for asked in model.asked]
+        seconds = [asked["seconds"] for asked in model.asked]
+        assert left == [Budget(seconds[0]).left, Budget(seconds[1], first=False).left]
 
-    def test_a_segment_that_fills_the_piece_goes_out_as_it_is(self) -> None:
-        model = StrawModel([RawSegment(0.0, PIECE, " Endless.")], [RawSegment(0.0, 1.0, " Rest.")])
-        assert texts(run(model, job(self.LENGTH))) == [" Endless.", " Rest."]
-        assert model.asked[1]["seconds"] == 20
+    def test_what_is_left_for_the_end_is_no_single_word(self) -> None:
+        model = StrawModel([], [])
+        run(model, job(30.2))
+        assert model.asked[1]["seconds"] >= 4.9
+        model = StrawModel([RawSegment(0.0, 30.0, " All.")])
+        assert texts(run(model, job(LONGEST / RATE))) == [" All."]
 
-    def test_a_rest_too_short_for_a_piece_goes_along(self) -> None:
-        model = StrawModel([RawSegment(0.0, PIECE + 1, " All.")])
-        assert texts(run(model, job(PIECE + EDGE - 0.5))) == [" All."]
+    def test_windows_are_heard_at_the_same_time(self) -> None:
+        """Each of four waits until all four are asked for; their segments come in order."""
+
+        class Together(StrawModel):
+            def __init__(self) -> None:
+                super().__init__()
+                self.all_there = threading.Barrier(4)
+
+            def transcribe(self, wave: Wave, **options: Any) -> tuple[Iterator[RawSegment], RawInfo]:
+                second = float(wave[0]) * 32768 * 1000 / RATE
+                return self.heard(f" {second:.0f}"), RawInfo(options["language"] or self.detected)
+
+            def heard(self, text: str) -> Iterator[RawSegment]:
+                self.all_there.wait(10)
+                yield RawSegment(0.0, 1.0, text)
+
+        events = run(Together(), job(100.0), max_batch=4)
+        assert texts(events) == [" 0", " 25", " 50", " 76"]
+        assert [e.id for e in events if isinstance(e, Segment)] == [0, 1, 2, 3]
+        assert events[1] == TranscriptInfo("de", 1.0, 100.0)
+        assert events[-1] == Usage(audio_seconds=100.0)
+
+    def test_what_fails_in_the_first_fails_all(self) -> None:
+        class Broken(StrawModel):
+            def transcribe(self, wave: Wave, **options: Any) -> tuple[Iterator[RawSegment], RawInfo]:
+                raise LookupError("no weights")
+
+        with pytest.raises(LookupError, match="no weights"):
+            run(Broken(), job(100.0), max_batch=4)
 
 
 class TestSpans:
@@ -342,7 +390,7 @@ def test_closing_stops_between_segments() -> None:
             yield RawSegment(number, number + 1.0, f" {number}")
 
     model = StrawModel(segments())
-    events = handled(handler(model), job(100.0))
+    events = handled(handler(model), job(20.0))
     seen: list[Event] = []
     for event in events:
         if event is not None:
@@ -354,10 +402,14 @@ def test_closing_stops_between_segments() -> None:
     assert drawn == [0, 1]
 
 
-def test_long_audio_can_be_cancelled_while_it_is_decoded() -> None:
-    events = handled(handler(StrawModel([])), job(2 * PIECE))
+def test_long_audio_is_decoded_as_it_is_needed() -> None:
+    model = StrawModel(*[[]] * 40)
+    events = handled(handler(model), job(2 * PIECE))
     assert isinstance(next(events), Facts)
+    assert isinstance(next(events), TranscriptInfo)
+    assert len(model.asked) == 1
     assert next(events) is None
+    events.close()  # type: ignore[attr-defined]
 
 
 class TestCreate:

@@ -35,6 +35,7 @@ from server.models.memory.estimate import (
     VLLM_HOST_CUDA,
     VLLM_WORKER_HOST_CUDA,
     WHISPER_HOST,
+    WHISPER_WINDOW,
     WHISPER_WORK,
     estimate,
 )
@@ -205,8 +206,11 @@ def test_speech_and_transcription(tmp_path: Path) -> None:
     (tmp_path / "w" / "model.bin").write_bytes(bytes(1000))
     (tmp_path / "w" / "vocabulary.txt").write_bytes(bytes(5000))
     ears = WhisperModel(name="e", engine="whisper", path="w")
-    assert estimate(ears, tmp_path, CPU) == Need(host=WHISPER_HOST + 1000 + WHISPER_WORK, at_work=WHISPER_WORK)
-    work = 500 + WHISPER_WORK
+    work = WHISPER_WORK + 3 * WHISPER_WINDOW
+    assert estimate(ears, tmp_path, CPU) == Need(host=WHISPER_HOST + 1000 + work, at_work=work)
+    alone = estimate(ears.model_copy(update={"max_batch": 1}), tmp_path, CPU)
+    assert alone == Need(host=WHISPER_HOST + 1000 + WHISPER_WORK, at_work=WHISPER_WORK)
+    work += 500
     assert estimate(ears, tmp_path, GPU) == Need(
         host=TORCH_HOST_CUDA, gpu=CUDA_CONTEXT + 1000 + work, loading=1000, gpu_at_work=work
     )
