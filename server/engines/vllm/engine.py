@@ -7,10 +7,12 @@ import logging
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import anyio
 
 from server.core import ChatJob, CompletionJob, DetokenizeJob, Job, Sampling, TokenizeJob
+from server.engines import heap
 from server.engines.base import Engine, Footprint, PrefixCache, Reading
 from server.engines.devices import footprint
 from server.engines.pulse import Patience
@@ -22,7 +24,6 @@ from server.engines.vllm import (
     environment,
     forkserver,
     hardware,
-    heap,
     processes,
     template,
     toolchain,
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MADE: "WeakSet[VllmEngine]" = WeakSet()
+"""Those of this process that are still there."""
+
 
 class VllmEngine(Engine):
     """One chat model. vLLM's core is a process of its own; a death there ends this engine and nothing else.
@@ -67,6 +71,7 @@ class VllmEngine(Engine):
         self._started = processes.Started()
         self._heartbeat = Heartbeat(options.name, self._watched, lambda: self._llm, patience or Patience())
         self._rank = 0
+        _MADE.add(self)
 
     # ------------------------------------------------------------ lifecycle
 
@@ -196,7 +201,8 @@ class VllmEngine(Engine):
         # Nothing here may keep what it held; a request that is still on its way out keeps its own.
         del llm
         self._counts = self._renderer = self._parser = None
-        await asyncio.to_thread(caches.forget)
+        others = any(engine._llm is not None for engine in _MADE)
+        await asyncio.to_thread(caches.forget, models=others)
 
     @property
     def alive(self) -> bool:
@@ -231,6 +237,11 @@ class VllmEngine(Engine):
             return []
         manager = self._llm.engine_core.resources.engine_manager
         return [process.pid for process in manager.processes if process.pid] if manager else []
+
+    @property
+    def apart(self) -> bool:
+        """From the moment at which its core begins: the imports and the configuration are behind it then."""
+        return self._llm is not None or bool(self._started.pids)
 
     @property
     def context(self) -> int | None:

@@ -9,8 +9,9 @@ import os
 import signal
 from importlib import import_module
 
+from server.engines import heap
 from server.engines.parent import die_with_parent
-from server.engines.vllm import heap, processes
+from server.engines.vllm import processes
 from server.observability import logs, raw_output
 from server.offline import go_offline
 

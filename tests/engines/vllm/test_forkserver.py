@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from server.engines.vllm import forkserver, hardware, heap, processes
+from server.engines import heap
+from server.engines.vllm import forkserver, hardware, processes
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
 
