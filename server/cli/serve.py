@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
-HANDED_OVER = 60.0
+HANDED_OVER = 300.0
 """Seconds that the rest of the server waits, at most, for a chat model's processes to begin."""
 BROKEN_OFF = 1.5
 """Seconds that engines get to stop where the start fails."""
@@ -98,11 +98,15 @@ def begin_imports(settings: Settings) -> None:
     from server.models.config.files import CatalogError
 
     with contextlib.suppress(CatalogError):
-        import_engines(Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models).models)
+        specs = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models).models
+        import_engines(specs, early=True)
 
 
-def import_engines(specs: "Sequence[ModelSpec]") -> None:
-    """As `begin_imports`, for models that are known. Ends the command where they can't run on this machine."""
+def import_engines(specs: "Sequence[ModelSpec]", *, early: bool = False) -> None:
+    """As `begin_imports`, for models that are known. Ends the command where they can't run on this machine.
+
+    early: whether the first of them begins to load before there is anything else in this process.
+    """
     from server.engines.vllm import environment, forkserver, hardware
     from server.models.config.spec import VllmModel
 
@@ -116,7 +120,7 @@ def import_engines(specs: "Sequence[ModelSpec]") -> None:
         log.warning("%s", finding.text)
     environment.prepare()
     if any(spec.load == "eager" for spec in chats):
-        forkserver.start()
+        forkserver.plan() if early else forkserver.start()
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
@@ -140,6 +144,7 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
     """
     from server.cli.door import Door
     from server.engines import heap
+    from server.engines.vllm import forkserver
     from server.models.config.files import CatalogError
     from server.models.opening import open_models
 
@@ -151,13 +156,14 @@ async def _serve_until_told(settings: Settings, listener: socket.socket, ending:
             fail(error)
         door = Door(listener, lambda: {name: one.state for name, one in models.registry.states().items()})
         door.open()
-        # Where the rest can't be built. Otherwise `build_services` has ended them by then.
         stack.push_async_callback(lambda: models.registry.stop(0, 0 if ending.forced else BROKEN_OFF))
         await models.registry.start()
         await models.registry.handed_over(HANDED_OVER)
+        forkserver.drop_plan()
         with heap.permanent():
             serving = await asyncio.to_thread(import_module, "server.cli.serving")
-        await serving.serve(settings, models, listener, door, ending, begun)
+        # Once there are services, those end the models.
+        await serving.serve(settings, models, listener, door, ending, begun, built=stack.pop_all)
     log.info("stopped")
 
 

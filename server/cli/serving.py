@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 import time
+from collections.abc import Callable
 
 from server.accounts.keys.secret import SecretError
 from server.accounts.limits.limiter import LimitsError
@@ -36,9 +37,19 @@ BACKLOG = 2048
 
 
 async def serve(
-    settings: Settings, models: Models, listener: socket.socket, door: Door, ending: Ending, begun: float
+    settings: Settings,
+    models: Models,
+    listener: socket.socket,
+    door: Door,
+    ending: Ending,
+    begun: float,
+    *,
+    built: Callable[[], object],
 ) -> None:
-    """Take the port over from the door, serve until a signal, then end every engine. begun: by time.monotonic()."""
+    """Take the port over from the door, serve until a signal, then end every engine.
+
+    begun: by time.monotonic(). built: called when the services are there.
+    """
     shutdown = Shutdown()
     make_room(settings.max_connections)
     async with contextlib.AsyncExitStack() as stack:
@@ -50,6 +61,7 @@ async def serve(
             )
         except (DatabaseError, SecretError, LimitsError, SettingsError) as error:
             fail(error)
+        built()
         app, grace = create_app(settings, services), settings.shutdown_grace
         protocol = Http1Protocol.bounded(reader_timeout=settings.reader_timeout, connections=settings.max_connections)
         await stack.enter_async_context(at_work(app, services))

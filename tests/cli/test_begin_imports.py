@@ -18,7 +18,7 @@ CHAT = "name: chat\nengine: vllm\npath: chat\n"
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     calls: list[bool] = []
-    monkeypatch.setattr(forkserver, "start", lambda: calls.append(True))
+    monkeypatch.setattr(forkserver, "plan", lambda: calls.append(True))
     monkeypatch.setattr(hardware, "mismatch", lambda: None)
     monkeypatch.setattr(weights, "missing", lambda spec, models_dir: ())
     return calls

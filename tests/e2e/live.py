@@ -17,6 +17,7 @@ import yaml
 from openai import OpenAI
 from prometheus_client.parser import text_string_to_metric_families
 
+from server.engines.vllm.processes import NAME
 from server.settings import Settings
 
 T = TypeVar("T")
@@ -199,7 +200,8 @@ class LiveServer:
 
     def fork_server(self) -> psutil.Process:
         """The process from which vLLM's are forked."""
-        return self._child(psutil.Process(self.pid), name="multiprocessing.forkserver")
+        [found] = [child for child in psutil.Process(self.pid).children() if child.name() == NAME and lives(child)]
+        return found
 
     def core(self) -> psutil.Process:
         """vLLM's engine core."""

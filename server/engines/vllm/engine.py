@@ -12,7 +12,6 @@ from weakref import WeakSet
 import anyio
 
 from server.core import ChatJob, CompletionJob, DetokenizeJob, Job, Sampling, TokenizeJob
-from server.engines import heap
 from server.engines.base import Engine, Footprint, PrefixCache, Reading
 from server.engines.devices import footprint
 from server.engines.pulse import Patience
@@ -24,6 +23,7 @@ from server.engines.vllm import (
     environment,
     forkserver,
     hardware,
+    libraries,
     processes,
     template,
     toolchain,
@@ -89,7 +89,7 @@ class VllmEngine(Engine):
         """
         environment.prepare()
         await asyncio.to_thread(self._check_machine)
-        forkserver.start()
+        await forkserver.begin()
         processes.LOAD.set(started := self._started)
         self._heartbeat.start()
         starting = asyncio.create_task(asyncio.to_thread(self._build, root))
@@ -128,18 +128,14 @@ class VllmEngine(Engine):
     def _build(self, root: RootCause) -> None:
         # vLLM's log is verbose by default, and its warnings are for people who tune it; what matters is in our own.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        with heap.permanent():
-            from vllm.engine.arg_utils import AsyncEngineArgs
-            from vllm.renderers.online_renderer import OnlineRenderer
-            from vllm.usage.usage_lib import UsageContext
-            from vllm.v1.engine.async_llm import AsyncLLM
+        libraries.load(*libraries.FRONT_END)
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.renderers.online_renderer import OnlineRenderer
+        from vllm.usage.usage_lib import UsageContext
+        from vllm.v1.engine.async_llm import AsyncLLM
 
-            # Requests need them.
-            from server.engines.vllm import (
-                plain_text,
-                releases,
-            )
-            from server.engines.vllm.stats import SchedulerCounts
+        from server.engines.vllm import plain_text, releases
+        from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
         check.before_loading(options)
