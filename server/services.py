@@ -24,7 +24,6 @@ from server.api.batch_models import BatchModels
 from server.api.openai.image_store import ImageStore
 from server.api.services import Services
 from server.core import Task
-from server.engines.base import Engine
 from server.engines.devices.footprint import of_front_end
 from server.engines.pulse import Patience
 from server.jobs.batches.batches import Batches
@@ -38,10 +37,10 @@ from server.knowledge.opening import open_knowledge
 from server.models.config.catalog import Catalog
 from server.models.config.spec import ModelSpec
 from server.models.factory import make_engine
-from server.models.memory.allotment import Allotment
 from server.models.memory.gauges import MemoryGauges
 from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
+from server.models.opening import Models, open_models
 from server.models.registry import Registry
 from server.observability import Metrics
 from server.observability.joined import Joined
@@ -71,27 +70,18 @@ async def build_services(
     shutdown: Shutdown | None = None,
     tracing: Tracing | None = None,
     forced: Callable[[], bool] = lambda: False,
+    models: Models | None = None,
 ) -> AsyncGenerator[Services, None]:
     """Everything, for the length of the block. Models go on loading in the background after it has begun.
 
-    forced: whether, at the end, nobody waits for the engines any more; they end with the process then.
+    models: those that are begun already, if they are; they are ended with the block all the same. forced: whether, at
+    the end, nobody waits for the engines any more; they end with the process then.
     Raises CatalogError, DatabaseError, SecretError or LimitsError, each worded for the operator.
     """
     metrics, shutdown = metrics or Metrics(), shutdown or Shutdown()
-    catalog = await anyio.to_thread.run_sync(
-        partial(Catalog.load, settings.model_configs, settings.models_dir, settings.data_dir, only=settings.models)
-    )
-    for missing in catalog.missing:
-        log.info("model %s is not installed%s", missing.spec.name, _by(missing.spec))
-    if not catalog.models:
-        log.warning("no model is installed: there is nothing to serve. See `sagehold models list`.")
-    machine = await anyio.to_thread.run_sync(Machine.detect)
-    memory = MemoryLedger(machine, host_budget=settings.host_memory, gpu_budget=settings.gpu_memory)
-
-    patience = Patience(silence=settings.hang_timeout, step=settings.step_timeout)
-
-    def engine_for(spec: ModelSpec, allotment: Allotment) -> Engine:
-        return make_engine(spec, models_dir=settings.models_dir, allotment=allotment, patience=patience)
+    begun = models is not None
+    models = models or await open_models(settings)
+    catalog, registry = models.catalog, models.registry
 
     async with AsyncExitStack() as stack:
         tracing = tracing or tracing_to(settings.otlp_endpoint)
@@ -111,16 +101,6 @@ async def build_services(
         )
         await images.start()
         await stack.enter_async_context(_background(images.keep_swept(), "image sweep"))
-        registry = Registry(
-            catalog.models,
-            engine_for,
-            memory,
-            models_dir=settings.models_dir,
-            queue_timeout=settings.queue_timeout,
-            load_timeout=settings.load_timeout,
-            front_end=of_front_end,
-            reserve=settings.auth == "keys",  # without keys all callers are one account
-        )
         metrics.watch(registry.states, registry.running)
         metrics.add(MemoryGauges(registry.memory))
         metrics.add(registry.changes)
@@ -149,7 +129,8 @@ async def build_services(
                 await pipeline.drained(DRAIN)
 
         stack.push_async_callback(drain)
-        await registry.start()
+        if not begun:
+            await registry.start()
         counts = IngestionCounts()
         metrics.add(counts)
         if settings.auth == "off":
@@ -318,7 +299,3 @@ async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncGenera
     finally:
         end(task)
         await asyncio.wait([task])
-
-
-def _by(spec: ModelSpec) -> str:
-    return f"; bring it by: {spec.fetch}" if spec.fetch else ""

@@ -20,6 +20,7 @@ import psutil
 
 from scripts.attacks.row import Row
 from scripts.attacks.target import Target, served
+from server.engines.vllm.processes import NAME
 
 CHAT, VOICE = "smollm2-135m-instruct", "piper-en-us-joe"
 FOUND = 10.0
@@ -52,7 +53,7 @@ def _piper(server: psutil.Process) -> psutil.Process:
 
 
 def _core(server: psutil.Process) -> psutil.Process:
-    return _children(_children(server, "multiprocessing.forkserver")[0])[0]
+    return _children(next(child for child in _children(server) if child.name() == NAME))[0]
 
 
 def _core_worker(server: psutil.Process) -> psutil.Process:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import uvicorn
@@ -32,10 +32,13 @@ LOOK_ROUND = 50
 
 
 class HttpServer(uvicorn.Server):
-    """grace: seconds for running answers."""
+    """grace: seconds for running answers. waiting: connections that came before, accepted and unread."""
 
-    def __init__(self, config: uvicorn.Config, shutdown: Shutdown, grace: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, shutdown: Shutdown, grace: float, waiting: Sequence[socket.socket] = ()
+    ) -> None:
         super().__init__(config)
+        self._waiting = waiting
         self._end = shutdown
         self._grace = grace
         self._forced = asyncio.Event()
@@ -54,6 +57,18 @@ class HttpServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # server/cli/ending.py has them
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        loop, waiting, self._waiting = asyncio.get_running_loop(), self._waiting, ()
+        for connection in waiting:
+            with contextlib.suppress(OSError):  # it has gone again
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """For a connection, as uvicorn's own `startup` makes it."""
+        made = cast("type[Http1Protocol]", self.config.http_protocol_class)
+        return made(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % LOOK_ROUND == 0:
@@ -101,9 +116,16 @@ class HttpServer(uvicorn.Server):
 
 
 def http_server(
-    app: Any, protocol: type[Http1Protocol], shutdown: Shutdown, grace: float, *, keep_alive: int, backlog: int
+    app: Any,
+    protocol: type[Http1Protocol],
+    shutdown: Shutdown,
+    grace: float,
+    *,
+    keep_alive: int,
+    backlog: int,
+    waiting: Sequence[socket.socket] = (),
 ) -> HttpServer:
-    """The server of an application, not begun."""
+    """The server of an application, not begun. waiting: see HttpServer."""
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -117,4 +139,4 @@ def http_server(
         backlog=backlog,
         timeout_keep_alive=keep_alive,
     )
-    return HttpServer(config, shutdown, grace)
+    return HttpServer(config, shutdown, grace, waiting)

@@ -3,38 +3,37 @@
 import asyncio
 import contextlib
 import errno
-import gc
 import ipaddress
-import json
 import logging
 import os
 import socket
-import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from server.cli.config import ConfigFile, read_settings
-from server.cli.ending import AFTER_GRACE, Ending
+from server.cli.ending import Ending
 from server.cli.fail import fail
 from server.observability import logs, raw_output
-from server.settings import PREFIX, Settings, SettingsError
+from server.settings import PREFIX, Settings
 from server.storage.folder import prepare
 from server.storage.opening import DatabaseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from server.api.services import Services
     from server.models.config.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
-KEEP_ALIVE = 75
-"""Seconds an idle connection stays open: longer than clients' pools keep theirs, so that the client closes first."""
 BACKLOG = 2048
+HANDED_OVER = 300.0
+"""Seconds that the rest of the server waits, at most, for a chat model's processes to begin."""
+BROKEN_OFF = 1.5
+"""Seconds that engines get to stop where the start fails."""
 
 
 def _flag(setting: str) -> Any:
@@ -99,11 +98,15 @@ def begin_imports(settings: Settings) -> None:
     from server.models.config.files import CatalogError
 
     with contextlib.suppress(CatalogError):
-        import_engines(Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models).models)
+        specs = Catalog.load(settings.model_configs, settings.models_dir, None, only=settings.models).models
+        import_engines(specs, early=True)
 
 
-def import_engines(specs: "Sequence[ModelSpec]") -> None:
-    """As `begin_imports`, for models that are known. Ends the command where they can't run on this machine."""
+def import_engines(specs: "Sequence[ModelSpec]", *, early: bool = False) -> None:
+    """As `begin_imports`, for models that are known. Ends the command where they can't run on this machine.
+
+    early: whether the first of them begins to load before there is anything else in this process.
+    """
     from server.engines.vllm import environment, forkserver, hardware
     from server.models.config.spec import VllmModel
 
@@ -117,7 +120,7 @@ def import_engines(specs: "Sequence[ModelSpec]") -> None:
         log.warning("%s", finding.text)
     environment.prepare()
     if any(spec.load == "eager" for spec in chats):
-        forkserver.start()
+        forkserver.plan() if early else forkserver.start()
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
@@ -134,41 +137,33 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
 
 async def _serve_until_told(settings: Settings, listener: socket.socket, ending: Ending) -> None:
-    """Build the services, serve until a signal, then end every engine."""
-    from server.accounts.keys.secret import SecretError
-    from server.accounts.limits.limiter import LimitsError
-    from server.api.connections import make_room
-    from server.api.http1 import Http1Protocol
-    from server.app import at_work, create_app
-    from server.cli.http_server import http_server
+    """Begin to load, build the services, serve until a signal, then end every engine.
+
+    What imports of the API's would take of the interpreter's time, a chat model's processes begin later by, so it comes
+    once they have begun. Until then `Door` has the port.
+    """
+    from server.cli.door import Door
+    from server.engines import heap
+    from server.engines.vllm import forkserver
     from server.models.config.files import CatalogError
-    from server.observability import Metrics
-    from server.pipeline.shutdown import Shutdown
-    from server.services import build_services
+    from server.models.opening import open_models
 
     begun = time.monotonic()
-    shutdown = Shutdown()
-    make_room(settings.max_connections)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            services = await stack.enter_async_context(
-                build_services(settings, metrics=Metrics(), shutdown=shutdown, forced=lambda: ending.forced)
-            )
-        except (CatalogError, DatabaseError, SecretError, LimitsError, SettingsError) as error:
+            models = await open_models(settings)
+        except CatalogError as error:
             fail(error)
-        app, grace = create_app(settings, services), settings.shutdown_grace
-        protocol = Http1Protocol.bounded(reader_timeout=settings.reader_timeout, connections=settings.max_connections)
-        server = http_server(app, protocol, shutdown, grace, keep_alive=KEEP_ALIVE, backlog=BACKLOG)
-        await stack.enter_async_context(at_work(app, services))
-        ending.on_begin, ending.on_force = server.begin_end, server.force_end
-        ending.within = grace + AFTER_GRACE
-        _announce(services, _url(listener))
-        telling = asyncio.create_task(_tell_when_ready(services, begun))
-        try:
-            await server.serve(sockets=[listener])
-        finally:
-            telling.cancel()
-            log.info("stopping the engines")
+        door = Door(listener, lambda: {name: one.state for name, one in models.registry.states().items()})
+        door.open()
+        stack.push_async_callback(lambda: models.registry.stop(0, 0 if ending.forced else BROKEN_OFF))
+        await models.registry.start()
+        await models.registry.handed_over(HANDED_OVER)
+        forkserver.drop_plan()
+        with heap.permanent():
+            serving = await asyncio.to_thread(import_module, "server.cli.serving")
+        # Once there are services, those end the models.
+        await serving.serve(settings, models, listener, door, ending, begun, built=stack.pop_all)
     log.info("stopped")
 
 
@@ -186,66 +181,3 @@ def _listen(host: str, port: int) -> socket.socket:
             fail(f"port {port} on {host} is in use; choose another by --port or {PREFIX}PORT")
         fail(f"can't listen on {host}, port {port}: {error.strerror}")
     return listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _announce(services: "Services", url: str) -> None:
-    """What a person needs to begin: the address, the first key, and a line to paste.
-
-    With log lines in JSON it is one of them, on standard output, with the fields `url`, once `first_key`, and
-    `pages` unless they are off. Last of the lines for people is the page: it is what most of them will open.
-    """
-    pages = None if services.settings.pages == "off" else f"{url}/"
-    if services.settings.log_format == "json":
-        facts = {"url": url, "first_key": services.first_key, "pages": pages}
-        said = {name: fact for name, fact in facts.items() if fact is not None}
-        logs.announce(f"listening on {url}", said, raw_output.capture().stdout)
-        return
-    lines = ["", f"sagehold listens on {url}  (OpenAI API: {url}/v1)"]
-    if services.first_key is not None:
-        lines += ["", f"Your API key, shown only this once: {services.first_key}"]
-    lines += ["", "Try it:", f"  {_curl(services, url)}"]
-    if pages is not None:
-        lines += ["", f"Or in a browser: {pages}"]
-    lines.append("")
-    _say("\n".join(lines))
-
-
-def _curl(services: "Services", url: str) -> str:
-    from server.core import Task
-
-    key = services.first_key or "$OPENAI_API_KEY"
-    header = "" if services.settings.auth == "off" else f' -H "Authorization: Bearer {key}"'
-    chats = [entry for entry in services.catalog.public_models() if Task.CHAT in entry.tasks]
-    if not chats:
-        return f"curl {url}/v1/models{header}"
-    broadest = max(chats, key=lambda entry: len(entry.tasks))
-    question = {"role": "user", "content": "What is the capital of Japan?"}
-    body = json.dumps({"model": broadest.id, "messages": [question]})
-    return f"curl {url}/v1/chat/completions{header} -H \"Content-Type: application/json\" -d '{body}'"
-
-
-async def _tell_when_ready(services: "Services", begun: float) -> None:
-    # What was imported stays. Unfrozen, every full collection would walk it while all streams stand still. Not later:
-    # a model that is loaded may be evicted, and what is frozen then is never given back.
-    gc.collect()
-    gc.freeze()
-    while not services.registry.ready:  # noqa: ASYNC110 - for people: a tenth of a second is soon enough
-        await asyncio.sleep(0.1)
-    seconds = round(time.monotonic() - begun, 1)
-    if services.settings.log_format == "json":
-        logs.announce(f"ready after {seconds} s", {"seconds": seconds}, raw_output.capture().stdout)
-    else:
-        _say(f"ready after {seconds} s")
-
-
-def _say(text: str) -> None:
-    """To standard output, which may have been closed meanwhile, as by `sagehold serve | head -1`."""
-    with contextlib.suppress(OSError):
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()

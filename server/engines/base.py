@@ -153,6 +153,11 @@ class Engine(ABC):
         raise NotImplementedError
 
     @property
+    def apart(self) -> bool:
+        """While it starts: whether what is left to do is done in other processes, and hardly in this one."""
+        return True
+
+    @property
     def context(self) -> int | None:
         """Tokens that a prompt and its answer may have together; None where there are none, or while it is unknown."""
         return None

@@ -53,6 +53,8 @@ class ModelLoader:
         self._turns = Turns()
         self.phases: dict[str, Phase] = {}
         """What the last load or wake of each model has come to."""
+        self.starting: dict[str, Engine] = {}
+        """Engines that are being started, by their models' names."""
         self.changes = Changes()
         self.asking = asking or Asking()
         self.booking = Booking(ledger, self._turns, self.asking)
@@ -86,13 +88,15 @@ class ModelLoader:
         self.phases[spec.name] = Phase.START
         try:
             # Importing an engine's library takes seconds.
-            engine = await asyncio.to_thread(self._make_engine, spec, allotment)
+            engine = self.starting[spec.name] = await asyncio.to_thread(self._make_engine, spec, allotment)
             await self._bring_up(spec, engine, engine.start)
             await self.booking.loaded(spec.name, engine, need, planned, before)
         except BaseException:
             if engine is not None:
                 await engine.stop()
             raise
+        finally:
+            self.starting.pop(spec.name, None)
         return engine
 
     async def wake(self, spec: ModelSpec, engine: Engine) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+HANDED_OVER = 0.02
+"""Seconds between two looks at whether the loads of a start still need this process."""
 LOOK_AGAIN = 15.0
 """Seconds between two looks at what the front end and idle engines hold: each walks through the system's processes."""
 
@@ -220,6 +222,30 @@ class Registry:
         await self._look_again()
         self._spawn(self._load_all(chat, others), "load models")
         self._spawn(self._watch(), "watch models")
+
+    async def handed_over(self, within: float) -> None:
+        """Return when the loads that `start` began go on in other processes, or have ended; after `within` seconds at
+        the latest.
+
+        vLLM's imports and its configuration take this process's interpreter for seconds, and nothing that could be done
+        beside them makes up for the time by which its core begins later.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self._imports_here():  # noqa: ASYNC110 - no event tells of it
+                    await asyncio.sleep(HANDED_OVER)
+
+    def _imports_here(self) -> bool:
+        """Whether the chat model whose turn it is has not come to its own processes yet."""
+        for slot in self._slots.values():
+            if slot.spec.load != "eager" or Task.CHAT not in slot.spec.tasks:
+                continue
+            if slot.loading_for is not None:
+                engine = self._loader.starting.get(slot.spec.name)
+                return engine is None or not engine.apart
+            if slot.state is State.UNLOADED and slot.refusal is None and not slot.was_ready:
+                return True  # its load has yet to begin
+        return False
 
     async def stop(self, grace: float = 5.0, within: float | None = None) -> None:
         """Give requests in flight `grace` seconds, then stop all engines and wait until they are gone.

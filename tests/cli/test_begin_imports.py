@@ -1,5 +1,7 @@
 """`sagehold serve` lets the engine processes begin to import only where a chat model will be loaded."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ CHAT = "name: chat\nengine: vllm\npath: chat\n"
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     calls: list[bool] = []
-    monkeypatch.setattr(forkserver, "start", lambda: calls.append(True))
+    monkeypatch.setattr(forkserver, "plan", lambda: calls.append(True))
     monkeypatch.setattr(hardware, "mismatch", lambda: None)
     monkeypatch.setattr(weights, "missing", lambda spec, models_dir: ())
     return calls
@@ -73,3 +75,14 @@ def test_without_a_chat_model_no_gpu_is_asked_for(
 ) -> None:
     monkeypatch.setattr(hardware, "mismatch", lambda: pytest.fail("the driver was asked"))
     begin(tmp_path, "name: chat\nengine: fake\nserves: chat\n")
+
+
+API = ("fastapi", "starlette", "uvicorn", "alembic", "sqlalchemy.orm", "httpx")
+
+
+def test_loads_begin_before_anything_of_the_api_is_imported() -> None:
+    """What is imported before a chat model's own imports puts off all of them."""
+    modules = "server.cli.serve, server.cli.door, server.models.opening, server.engines.vllm.engine"
+    code = f"import sys, {modules}; print([name for name in {API!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

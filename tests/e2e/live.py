@@ -17,6 +17,7 @@ import yaml
 from openai import OpenAI
 from prometheus_client.parser import text_string_to_metric_families
 
+from server.engines.vllm.processes import NAME
 from server.settings import Settings
 
 T = TypeVar("T")
@@ -197,9 +198,15 @@ class LiveServer:
         """The worker process of a model that is not vLLM's."""
         return self._child(psutil.Process(self.pid), lambda command: "server.engines.worker.child" in command, model)
 
+    def fork_servers(self) -> list[psutil.Process]:
+        """The process from which vLLM's are forked, once it is there."""
+        return [child for child in psutil.Process(self.pid).children() if child.name() == NAME and lives(child)]
+
     def fork_server(self) -> psutil.Process:
-        """The process from which vLLM's are forked."""
-        return self._child(psutil.Process(self.pid), name="multiprocessing.forkserver")
+        """The one that must be there."""
+        found = self.fork_servers()
+        assert len(found) == 1, f"fork servers: {found}"
+        return found[0]
 
     def core(self) -> psutil.Process:
         """vLLM's engine core."""

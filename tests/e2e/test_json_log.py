@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
 from tests.e2e.conftest import installed
 from tests.e2e.live import CHAT, VOICE, LiveServer, until
@@ -40,13 +39,7 @@ def test_every_line_of_every_process_is_json(tmp_path: Path) -> None:
         assert (
             f'vllm:request_success_total{{engine="0",finished_reason="length",model_name="{CHAT}"}} 1.0' in exposition
         )
-        [core] = [
-            child
-            for server in psutil.Process(live.pid).children()
-            for child in server.children()
-            if "forkserver" in " ".join(server.cmdline())
-        ]
-        os.kill(core.pid, signal.SIGSEGV)
+        os.kill(live.core().pid, signal.SIGSEGV)
         until(lambda: "Segfault" in live.log, "the core's last words", within=20)
     finally:
         live.stop()

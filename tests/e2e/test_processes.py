@@ -44,16 +44,24 @@ def crowd(configs: Path) -> None:
 
 @contextmanager
 def serving(
-    folder: Path, before: tuple[str, ...] = AS_CUDA, models: str = f"{CHAT},{OTHER},{VOICE},{EAR}"
+    folder: Path,
+    before: tuple[str, ...] = AS_CUDA,
+    models: str = f"{CHAT},{OTHER},{VOICE},{EAR}",
+    *,
+    announced: bool = True,
 ) -> Iterator[LiveServer]:
-    """A server with nothing loaded yet. Whatever is left of it at the end is killed."""
+    """A server with nothing loaded yet. Whatever is left of it at the end is killed.
+
+    announced: whether it has printed its address, which it does once its chat model's core has begun.
+    """
     installed()
     # The front end takes one GiB of it, a chat model four until it is loaded and two from then on.
     settings = {"host_memory": str(6 << 30), "models": models}
     live = LiveServer(folder, before=before, settings=settings, change=crowd)
     tree: list[psutil.Process] = []
     try:
-        live.wait_announced()
+        if announced:
+            live.wait_announced()
         yield live
         if live.process.poll() is None:
             tree = live.processes()
@@ -161,7 +169,7 @@ def test_what_is_killed_takes_its_own_along_and_comes_back(served: LiveServer, v
     assert served.process.poll() is None
 
 
-@pytest.mark.parametrize("before", [AS_CUDA, SPAWNED], ids=["forked", "spawned"])
+@pytest.mark.parametrize("before", [AS_CUDA, SPAWNED, ()], ids=["forked", "spawned", "copied"])
 def test_a_killed_front_end_leaves_nothing_behind(tmp_path: Path, before: tuple[str, ...]) -> None:
     with serving(tmp_path, before) as live:
         live.wait_ready(fresh=True)
@@ -173,13 +181,21 @@ def test_a_killed_front_end_leaves_nothing_behind(tmp_path: Path, before: tuple[
         assert_port_free(live.url)
 
 
-def test_a_front_end_killed_in_the_midst_of_imports_leaves_nothing_behind(tmp_path: Path) -> None:
-    with serving(tmp_path, models=CHAT) as live:
-        tree = [*live.processes(), live.fork_server()]
+def imports(live: LiveServer) -> bool:
+    """Whether the front end is in the midst of its imports."""
+    return "libtorch_cpu" in Path(f"/proc/{live.pid}/maps").read_text()
+
+
+@pytest.mark.parametrize("before", [AS_CUDA, ()], ids=["beside the fork server", "before it is copied"])
+def test_a_front_end_killed_in_the_midst_of_imports_leaves_nothing_behind(
+    tmp_path: Path, before: tuple[str, ...]
+) -> None:
+    with serving(tmp_path, before, models=CHAT, announced=False) as live:
+        until(lambda: imports(live), "the front end imports", within=START)
+        tree = live.processes()
         live.process.kill()
         live.process.wait()
         assert_gone(tree)
-        assert_port_free(live.url)
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGINT, signal.SIGINT]])
@@ -203,12 +219,15 @@ def test_signals_end_it_in_order(tmp_path: Path, signals: list[signal.Signals]) 
         assert len(signals) > 1 or "leak" not in live.log
 
 
+@pytest.mark.parametrize("before", [AS_CUDA, ()], ids=["started", "copied"])
 @pytest.mark.parametrize("moment", ["imports", "fork server", "core"])
-def test_ctrl_c_breaks_off_a_load(tmp_path: Path, moment: str) -> None:
+def test_ctrl_c_breaks_off_a_load(tmp_path: Path, moment: str, before: tuple[str, ...]) -> None:
     """It comes to the whole group, during the front end's imports, the fork server's, and the load of the core."""
-    with serving(tmp_path, models=CHAT) as live:
-        if moment != "imports":
-            server = until(live.fork_server, "the fork server begins", within=START)
+    with serving(tmp_path, before, models=CHAT, announced=False) as live:
+        if moment == "imports":
+            until(lambda: imports(live), "the front end imports", within=START)
+        else:
+            [server] = until(live.fork_servers, "the fork server begins", within=START)
             if moment == "core":
                 until(server.children, "the core begins", within=START)
         tree = live.processes()

@@ -178,8 +178,8 @@ def test_a_start_is_broken_off(tmp_path: Path) -> None:
 
 
 HANGING = """
-from server.cli import http_server, serve
-serve.AFTER_GRACE = 0.2
+from server.cli import http_server, serving
+serving.AFTER_GRACE = 0.2
 async def hang(*_):
     import time
     time.sleep(3600)

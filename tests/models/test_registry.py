@@ -12,6 +12,7 @@ from pydantic import ByteSize
 from server.core import Claim, Event, Facts, Job, Task, TextDelta, Usage
 from server.engines.base import Engine, Footprint
 from server.errors import EngineFailed, ModelUnavailable, Overloaded
+from server.models import registry as registries
 from server.models.config.spec import FakeModel, ModelSpec, Probe, WhisperModel
 from server.models.memory.allotment import Allotment
 from server.models.memory.ledger import MemoryLedger
@@ -32,6 +33,7 @@ class Stub(Streams):
 
     alive = False
     running = 0
+    apart = True
 
     def __init__(self, spec: ModelSpec, grant: Allotment) -> None:
         self.name = spec.name
@@ -197,6 +199,65 @@ async def test_others_do_not_wait_for_a_slow_chat_model(bench: Bench) -> None:
         assert (shown(registry)["chat"], registry.ready) == ("loading", False)
         hold.set()
         await until(lambda: registry.ready)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+async def test_a_start_is_handed_over_once_the_chat_model_needs_other_processes_only(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, apart: bool
+) -> None:
+    """It goes on loading meanwhile, which the rest of the server need not wait for."""
+    monkeypatch.setattr(registries, "HANDED_OVER", 0)
+    begun, ends = asyncio.Event(), asyncio.Event()
+
+    async def start(stub: Stub) -> None:
+        if stub.name != "chat":
+            return
+        begun.set()
+        await ends.wait()
+
+    def prepare(stub: Stub) -> None:
+        stub.apart = False
+        stub.before_start = lambda: start(stub)
+
+    bench.prepare = prepare
+    registry = bench.registry(model("voice", task=Task.SPEECH, load="eager"), model("chat", load="eager"))
+    async with registry:
+        handed = asyncio.create_task(registry.handed_over(60))
+        await begun.wait()
+        await until(lambda: shown(registry)["voice"] == "ready")
+        assert not handed.done()
+        chat = next(stub for stub in bench.made if stub.name == "chat")
+        if apart:
+            chat.apart = True
+            await handed
+            assert shown(registry)["chat"] == "loading"
+        ends.set()
+        await handed
+        await until(lambda: registry.ready)
+
+
+@pytest.mark.parametrize("reason", ["it failed", "there is none", "the time is over"])
+async def test_nobody_waits_for_a_chat_model_that_does_not_come(bench: Bench, reason: str) -> None:
+    ends = asyncio.Event()
+
+    async def start() -> None:
+        if reason == "it failed":
+            raise ModelUnavailable("broken")
+        await ends.wait()
+
+    def prepare(stub: Stub) -> None:
+        stub.apart = False
+        stub.before_start = start
+
+    bench.prepare = prepare
+    load = "lazy" if reason == "there is none" else "eager"
+    registry = bench.registry(model("chat", load=load))
+    async with registry:
+        await registry.handed_over(0 if reason == "the time is over" else 60)
+        assert shown(registry) == {
+            "chat": {"it failed": "failed", "there is none": "unloaded", "the time is over": "loading"}[reason]
+        }
+        ends.set()
 
 
 async def test_a_failed_start_gives_everything_back(bench: Bench) -> None:

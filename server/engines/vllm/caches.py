@@ -1,8 +1,8 @@
 """What vLLM's caches keep of a model that has stopped."""
 
-import gc
 import sys
 
+from server.engines import heap
 from server.engines.free_memory import give_back
 
 HOLDERS = (
@@ -23,8 +23,8 @@ They are meant for a process with one model, and know no end of it: 47 MiB staye
 """
 
 
-def forget() -> None:
-    """Empty them, and collect what an engine leaves behind as a ring of references.
+def forget(*, models: bool = False) -> None:
+    """Empty them, and collect what an engine leaves behind as a ring of references. models: whether others are loaded.
 
     Other models fill them anew. What imports made is frozen (see heap.py), so the collection takes milliseconds. Left
     to itself it would come late: a tokenizer is a handful of Python objects to the collector, whatever it holds.
@@ -33,5 +33,5 @@ def forget() -> None:
     for module, name in HOLDERS:
         if (loaded := sys.modules.get(module)) is not None:
             getattr(loaded, name).cache_clear()
-    gc.collect()
+    heap.thaw(models=models)
     give_back()

@@ -7,6 +7,7 @@ import logging
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import anyio
 
@@ -22,7 +23,7 @@ from server.engines.vllm import (
     environment,
     forkserver,
     hardware,
-    heap,
+    libraries,
     processes,
     template,
     toolchain,
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MADE: "WeakSet[VllmEngine]" = WeakSet()
+"""Those of this process that are still there."""
+
 
 class VllmEngine(Engine):
     """One chat model. vLLM's core is a process of its own; a death there ends this engine and nothing else.
@@ -67,6 +71,7 @@ class VllmEngine(Engine):
         self._started = processes.Started()
         self._heartbeat = Heartbeat(options.name, self._watched, lambda: self._llm, patience or Patience())
         self._rank = 0
+        _MADE.add(self)
 
     # ------------------------------------------------------------ lifecycle
 
@@ -84,7 +89,7 @@ class VllmEngine(Engine):
         """
         environment.prepare()
         await asyncio.to_thread(self._check_machine)
-        forkserver.start()
+        await forkserver.begin()
         processes.LOAD.set(started := self._started)
         self._heartbeat.start()
         starting = asyncio.create_task(asyncio.to_thread(self._build, root))
@@ -123,18 +128,14 @@ class VllmEngine(Engine):
     def _build(self, root: RootCause) -> None:
         # vLLM's log is verbose by default, and its warnings are for people who tune it; what matters is in our own.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        with heap.permanent():
-            from vllm.engine.arg_utils import AsyncEngineArgs
-            from vllm.renderers.online_renderer import OnlineRenderer
-            from vllm.usage.usage_lib import UsageContext
-            from vllm.v1.engine.async_llm import AsyncLLM
+        libraries.load(*libraries.FRONT_END)
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.renderers.online_renderer import OnlineRenderer
+        from vllm.usage.usage_lib import UsageContext
+        from vllm.v1.engine.async_llm import AsyncLLM
 
-            # Requests need them.
-            from server.engines.vllm import (
-                plain_text,
-                releases,
-            )
-            from server.engines.vllm.stats import SchedulerCounts
+        from server.engines.vllm import plain_text, releases
+        from server.engines.vllm.stats import SchedulerCounts
 
         options = self._options
         check.before_loading(options)
@@ -196,7 +197,8 @@ class VllmEngine(Engine):
         # Nothing here may keep what it held; a request that is still on its way out keeps its own.
         del llm
         self._counts = self._renderer = self._parser = None
-        await asyncio.to_thread(caches.forget)
+        others = any(engine._llm is not None for engine in _MADE)
+        await asyncio.to_thread(caches.forget, models=others)
 
     @property
     def alive(self) -> bool:
@@ -231,6 +233,11 @@ class VllmEngine(Engine):
             return []
         manager = self._llm.engine_core.resources.engine_manager
         return [process.pid for process in manager.processes if process.pid] if manager else []
+
+    @property
+    def apart(self) -> bool:
+        """From the moment at which its core begins: the imports and the configuration are behind it then."""
+        return self._llm is not None or bool(self._started.pids)
 
     @property
     def context(self) -> int | None:

@@ -8,26 +8,128 @@ that died is replaced without any import at all. See docs/decisions/001-fork-ser
 afterwards is in processes.py.
 """
 
+import asyncio
 import importlib.util
 import logging
 import os
 import platform
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from typing import Any, NoReturn
 
 from server.engines.openmp import patience
-from server.engines.vllm import hardware, processes
+from server.engines.vllm import hardware, libraries, malloc, processes
 from server.engines.vllm.malloc import keeping
 from server.observability.raw_output import offered
 
 log = logging.getLogger(__name__)
 
+WORKER = "vllm.v1.worker.{}_worker"
+TCMALLOC = "libtcmalloc"
 PRELOAD = "server.engines.vllm.preload"
+
+
+_to_copy = False
+"""Whether the server process is to be a copy of this one, once this one has vLLM's imports."""
+
+
+def plan() -> None:
+    """Have the server process at the first load of a model. To be called before anything of a server is there.
+
+    On a processor this process imports what both need, and then the other is forked from it (`copy`): half the imports,
+    and most of their memory, are saved. On CUDA, of which a copy might have something, it is started here.
+    """
+    global _to_copy  # noqa: PLW0603 - as there is one server process
+    # An allocator can be put in place of glibc's only where a process starts.
+    if hardware.cuda() or TCMALLOC in _preload(os.environ.get("LD_PRELOAD")):
+        start()
+    else:
+        _to_copy = True
+
+
+def drop_plan() -> None:
+    """Make no copy from now on: this process has what is not for others, such as a database."""
+    global _to_copy  # noqa: PLW0603
+    _to_copy = False
+
+
+async def begin() -> None:
+    """As `start`, or by `copy` where that is planned. To be called in the event loop, in a thread that lasts."""
+    global _to_copy  # noqa: PLW0603
+    if _to_copy:
+        modules = *libraries.FRONT_END, *libraries.ENGINE, WORKER.format("cpu")
+        try:
+            with _environment(patience()):
+                await asyncio.to_thread(libraries.load, *modules)
+        except Exception as error:  # noqa: BLE001 - the load meets it again, and tells of it
+            log.debug("no copy: %s", error)
+            _to_copy = False
+    if _to_copy:  # still
+        _to_copy = False
+        with suppress(OSError):  # no process more, or no memory: what was tried in vain is tried once more by `start`
+            copy(_for_computing)
+            return
+    start()
+
+
+def _for_computing() -> None:
+    from server.engines.vllm import seeds
+
+    malloc.keep()
+    seeds.rewindable()
+
+
+def copy(prepare: Callable[[], None]) -> None:
+    """Fork the server process from this one, as it is. prepare: called there, before it serves."""
+    server: Any = forkserver._forkserver
+    forkserver.set_forkserver_preload([PRELOAD])  # for one that takes its place
+    front_end = os.getpid()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        with server._lock, offered("vllm"), socket.socket(socket.AF_UNIX) as listener:
+            resource_tracker.ensure_running()
+            address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
+            listener.bind(address)
+            Path(address).chmod(0o600)
+            listener.listen()
+            alive, ours = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                _serve(front_end, listener.fileno(), alive, prepare)
+            os.close(alive)
+            server._forkserver_address, server._forkserver_alive_fd, server._forkserver_pid = address, ours, pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(front_end: int, listener: int, alive: int, prepare: Callable[[], None]) -> NoReturn:
+    """Be the server process, in the copy. Nothing of what was copied runs on: this never returns."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        # SIGCHLD: where the event loop has a handler of its own, Python can't tell the loop's children to put it back.
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        logging.getLogger().handlers.clear()
+        logging.getLogger().setLevel(logging.WARNING)
+        processes.become_server(front_end)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})
+        processes.let_go({listener, alive, resource_tracker._resource_tracker._fd})  # type: ignore[attr-defined]
+        asyncio._set_running_loop(None)
+        prepare()
+        forkserver.main(listener, alive, [])
+    except SystemExit:
+        code = 0
+    except BaseException:
+        log.exception("the fork server broke")
+    finally:
+        os._exit(code)
 
 
 def start() -> None:
@@ -39,7 +141,7 @@ def start() -> None:
     if cuda and spawns():
         return
     kind = "gpu" if cuda else "cpu"
-    variables = {processes.FRONT_END: str(os.getpid()), processes.WORKER: f"vllm.v1.worker.{kind}_worker"} | patience()
+    variables = {processes.FRONT_END: str(os.getpid()), processes.WORKER: WORKER.format(kind)} | patience()
     if not cuda:
         # For computing. vLLM's CPU platform gives the same libraries to the processes it spawns.
         variables |= keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}

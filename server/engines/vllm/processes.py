@@ -6,10 +6,12 @@
 vLLM asks its `get_mp_context` how to start processes, in the front end and in the core; `lead` answers in its place.
 """
 
+import logging
 import os
+import signal
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from contextvars import ContextVar
 from multiprocessing import context, process
@@ -17,7 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from server.engines.parent import die_with_parent
+from server.engines.parent import die_with_parent, name
+from server.observability import logs, raw_output
 
 METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
 """vLLM's own variable: `fork` or `spawn`."""
@@ -26,11 +29,46 @@ FRONT_END = "_SAGEHOLD_FRONT_END"
 WORKER = "_SAGEHOLD_WORKER"
 """Module of the workers' class, in the fork server's environment."""
 
+NAME = "vllm-forkserver"
+"""The fork server's, for whoever looks at the system's processes."""
+
 
 class ForkServer:
     """This process, where it is the fork server: its children inherit its process id from here."""
 
     pid = 0
+
+
+def become_server(front_end: int) -> None:
+    """In the fork server, first of all. front_end: process id of the one that started it."""
+    # A front end that is killed leaves nothing behind, not even in the seconds of the imports.
+    die_with_parent(front_end)
+    name(NAME)  # a copy has the front end's command line
+    # Ctrl-C in a terminal is for the front end, which lets answers end and then ends its engines in order.
+    os.setsid()
+    # One that came before is dropped (see forkserver.py): it was meant for the front end, which has had it too.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    ForkServer.pid = os.getpid()
+    raw_output.take()
+    logs.configure_child(None)
+    if os.environ.get("VLLM_LOGGING_LEVEL") == "ERROR":  # vLLM heeds it later than its first warnings come
+        logging.getLogger("vllm").setLevel(logging.ERROR)
+
+
+def let_go(kept: Collection[int]) -> None:
+    """Give up every file that came along from another process by a fork, but for the standard ones and `kept`.
+
+    Their numbers stay taken: an object that was copied along may close one at any time.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if number > 2 and number != nothing and number not in kept:
+            with suppress(OSError):  # the listing's own is closed by now
+                os.fstat(number)
+                os.dup2(nothing, number, inheritable=False)
+    os.close(nothing)
 
 
 class Started:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from server.core import Job
-from server.engines import cancellation, cause
+from server.engines import cancellation, cause, heap
 from server.engines.base import WAITING, BlockingReading, Handler
 from server.engines.parent import die_with_parent
 from server.engines.worker import frames
@@ -97,7 +97,9 @@ class _Child:
 
     def _load(self, factory: str, options: Mapping[str, Any]) -> Handler:
         module, _, function = factory.partition(":")
-        handler: Handler = getattr(import_module(module), function)(options)
+        with heap.permanent():  # not while it loads: what that leaves as rings must be given back
+            create = getattr(import_module(module), function)
+        handler: Handler = create(options)
         return handler
 
     # ------------------------------------------------------------ whose turn it is

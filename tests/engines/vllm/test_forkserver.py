@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from server.engines.vllm import forkserver, hardware, heap, processes
+from server.engines.vllm import forkserver, hardware, libraries, processes
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
 
@@ -131,7 +131,7 @@ async def test_a_load_that_is_given_up_ends_what_it_waits_for(monkeypatch: pytes
     begun = threading.Event()
     children: list[Any] = []
 
-    def build() -> None:
+    def build(*_: str) -> None:
         for _ in range(2):
             child = processes.SpawnedContext().Process(target=time.sleep, args=(3600,))
             children.append(child)
@@ -142,7 +142,7 @@ async def test_a_load_that_is_given_up_ends_what_it_waits_for(monkeypatch: pytes
     monkeypatch.setattr(forkserver, "start", lambda: None)
     engine = VllmEngine(VllmOptions(name="chat", path=Path("nowhere")))
     monkeypatch.setattr(hardware, "mismatch", lambda: None)
-    monkeypatch.setattr(heap, "permanent", build)  # the first that is called in the thread of the load
+    monkeypatch.setattr(libraries, "load", build)  # the first that is called in the thread of the load
     loading = asyncio.create_task(engine.start())
     await asyncio.to_thread(begun.wait)
     loading.cancel()

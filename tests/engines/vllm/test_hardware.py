@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from server.engines.devices.driver import Driver
-from server.engines.vllm import environment, forkserver, hardware, heap, toolchain
+from server.engines.vllm import environment, forkserver, hardware, libraries, toolchain
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.hardware import Finding, build, compare, torch_cuda
 from server.engines.vllm.options import VllmOptions
@@ -126,7 +126,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VllmEngine:
         raise AssertionError("the load went on")
 
     monkeypatch.setattr(forkserver, "start", forbidden)
-    monkeypatch.setattr(heap, "permanent", forbidden)  # within which it is imported
+    monkeypatch.setattr(libraries, "load", forbidden)  # by which it is imported
     return VllmEngine(VllmOptions(name="chat", path=tmp_path))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from server.engines.vllm import heap
+from server.engines import heap
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +63,34 @@ def test_a_failed_import_leaves_the_collector_as_it_was() -> None:
     with heap.permanent():
         pass
     assert not gc.isenabled()
+
+
+def test_a_model_that_was_there_when_the_server_settled_is_given_back_all_the_same() -> None:
+    """Its ring is frozen then, and no collection looks at what is frozen."""
+    ring = Ring()
+    left = weakref.ref(ring)
+    heap.settle(models=True)
+    del ring
+    gc.collect()
+    assert left() is not None
+    heap.thaw(models=False)
+    assert left() is None
+    assert gc.get_freeze_count() > 0
+
+
+def test_as_long_as_another_model_is_there_nothing_is_frozen_for_good() -> None:
+    one, other = Ring(), Ring()
+    left = weakref.ref(other)
+    heap.settle(models=True)
+    del one
+    heap.thaw(models=True)
+    del other
+    heap.thaw(models=False)
+    assert left() is None
+
+
+def test_what_settled_without_a_model_stays_frozen() -> None:
+    heap.settle(models=False)
+    before = gc.get_freeze_count()
+    heap.thaw(models=True)
+    assert gc.get_freeze_count() == before

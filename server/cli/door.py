@@ -1,0 +1,96 @@
+"""The port before the server is up: whoever probes is told that it starts, whoever asks for more waits at the door."""
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+from collections.abc import Callable, Mapping
+
+MOST = 1000
+"""Connections that are held. The next ones wait in the listener's own queue."""
+LONGEST = 8192
+"""Bytes of a request that are looked at: probes are short."""
+PROBE = re.compile(rb"(?P<method>GET|HEAD) (?P<path>/health|/ready)(\?\S*)? HTTP/1\.[01]\r\n")
+
+
+class Door:
+    """Answers /health and /ready on `listener` as the server will, and holds every other connection unread.
+
+    To be used in the event loop. states: each model by its name, with what it is at.
+    """
+
+    def __init__(self, listener: socket.socket, states: Callable[[], Mapping[str, str]]) -> None:
+        self._listener = listener
+        self._states = states
+        self._silent: set[socket.socket] = set()
+        self._asking: list[socket.socket] = []
+        self._loop = asyncio.get_running_loop()
+        self._open = False
+
+    def open(self) -> None:
+        self._listener.setblocking(False)
+        self._open = True
+        self._loop.add_reader(self._listener, self._accept)
+
+    def close(self) -> list[socket.socket]:
+        """Those who wait, in the order of their requests, for the server. Nothing of what they sent has been read."""
+        self._rest()
+        for connection in self._silent:
+            self._loop.remove_reader(connection)
+        waiting = [*self._asking, *self._silent]
+        self._asking, self._silent = [], set()
+        return waiting
+
+    def _rest(self) -> None:
+        if self._open:
+            self._loop.remove_reader(self._listener)
+            self._open = False
+
+    def _accept(self) -> None:
+        while len(self._silent) + len(self._asking) < MOST:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # nobody more, or one that has gone again
+                return
+            connection.setblocking(False)
+            self._silent.add(connection)
+            self._loop.add_reader(connection, self._look, connection)
+        self._rest()
+
+    def _look(self, connection: socket.socket) -> None:
+        """At what has come first on this connection, and leave it there."""
+        try:
+            begun = connection.recv(LONGEST, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            begun = b""
+        self._loop.remove_reader(connection)
+        self._silent.discard(connection)
+        probe = PROBE.match(begun)
+        if probe is not None and begun.endswith(b"\r\n\r\n"):
+            with contextlib.suppress(OSError):  # it did not wait for its answer
+                connection.recv(LONGEST)
+                connection.send(self._answer(probe["path"], bare=probe["method"] == b"HEAD"))
+            connection.close()
+        elif begun:
+            self._asking.append(connection)
+        else:
+            connection.close()
+
+    def _answer(self, path: bytes, *, bare: bool) -> bytes:
+        """As server/api/ops.py answers. bare: without a body."""
+        status = "200 OK"
+        body: dict[str, object] = {"status": "ok"}
+        if path == b"/ready":
+            status, body = "503 Service Unavailable", {"status": "not ready", "models": dict(self._states())}
+        written = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        head = [
+            f"HTTP/1.1 {status}",
+            "content-type: application/json",
+            f"content-length: {len(written)}",
+            *(["retry-after: 5"] if path == b"/ready" else []),
+            "connection: close",
+        ]
+        return "\r\n".join([*head, "", ""]).encode() + (b"" if bare else written)
