@@ -151,7 +151,7 @@ def drafts(
 def fallback(
     clips: Annotated[int, typer.Option(min=0, help="Short clips, of which what each temperature won is told.")] = 100,
     seconds: Annotated[float, typer.Option(min=0, help="Length of each recording; 0: none.")] = 100,
-    seed: Seed = SEED,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the clips and recordings.")] = int(SEEDS),
     whole: Annotated[bool, typer.Option("--whole", help="Whisper's own ladder of temperatures, unbounded.")] = False,
     models_dir: ModelsDir = Path("models"),
     output: Folder = Path("data/quality"),
