@@ -157,7 +157,7 @@ async def test_every_mode_answers_what_was_said(settings: Settings) -> None:
 async def test_ultra_counts_its_drafts_and_not_its_sounds(settings: Settings) -> None:
     async with FakeServer(settings) as fake, fake.client() as client:
         answer = await ask(client, asking(sound(), sound(), quality="ultra"))
-        assert answer["usage"]["quality"]["candidates"] == 5
+        assert answer["usage"]["quality"]["candidates"] == 3, "of five drafts the first three agree, which settles it"
 
 
 # ---------------------------------------------------------------- what goes wrong

@@ -178,7 +178,7 @@ async def test_logprobs_come_where_they_are_included(client: httpx.AsyncClient, 
 
 
 async def test_quality_is_asked_for_in_all_ways(settings: Settings) -> None:
-    quality = {Task.CHAT: {"ultra": {"drafts": 3}}}
+    quality = {Task.CHAT: {"ultra": {"drafts": 3, "sure": 1}}}
     async with FakeServer(settings, quality=quality) as server, server.client() as client:
         by_body = await answered(client, quality="ultra", return_drafts=True)
         by_header = await client.post(
