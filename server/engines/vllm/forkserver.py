@@ -79,10 +79,10 @@ async def begin() -> None:
 
 
 def _for_computing() -> None:
-    from server.engines.vllm import seeds
+    from server.engines.vllm import on_processors
 
     malloc.keep()
-    seeds.rewindable()
+    on_processors.prepare()
 
 
 def copy(prepare: Callable[[], None]) -> None:

@@ -14,7 +14,6 @@ go_offline()
 libraries.load(*libraries.ENGINE, worker := os.environ.pop(processes.WORKER))
 
 if "cpu" in worker:
-    from server.engines.vllm import seeds, waiting
+    from server.engines.vllm import on_processors
 
-    seeds.rewindable()
-    waiting.without_spinning()
+    on_processors.prepare()

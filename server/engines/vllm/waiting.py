@@ -3,10 +3,23 @@
 import time
 from typing import Any
 
+import zmq
+
 LATELY = 1.0
 """Seconds after a message in which the next one is expected; vLLM spins for as long."""
 LOOK = 0.05
-"""Seconds after which a reader that expects a message looks for itself: the word of it may have been dropped."""
+"""Seconds after which a reader that expects a message looks for itself, in case the word of it was lost."""
+WORDS = 1000
+"""Words of messages that may be on their way. vLLM allows one, and ZeroMQ drops what is more: a writer learns up to a
+millisecond late that a word was taken (max_command_delay in libzmq's config.hpp), and a step is two messages at once.
+"""
+
+
+class Roomy(zmq.Socket[Any]):
+    """A socket whose limit of messages to send is WORDS, whoever sets it to something else."""
+
+    def setsockopt(self, option: int, value: Any) -> None:
+        super().setsockopt(option, WORDS if option == zmq.SNDHWM else value)
 
 
 def without_spinning() -> None:
@@ -18,9 +31,19 @@ def without_spinning() -> None:
     """
     from vllm.distributed.device_communicators import shm_broadcast
 
+    class Context:
+        """In place of a queue's own, whose one use is to make sockets."""
+
+        def __init__(self, context: zmq.Context[Any]) -> None:
+            self._context = context
+
+        def socket(self, kind: int) -> zmq.Socket[Any]:
+            made: zmq.Socket[Any] = self._context.socket(kind, Roomy)
+            return made
+
     class Woken(shm_broadcast.SpinCondition):  # type: ignore[misc]  # vLLM is untyped here
-        def __init__(self, *args: Any, **named: Any) -> None:
-            super().__init__(*args, **named)
+        def __init__(self, is_reader: bool, context: zmq.Context[Any], notify_address: str) -> None:
+            super().__init__(is_reader, Context(context), notify_address)
             self.busy_loop_s = 0
 
         def wait(self, timeout_ms: int | None = None) -> None:

@@ -33,6 +33,39 @@ def test_a_reader_sleeps_until_it_is_woken(monkeypatch: pytest.MonkeyPatch) -> N
         close(queue)
 
 
+def test_no_word_is_lost_of_messages_that_follow_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM's own sockets drop what comes within a millisecond of the last word, and a step is two messages."""
+    from vllm.distributed.device_communicators import shm_broadcast
+
+    monkeypatch.setattr(shm_broadcast, "SpinCondition", shm_broadcast.SpinCondition)  # put back afterwards
+    monkeypatch.setattr(waiting, "LOOK", 3600.0)
+    waiting.without_spinning()
+    asking, answering = (shm_broadcast.MessageQueue(1, 1, max_chunk_bytes=1024, max_chunks=32) for _ in range(2))
+    asked, answered = (
+        shm_broadcast.MessageQueue.create_from_handle(queue.export_handle(), 0) for queue in (asking, answering)
+    )
+    ready = [threading.Thread(target=queue.wait_until_ready) for queue in (asked, answered)]
+    for thread in ready:
+        thread.start()
+    asking.wait_until_ready()
+    answering.wait_until_ready()
+    for thread in ready:
+        thread.join()
+
+    def answer() -> None:
+        for _ in range(100):
+            answering.enqueue(asked.dequeue(timeout=60))
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    for number in range(100):
+        asking.enqueue(number)
+        assert answered.dequeue(timeout=60) == number
+    thread.join()
+    for queue in (asking, answering, asked, answered):
+        close(queue)
+
+
 def close(queue: Any) -> None:
     """vLLM leaves that to the end of its processes."""
     condition = queue._spin_condition
