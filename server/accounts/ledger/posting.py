@@ -37,6 +37,7 @@ class Posting:
         self._opened: dict[str, dict[str, Any]] = {}
         self._closed: list[str] = []
         self._entries: list[dict[str, Any]] = []
+        self._granted: dict[str, Sequence[Known]] = {}
         self._usage: list[dict[str, Any]] = []
         self._audit: list[dict[str, Any]] = []
 
@@ -114,7 +115,7 @@ class Posting:
         available = self._available.get(step.account_id)
         if available is None:
             return NotFound(f"There is no account {step.account_id}.")
-        known = self._journal.entries(step.reference)
+        known = self._granted.get(step.reference) or self._journal.entries(step.reference)
         if not known:
             if not 0 <= available + step.amount <= MOST:
                 return InvalidRequest(
@@ -122,6 +123,7 @@ class Posting:
                     param="credits",
                 )
             self._enter(step.account_id, None, step.reference, "grant", 0, step.amount, step.note)
+            self._granted[step.reference] = [Known("grant", step.amount, step.account_id)]
             details = json.dumps({"credits": show(step.amount), "note": step.note, "reference": step.reference})
             self._audit.append(
                 {

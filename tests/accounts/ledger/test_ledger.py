@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.accounts.keys.service import Accounts
 from server.accounts.ledger.ledger import Ledger
-from server.accounts.ledger.terms import Balance, Hold, Line, Settlement
+from server.accounts.ledger.terms import Balance, GrantOutcome, GrantStep, Hold, Line, Settlement
 from server.accounts.reports.usage import Reports
 from server.errors import InsufficientCredits, InternalError, InvalidRequest, NotFound, Unavailable
 from tests.accounts.ledger.customers import Customer, D, use
@@ -92,6 +92,16 @@ async def test_every_step_counts_once(ledger: Ledger, customer: Customer) -> Non
     for _ in range(2):
         await ledger.grant(caller.account_id, D(1), reference="invoice 7")
     assert (await ledger.balance(caller.account_id)).available == D("1.8")
+
+
+async def test_of_grants_of_one_reference_in_one_batch_the_first_counts(ledger: Ledger, customer: Customer) -> None:
+    caller = await customer("5")
+    steps = [GrantStep("set 1", caller.account_id, D(amount), "", "admin") for amount in (-4, -2, -4)]
+    first, other, again = await ledger._post(steps)
+    assert (first, again) == (GrantOutcome(already=False), GrantOutcome(already=True))
+    assert isinstance(other, InvalidRequest)
+    assert other.param == "reference"
+    assert (await ledger.balance(caller.account_id)).balance == 1
 
 
 async def test_a_reference_whose_hold_is_closed_can_not_be_held_again(ledger: Ledger, customer: Customer) -> None:
