@@ -83,14 +83,20 @@ class _Batch:
         self.features: Any = None
         self.pending: list[Any] | None = None
         self.error: Exception | None = None
+        self._done = False
 
     def done(self) -> bool:
-        if self.error is not None:
-            return True
-        return self.pending is not None and all(result.done() for result in self.pending)
+        """To be called under the batcher's lock: the library must not be asked for a result that a thread takes at that
+        moment, so it is asked until all of them are there and never again.
+        """
+        if not self._done:
+            self._done = self.error is not None or (
+                self.pending is not None and all(result.done() for result in self.pending)
+            )
+        return self._done
 
     def result(self, wish: _Wish) -> Any:
-        """Raises what the library raised."""
+        """Of a batch that is done. Raises what the library raised."""
         if self.error is not None:
             raise self.error
         assert self.pending is not None
@@ -166,7 +172,10 @@ class Batcher:
                 if batch is not None:
                     begun = batch
                     self._begin(batch)
-                if wish.batch is not None and wish.batch.done():
+                with self._lock:
+                    decoded = wish.batch is not None and wish.batch.done()
+                if decoded:
+                    assert wish.batch is not None
                     return wish.batch.result(wish)
                 if given_up():
                     raise GivenUp

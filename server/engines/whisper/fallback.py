@@ -8,7 +8,7 @@ circles or is improbable, again at 0.2, 0.4 and so on to 1, five samples at a ti
 - What is improbable grows no more probable as the temperature rises, so it is heard a second time and never a third.
   Nor is a recording that repeats its own words, which goes in circles at each temperature.
 
-So most windows are heard twice at most, and a recording has a budget for more that grows with its length.
+So most windows are heard twice at most, and a window has a budget for more that grows with its length.
 docs/quality.md tells how often each temperature is used and what it wins.
 """
 
@@ -35,9 +35,11 @@ Each hearing of a sentence that comes again gets another word wrong now and then
 
 FIRST = 448.0
 PER_SECOND = 7.5
-"""Tokens that a recording may spend on its fallback: these, and as many for each of its seconds.
+"""Tokens that the fallback of a recording may take: FIRST in its first window, and PER_SECOND for a second of each.
 
-A window is half a minute and comes to 224 tokens at most, so each can be heard once more, and two of them twice.
+A window has its share for itself, and is heard again as long as a token of it is left. A hearing takes 224 tokens at
+most. So the first window can be heard at every temperature, another one of half a minute twice more, and one of less
+than that once more.
 """
 
 

@@ -14,14 +14,24 @@ from server.engines.whisper.batcher import Batcher, Window, on_behalf_of
 
 
 class Pending:
+    """Like the library's it must not be asked whether it is done while its result is taken: `get` of C++'s future lets
+    go of the interpreter's lock, and leaves the future without a state."""
+
     def __init__(self, batch: "Batch", value: str) -> None:
         self.batch, self.value = batch, value
+        self.taking = False
 
     def done(self) -> bool:
+        if self.taking:
+            raise RuntimeError("std::future_error: No associated state")
         return self.batch.may_end.is_set()
 
     def result(self) -> str:
         assert self.done(), "it would block"
+        self.taking = True
+        self.batch.taken.set()
+        assert self.batch.may_be_taken.wait(10)
+        self.taking = False
         if self.batch.error is not None:
             raise self.batch.error
         return self.value
@@ -32,7 +42,8 @@ class Batch:
 
     def __init__(self, names: list[int], prompts: list[list[int]], options: dict[str, Any]) -> None:
         self.names, self.prompts, self.options = names, prompts, options
-        self.may_end = threading.Event()
+        self.may_end, self.taken, self.may_be_taken = threading.Event(), threading.Event(), threading.Event()
+        self.may_be_taken.set()
         self.error: Exception | None = None
 
 
@@ -176,6 +187,32 @@ def test_one_that_fails_fails_alone() -> None:
     assert str(jobs.found[2]) == "window 2"
     assert [batch.names for batch in library.batches][:2] == [[0], [1, 2, 3]]
     assert sorted(batch.names for batch in library.batches[2:]) == [[1], [2], [3]]
+
+
+def test_nobody_asks_for_a_result_while_another_thread_takes_it() -> None:
+    library = Library()
+    jobs = Company(Batcher(library, 4))
+    library.held = True
+    jobs.comes(0, "first")
+    assert library.begun.acquire(timeout=10)
+    for name in (1, 2):
+        jobs.comes(name, f"job {name}", beam_size=5)
+    jobs.comes(3, "job 3", beam_size=1)
+    library.batches[0].may_end.set()
+    assert library.begun.acquire(timeout=10)
+    two = library.batches[1]
+    two.may_be_taken.clear()
+    two.may_end.set()
+    assert two.taken.wait(10)
+    # One of the two is at it. The next batch begins meanwhile, in a thread that looked whether this one is decoded.
+    assert library.begun.acquire(timeout=10)
+    library.held = False
+    library.batches[2].may_end.set()
+    jobs.threads[3].join(10)
+    two.may_be_taken.set()
+    jobs.ends()
+    assert [batch.names for batch in library.batches] == [[0], [1, 2], [3]]
+    assert jobs.found == {0: ["0"], 1: ["1"], 2: ["2"], 3: ["3"]}
 
 
 def test_a_batch_that_can_not_be_begun_fails_as_one_that_does_not_end() -> None:

@@ -105,7 +105,7 @@ def test_a_fixed_temperature_is_heard_once() -> None:
     assert [asked["sampling_temperature"] for asked in library.asked] == [0.3]
 
 
-def test_all_windows_of_a_recording_spend_one_budget() -> None:
+def test_all_that_is_heard_of_a_window_spends_one_budget() -> None:
     ladder = Ladder(10.0)
     library = Library(*[CIRCLE] * 40)
     spent = []

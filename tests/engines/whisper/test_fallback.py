@@ -121,8 +121,9 @@ def test_texts_alike_consist_of_the_same_words(one: str, other: str, same: bool)
 
 
 class TestBudget:
-    def test_grows_with_the_recording(self) -> None:
+    def test_grows_with_the_length(self) -> None:
         assert Budget(100.0).left == FIRST + 100 * PER_SECOND
+        assert Budget(100.0, first=False).left == 100 * PER_SECOND
 
     def test_only_fallback_spends_it(self) -> None:
         budget = Budget(0.0)
@@ -131,17 +132,15 @@ class TestBudget:
         budget.spend(hearing(0.2, tokens=224))
         assert budget.left == FIRST - 224
 
-    def test_each_window_of_a_recording_may_be_heard_once_more_to_the_limit(self) -> None:
-        """And two of them twice: 15 windows of half a minute, each cut at 224 tokens."""
-        budget = Budget(450.0)
+    @pytest.mark.parametrize(("seconds", "first", "again"), [(30.0, True, 4), (30.0, False, 2), (25.0, False, 1)])
+    def test_how_often_a_window_may_be_heard_again_to_the_limit(self, seconds: float, first: bool, again: int) -> None:
+        """Which is 224 tokens. The ladder ends the first one's earlier."""
+        budget = Budget(seconds, first=first)
         heard_at = []
-        for _ in range(15 + 2):
-            heard_at.append(next_temperature(heard(CIRCLES), LADDER, budget))
+        while (temperature := next_temperature(heard(CIRCLES), LADDER, budget)) is not None:
+            heard_at.append(temperature)
             budget.spend(hearing(0.2, **CIRCLES))
-        assert heard_at == [0.2] * 17
-        assert next_temperature(heard(CIRCLES), LADDER, budget) == 0.2, "15 tokens are left"
-        budget.spend(hearing(0.2, **CIRCLES))
-        assert next_temperature(heard(CIRCLES), LADDER, budget) is None
+        assert heard_at == [0.2] * again
 
     def test_once_spent_each_window_is_heard_once(self) -> None:
         budget = Budget(0.0)
