@@ -51,22 +51,23 @@ class Painting:
         try:
             self._draw(batch, first)
             return
-        except (NobodyWaits, BeginAgain, SageholdError):
-            raise
         except torch.OutOfMemoryError as error:
             log.error("no memory left on the GPU for %d × %s: %s", len(batch.rows), first, error)
         except torch.AcceleratorError:
             # After a fault of the device every later call in this process fails too: the next worker's won't.
             log.exception("the GPU reports a fault; ending this worker")
             os._exit(1)
-        except ValueError as error:
-            if first.seat.taken:
+        except Exception as error:
+            # A call does this at its end, which this one has not come to: an offloaded denoiser would stay on the GPU
+            # beside the text encoders of the next run.
+            first.form.pipeline.maybe_free_model_hooks()
+            if isinstance(error, NobodyWaits | BeginAgain | SageholdError):
+                raise
+            if not isinstance(error, ValueError) or first.seat.taken:
                 raise _broke(error) from error
             # What a class looks at no sooner than in its call; check_inputs has agreed, or the class has none.
             log.warning("the pipeline refuses %s", first, exc_info=True)
             raise first.refused(str(self._sizes)) from error
-        except Exception as error:
-            raise _broke(error) from error
         # Here the exception is gone, and with its traceback what held the tensors of the drawing.
         first.form.pipeline.maybe_free_model_hooks()
         if torch.cuda.is_available():

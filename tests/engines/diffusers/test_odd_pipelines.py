@@ -175,6 +175,25 @@ def test_a_full_gpu_is_told_and_the_next_job_is_drawn() -> None:
     assert len(pictures(drawing)) == 1
 
 
+@pytest.mark.parametrize("kind", ["NobodyWaits", "BeginAgain", "InvalidRequest", "RuntimeError"])
+def test_a_run_that_does_not_come_to_its_end_leaves_the_pipeline_as_the_end_of_its_call_does(kind: str) -> None:
+    """Otherwise an offloaded denoiser stays on the GPU beside the text encoders of the next run."""
+    module = importlib.import_module("server.engines.diffusers.batcher")
+    errors: dict[str, Exception] = {
+        "NobodyWaits": module.NobodyWaits(),
+        "BeginAgain": module.BeginAgain(),
+        "InvalidRequest": InvalidRequest("It can't."),
+        "RuntimeError": RuntimeError("shapes"),
+    }
+    pipeline = Breaking(errors[kind], before=False)
+    drawing = handler_of(pipeline)
+    member = module.Member(drawing.read(job())._order)
+    expected = EngineFailed if kind == "RuntimeError" else type(errors[kind])
+    with pytest.raises(expected):
+        drawing._batcher._draw(module.Batch([module.Row(member, 0)], lambda _: False))
+    assert pipeline.freed == 1
+
+
 def test_a_fault_of_the_gpu_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = importlib.import_module("torch")
     module = importlib.import_module("server.engines.diffusers.painting")
