@@ -22,6 +22,8 @@ class Form:
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
         self.check = InputCheck(pipeline)
+        # Of an offload by parts. While it draws, the pipeline has none for moments.
+        self._offloads = list(getattr(pipeline, "_all_hooks", ()))
         self._parameters = inspect.signature(pipeline.__call__).parameters
         self.takes = frozenset(self._parameters)
         self.guidance_parameter = self._guidance_parameter()
@@ -39,6 +41,10 @@ class Form:
             log.warning("no image to image with a %s: %s", type(self.pipeline).__name__, error)
             raise _cant_redraw() from error
         pipeline.set_progress_bar_config(disable=True)
+        if self._offloads and pipeline.model_cpu_offload_seq is not None:
+            # Its parts are offloaded, of which it knows nothing: the last one that it uses would stay on the GPU. They
+            # can't be offloaded once more here, since they may be at work.
+            pipeline._all_hooks, pipeline._offload_device = self._offloads, self.pipeline._offload_device
         return Form(pipeline)
 
     def demand(self, job: ImageJob, guidance: float) -> None:
