@@ -160,9 +160,12 @@ def test_after_a_redrawing_too_nothing_of_an_offloaded_pipeline_stays_on_the_gpu
     Image.new("RGB", (32, 32), "red").save(red, "PNG")
     back: list[str] = []
     moved = diffusers.DiffusionPipeline.to
-    monkeypatch.setattr(
-        diffusers.DiffusionPipeline, "to", lambda one, *to, **how: back.append(to[0]) or moved(one, *to, **how)
-    )
+
+    def noted(one: Any, device: Any, **how: Any) -> Any:
+        back.append(device)
+        return moved(one, device, **how)
+
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "to", noted)
     for fields in ({}, {"starts": (red.getvalue(),), "strength": 0.5}):
         back.clear()
         assert len(pictures(handler, **fields)) == 1

@@ -1,6 +1,8 @@
 """Pipelines of which no more is known than their call: what they ignore, refuse, and how they break."""
 
+import gc
 import importlib
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -173,6 +175,26 @@ def test_a_full_gpu_is_told_and_the_next_job_is_drawn() -> None:
     assert pipeline.freed == 1
     pipeline.error = None  # type: ignore[assignment]
     assert len(pictures(drawing)) == 1
+
+
+class Watched(Odd):
+    """Knows what it has returned as long as somebody holds it."""
+
+    def _drawn(self, width: int, height: int, **called: Any) -> Any:
+        drawn = super()._drawn(width, height, **called)
+        self.returned = weakref.ref(drawn.images)
+        return drawn
+
+
+def test_a_picture_that_waits_for_its_reader_does_not_hold_its_whole_batch() -> None:
+    module = importlib.import_module("server.engines.diffusers.batcher")
+    pipeline = Watched()
+    drawing = handler_of(pipeline)
+    member = module.Member(drawing.read(job())._order)
+    drawing._batcher._draw(module.Batch([module.Row(member, 0)], lambda _: False))
+    assert member.missing == 0
+    gc.collect()
+    assert pipeline.returned() is None
 
 
 @pytest.mark.parametrize("kind", ["NobodyWaits", "BeginAgain", "InvalidRequest", "RuntimeError"])
