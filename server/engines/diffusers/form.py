@@ -15,13 +15,20 @@ log = logging.getLogger(__name__)
 _COARSEST = 256
 """Pixels: no pipeline asks for sizes in coarser steps."""
 
+_LENGTHENED = frozenset({"CogView4Pipeline"})
+"""Classes that pad the prompts of a call to the longest one, and let the denoiser read the padding like words."""
+
 
 class Form:
-    """A pipeline and what its call takes. Forms of one pipeline share its weights."""
+    """A pipeline and what its call takes. Forms of one pipeline share its weights.
+
+    lengthens: whether a picture depends on how long the other prompts of its call are.
+    """
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
         self.check = InputCheck(pipeline)
+        self.lengthens = type(pipeline).__name__ in _LENGTHENED
         # Of an offload by parts. While it draws, the pipeline has none for moments.
         self._offloads = list(getattr(pipeline, "_all_hooks", ()))
         self._parameters = inspect.signature(pipeline.__call__).parameters

@@ -177,6 +177,17 @@ def test_a_full_gpu_is_told_and_the_next_job_is_drawn() -> None:
     assert len(pictures(drawing)) == 1
 
 
+def test_a_class_whose_prompts_lengthen_each_other_draws_only_equal_ones_together() -> None:
+    """CogView4's denoiser reads what pads a prompt to the longest of its call, so the picture depends on that one."""
+    padding = handler_of(type("CogView4Pipeline", (Odd,), {})())
+    for drawing, together in ((padding, False), (handler_of(Odd()), True)):
+        first, other, like = (
+            drawing.read(job(prompt=prompt))._order.company for prompt in ("cat", "a blue cat", "cat")
+        )
+        assert (first == other) is together
+        assert first == like
+
+
 class Watched(Odd):
     """Knows what it has returned as long as somebody holds it."""
 
