@@ -120,11 +120,13 @@ class Row:
 
 
 class Batch:
-    """What one run of the pipeline draws. joined: whether others would join it if it began again."""
+    """What one run of the pipeline draws. joined: whether others would join it if it began again. steps: those that it
+    has taken."""
 
     def __init__(self, rows: Sequence[Row], joined: Callable[[Sequence[Row]], bool]) -> None:
         self.rows = tuple(rows)
         self._joined = joined
+        self.steps = 0
         self.members = tuple(dict.fromkeys(row.member for row in rows))
 
     def attend(self) -> list[int]:
@@ -132,6 +134,7 @@ class Batch:
 
         Raises NobodyWaits.
         """
+        self.steps += 1
         for member in self.members:
             if member.gone:
                 member.at_work = False
@@ -180,6 +183,8 @@ class Batcher:
         self._coming: set[Member] = set()
         self._apart: set[Hashable] = set()
         self._painting = False
+        self._runs = 0
+        self._run: Batch | None = None
         self._painter = ThreadPoolExecutor(1, thread_name_prefix="painter")
 
     def announce(self, asked: Asked) -> Member:
@@ -197,19 +202,23 @@ class Batcher:
 
     def work(self, member: Member) -> Generator[Any]:
         """What is told and given to the member until all of its pictures are there; WAITING where nothing was for a
-        while and it is the member's own run that lasts.
+        while and it is the member's own run that lasts, or no step is taken in that of others.
 
         Raises what a picture of it failed by. Whoever leaves early closes the generator, which returns at the end of
         the step that is being taken.
         """
         self._enter(member)
+        seen: tuple[int, int] | None = None
         try:
             while True:
                 try:
                     event = member.told.get(timeout=_TICK)
                 except Empty:
-                    # While others are drawn, this job is not the one that may hang.
-                    yield WAITING if member.at_work else None
+                    # While others are drawn, this job is not the one that may hang. But of a run that does, none of
+                    # those may tell: they can all be held up by readers who take nothing.
+                    now = self._standing()
+                    yield WAITING if member.at_work or now == seen else None
+                    seen = now
                     continue
                 if event is _END:
                     return
@@ -227,6 +236,11 @@ class Batcher:
             if not self._painting:
                 self._painting = True
                 self._painter.submit(self._paint)
+
+    def _standing(self) -> tuple[int, int]:
+        """Runs that were begun, and steps of the last one, 0 once it has ended."""
+        run = self._run
+        return self._runs, 0 if run is None else run.steps
 
     def _leave(self, member: Member) -> None:
         with self._changed:
@@ -340,6 +354,7 @@ class Batcher:
 
     def _tried(self, batch: Batch) -> BaseException | None:
         """What a run failed by, without its traceback, which would hold all that was computed on the way."""
+        self._runs, self._run = self._runs + 1, batch
         with self._changed:
             for member in batch.members:
                 member.at_work = True
@@ -352,6 +367,7 @@ class Batcher:
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
         finally:
+            self._run = None  # it would hold what was drawn
             with self._changed:
                 for member in batch.members:
                     member.at_work = False

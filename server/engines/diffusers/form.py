@@ -15,13 +15,22 @@ log = logging.getLogger(__name__)
 _COARSEST = 256
 """Pixels: no pipeline asks for sizes in coarser steps."""
 
+_LENGTHENED = frozenset({"CogView4Pipeline"})
+"""Classes that pad the prompts of a call to the longest one, and let the denoiser read the padding like words."""
+
 
 class Form:
-    """A pipeline and what its call takes. Forms of one pipeline share its weights."""
+    """A pipeline and what its call takes. Forms of one pipeline share its weights.
+
+    lengthens: whether a picture depends on how long the other prompts of its call are.
+    """
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
         self.check = InputCheck(pipeline)
+        self.lengthens = type(pipeline).__name__ in _LENGTHENED
+        # Of an offload by parts. While it draws, the pipeline has none for moments.
+        self._offloads = list(getattr(pipeline, "_all_hooks", ()))
         self._parameters = inspect.signature(pipeline.__call__).parameters
         self.takes = frozenset(self._parameters)
         self.guidance_parameter = self._guidance_parameter()
@@ -39,6 +48,10 @@ class Form:
             log.warning("no image to image with a %s: %s", type(self.pipeline).__name__, error)
             raise _cant_redraw() from error
         pipeline.set_progress_bar_config(disable=True)
+        if self._offloads and pipeline.model_cpu_offload_seq is not None:
+            # Its parts are offloaded, of which it knows nothing: the last one that it uses would stay on the GPU. They
+            # can't be offloaded once more here, since they may be at work.
+            pipeline._all_hooks, pipeline._offload_device = self._offloads, self.pipeline._offload_device
         return Form(pipeline)
 
     def demand(self, job: ImageJob, guidance: float) -> None:

@@ -23,7 +23,7 @@ from server.engines.diffusers.painting import Drawn, Painting
 from server.engines.diffusers.schedulers import Schedulers
 from server.errors import InvalidRequest, ModelUnavailable
 from server.media import image_sizes
-from server.media.image_encode import encoded, from_pixels, on_white, resized
+from server.media.image_encode import encoded, on_white, resized
 from server.media.image_sizes import ImageSizes, Size
 
 if TYPE_CHECKING:
@@ -163,9 +163,7 @@ class DiffusersHandler:
     def _picture(self, order: Order, drawn: Drawn) -> Picture:
         # What was drawn larger than it is sent is made smaller, for which the config has no word.
         resample = "lanczos" if self._options.resample == "none" or order.canvases else self._options.resample
-        image = from_pixels(drawn.pixels)
-        if order.canvases:
-            image = order.canvas(drawn.index).finished(image)
+        image = order.canvas(drawn.index).finished(drawn.image) if order.canvases else drawn.image
         image = resized(image, order.target, resample)
         if order.job.opaque:
             image = on_white(image)

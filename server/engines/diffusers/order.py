@@ -58,10 +58,12 @@ class Order:
     @property
     def company(self) -> Hashable:
         """Equal for orders that one call of the pipeline can draw: it takes one number of steps, one guidance scale and
-        one strength, and some classes read no negative prompt at all otherwise than an empty one."""
+        one strength, some classes read no negative prompt at all otherwise than an empty one, and with some a picture
+        depends on the other prompts of its call."""
         job = self.job
         redrawn = (job.strength, job.mask is not None) if self.canvases else None
-        return self.form, self.seat, self.drawn, self.scheduled, self.guidance, self.negative is None, redrawn
+        prompts = (job.prompt, self.negative) if self.form.lengthens else self.negative is None
+        return self.form, self.seat, self.drawn, self.scheduled, self.guidance, prompts, redrawn
 
     @property
     def kind(self) -> Hashable:

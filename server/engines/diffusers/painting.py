@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from numpy.typing import NDArray
+from PIL import Image
 
 from server.engines.diffusers.attendance import Attendance
 from server.engines.diffusers.batcher import Batch, BeginAgain, Member, NobodyWaits, NoRoom, Row
@@ -25,11 +25,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """Picture `index` of a job as it was drawn: pixels of shape (height, width, channels), 0–1. partial: number of a
-    preview, None for the picture itself. score: of the scorer, where one was asked for."""
+    """Picture `index` of a job as it was drawn. partial: number of a preview, None for the picture itself. score: of
+    the scorer, where one was asked for.
+
+    It may wait for its reader. In bytes it takes a quarter of the pipeline's own pixels, and holds none of the others
+    of its batch.
+    """
 
     index: int
-    pixels: NDArray[Any]
+    image: Image.Image
     partial: int | None = None
     score: float | None = None
 
@@ -51,22 +55,23 @@ class Painting:
         try:
             self._draw(batch, first)
             return
-        except (NobodyWaits, BeginAgain, SageholdError):
-            raise
         except torch.OutOfMemoryError as error:
             log.error("no memory left on the GPU for %d × %s: %s", len(batch.rows), first, error)
         except torch.AcceleratorError:
             # After a fault of the device every later call in this process fails too: the next worker's won't.
             log.exception("the GPU reports a fault; ending this worker")
             os._exit(1)
-        except ValueError as error:
-            if first.seat.taken:
+        except Exception as error:
+            # A call does this at its end, which this one has not come to: an offloaded denoiser would stay on the GPU
+            # beside the text encoders of the next run.
+            first.form.pipeline.maybe_free_model_hooks()
+            if isinstance(error, NobodyWaits | BeginAgain | SageholdError):
+                raise
+            if not isinstance(error, ValueError) or first.seat.taken:
                 raise _broke(error) from error
             # What a class looks at no sooner than in its call; check_inputs has agreed, or the class has none.
             log.warning("the pipeline refuses %s", first, exc_info=True)
             raise first.refused(str(self._sizes)) from error
-        except Exception as error:
-            raise _broke(error) from error
         # Here the exception is gone, and with its traceback what held the tensors of the drawing.
         first.form.pipeline.maybe_free_model_hooks()
         if torch.cuda.is_available():
@@ -118,17 +123,18 @@ class Painting:
                     EngineFailed("The model's arithmetic broke down on this picture, so there is none to show.")
                 )
             elif not member.gone:
-                finished.append((member, self._scored(member.asked, [(row.index, pixels) for row, pixels, _ in own])))
+                images = [(row.index, from_pixels(pixels)) for row, pixels, _ in own]
+                finished.append((member, self._scored(member.asked, images)))
         # Nothing is given before all are judged: a run that fails is done again.
         for member, pictures in finished:
             for picture in pictures:
                 member.give(picture)
 
-    def _scored(self, order: Order, pictures: Sequence[tuple[int, NDArray[Any]]]) -> list[Drawn]:
+    def _scored(self, order: Order, pictures: Sequence[tuple[int, Image.Image]]) -> list[Drawn]:
         scores: Sequence[float | None] = [None] * len(pictures)
         if order.job.score and self._scorer is not None:
-            scores = self._scorer.scores(order.job.prompt, [from_pixels(pixels) for _, pixels in pictures])
-        return [Drawn(index, pixels, score=score) for (index, pixels), score in zip(pictures, scores, strict=True)]
+            scores = self._scorer.scores(order.job.prompt, [image for _, image in pictures])
+        return [Drawn(index, image, score=score) for (index, image), score in zip(pictures, scores, strict=True)]
 
 
 def _preview(pipeline: Any, first: Order, rows: Sequence[Row], places: Sequence[int], step: Step) -> None:
@@ -149,7 +155,7 @@ def _preview(pipeline: Any, first: Order, rows: Sequence[Row], places: Sequence[
     for (row, _), image in zip(due, pixels, strict=True):
         # A preview that can't be shown is left out; the finished picture decides whether anything is wrong.
         if is_picture(image):
-            row.member.tell(Drawn(row.index, image, partial=row.sent))
+            row.member.tell(Drawn(row.index, from_pixels(image), partial=row.sent))
             row.sent += 1
 
 

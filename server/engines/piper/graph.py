@@ -75,7 +75,7 @@ def _tensors(node: onnx.NodeProto, weights: Container[str]) -> list[str]:
 def _rewrite(graph: onnx.GraphProto, convolved: set[str]) -> None:
     weights = {tensor.name: tensor for tensor in graph.initializer}
     nodes = list(graph.node)
-    outside = {name for node in nodes if node.output[0] not in convolved for name in node.input}
+    outside = {name for node in nodes if node.output[0] not in convolved for name in _read(node)}
     outside |= {output.name for output in graph.output}
     raised: set[str] = set()
 
@@ -103,6 +103,14 @@ def _rewrite(graph: onnx.GraphProto, convolved: set[str]) -> None:
     del graph.node[:]
     graph.node.extend(whole)
     graph.initializer.append(numpy_helper.from_array(np.array([2], dtype=np.int64), AXIS))
+
+
+def _read(node: onnx.NodeProto) -> Iterator[str]:
+    """What a node reads; the branches of an If and the body of a Loop read from around them."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _read(inner)
 
 
 def _plane(name: str) -> str:

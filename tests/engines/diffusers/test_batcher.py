@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from server.engines.base import WAITING
+from server.engines.diffusers import batcher
 from server.engines.diffusers.batcher import Batch, Batcher, Member, NoRoom
 from server.errors import EngineFailed, InvalidRequest, Overloaded
 
@@ -266,6 +267,32 @@ def test_only_those_whose_run_lasts_are_said_to_wait() -> None:
     easel.go.set()
     assert "a0" in drawn
     assert "b0" in other
+
+
+def test_who_waits_for_a_run_of_others_that_takes_no_step_is_said_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else may tell of a run that hangs: its own job waits for a reader who takes nothing."""
+    monkeypatch.setattr(batcher, "_TICK", 0.001)
+    easel = Easel()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def steps(batch: Batch) -> None:
+        batch.attend()
+        begun.set()
+        assert go_on.wait(LONG)
+
+    easel.breaks = steps
+    easel.go.clear()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(easel.drawn, Asked("x"))
+        assert easel.held.wait(LONG)
+        waiting = easel.batcher.work(easel.batcher.announce(Asked("a")))
+        assert [next(waiting) for _ in range(3)] == [None, WAITING, WAITING]
+        easel.go.set()
+        assert begun.wait(LONG)
+        assert [next(waiting) for _ in range(3)] == [None, WAITING, WAITING]
+        waiting.close()
+        go_on.set()
+        assert first.result(LONG) == ["x0"]
 
 
 # ---------------------------------------------------------------- failing

@@ -148,6 +148,30 @@ def test_an_offloaded_pipeline_draws_the_same(
             assert np.abs(pixels(one) - pixels(other)).max() <= 1
 
 
+def test_after_a_redrawing_too_nothing_of_an_offloaded_pipeline_stays_on_the_gpu(
+    loading: Any, folders: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch, diffusers = importlib.import_module("torch"), importlib.import_module("diffusers")
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(folders["sd"])
+    options = loading.DiffusersOptions(path="", size=(32, 32), steps=4)
+    loading.prepare(pipeline, torch.device("cpu"), options, offload="model")
+    handler = importlib.import_module("server.engines.diffusers.handler").DiffusersHandler(pipeline, options)
+    red = BytesIO()
+    Image.new("RGB", (32, 32), "red").save(red, "PNG")
+    back: list[str] = []
+    moved = diffusers.DiffusionPipeline.to
+
+    def noted(one: Any, device: Any, **how: Any) -> Any:
+        back.append(device)
+        return moved(one, device, **how)
+
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "to", noted)
+    for fields in ({}, {"starts": (red.getvalue(),), "strength": 0.5}):
+        back.clear()
+        assert len(pictures(handler, **fields)) == 1
+        assert back == ["cpu"]
+
+
 def test_offload_means_nothing_on_a_processor_and_the_model_starts(
     folders: Mapping[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:

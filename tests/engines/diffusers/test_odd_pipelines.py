@@ -1,6 +1,8 @@
 """Pipelines of which no more is known than their call: what they ignore, refuse, and how they break."""
 
+import gc
 import importlib
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -173,6 +175,56 @@ def test_a_full_gpu_is_told_and_the_next_job_is_drawn() -> None:
     assert pipeline.freed == 1
     pipeline.error = None  # type: ignore[assignment]
     assert len(pictures(drawing)) == 1
+
+
+def test_a_class_whose_prompts_lengthen_each_other_draws_only_equal_ones_together() -> None:
+    """CogView4's denoiser reads what pads a prompt to the longest of its call, so the picture depends on that one."""
+    padding = handler_of(type("CogView4Pipeline", (Odd,), {})())
+    for drawing, together in ((padding, False), (handler_of(Odd()), True)):
+        first, other, like = (
+            drawing.read(job(prompt=prompt))._order.company for prompt in ("cat", "a blue cat", "cat")
+        )
+        assert (first == other) is together
+        assert first == like
+
+
+class Watched(Odd):
+    """Knows what it has returned as long as somebody holds it."""
+
+    def _drawn(self, width: int, height: int, **called: Any) -> Any:
+        drawn = super()._drawn(width, height, **called)
+        self.returned = weakref.ref(drawn.images)
+        return drawn
+
+
+def test_a_picture_that_waits_for_its_reader_does_not_hold_its_whole_batch() -> None:
+    module = importlib.import_module("server.engines.diffusers.batcher")
+    pipeline = Watched()
+    drawing = handler_of(pipeline)
+    member = module.Member(drawing.read(job())._order)
+    drawing._batcher._draw(module.Batch([module.Row(member, 0)], lambda _: False))
+    assert member.missing == 0
+    gc.collect()
+    assert pipeline.returned() is None
+
+
+@pytest.mark.parametrize("kind", ["NobodyWaits", "BeginAgain", "InvalidRequest", "RuntimeError"])
+def test_a_run_that_does_not_come_to_its_end_leaves_the_pipeline_as_the_end_of_its_call_does(kind: str) -> None:
+    """Otherwise an offloaded denoiser stays on the GPU beside the text encoders of the next run."""
+    module = importlib.import_module("server.engines.diffusers.batcher")
+    errors: dict[str, Exception] = {
+        "NobodyWaits": module.NobodyWaits(),
+        "BeginAgain": module.BeginAgain(),
+        "InvalidRequest": InvalidRequest("It can't."),
+        "RuntimeError": RuntimeError("shapes"),
+    }
+    pipeline = Breaking(errors[kind], before=False)
+    drawing = handler_of(pipeline)
+    member = module.Member(drawing.read(job())._order)
+    expected = EngineFailed if kind == "RuntimeError" else type(errors[kind])
+    with pytest.raises(expected):
+        drawing._batcher._draw(module.Batch([module.Row(member, 0)], lambda _: False))
+    assert pipeline.freed == 1
 
 
 def test_a_fault_of_the_gpu_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

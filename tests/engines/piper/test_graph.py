@@ -110,3 +110,30 @@ def test_a_graph_without_convolutions_stays_as_it_is(tmp_path: Path) -> None:
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)]), file)
     assert onnx.load_from_string(planar(file)) == onnx.load(file)
+
+
+def test_what_a_branch_reads_of_a_convolution_is_there_for_it(tmp_path: Path) -> None:
+    node, info = helper.make_node, helper.make_tensor_value_info
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [node(kind, ["x"], [name])], name, [], [info(name, TensorProto.FLOAT, None)]
+        )
+        for name, kind in (("then", "Abs"), ("else", "Neg"))
+    }
+    nodes = [
+        node("Conv", ["z", "one"], ["x"], kernel_shape=[1]),
+        node("Conv", ["x", "two"], ["y"], kernel_shape=[1]),
+        node("If", ["whether"], ["chosen"], **branches),
+    ]
+    inputs = [info("z", TensorProto.FLOAT, [1, 4, "frames"]), info("whether", TensorProto.BOOL, [])]
+    outputs = [info(name, TensorProto.FLOAT, None) for name in ("y", "chosen")]
+    graph = helper.make_graph(nodes, "voice", inputs, outputs, [weight("one", 8, 4, 1), weight("two", 1, 8, 1)])
+    file = tmp_path / "voice.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8), file)
+    given = {"z": RNG.standard_normal((1, 4, 37)).astype(np.float32), "whether": np.array(True)}
+    before, after = (
+        onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, given)
+        for model in (file.read_bytes(), planar(file))
+    )
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-5)
