@@ -17,7 +17,7 @@ from server.engines.vllm import grammar, sampling
 from server.engines.vllm.answer_check import UNSATISFIED, Whole
 from server.engines.vllm.completion_prompt import CompletionPrompt, prompt_logprobs
 from server.engines.vllm.leash import Leash
-from server.engines.vllm.output import FINISH_REASONS, Choice
+from server.engines.vllm.output import FINISH_REASONS, Choice, Told
 from server.errors import EngineFailed, InvalidRequest
 
 
@@ -123,7 +123,7 @@ class _Follower:
         self._only_read = job.max_tokens == 0
         self._tokens = 0
 
-    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+    def feed(self, output: CompletionOutput) -> Iterator[Told]:
         if not self._only_read:
             self._tokens += len(output.token_ids)
             logprobs = None if self._top is None else _drawn(output, self._top)
