@@ -90,10 +90,10 @@ def copy(prepare: Callable[[], None]) -> None:
     server: Any = forkserver._forkserver
     forkserver.set_forkserver_preload([PRELOAD])  # for one that takes its place
     front_end = os.getpid()
+    resource_tracker.ensure_running()  # where it starts, it lets all signals through that are blocked here
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         with server._lock, offered("vllm"), socket.socket(socket.AF_UNIX) as listener:
-            resource_tracker.ensure_running()
             address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
             listener.bind(address)
             Path(address).chmod(0o600)
@@ -145,6 +145,7 @@ def start() -> None:
     if not cuda:
         # For computing. vLLM's CPU platform gives the same libraries to the processes it spawns.
         variables |= keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}
+    resource_tracker.ensure_running()  # as in `copy`
     # Ctrl-C in a terminal comes to the new process too, until it leaves its group (preload.py): it must not tell of it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

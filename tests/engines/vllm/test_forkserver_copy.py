@@ -96,6 +96,37 @@ def test_a_copy_has_nothing_of_the_front_end_and_ends_with_it(tmp_path: Path) ->
     assert _ended(ends)
 
 
+@pytest.mark.parametrize("how", ["copy", "start"])
+def test_no_signal_comes_between_a_fork_and_what_the_new_process_makes_of_it(how: str) -> None:
+    """multiprocessing's resource tracker, whose first start this is, unblocks signals when it has started."""
+    code = f"""
+import os, signal
+from multiprocessing import forkserver as servers, util
+from server.engines.vllm import forkserver, hardware
+
+def blocked():
+    return sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+def refuse(*_):
+    print(blocked())
+    raise OSError
+
+hardware.cuda = lambda: False
+forkserver._preload = lambda before: ""
+if {how!r} == "copy":
+    os.fork = refuse
+else:
+    servers.util = type("util", (), dict(vars(util), spawnv_passfds=refuse))
+try:
+    forkserver.copy(lambda: None) if {how!r} == "copy" else forkserver.start()
+except OSError:
+    print(blocked())
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    expected = sorted([signal.SIGINT, signal.SIGTERM, signal.SIGHUP] if how == "copy" else [signal.SIGINT])
+    assert found.stdout.splitlines() == [str([int(one) for one in expected]), "[]"]
+
+
 def _ended(process: int) -> bool:
     """Wait until the process of this file descriptor has ended."""
     readable, _, _ = select.select([process], [], [], 30)
