@@ -10,8 +10,8 @@ import socket
 from collections.abc import Callable, Mapping
 
 MOST = 1000
-"""Connections that are held, or half of the files that the process may open: the loads beside need theirs. The next ones
-wait in the listener's own queue."""
+"""Connections that are held, but half of the files that the process may open at most: the loads beside need theirs. The
+next ones wait in the listener's own queue."""
 LONGEST = 8192
 """Bytes of a request that are looked at: probes are short."""
 PROBE = re.compile(rb"(?P<method>GET|HEAD) (?P<path>/health|/ready)(\?\S*)? HTTP/1\.[01]\r\n")

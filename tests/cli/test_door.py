@@ -158,7 +158,9 @@ async def test_the_others_wait_and_are_answered_by_the_server(listener: socket.s
 
     server = http_server(app, Http1Protocol.bounded(), Shutdown(), 1.0, keep_alive=5, backlog=10, waiting=door.close())
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    assert (await reader.read()).endswith(b"\r\n\r\nok")
+    first = await reader.read()
+    assert first.endswith(b"\r\n\r\nok")
+    assert b"\r\ndate: " in first
     silent_writer.write(REQUEST)
     assert (await silent_reader.read()).endswith(b"\r\n\r\nok")
     assert await answer(listener, REQUEST)
