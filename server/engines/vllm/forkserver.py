@@ -15,6 +15,7 @@ import os
 import platform
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -99,6 +100,9 @@ def copy(prepare: Callable[[], None]) -> None:
             Path(address).chmod(0o600)
             listener.listen()
             alive, ours = os.pipe()
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(AttributeError, OSError, ValueError):  # there is none, or nobody reads it any more
+                    stream.flush()  # each process of the copy would print again what is not written yet
             pid = os.fork()
             if pid == 0:
                 _serve(front_end, listener.fileno(), alive, prepare)

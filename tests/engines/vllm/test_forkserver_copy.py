@@ -50,6 +50,7 @@ async def front_end(path):
     asyncio.get_running_loop().add_reader(listener, lambda: None)
     await asyncio.to_thread(os.getpid)  # a thread that stays
     await (await asyncio.create_subprocess_exec("true")).wait()  # the loop's own handler of SIGCHLD
+    print("said once")
     forkserver.copy(prepare)
     context = multiprocessing.get_context("forkserver")
     looking = context.Process(target=look, args=(path,))
@@ -77,10 +78,11 @@ def _unplanned() -> Iterator[None]:
 def test_a_copy_has_nothing_of_the_front_end_and_ends_with_it(tmp_path: Path) -> None:
     script, seen = tmp_path / "front_end.py", tmp_path / "seen.json"
     script.write_text(FRONT_END)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONUNBUFFERED": ""}
     command = [sys.executable, str(script), str(seen)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as made:
         assert made.stdout is not None
+        assert made.stdout.readline() == "said once\n"
         front_end, [server], looked, stayed = json.loads(made.stdout.readline())
         found: dict[str, Any] = json.loads(seen.read_text())
         ends = os.pidfd_open(server)
