@@ -150,6 +150,23 @@ async def test_a_chat_that_is_taken_is_not_cut() -> None:
     assert core.aborted == []
 
 
+async def test_tokens_without_a_text_yet_count_when_completions_are_given_up() -> None:
+    """As those that may become a stop sequence, or are a part of a character."""
+    core = Core()
+    reading = completion(core, 1)
+    async with aclosing(reading.run()) as events:
+        await anext(events)
+        assert reading.unread == 0
+        further = asyncio.create_task(anext(events))
+        held = CompletionOutput(0, "", [1, 2, 3], None, None)
+        core.queues["cmpl-0"].put(RequestOutput("cmpl-0", None, None, None, [held], False))
+        while core.queues["cmpl-0"].output is not None:
+            await asyncio.sleep(0)
+        further.cancel()
+        await asyncio.wait([further])
+    assert reading.unread == 3
+
+
 @pytest.mark.parametrize("prompts", [1, 3])
 async def test_completions_are_cut_together(prompts: int) -> None:
     core = Core()
