@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import re
+import resource
 import socket
 from collections.abc import Callable, Mapping
 
 MOST = 1000
-"""Connections that are held. The next ones wait in the listener's own queue."""
+"""Connections that are held, but half of the files that the process may open at most: the loads beside need theirs. The
+next ones wait in the listener's own queue."""
 LONGEST = 8192
 """Bytes of a request that are looked at: probes are short."""
 PROBE = re.compile(rb"(?P<method>GET|HEAD) (?P<path>/health|/ready)(\?\S*)? HTTP/1\.[01]\r\n")
@@ -27,11 +30,14 @@ class Door:
         self._asking: list[socket.socket] = []
         self._loop = asyncio.get_running_loop()
         self._open = False
+        self._most = MOST
 
     def open(self) -> None:
         self._listener.setblocking(False)
-        self._open = True
-        self._loop.add_reader(self._listener, self._accept)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files != resource.RLIM_INFINITY:
+            self._most = min(MOST, files // 2)
+        self._let_in()
 
     def close(self) -> list[socket.socket]:
         """Those who wait, in the order of their requests, for the server. Nothing of what they sent has been read."""
@@ -42,16 +48,23 @@ class Door:
         self._asking, self._silent = [], set()
         return waiting
 
+    def _let_in(self) -> None:
+        if not self._open:
+            self._open = True
+            self._loop.add_reader(self._listener, self._accept)
+
     def _rest(self) -> None:
         if self._open:
             self._loop.remove_reader(self._listener)
             self._open = False
 
     def _accept(self) -> None:
-        while len(self._silent) + len(self._asking) < MOST:
+        while len(self._silent) + len(self._asking) < self._most:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # nobody more, or one that has gone again
+            except OSError as error:  # nobody more, or one that has gone again
+                if error.errno in (errno.EMFILE, errno.ENFILE):  # or it stays where it is, and is told of again at once
+                    self._rest()
                 return
             connection.setblocking(False)
             self._silent.add(connection)
@@ -73,11 +86,11 @@ class Door:
             with contextlib.suppress(OSError):  # it did not wait for its answer
                 connection.recv(LONGEST)
                 connection.send(self._answer(probe["path"], bare=probe["method"] == b"HEAD"))
-            connection.close()
         elif begun:
             self._asking.append(connection)
-        else:
-            connection.close()
+            return
+        connection.close()
+        self._let_in()
 
     def _answer(self, path: bytes, *, bare: bool) -> bytes:
         """As server/api/ops.py answers. bare: without a body."""

@@ -60,6 +60,7 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        await self.on_tick(0)  # what it puts into the head of each answer, the date, is there from the first one on
         loop, waiting, self._waiting = asyncio.get_running_loop(), self._waiting, ()
         for connection in waiting:
             with contextlib.suppress(OSError):  # it has gone again

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 HANDED_OVER = 0.02
 """Seconds between two looks at whether the loads of a start still need this process."""
+WAITS = 1.0
+"""Seconds from which a load that looks as if it waited for memory, or for its turn, does wait."""
 LOOK_AGAIN = 15.0
 """Seconds between two looks at what the front end and idle engines hold: each walks through the system's processes."""
 
@@ -224,16 +226,28 @@ class Registry:
         self._spawn(self._watch(), "watch models")
 
     async def handed_over(self, within: float) -> None:
-        """Return when the loads that `start` began go on in other processes, or have ended; after `within` seconds at
-        the latest.
+        """Return when the loads that `start` began go on in other processes, have ended, or wait for other models;
+        after `within` seconds at the latest.
 
         vLLM's imports and its configuration take this process's interpreter for seconds, and nothing that could be done
         beside them makes up for the time by which its core begins later.
         """
+        loop = asyncio.get_running_loop()
+        busy = loop.time()
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while self._imports_here():  # noqa: ASYNC110 - no event tells of it
+                while self._imports_here():
+                    if not self._waits():
+                        busy = loop.time()
+                    elif loop.time() - busy >= WAITS:
+                        return
                     await asyncio.sleep(HANDED_OVER)
+
+    def _waits(self) -> bool:
+        """Whether the chat models that are loaded now look as if they waited for memory, or for their turn."""
+        chats = [slot for slot in self._slots.values() if Task.CHAT in slot.spec.tasks and slot.loading_for is not None]
+        waiting = (Phase.MEMORY, Phase.TURN)
+        return bool(chats) and all(self._loader.phases.get(slot.spec.name) in waiting for slot in chats)
 
     def _imports_here(self) -> bool:
         """Whether the chat model whose turn it is has not come to its own processes yet."""

@@ -22,6 +22,8 @@ class Meter:
 
     def __init__(self, facts: Facts) -> None:
         self._prompt_tokens = facts.prompt_tokens
+        self._audio_tokens = facts.audio_tokens
+        self._image_tokens = facts.image_tokens
         self._most_seconds = facts.audio_seconds or float("inf")
         self._tokens = 0
         self._unread = 0
@@ -74,4 +76,6 @@ class Meter:
             audio_seconds=min(self._seconds, self._most_seconds),
             characters=self._characters,
             images=self._images,
+            audio_tokens=self._audio_tokens,
+            image_tokens=self._image_tokens,
         )

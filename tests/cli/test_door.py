@@ -1,15 +1,16 @@
 """The port before the server is up: what is answered there, and who is let in afterwards with all that they sent."""
 
 import asyncio
+import errno
 import json
+import resource
 import socket
 from collections.abc import AsyncGenerator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from server.api.http1 import Http1Protocol
-from server.cli import door as doors
 from server.cli.door import Door
 from server.cli.http_server import http_server
 from server.pipeline.shutdown import Shutdown
@@ -81,7 +82,7 @@ async def test_a_client_that_leaves_is_forgotten(listener: socket.socket, door: 
 async def test_beyond_the_most_connections_they_stay_in_the_listeners_queue(
     listener: socket.socket, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "MOST", 2)
+    monkeypatch.setattr(door, "_most", 2)
     writers = [(await sent(listener, REQUEST))[1] for _ in range(3)]
     looked = asyncio.Event()
     asyncio.get_running_loop().call_later(0, looked.set)
@@ -95,6 +96,52 @@ async def test_beyond_the_most_connections_they_stay_in_the_listeners_queue(
         each.close()
     for writer in writers:
         writer.close()
+
+
+async def test_a_place_that_is_left_is_anothers(
+    listener: socket.socket, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "_most", 1)
+    _, first = await sent(listener, b"")
+    while not door._silent:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(answer(listener, b"GET /health HTTP/1.1\r\n\r\n"))
+    first.close()
+    assert (await second).endswith(b'{"status":"ok"}')
+
+
+@pytest.mark.parametrize(("files", "most"), [(1024, 512), (20_000, 1000), (resource.RLIM_INFINITY, 1000)])
+async def test_the_loads_beside_keep_files_that_they_can_open(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch, files: int, most: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    door = Door(listener, dict)
+    door.open()
+    assert door._most == most
+    door.close()
+
+
+async def test_a_connection_that_finds_no_file_is_left_in_the_queue(listener: socket.socket) -> None:
+    """Nothing else would run beside one that is refused again and again."""
+    asked: list[bool] = []
+
+    class Full:
+        setblocking, fileno = listener.setblocking, listener.fileno
+
+        def accept(self) -> None:
+            asked.append(True)
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    door = Door(cast(Any, Full()), dict)
+    door.open()
+    _, writer = await sent(listener, b"")
+    while not asked:
+        await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert asked == [True]
+    assert door.close() == []
+    writer.close()
 
 
 async def test_the_others_wait_and_are_answered_by_the_server(listener: socket.socket, door: Door) -> None:
@@ -111,7 +158,9 @@ async def test_the_others_wait_and_are_answered_by_the_server(listener: socket.s
 
     server = http_server(app, Http1Protocol.bounded(), Shutdown(), 1.0, keep_alive=5, backlog=10, waiting=door.close())
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    assert (await reader.read()).endswith(b"\r\n\r\nok")
+    first = await reader.read()
+    assert first.endswith(b"\r\n\r\nok")
+    assert b"\r\ndate: " in first
     silent_writer.write(REQUEST)
     assert (await silent_reader.read()).endswith(b"\r\n\r\nok")
     assert await answer(listener, REQUEST)

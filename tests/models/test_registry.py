@@ -19,6 +19,7 @@ from server.models.memory.ledger import MemoryLedger
 from server.models.memory.machine import Machine
 from server.models.registry import Registry
 from server.models.slot import DIED, HUNG, State
+from server.models.standing import Phase
 from tests.models.devices import machine
 from tests.reading import Streams
 
@@ -258,6 +259,20 @@ async def test_nobody_waits_for_a_chat_model_that_does_not_come(bench: Bench, re
             "chat": {"it failed": "failed", "there is none": "unloaded", "the time is over": "loading"}[reason]
         }
         ends.set()
+
+
+async def test_nobody_waits_for_a_chat_model_that_waits_for_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its imports have not begun, and minutes may pass until they do."""
+    monkeypatch.setattr(registries, "WAITS", 0)
+    registry = bench.registry(model("chat", gpu=10, load="eager"))
+    async with registry._loader._turns.take((0,)), registry:
+        await until(lambda: registry._loader.phases.get("chat") is Phase.TURN)
+        async with asyncio.timeout(30):
+            await registry.handed_over(600)
+        assert bench.made == []
+        assert shown(registry) == {"chat": "loading"}
 
 
 async def test_a_failed_start_gives_everything_back(bench: Bench) -> None:

@@ -60,3 +60,9 @@ def test_what_was_read_so_far_is_counted_where_the_engine_tells_it() -> None:
     assert meter.usage == Usage(prompt_tokens=7)
     meter.count(Usage(prompt_tokens=10))
     assert meter.usage == Usage(prompt_tokens=10)
+
+
+def test_a_prompt_stands_for_as_many_pictures_and_sounds_however_early_its_answer_ends() -> None:
+    meter = Meter(Facts(prompt_tokens=20, audio_tokens=3, image_tokens=11))
+    meter.count(TextDelta(0, "a", None, 1))
+    assert meter.usage == Usage(prompt_tokens=20, completion_tokens=1, audio_tokens=3, image_tokens=11)

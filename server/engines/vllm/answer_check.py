@@ -11,9 +11,9 @@ from typing import Any
 
 from vllm.outputs import CompletionOutput
 
-from server.core import Event, Finish, Sampling, TextDelta
+from server.core import Finish, Sampling, TextDelta
 from server.engines.vllm import grammar, schema_form, text_form
-from server.engines.vllm.output import Choice
+from server.engines.vllm.output import Choice, Told
 from server.errors import InvalidRequest
 
 UNSATISFIED = (
@@ -39,7 +39,7 @@ class Whole:
     def reasoning_tokens(self) -> int:
         return self._source.reasoning_tokens
 
-    def feed(self, output: CompletionOutput) -> Iterable[Event]:
+    def feed(self, output: CompletionOutput) -> Iterable[Told]:
         for event in self._source.feed(output):
             if isinstance(event, TextDelta):
                 self._text.append(event.text)

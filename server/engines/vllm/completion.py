@@ -17,7 +17,7 @@ from server.engines.vllm import grammar, sampling
 from server.engines.vllm.answer_check import UNSATISFIED, Whole
 from server.engines.vllm.completion_prompt import CompletionPrompt, prompt_logprobs
 from server.engines.vllm.leash import Leash
-from server.engines.vllm.output import FINISH_REASONS, Choice
+from server.engines.vllm.output import FINISH_REASONS, Choice, Told
 from server.errors import EngineFailed, InvalidRequest
 
 
@@ -49,12 +49,17 @@ class CompletionReading:
         self._extras = extras
         self._failure = failure
         self._leash: Leash | None = None
+        self._taken = 0
+        self._told = 0
         self.cached = 0
 
     @property
     def unread(self) -> int:
-        # Of prompts whose answers are alike, each token is for one answer here at least.
-        return 0 if self._leash is None or self._job.max_tokens == 0 else self._leash.unread
+        if self._leash is None or self._job.max_tokens == 0:
+            return 0
+        # Of prompts whose answers are alike, each token that nobody took is for one answer here at least. Of what was
+        # taken, a follower may hold something back, or be still to come.
+        return self._leash.unread + self._taken - self._told
 
     async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         llm, job = self._llm, self._job
@@ -65,7 +70,6 @@ class CompletionReading:
         finished = [False] * len(self._prompts)
         queues: list[RequestOutputCollector] = []
         leash = self._leash = Leash(llm, queues)
-        generated = 0
         try:
             for number, prompt in enumerate(self._prompts):
                 if limit is not None:
@@ -83,16 +87,18 @@ class CompletionReading:
                         self.cached += output.num_cached_tokens or 0
                         if job.echo or job.token_ids or job.prompt_logprobs is not None:
                             yield _read(number, prompt, output, job, llm.tokenizer)
+                    self._take(output, prompt.copies)
                     for piece in output.outputs:
                         self._demand_form(piece)
                         for copy in range(prompt.copies):
                             follower = followers[number * job.n + piece.index + copy]
                             for event in follower.feed(piece):
+                                self._told += event.tokens
                                 yield event
-                        if job.max_tokens != 0:
-                            generated += len(piece.token_ids) * prompt.copies
             leash.check()
-            yield Usage(prompt_tokens=self.facts.prompt_tokens, completion_tokens=generated, cached_tokens=self.cached)
+            yield Usage(
+                prompt_tokens=self.facts.prompt_tokens, completion_tokens=self._taken, cached_tokens=self.cached
+            )
         except (EngineDeadError, EngineGenerateError):
             raise self._failure() from None
         finally:
@@ -101,6 +107,10 @@ class CompletionReading:
                 with anyio.CancelScope(shield=True):
                     await llm.abort(left, internal=True)
             leash.close()
+
+    def _take(self, output: RequestOutput, copies: int) -> None:
+        if self._job.max_tokens != 0:
+            self._taken += sum(len(piece.token_ids) for piece in output.outputs) * copies
 
     def _demand_form(self, piece: CompletionOutput) -> None:
         if piece.finish_reason == "error" and self._prompts[0].sampling.structured_outputs is not None:
@@ -123,7 +133,7 @@ class _Follower:
         self._only_read = job.max_tokens == 0
         self._tokens = 0
 
-    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+    def feed(self, output: CompletionOutput) -> Iterator[Told]:
         if not self._only_read:
             self._tokens += len(output.token_ids)
             logprobs = None if self._top is None else _drawn(output, self._top)

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MADE: "WeakSet[VllmEngine]" = WeakSet()
-"""Those of this process that are still there."""
+_BEGUN: "WeakSet[VllmEngine]" = WeakSet()
+"""Those of this process whose load has begun and that have not stopped: the heap holds something of each."""
 
 
 class VllmEngine(Engine):
@@ -71,11 +71,11 @@ class VllmEngine(Engine):
         self._started = processes.Started()
         self._heartbeat = Heartbeat(options.name, self._watched, lambda: self._llm, patience or Patience())
         self._rank = 0
-        _MADE.add(self)
 
     # ------------------------------------------------------------ lifecycle
 
     async def start(self) -> None:
+        _BEGUN.add(self)
         with root_cause() as root:
             failure = await self._start(root)
         # Raised here, where no other exception is at hand: its frames would keep the engine for as long as it is kept.
@@ -197,8 +197,8 @@ class VllmEngine(Engine):
         # Nothing here may keep what it held; a request that is still on its way out keeps its own.
         del llm
         self._counts = self._renderer = self._parser = None
-        others = any(engine._llm is not None for engine in _MADE)
-        await asyncio.to_thread(caches.forget, models=others)
+        _BEGUN.discard(self)
+        await asyncio.to_thread(caches.forget, models=bool(_BEGUN))
 
     @property
     def alive(self) -> bool:

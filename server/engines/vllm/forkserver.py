@@ -15,6 +15,7 @@ import os
 import platform
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -90,15 +91,18 @@ def copy(prepare: Callable[[], None]) -> None:
     server: Any = forkserver._forkserver
     forkserver.set_forkserver_preload([PRELOAD])  # for one that takes its place
     front_end = os.getpid()
+    resource_tracker.ensure_running()  # where it starts, it lets all signals through that are blocked here
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         with server._lock, offered("vllm"), socket.socket(socket.AF_UNIX) as listener:
-            resource_tracker.ensure_running()
             address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
             listener.bind(address)
             Path(address).chmod(0o600)
             listener.listen()
             alive, ours = os.pipe()
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(AttributeError, OSError, ValueError):  # there is none, or nobody reads it any more
+                    stream.flush()  # each process of the copy would print again what is not written yet
             pid = os.fork()
             if pid == 0:
                 _serve(front_end, listener.fileno(), alive, prepare)
@@ -145,6 +149,7 @@ def start() -> None:
     if not cuda:
         # For computing. vLLM's CPU platform gives the same libraries to the processes it spawns.
         variables |= keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}
+    resource_tracker.ensure_running()  # as in `copy`
     # Ctrl-C in a terminal comes to the new process too, until it leaves its group (preload.py): it must not tell of it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -10,7 +10,6 @@ from vllm.outputs import CompletionOutput
 from vllm.parser.abstract_parser import Parser
 
 from server.core import (
-    Event,
     Finish,
     FinishReason,
     PromptTokens,
@@ -25,13 +24,17 @@ from server.errors import EngineFailed
 FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
+Told = TextDelta | ReasoningDelta | ToolCallDelta | Finish
+"""What an answer is told by. Each says how many tokens it stands for."""
+
+
 class Choice(Protocol):
     """Turns the pieces of one answer into events, in order."""
 
     @property
     def reasoning_tokens(self) -> int: ...
 
-    def feed(self, output: CompletionOutput) -> Iterable[Event]: ...
+    def feed(self, output: CompletionOutput) -> Iterable[Told]: ...
 
 
 class Text:
@@ -45,7 +48,7 @@ class Text:
         self._top = top_logprobs
         self._told = ids
 
-    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+    def feed(self, output: CompletionOutput) -> Iterator[Told]:
         tokens = len(output.token_ids)
         logprobs = None if self._top is None else token_logprobs(output, self._top)
         if output.text or logprobs or (self._told and tokens):
@@ -88,7 +91,7 @@ class Parsed:
     def reasoning_tokens(self) -> int:
         return releases.reasoning_tokens(self._parser, self._ids)
 
-    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+    def feed(self, output: CompletionOutput) -> Iterator[Told]:
         ids = list(output.token_ids)
         self._ids += ids
         self._tokens += len(ids)
@@ -142,7 +145,7 @@ class ForcedCall:
     def reasoning_tokens(self) -> int:
         return self._source.reasoning_tokens
 
-    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+    def feed(self, output: CompletionOutput) -> Iterator[Told]:
         for event in self._source.feed(output):
             if isinstance(event, TextDelta):
                 if event.ids is not None:
@@ -173,7 +176,7 @@ class RequiredCall:
     def reasoning_tokens(self) -> int:
         return self._source.reasoning_tokens
 
-    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+    def feed(self, output: CompletionOutput) -> Iterator[Told]:
         tokens = 0
         for event in self._source.feed(output):
             if isinstance(event, TextDelta):
@@ -224,7 +227,7 @@ class Alike:
     def reasoning_tokens(self) -> int:
         return sum(choice.reasoning_tokens for choice in self._choices)
 
-    def feed(self, output: CompletionOutput) -> Iterator[Event]:
+    def feed(self, output: CompletionOutput) -> Iterator[Told]:
         for choice in self._choices:
             yield from choice.feed(output)
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
-from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.engine.output_processor import RequestOutputCollector
@@ -39,7 +38,12 @@ class VllmReading:
         read_out: bool = False,
         failure: Callable[[], EngineFailed] = EngineFailed,
     ) -> None:
-        self.facts = Facts(prompt_tokens=prompt.tokens, room=prompt.sampling.max_tokens)
+        self.facts = Facts(
+            prompt_tokens=prompt.tokens,
+            room=prompt.sampling.max_tokens,
+            audio_tokens=_standing_for("audio", prompt.input),
+            image_tokens=_standing_for("image", prompt.input),
+        )
         self._llm = llm
         self._name = name
         self._prompt = prompt
@@ -49,7 +53,8 @@ class VllmReading:
         self._read_out = read_out
         self._failure = failure
         self._leash: Leash | None = None
-        self._left = 0
+        self._taken = 0
+        self._told = 0
         self.cached = 0
 
     @property
@@ -59,14 +64,14 @@ class VllmReading:
 
     @property
     def unread(self) -> int:
-        return 0 if self._leash is None else (self._leash.unread + self._left) * self._alike
+        # Of what was taken too: a follower may hold it back, or be still to come where several answers came at once.
+        return 0 if self._leash is None else (self._leash.unread + self._taken) * self._alike - self._told
 
     async def run(self, limit: int | None = None) -> AsyncGenerator[Event, None]:
         llm, prompt, sampling, choices = self._llm, self._prompt, self._prompt.sampling, self._choices
         if limit is not None:
             lower(sampling, limit)
-        generated = fed = 0
-        output: RequestOutput | None = None
+        begun = False
         finished = False
         queues: list[RequestOutputCollector] = []
         leash = self._leash = Leash(llm, queues)
@@ -75,34 +80,35 @@ class VllmReading:
             queues.append(queue)
             while not finished:
                 # Without an await where something is ready: under load this spares a task switch a token.
-                begun = output is not None
                 output = queue.get_nowait() or await queue.get()
                 if leash.cut:
                     leash.without_abort(output)
-                finished, fed = output.finished, 0
+                finished = output.finished
+                for piece in output.outputs:
+                    self._taken += len(piece.token_ids)
                 if not begun:
+                    begun = True
                     # The first answer's. The others find what it has just read; the prompt is counted once, with it.
                     self.cached = output.num_cached_tokens or 0
                     if self._read_out:
                         ids = prompt.input["prompt_token_ids"]
                         yield prompt_tokens(ids, output.prompt_logprobs, sampling.prompt_logprobs)
                 for piece in output.outputs:
-                    fed += 1
                     if piece.finish_reason == "error" and sampling.structured_outputs is not None:
                         # llguidance gave up on what passed as a grammar, or what else the request asks for left no
                         # token that the grammar admits.
                         raise InvalidRequest(UNSATISFIED, param=self._form)
-                    generated += len(piece.token_ids)
                     for event in choices[piece.index].feed(piece):
+                        self._told += event.tokens
                         yield event
             leash.check()
             yield Usage(
                 prompt_tokens=prompt.tokens,
-                completion_tokens=generated * self._alike,
+                completion_tokens=self._taken * self._alike,
                 cached_tokens=self.cached,
                 reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
-                audio_tokens=_standing_for("audio", prompt.input),
-                image_tokens=_standing_for("image", prompt.input),
+                audio_tokens=self.facts.audio_tokens,
+                image_tokens=self.facts.image_tokens,
             )
         except (EngineDeadError, EngineGenerateError):
             raise self._failure() from None
@@ -110,8 +116,6 @@ class VllmReading:
             # All that is known to be wrong with requests is refused when they are read; this is the net below.
             raise refusals.of_request(error) from None
         finally:
-            if output is not None:  # whoever takes no more may be in the midst of what several answers got at once
-                self._left = sum(len(piece.token_ids) for piece in output.outputs[fed:])
             if queues and not finished and not llm.errored:
                 with anyio.CancelScope(shield=True):
                     await llm.abort(queues[0].request_id, internal=True)

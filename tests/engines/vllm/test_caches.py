@@ -1,5 +1,6 @@
 """A model that has stopped leaves nothing in the front end: counted by the tokenizers that are still there."""
 
+import asyncio
 import gc
 import weakref
 from importlib import import_module
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from server.core import ChatJob
-from server.engines.vllm import caches
+from server.engines.vllm import caches, environment, forkserver
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
+from server.errors import ModelUnavailable
 from tests.engines.vllm.rendering import rendering
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +40,31 @@ async def test_a_stopped_engine_holds_nothing() -> None:
     del llm, renderer
     await engine.stop()
     assert [one() for one in left] == [None, None]
+
+
+async def test_what_stops_beside_a_load_freezes_nothing_of_it_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine that is being made is a ring as well, and is given back when it stops in turn."""
+    told: list[bool] = []
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def begin() -> None:
+        begun.set()
+        await goes_on.wait()
+        raise ModelUnavailable("broken")
+
+    monkeypatch.setattr(environment, "prepare", lambda: None)
+    monkeypatch.setattr(VllmEngine, "_check_machine", lambda _: None)
+    monkeypatch.setattr(forkserver, "begin", begin)
+    monkeypatch.setattr(caches, "forget", lambda *, models: told.append(models))
+    one, other = (VllmEngine(VllmOptions(name=name, path=Path(name))) for name in ("one", "other"))
+    load = asyncio.create_task(other.start())
+    await begun.wait()
+    await one.stop()
+    goes_on.set()
+    with pytest.raises(ModelUnavailable):
+        await load
+    await other.stop()  # as whoever began the load does
+    assert told == [True, False]
 
 
 def test_every_cache_is_there() -> None:

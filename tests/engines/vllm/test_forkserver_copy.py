@@ -50,6 +50,7 @@ async def front_end(path):
     asyncio.get_running_loop().add_reader(listener, lambda: None)
     await asyncio.to_thread(os.getpid)  # a thread that stays
     await (await asyncio.create_subprocess_exec("true")).wait()  # the loop's own handler of SIGCHLD
+    print("said once")
     forkserver.copy(prepare)
     context = multiprocessing.get_context("forkserver")
     looking = context.Process(target=look, args=(path,))
@@ -77,10 +78,11 @@ def _unplanned() -> Iterator[None]:
 def test_a_copy_has_nothing_of_the_front_end_and_ends_with_it(tmp_path: Path) -> None:
     script, seen = tmp_path / "front_end.py", tmp_path / "seen.json"
     script.write_text(FRONT_END)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONUNBUFFERED": ""}
     command = [sys.executable, str(script), str(seen)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as made:
         assert made.stdout is not None
+        assert made.stdout.readline() == "said once\n"
         front_end, [server], looked, stayed = json.loads(made.stdout.readline())
         found: dict[str, Any] = json.loads(seen.read_text())
         ends = os.pidfd_open(server)
@@ -94,6 +96,37 @@ def test_a_copy_has_nothing_of_the_front_end_and_ends_with_it(tmp_path: Path) ->
     assert found["prepared"] == "yes"
     assert found["name"] == processes.NAME
     assert _ended(ends)
+
+
+@pytest.mark.parametrize("how", ["copy", "start"])
+def test_no_signal_comes_between_a_fork_and_what_the_new_process_makes_of_it(how: str) -> None:
+    """multiprocessing's resource tracker, whose first start this is, unblocks signals when it has started."""
+    code = f"""
+import os, signal
+from multiprocessing import forkserver as servers, util
+from server.engines.vllm import forkserver, hardware
+
+def blocked():
+    return sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+def refuse(*_):
+    print(blocked())
+    raise OSError
+
+hardware.cuda = lambda: False
+forkserver._preload = lambda before: ""
+if {how!r} == "copy":
+    os.fork = refuse
+else:
+    servers.util = type("util", (), dict(vars(util), spawnv_passfds=refuse))
+try:
+    forkserver.copy(lambda: None) if {how!r} == "copy" else forkserver.start()
+except OSError:
+    print(blocked())
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    expected = sorted([signal.SIGINT, signal.SIGTERM, signal.SIGHUP] if how == "copy" else [signal.SIGINT])
+    assert found.stdout.splitlines() == [str([int(one) for one in expected]), "[]"]
 
 
 def _ended(process: int) -> bool:
