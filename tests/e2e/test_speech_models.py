@@ -96,8 +96,9 @@ def test_every_format_is_a_file_that_whisper_reads_back(voice: PiperHandler, whi
     assert 5 < usage.details["seconds"] < 12
     assert heard(whisper, samples) == words(TEXT)
     assert usage.characters == len(TEXT)
-    # A chunk for each of the three sentences, none of them a small part of the whole.
-    assert all(len(chunk) > sum(map(len, chunks)) / 10 for chunk in chunks[:3])
+    # The beginning of the first sentence, its rest, and a chunk for each of the other two.
+    assert len(chunks[0]) < sum(map(len, chunks)) / 10
+    assert all(len(chunk) > sum(map(len, chunks)) / 10 for chunk in chunks[1:4])
 
 
 def test_wav_reads_in_python_s_strict_reader(voice: PiperHandler) -> None:
@@ -113,7 +114,8 @@ def test_speed_changes_the_length_and_not_the_words(voice: PiperHandler, whisper
     natural = say(voice, TEXT)[1].details["seconds"]
     chunks, usage = say(voice, TEXT, speed=speed)
     assert usage.details["seconds"] == pytest.approx(natural / speed, rel=0.12)
-    assert heard(whisper, decode(b"".join(chunks), "pcm")[0]) == words(TEXT)
+    # Of slow speech Whisper may write "sun rise".
+    assert "".join(heard(whisper, decode(b"".join(chunks), "pcm")[0])) == "".join(words(TEXT))
 
 
 @pytest.mark.parametrize("speed", [0.25, 4.0])
