@@ -19,6 +19,7 @@ from server.cli.door import Door
 from server.cli.ending import AFTER_GRACE, Ending
 from server.cli.fail import fail
 from server.cli.http_server import http_server
+from server.cli.serve import BACKLOG
 from server.core import Task
 from server.engines import heap
 from server.models.config.spec import VllmModel
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than clients' pools keep theirs, so that the client closes first."""
-BACKLOG = 2048
 
 
 async def serve(

@@ -1,6 +1,7 @@
 """Requests that share a batch of a real pipeline, tiny: each gets what it would have got alone."""
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -49,7 +50,7 @@ class Calls:
             self.prompts.append(kwargs["prompt"])
             return call(one, *args, **kwargs)
 
-        forwarded.__signature__ = importlib.import_module("inspect").signature(forward)  # type: ignore[attr-defined]
+        forwarded.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
         monkeypatch.setattr(denoiser, "forward", forwarded)
         monkeypatch.setattr(kind, "__call__", called)
 
