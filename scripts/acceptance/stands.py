@@ -105,7 +105,8 @@ class ServerStands:
 
 
 def settle(server: Server, models: Sequence[str], begun: float, *, within: float) -> dict[str, float | None]:
-    """Wait until each of the models is ready or has failed: the others can be looked at all the same.
+    """Wait until the server has said its key and each of the models is ready or has failed: the others can be looked
+    at all the same. It answers /ready before it has a key, and with no model to load that would be all to wait for.
 
     Seconds since `begun` until each was ready, None for one that failed. Raises StandError if none of them is.
     """
@@ -120,11 +121,13 @@ def settle(server: Server, models: Sequence[str], begun: float, *, within: float
             for model in set(models) - set(seconds):
                 if states.get(model) in SETTLED:
                     seconds[model] = None if states[model] == "failed" else time.monotonic() - begun
-        if heard and set(models) <= set(seconds):
+        if heard and server.key is not None and set(models) <= set(seconds):
             break
         if time.monotonic() - begun > within:
             late = sorted(set(models) - set(seconds))
-            raise StandError(f"not up after {within:.0f} s, waiting for {', '.join(late) or 'it'}: {_tail(server)}")
+            raise StandError(
+                f"not up after {within:.0f} s, waiting for {', '.join(late) or 'its key'}: {_tail(server)}"
+            )
         time.sleep(0.1)
     if models and all(taken is None for taken in seconds.values()):
         raise StandError(f"no model could be loaded: {_tail(server)}")

@@ -1,9 +1,11 @@
 """Models of random weights, and the stands' configs: what the server's own code makes of them."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from transformers import AutoTokenizer
 
@@ -146,6 +148,32 @@ def test_a_server_that_ends_is_told_by_its_log(tmp_path: Path) -> None:
     with pytest.raises(StandError, match="No module named 'typer'") as refused:
         settle(Ended(), (), 0.0, within=1)  # type: ignore[arg-type]
     assert "sk-sage" not in str(refused.value)
+
+
+def test_a_server_is_up_once_it_has_said_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no model to load, the first answer of /ready comes before the key is printed."""
+
+    class Opening:
+        ended = False
+        url = "http://127.0.0.1:1"
+        asked = 0
+
+        @property
+        def key(self) -> str | None:
+            return None if self.asked < 3 else "sk-sage-of-test"
+
+        def tail(self) -> str:
+            return ""
+
+    opening = Opening()
+
+    def ready(url: str, **_: object) -> httpx.Response:
+        opening.asked += 1
+        return httpx.Response(503, json={"status": "not ready", "models": {}})
+
+    monkeypatch.setattr(httpx, "get", ready)
+    assert settle(opening, (), time.monotonic(), within=20) == {}  # type: ignore[arg-type]
+    assert opening.asked == 3
 
 
 # ---------------------------------------------------------------- what checks make of answers
