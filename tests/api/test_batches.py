@@ -401,7 +401,10 @@ async def test_operators_see_everybody_s_and_their_acts_are_written_down(desk: D
 
 async def test_metrics_tell_of_them(desk: Desk) -> None:
     await desk.ended(desk.ada, await made(desk.ada, chat("c1"), chat("c2", temperature=9)))
-    text = (await desk.ada.get("/metrics")).text
+    text = ""
+    async with asyncio.timeout(20):  # the database shows the end a moment before it is counted
+        while "sagehold_batches_ended_total{" not in text:
+            text = (await desk.ada.get("/metrics")).text
     assert 'sagehold_batch_lines_total{outcome="completed"} 1.0' in text
     assert 'sagehold_batch_lines_total{outcome="failed"} 1.0' in text
     assert 'sagehold_batches_ended_total{status="completed"} 1.0' in text
