@@ -107,9 +107,9 @@ class Client:
         listening = self._pool.submit(listen)
         started.wait()
         try:
-            yield
             if done.is_set():
                 raise ValueError("the recording behind which others were to be heard was done before them")
+            yield
         finally:
             enough.set()
             listening.result()
