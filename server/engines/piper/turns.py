@@ -69,8 +69,9 @@ class Turns:
 class Text(Generic[T]):
     """One text's steps at work: a context manager, and an iterator over what they gave, in their order.
 
-    The first is under way once it is entered. Before a result is handed out, the steps after it are under way. When it
-    is left, no step of it runs or waits any more.
+    The first is under way once it is entered. Before any other result is handed out, the steps after it are under way;
+    the first goes out before they begin, while there are cores to send it. When it is left, no step of it runs or waits
+    any more.
     """
 
     def __init__(self, turns: Turns, steps: Iterator[Step[T]]) -> None:
@@ -101,13 +102,18 @@ class Text(Generic[T]):
 
         Raises what a step raised, in that step's place.
         """
+        first = True
         while self._under_way:
             if not wait(self._under_way[:1], LOOK).done:
                 yield WAITING
                 continue
             done = self._under_way.pop(0).result()
+            if first:
+                yield done
             self._fill(self._turns.share)
-            yield done
+            if not first:
+                yield done
+            first = False
 
     def _fill(self, most: int) -> None:
         while self._next is not None and len(self._under_way) < most:

@@ -66,8 +66,11 @@ def test_steps_are_taken_as_their_turn_comes_near() -> None:
     steps = Steps(10)
     with Turns(2).text(iter(steps)) as text:
         assert steps.taken == 2  # the first, and whether there is another
-        assert following(iter(text)) == 0
-        assert steps.taken == 4
+        results = iter(text)
+        assert following(results) == 0
+        assert steps.taken == 2  # nothing is begun before the first has gone out
+        assert following(results) == 1
+        assert steps.taken == 5
 
 
 def test_several_texts_share_the_threads() -> None:
