@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 from scripts.benchmarks.processes import Side
+from server.engines.malloc import SETTINGS
 from server.engines.openmp import SPINCOUNT
 from server.engines.vllm import environment as vllm_environment
 from server.engines.vllm.engine import VllmEngine
-from server.engines.vllm.malloc import SETTINGS
 from server.models.config.catalog import Catalog
 from server.models.config.spec import VllmModel
 from server.models.factory import make_engine

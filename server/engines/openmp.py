@@ -1,17 +1,105 @@
-"""How long OpenMP's threads spin when they wait for each other, in every process that computes."""
+"""How long OpenMP's threads spin when they wait for each other, in every process that computes on a processor.
 
+Spinning saves the wake-up at the end of each parallel loop, of which a step of a small model has thousands. But beside
+other work a thread that spins keeps the one that it waits for from its core. So they spin while they have the cores to
+themselves, and give them up at once while they don't: docs/decisions/005-openmp-and-imports.md has the figures.
+"""
+
+import ctypes
+import logging
 import os
+import re
+import threading
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from server.engines import contention
+
+log = logging.getLogger(__name__)
 
 SPINCOUNT = "1000"
+"""Looks that a thread takes before it sleeps. libgomp's default are 300,000: 3 ms and more."""
+LONG_SPINCOUNT = "10000"
+"""Of threads that give way to others: 0.1 to 0.6 ms, by how long the processor's pause is."""
+LOOK = 0.1
+"""Seconds between two looks at whether others want the cores."""
+LIBRARY = re.compile(r"\S*/libgomp[^/\s]*\.so[.\d]*$", re.MULTILINE)
 
 
 def patience() -> dict[str, str]:
-    """Environment for a process that is about to be started: libgomp reads it as it is loaded.
+    """Environment for a process that is about to be started: libgomp reads it as it is loaded. An operator's own
+    choice stands."""
+    return {} if _chosen() else {"GOMP_SPINCOUNT": SPINCOUNT}
 
-    Its default, some milliseconds, suits a machine that does nothing else. Here the front end and several engines
-    share the cores, and a spinning thread keeps the one it waits for from running: see docs/performance.md for the
-    figures. An operator's own choice stands.
+
+def long_patience() -> dict[str, str]:
+    """The same for one that will `give_way`."""
+    return patience() if _chosen() or not contention.is_told() else {"GOMP_SPINCOUNT": LONG_SPINCOUNT}
+
+
+def _chosen() -> bool:
+    return "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ
+
+
+def give_way() -> None:
+    """From now on this process's OpenMP threads spin only while nobody else wants their cores. Returns at once.
+
+    For a process whose libgomp was loaded with `long_patience`, which need not be in its environment any more. With an
+    operator's own choice nothing is done.
     """
-    if "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ:
-        return {}
-    return {"GOMP_SPINCOUNT": SPINCOUNT}
+    chosen = "OMP_WAIT_POLICY" in os.environ or os.environ.get("GOMP_SPINCOUNT", LONG_SPINCOUNT) != LONG_SPINCOUNT
+    if contention.is_told() and not chosen:
+        threading.Thread(target=_watch, name="openmp", daemon=True).start()
+
+
+def _watch() -> None:
+    waits, judge, held = contention.Waits(), contention.Judge(), list[Restraint]()
+    restrained = False
+    pause = threading.Event()
+    while not pause.wait(LOOK):
+        share = waits.look()
+        if share is None or judge.contended(share, monotonic()) == restrained:
+            continue
+        restrained = not restrained
+        for restraint in held:
+            restraint.release()
+        held = [Restraint(library) for library in libraries()] if restrained else []
+        log.debug("OpenMP's threads %s now", "sleep" if restrained else "spin")
+
+
+def libraries() -> list[Any]:
+    """Every libgomp of this process: wheels bring their own."""
+    paths = set(LIBRARY.findall(Path("/proc/self/maps").read_text()))
+    return [ctypes.CDLL(path) for path in sorted(paths)]
+
+
+class Restraint:
+    """While it holds, threads of this libgomp that wait give their core up after a hundred looks.
+
+    That is what libgomp does where it has more threads than the machine has cores (GCC, libgomp/config/linux/wait.h and
+    `gomp_throttled_spin_count_var` in libgomp/env.c). Here a thread with a team of its own, which sleeps, makes them
+    more.
+    """
+
+    def __init__(self, library: Any) -> None:
+        """library: the libgomp, as ctypes has it. Returns once it holds."""
+        self._library = library
+        self._holds, self._over = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._hold, name="openmp restraint", daemon=True)
+        self._thread.start()
+        self._holds.wait()
+
+    def release(self) -> None:
+        """Returns once it holds no more."""
+        self._over.set()
+        self._thread.join()
+
+    def _hold(self) -> None:
+        nothing = ctypes.cast(self._library.omp_get_thread_num, ctypes.c_void_p)
+        self._library.GOMP_parallel(
+            nothing, None, ctypes.c_uint(self._library.omp_get_num_procs() + 1), ctypes.c_uint(0)
+        )
+        self._holds.set()
+        self._over.wait()
+        # As this thread ends, libgomp ends its team (`gomp_free_thread` in libgomp/team.c).

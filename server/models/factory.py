@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from server.engines import cl100k
+from server.engines import cl100k, openmp
 from server.engines.base import Engine
 from server.engines.devices import gpus
 from server.engines.pulse import Patience
@@ -49,9 +49,14 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, allotment: Allotment, pati
                 worker_options(spec, models_dir),
                 name=spec.name,
                 concurrency=spec.parallel,
-                environment=gpus.environment(allotment.gpus),
+                environment={**gpus.environment(allotment.gpus), **_patience(spec)},
                 patience=patience,
             )
+
+
+def _patience(spec: ModelSpec) -> Mapping[str, str]:
+    """Pictures take thousands of short parallel loops, and their worker gives way to others."""
+    return openmp.long_patience() if isinstance(spec, DiffusersModel) else {}
 
 
 def worker_options(spec: ModelSpec, models_dir: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from server.core import Event, Facts, ImageJob, Job, Picture, Usage
+from server.engines import openmp
 from server.engines.base import Waiting
 from server.engines.diffusers.batcher import Batcher, Member
 from server.engines.diffusers.canvas import Canvas, size_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 def create(options: Mapping[str, Any]) -> "DiffusersHandler":
     """Load a pipeline folder. Raises ModelUnavailable."""
     chosen = DiffusersOptions.of(options)
+    openmp.give_way()
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     # A worker writes to a log: progress bars are for terminals.

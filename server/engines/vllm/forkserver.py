@@ -24,9 +24,10 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, NoReturn
 
-from server.engines.openmp import patience
-from server.engines.vllm import hardware, libraries, malloc, processes
-from server.engines.vllm.malloc import keeping
+from server.engines import malloc
+from server.engines.malloc import keeping
+from server.engines.openmp import long_patience
+from server.engines.vllm import hardware, libraries, processes
 from server.observability.raw_output import offered
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ async def begin() -> None:
     if _to_copy:
         modules = *libraries.FRONT_END, *libraries.ENGINE, WORKER.format("cpu")
         try:
-            with _environment(patience()):
+            with _environment(long_patience()):
                 await asyncio.to_thread(libraries.load, *modules)
         except Exception as error:  # noqa: BLE001 - the load meets it again, and tells of it
             log.debug("no copy: %s", error)
@@ -145,7 +146,7 @@ def start() -> None:
     if cuda and spawns():
         return
     kind = "gpu" if cuda else "cpu"
-    variables = {processes.FRONT_END: str(os.getpid()), processes.WORKER: WORKER.format(kind)} | patience()
+    variables = {processes.FRONT_END: str(os.getpid()), processes.WORKER: WORKER.format(kind)} | long_patience()
     if not cuda:
         # For computing. vLLM's CPU platform gives the same libraries to the processes it spawns.
         variables |= keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}

@@ -16,11 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from server.core import Job
 from server.engines import cancellation, cause, heap
 from server.engines.base import WAITING, BlockingReading, Handler
+from server.engines.free_memory import give_back
 from server.engines.parent import die_with_parent
 from server.engines.worker import frames
 from server.errors import EngineFailed, ModelUnavailable, SageholdError
@@ -28,6 +30,9 @@ from server.observability.logs import configure_child
 from server.offline import go_offline
 
 log = logging.getLogger(__name__)
+
+IDLE = 10.0
+"""Seconds without a job after which freed memory is given back: until then it is kept for the next one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -64,12 +69,16 @@ class _Child:
         self._places: dict[int, _Place] = {}
         self._queue: deque[_Place] = deque()
         self._steps = itertools.count(1)
+        self._ended: float | None = None
 
     def serve(self) -> None:
         """Load, then work until the parent closes the socket."""
         _, factory, options, concurrency = frames.receive_blocking(self._connection)
         try:
-            self._handler = self._load(factory, options)
+            # In a thread that ends: OpenMP's threads that a load began would stay with it, and libgomp lets those that
+            # compute spin for a moment only where there are more of them in all than cores.
+            with ThreadPoolExecutor(1, thread_name_prefix="load") as loading:
+                self._handler = loading.submit(self._load, factory, options).result()
         except SageholdError as error:
             self._send(("failed", error))
             return
@@ -94,6 +103,15 @@ class _Child:
                     self._cancel(number)
                 case ("ping",):
                     self._send(("pong", self._slowest()))
+                    self._rest()
+
+    def _rest(self) -> None:
+        """Give memory back, once after the last job."""
+        with self._changing:
+            if self._places or self._ended is None or monotonic() - self._ended < IDLE:
+                return
+            self._ended = None
+        give_back()
 
     def _load(self, factory: str, options: Mapping[str, Any]) -> Handler:
         module, _, function = factory.partition(":")
@@ -135,7 +153,8 @@ class _Child:
         A job that waits for its reader is not late.
         """
         with self._changing:
-            working = (place for place in self._places.values() if place.busy and place.untaken < frames.WINDOW)
+            busy = (place for place in self._places.values() if place.busy)
+            working = (place for place in busy if place.cancelled or place.untaken < frames.WINDOW)
             return min((place.step for place in working), default=None)
 
     def _cancel(self, number: int) -> None:
@@ -163,6 +182,7 @@ class _Child:
     def _end(self, place: _Place, ending: tuple[Any, ...]) -> None:
         with self._changing:
             del self._places[place.number]
+            self._ended = monotonic()
             self._free += 1
             self._advance()
         self._send(ending)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from server.engines.vllm.malloc import PARAMETERS, SETTINGS, keeping
+from server.engines.malloc import PARAMETERS, SETTINGS, keeping
 
 CHURN = """
 import ctypes
@@ -66,13 +66,13 @@ def test_glibc_gives_it_back_by_itself() -> None:
 def test_a_process_that_runs_already_keeps_it_from_then_on() -> None:
     """As the copy of a front end does, which glibc's variables come too late for."""
     assert PARAMETERS.keys() == SETTINGS.keys()
-    told = "from server.engines.vllm import malloc\nmalloc.keep()\n"
+    told = "from server.engines import malloc\nmalloc.keep()\n"
     done = subprocess.run([sys.executable, "-c", told + CHURN], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 2_000
 
 
 def test_an_operators_own_choice_stands_there_too() -> None:
-    told = "from server.engines.vllm import malloc\nmalloc.keep()\n"
+    told = "from server.engines import malloc\nmalloc.keep()\n"
     choice = os.environ | {"MALLOC_ARENA_MAX": "2"}
     done = subprocess.run([sys.executable, "-c", told + CHURN], env=choice, capture_output=True, text=True, check=True)
     assert int(done.stdout) > 100_000

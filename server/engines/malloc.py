@@ -1,4 +1,4 @@
-"""How glibc keeps the memory of tensors that come and go, in the processes of vLLM on a processor."""
+"""How glibc keeps the memory of tensors that come and go, in the processes that compute on a processor."""
 
 import ctypes
 import os
