@@ -58,7 +58,8 @@ class Doer(Protocol):
 def server_side(tree: Tree, name: str, models: Models, folder: Path) -> Side:
     """A server of the tree's code and model configs, without keys, with the models that draw, hear and speak.
 
-    Raises StartError if the interpreter would take its code from elsewhere.
+    Neither the server nor its workers take code from the folder that they are started in. Raises StartError if the
+    interpreter would take the server's from elsewhere.
     """
     data = folder / f"data-{name.replace(' ', '-')}"
     environment = {"SAGEHOLD_AUTH": "off", "SAGEHOLD_LOG_LEVEL": "warning", "SAGEHOLD_DATA_DIR": str(data)}
@@ -68,7 +69,7 @@ def server_side(tree: Tree, name: str, models: Models, folder: Path) -> Side:
         models_dir=models.folder,
         name=name,
         configs=tree.folder / "model_configs",
-        environment={**environment, "PYTHONPATH": str(tree.folder)},
+        environment={**environment, "PYTHONPATH": str(tree.folder), "PYTHONSAFEPATH": "1"},
     )
     python, *rest = side.command
     check_code(tree, python, side.environment)
