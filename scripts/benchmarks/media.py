@@ -184,7 +184,7 @@ def _sides(
     from scripts.benchmarks.media_sides import Called, Doer, Library, Served, library, server_side
     from scripts.benchmarks.media_works import BATCHED, DIRECT
     from scripts.benchmarks.processes import serving
-    from server.engines.openmp import SPINCOUNT
+    from server.engines.openmp import LONG_SPINCOUNT, SPINCOUNT
 
     sides: list[Doer] = []
     with ExitStack() as stack:
@@ -196,9 +196,12 @@ def _sides(
             served.freeze()
             sides.append(served)
         settings = models.settings()
-        variables = {"GOMP_SPINCOUNT": SPINCOUNT} if same_openmp else {}
+
+        def variables(kind: str) -> Mapping[str, str]:
+            return {"GOMP_SPINCOUNT": LONG_SPINCOUNT if kind == "pictures" else SPINCOUNT} if same_openmp else {}
+
         libraries: dict[str, Library] = {
-            kind: stack.enter_context(library(kind, settings[kind], variables))
+            kind: stack.enter_context(library(kind, settings[kind], variables(kind)))
             for kind in sorted({work.kind for work in works})
         }
         for way in (DIRECT, BATCHED):

@@ -13,7 +13,7 @@ import yaml
 
 from scripts.benchmarks.processes import Side
 from server.engines.malloc import SETTINGS
-from server.engines.openmp import SPINCOUNT
+from server.engines.openmp import LONG_SPINCOUNT
 from server.engines.vllm import environment as vllm_environment
 from server.engines.vllm.engine import VllmEngine
 from server.models.config.catalog import Catalog
@@ -24,8 +24,9 @@ from server.offline import SWITCHES
 from server.settings import PREFIX
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SAME_OPENMP: Mapping[str, str] = {"GOMP_SPINCOUNT": SPINCOUNT, "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-"""Our workers run a thread a core, bound to none; vLLM's own leave one core to its scheduler and bind the others."""
+SAME_OPENMP: Mapping[str, str] = {"GOMP_SPINCOUNT": LONG_SPINCOUNT, "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+"""Our workers run a thread a core, bound to none; vLLM's own leave one core to its scheduler and bind the others. Its
+threads spin as long as ours do while nobody else wants their cores."""
 TUNING = (
     *("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "VLLM_LOGGING_LEVEL", "LD_PRELOAD", "GLIBC_TUNABLES"),
     *SETTINGS,
