@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 from server.engines import malloc
 from server.engines.malloc import keeping
-from server.engines.openmp import long_patience
+from server.engines.openmp import long_patience, patience
 from server.engines.vllm import hardware, libraries, processes
 from server.observability.raw_output import offered
 
@@ -146,10 +146,12 @@ def start() -> None:
     if cuda and spawns():
         return
     kind = "gpu" if cuda else "cpu"
-    variables = {processes.FRONT_END: str(os.getpid()), processes.WORKER: WORKER.format(kind)} | long_patience()
-    if not cuda:
+    variables = {processes.FRONT_END: str(os.getpid()), processes.WORKER: WORKER.format(kind)}
+    if cuda:
+        variables |= patience()
+    else:
         # For computing. vLLM's CPU platform gives the same libraries to the processes it spawns.
-        variables |= keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}
+        variables |= long_patience() | keeping() | {"LD_PRELOAD": _preload(os.environ.get("LD_PRELOAD"))}
     resource_tracker.ensure_running()  # as in `copy`
     # Ctrl-C in a terminal comes to the new process too, until it leaves its group (preload.py): it must not tell of it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

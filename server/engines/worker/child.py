@@ -153,8 +153,7 @@ class _Child:
         A job that waits for its reader is not late.
         """
         with self._changing:
-            busy = (place for place in self._places.values() if place.busy)
-            working = (place for place in busy if place.cancelled or place.untaken < frames.WINDOW)
+            working = (place for place in self._places.values() if place.busy and place.untaken < frames.WINDOW)
             return min((place.step for place in working), default=None)
 
     def _cancel(self, number: int) -> None:

@@ -1,8 +1,11 @@
 """The worker process: events, errors, cancellation, death. Real processes around a small handler."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 
 from server.core import AudioChunk, Event, Facts, Job, SpeechJob, Usage
+from server.engines.worker import child, frames
 from server.engines.worker.engine import WorkerEngine
 from server.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from tests.reading import Handles, ran
@@ -37,6 +41,8 @@ class Scripted(Handles):
                 yield Usage(details={"x": Unreadable()})
             case "bug":
                 raise ZeroDivisionError
+            case "threads":
+                yield AudioChunk(" ".join(thread.name for thread in threading.enumerate()).encode())
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "forever":
@@ -116,6 +122,50 @@ async def test_events_come_in_order_and_whole(worker: WorkerEngine) -> None:
     text = "x" * 3_000_000  # larger than any socket buffer
     assert await collect(worker, text) == [Facts(), AudioChunk(text.encode()), Usage(characters=3_000_000)]
     assert worker.running == 0
+
+
+async def test_the_thread_of_the_load_has_ended(worker: WorkerEngine) -> None:
+    """With it OpenMP's threads that the load began: more of them than cores, and none spins."""
+    (_, told, _) = await collect(worker, "threads")
+    assert isinstance(told, AudioChunk)
+    names = told.data.decode().split()
+    assert "MainThread" in names
+    assert not [name for name in names if name.startswith("load")]
+
+
+def test_memory_is_given_back_once_after_the_last_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[None] = []
+    monkeypatch.setattr(child, "give_back", lambda: given.append(None))
+    monkeypatch.setattr(child, "IDLE", 0.0)
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        with theirs, contextlib.suppress(EOFError):
+            child._Child(theirs, "scripted").serve()
+
+    def told(*message: Any) -> Any:
+        ours.sendall(frames.encode(message))
+        return frames.receive_blocking(ours)
+
+    def pinged() -> None:
+        assert told("ping") == ("pong", None)
+
+    with ours:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert told("load", f"{HERE}:create", {}, 1) == ("ready",)
+        pinged()
+        pinged()
+        assert not given  # what the load left is the load's own matter
+        assert told("read", 1, say("a"))[0] == "facts"
+        ours.sendall(frames.encode(("run", 1, None)))
+        while frames.receive_blocking(ours)[0] != "end":
+            pass
+        for _ in range(3):
+            pinged()  # the answer comes before the memory is looked after
+        assert len(given) == 1
+    thread.join()
 
 
 async def test_an_error_of_the_request_keeps_its_kind_and_param(worker: WorkerEngine) -> None:
