@@ -20,7 +20,7 @@ from scripts.benchmarks.processes import Server
 console = Console()
 
 AS_IT_IS = {"MALLOC_CHECK_": "0"}
-"""Its default; and since it is set, the server leaves glibc alone (server/engines/vllm/malloc.py)."""
+"""Its default; and since it is set, the server leaves glibc alone (server/engines/malloc.py)."""
 
 ASKING = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """As the server sets it, and glibc 2.35 or newer asks for huge pages, which it does under `madvise` only."""

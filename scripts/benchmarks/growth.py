@@ -126,8 +126,13 @@ def _chats(
 
     points, left = list[Point](), list[str]()
     tokenizer = (models_dir / spec.path).resolve()
+    # As many as are asked for may wait, as long as they have to: by default a server sends them away sooner.
     side = sides.sagehold(
-        folder / "data-chat", model=spec.name, models_dir=models_dir, environment={"SAGEHOLD_AUTH": "off"}
+        folder / "data-chat",
+        model=spec.name,
+        models_dir=models_dir,
+        configs=sides.configs_with(folder, spec, max_queue=max(load.streams for load in loads)),
+        environment={"SAGEHOLD_AUTH": "off", "SAGEHOLD_QUEUE_TIMEOUT": "3600"},
     )
     with serving(side, folder) as server:
         drive(server, Load(2, 2, 64, 8), 1_000_000, tokenizer)

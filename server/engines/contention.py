@@ -1,10 +1,13 @@
 """Whether others want the cores that this process's threads compute on."""
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 TASKS = Path("/proc/self/task")
+LEAST = 10_000_000
+"""Nanoseconds on a core from which on a thread has computed."""
 COMPUTES = 0.1
 """Share of the time since the last look for which a thread had a core, of those that count."""
 TOO_MUCH, CALM = 0.25, 0.15
@@ -30,10 +33,17 @@ class Waits:
 
     def __init__(self) -> None:
         self._last = self._read()
+        self._ran = time.process_time()
 
     def look(self) -> float | None:
         """Since the last look: of the threads that computed, the largest share of its time that one waited for a core,
         0–1. None where none computed."""
+        ran = time.process_time()
+        if (
+            ran - self._ran < LEAST / 1e9
+        ):  # reading takes 20 µs for each thread, by which an idle process would seem busy
+            return None
+        self._ran = ran
         before, self._last = self._last, self._read()
         changes = [
             (ran - before[thread][0], waited - before[thread][1])
@@ -44,7 +54,8 @@ class Waits:
         shares = [waited / (ran + waited) for ran, waited in changes if ran > COMPUTES * most and ran > LEAST]
         return max(shares, default=None)
 
-    def _read(self) -> Mapping[str, tuple[int, int]]:
+    @staticmethod
+    def _read() -> Mapping[str, tuple[int, int]]:
         """By thread: nanoseconds that it ran and that it waited (Linux, Documentation/scheduler/sched-stats.rst)."""
         found = {}
         for task in TASKS.iterdir():
@@ -52,10 +63,6 @@ class Waits:
                 ran, waited, _ = map(int, (task / "schedstat").read_text().split())
                 found[task.name] = ran, waited
         return found
-
-
-LEAST = 10_000_000
-"""Nanoseconds on a core from which on a thread has computed."""
 
 
 class Judge:

@@ -9,6 +9,7 @@ import ctypes
 import logging
 import os
 import re
+import sys
 import threading
 from pathlib import Path
 from time import monotonic
@@ -24,7 +25,8 @@ LONG_SPINCOUNT = "10000"
 """Of threads that give way to others: 0.1 to 0.6 ms, by how long the processor's pause is."""
 LOOK = 0.1
 """Seconds between two looks at whether others want the cores."""
-LIBRARY = re.compile(r"\S*/libgomp[^/\s]*\.so[.\d]*$", re.MULTILINE)
+LIBRARY = re.compile(r"/.*/libgomp[^/\s]*\.so[.\d]*$", re.MULTILINE)
+"""At the end of a line of /proc/self/maps; a folder may have spaces in its name."""
 
 
 def patience() -> dict[str, str]:
@@ -50,28 +52,47 @@ def give_way() -> None:
     """
     chosen = "OMP_WAIT_POLICY" in os.environ or os.environ.get("GOMP_SPINCOUNT", LONG_SPINCOUNT) != LONG_SPINCOUNT
     if contention.is_told() and not chosen:
-        threading.Thread(target=_watch, name="openmp", daemon=True).start()
+        try:
+            threading.Thread(target=_watch, name="openmp", daemon=True).start()
+        except RuntimeError as error:
+            log.warning("OpenMP's threads don't give way to others: %s", error)
 
 
 def _watch() -> None:
-    waits, judge, held = contention.Waits(), contention.Judge(), list[Restraint]()
-    restrained = False
-    pause = threading.Event()
+    way, pause = Way(), threading.Event()
     while not pause.wait(LOOK):
-        share = waits.look()
-        if share is None or judge.contended(share, monotonic()) == restrained:
-            continue
-        restrained = not restrained
-        for restraint in held:
-            restraint.release()
-        held = [Restraint(library) for library in libraries()] if restrained else []
-        log.debug("OpenMP's threads %s now", "sleep" if restrained else "spin")
+        try:
+            way.look(monotonic())
+        except Exception:  # such as no file more: the next look may go well
+            log.debug("no look at OpenMP's threads", exc_info=True)
+
+
+class Way:
+    """Restrains this process's OpenMP threads while others want their cores."""
+
+    def __init__(self) -> None:
+        self._waits, self._judge = contention.Waits(), contention.Judge()
+        self._held: list[Restraint] = []
+        self.given = False
+
+    def look(self, now: float) -> None:
+        """now: seconds, by a clock that never goes back. Time in which nothing is computed is calm."""
+        contended = self._judge.contended(self._waits.look() or 0.0, now)
+        if contended == self.given:
+            return
+        self.given = contended
+        while self._held:
+            self._held.pop().release()
+        if contended:
+            for library in libraries():
+                self._held.append(Restraint(library))
+        log.debug("OpenMP's threads %s now", "sleep" if contended else "spin")
 
 
 def libraries() -> list[Any]:
     """Every libgomp of this process: wheels bring their own."""
     paths = set(LIBRARY.findall(Path("/proc/self/maps").read_text()))
-    return [ctypes.CDLL(path) for path in sorted(paths)]
+    return [ctypes.CDLL(path, mode=os.RTLD_NOLOAD) for path in sorted(paths)]
 
 
 class Restraint:
@@ -83,7 +104,7 @@ class Restraint:
     """
 
     def __init__(self, library: Any) -> None:
-        """library: the libgomp, as ctypes has it. Returns once it holds."""
+        """library: the libgomp, as ctypes has it. Returns once it holds. Raises RuntimeError if no thread can begin."""
         self._library = library
         self._holds, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._hold, name="openmp restraint", daemon=True)
@@ -91,15 +112,24 @@ class Restraint:
         self._holds.wait()
 
     def release(self) -> None:
-        """Returns once it holds no more."""
+        """Returns as it ends: libgomp counts its threads a moment later."""
         self._over.set()
         self._thread.join()
 
     def _hold(self) -> None:
-        nothing = ctypes.cast(self._library.omp_get_thread_num, ctypes.c_void_p)
-        self._library.GOMP_parallel(
-            nothing, None, ctypes.c_uint(self._library.omp_get_num_procs() + 1), ctypes.c_uint(0)
-        )
-        self._holds.set()
+        try:
+            library, nothing = self._library, ctypes.cast(self._library.omp_get_thread_num, ctypes.c_void_p)
+            library.omp_set_dynamic(0)  # of this thread's teams: they have all that is asked for
+            # Those that compute count too, so that two are enough where these have all cores.
+            threads = max(2, library.omp_get_num_procs() - _computing(library) + 2)
+            library.GOMP_parallel(nothing, None, ctypes.c_uint(threads), ctypes.c_uint(0))
+        finally:
+            self._holds.set()
         self._over.wait()
         # As this thread ends, libgomp ends its team (`gomp_free_thread` in libgomp/team.c).
+
+
+def _computing(library: Any) -> int:
+    """Threads of a team that computes."""
+    torch = sys.modules.get("torch")
+    return int(library.omp_get_max_threads() if torch is None else torch.get_num_threads())

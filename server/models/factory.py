@@ -10,6 +10,7 @@ from typing import Any
 from server.engines import cl100k, openmp
 from server.engines.base import Engine
 from server.engines.devices import gpus
+from server.engines.malloc import keeping
 from server.engines.pulse import Patience
 from server.models.config import weights
 from server.models.config.spec import (
@@ -49,14 +50,17 @@ def make_engine(spec: ModelSpec, *, models_dir: Path, allotment: Allotment, pati
                 worker_options(spec, models_dir),
                 name=spec.name,
                 concurrency=spec.parallel,
-                environment={**gpus.environment(allotment.gpus), **_patience(spec)},
+                environment={**gpus.environment(allotment.gpus), **_computing(spec, allotment)},
                 patience=patience,
             )
 
 
-def _patience(spec: ModelSpec) -> Mapping[str, str]:
-    """Pictures take thousands of short parallel loops, and their worker gives way to others."""
-    return openmp.long_patience() if isinstance(spec, DiffusersModel) else {}
+def _computing(spec: ModelSpec, allotment: Allotment) -> Mapping[str, str]:
+    """Environment of a worker that computes on processors. Pictures take thousands of short parallel loops, and their
+    worker gives way to others."""
+    if allotment.gpus:
+        return {}
+    return {**keeping(), **(openmp.long_patience() if isinstance(spec, DiffusersModel) else {})}
 
 
 def worker_options(spec: ModelSpec, models_dir: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Whether others want this process's cores; see server/engines/contention.py."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -58,6 +59,8 @@ def test_of_the_threads_that_compute_the_one_that_waits_most_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contention, "TASKS", tmp_path)
+    used = itertools.count()
+    monkeypatch.setattr(contention.time, "process_time", lambda: next(used))
     million = 1_000_000
     for name in ("1", "2", "3"):
         write(tmp_path / name, f"{500 * million} {100 * million} 7\n")
@@ -71,6 +74,16 @@ def test_of_the_threads_that_compute_the_one_that_waits_most_counts(
     (tmp_path / "3" / "schedstat").unlink()  # a thread that ends while it is looked at
     write(tmp_path / "2", "\n")
     assert waits.look() is None
+
+
+def test_nothing_is_read_while_the_process_is_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contention.time, "process_time", lambda: 7.0)
+    waits = Waits()
+    monkeypatch.setattr(contention, "TASKS", tmp_path / "gone")
+    assert waits.look() is None
+    monkeypatch.setattr(contention.time, "process_time", lambda: 7.1)
+    with pytest.raises(OSError, match="gone"):
+        waits.look()
 
 
 @pytest.mark.skipif(not contention.is_told(), reason="this kernel does not count how long threads wait for a core")

@@ -18,7 +18,7 @@ from server.engines.base import Waiting
 from server.engines.diffusers.batcher import Batcher, Member
 from server.engines.diffusers.canvas import Canvas, size_of
 from server.engines.diffusers.form import Form
-from server.engines.diffusers.load import DiffusersOptions, load
+from server.engines.diffusers.load import DiffusersOptions, device_for, load
 from server.engines.diffusers.order import SEEDS, Order
 from server.engines.diffusers.painting import Drawn, Painting
 from server.engines.diffusers.schedulers import Schedulers
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 def create(options: Mapping[str, Any]) -> "DiffusersHandler":
     """Load a pipeline folder. Raises ModelUnavailable."""
     chosen = DiffusersOptions.of(options)
-    openmp.give_way()
+    if device_for(chosen.device).type == "cpu":
+        openmp.give_way()
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     # A worker writes to a log: progress bars are for terminals.

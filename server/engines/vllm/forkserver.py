@@ -67,7 +67,7 @@ async def begin() -> None:
     if _to_copy:
         modules = *libraries.FRONT_END, *libraries.ENGINE, WORKER.format("cpu")
         try:
-            with _environment(long_patience()):
+            with _for_libraries(long_patience()):
                 await asyncio.to_thread(libraries.load, *modules)
         except Exception as error:  # noqa: BLE001 - the load meets it again, and tells of it
             log.debug("no copy: %s", error)
@@ -208,6 +208,21 @@ def _count_gpus() -> None:
 
     if torch.cuda._is_in_bad_fork() or (processes.cuda_build() and torch._C._cuda_getDeviceCount() < 1):
         raise SystemExit(1)
+
+
+@contextmanager
+def _for_libraries(variables: Mapping[str, str]) -> Iterator[None]:
+    """What libraries read as they are loaded, and processes that are started meanwhile are not to have."""
+    for name, value in variables.items():
+        os.putenv(name, value)
+    try:
+        yield
+    finally:
+        for name in variables:
+            if name in os.environ:
+                os.putenv(name, os.environ[name])
+            else:
+                os.unsetenv(name)
 
 
 @contextmanager

@@ -88,6 +88,7 @@ class _Child:
             reason = cause.described(error, *places)
             self._send(("failed", ModelUnavailable(f"The model could not be loaded: {reason}")))
             return
+        give_back()  # what loading left would be taken for the model's own
         self._send(("ready",))
         self._free = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="job")

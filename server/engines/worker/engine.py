@@ -27,7 +27,6 @@ from typing import Any
 from server.core import Event, Facts, Job, Usage
 from server.engines.base import Engine, Footprint
 from server.engines.devices import footprint
-from server.engines.malloc import keeping
 from server.engines.openmp import patience as openmp_patience
 from server.engines.pulse import Patience, Sign
 from server.engines.watch import Watch
@@ -99,7 +98,7 @@ class WorkerEngine(Engine):
                 self._name,
                 str(os.getpid()),
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **openmp_patience(), **keeping(), **self._environment},
+                env={**os.environ, **openmp_patience(), **self._environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
