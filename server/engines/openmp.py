@@ -25,6 +25,8 @@ LONG_SPINCOUNT = "10000"
 """Of threads that give way to others: 0.1 to 0.6 ms, by how long the processor's pause is."""
 LOOK = 0.1
 """Seconds between two looks at whether others want the cores."""
+WATCH = "openmp watch"
+"""Name of the thread that looks."""
 LIBRARY = re.compile(r"/.*/libgomp[^/\s]*\.so[.\d]*$", re.MULTILINE)
 """At the end of a line of /proc/self/maps; a folder may have spaces in its name."""
 
@@ -47,13 +49,13 @@ def _chosen() -> bool:
 def give_way() -> None:
     """From now on this process's OpenMP threads spin only while nobody else wants their cores. Returns at once.
 
-    For a process whose libgomp was loaded with `long_patience`, which need not be in its environment any more. With an
+    One watch does for a process, however often this is called. For a process whose libgomp was loaded with `long_patience`, which need not be in its environment any more. With an
     operator's own choice nothing is done.
     """
     chosen = "OMP_WAIT_POLICY" in os.environ or os.environ.get("GOMP_SPINCOUNT", LONG_SPINCOUNT) != LONG_SPINCOUNT
-    if contention.is_told() and not chosen:
+    if contention.is_told() and not chosen and not any(thread.name == WATCH for thread in threading.enumerate()):
         try:
-            threading.Thread(target=_watch, name="openmp", daemon=True).start()
+            threading.Thread(target=_watch, name=WATCH, daemon=True).start()
         except RuntimeError as error:
             log.warning("OpenMP's threads don't give way to others: %s", error)
 

@@ -30,14 +30,23 @@ def test_who_gives_way_may_spin_for_longer_where_the_kernel_tells_of_waiting(mon
 def test_an_operators_choice_stands(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "7")
     monkeypatch.setattr(contention, "is_told", lambda: True)
-    begun = threading.Event()
-    monkeypatch.setattr(openmp, "_watch", begun.set)
+    monkeypatch.setattr(openmp, "WATCH", "watch of this test")  # another test may have begun one
+    begun, over = threading.Semaphore(0), threading.Event()
+
+    def watch() -> None:
+        begun.release()
+        over.wait()
+
+    monkeypatch.setattr(openmp, "_watch", watch)
     assert openmp.patience() == openmp.long_patience() == {}
     openmp.give_way()
-    assert not begun.is_set()
+    assert not begun.acquire(blocking=False)
     monkeypatch.delenv(name)
     openmp.give_way()
-    assert begun.wait(20)
+    assert begun.acquire(timeout=20)
+    openmp.give_way()  # once is enough for a process
+    assert not begun.acquire(blocking=False)
+    over.set()
 
 
 class Held:
