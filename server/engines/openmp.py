@@ -49,8 +49,8 @@ def _chosen() -> bool:
 def give_way() -> None:
     """From now on this process's OpenMP threads spin only while nobody else wants their cores. Returns at once.
 
-    One watch does for a process, however often this is called. For a process whose libgomp was loaded with `long_patience`, which need not be in its environment any more. With an
-    operator's own choice nothing is done.
+    One watch does for a process, however often this is called. For one whose libgomp was loaded with `long_patience`,
+    which need not be in its environment any more. With an operator's own choice nothing is done.
     """
     chosen = "OMP_WAIT_POLICY" in os.environ or os.environ.get("GOMP_SPINCOUNT", LONG_SPINCOUNT) != LONG_SPINCOUNT
     if contention.is_told() and not chosen and not any(thread.name == WATCH for thread in threading.enumerate()):
