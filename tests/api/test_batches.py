@@ -405,6 +405,7 @@ async def test_metrics_tell_of_them(desk: Desk) -> None:
     async with asyncio.timeout(20):  # the database shows the end a moment before it is counted
         while "sagehold_batches_ended_total{" not in text:
             text = (await desk.ada.get("/metrics")).text
+            await asyncio.sleep(0.01)
     assert 'sagehold_batch_lines_total{outcome="completed"} 1.0' in text
     assert 'sagehold_batch_lines_total{outcome="failed"} 1.0' in text
     assert 'sagehold_batches_ended_total{status="completed"} 1.0' in text

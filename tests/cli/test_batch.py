@@ -194,7 +194,7 @@ def test_files_that_can_not_be_are_refused(
 
 
 def test_ctrl_c_ends_it_cleanly_and_it_goes_on_from_there(folder: Path) -> None:
-    write(folder, [chat(number, model="slow") for number in range(200)])
+    write(folder, [chat(number, model="slow") for number in range(600)])
     process = begun(folder)
     until(folder, 10, process)
     process.send_signal(signal.SIGINT)
@@ -203,14 +203,14 @@ def test_ctrl_c_ends_it_cleanly_and_it_goes_on_from_there(folder: Path) -> None:
     assert out == ""
     assert "Traceback" not in err
     done = len(answered(folder))
-    assert f"{done} of 200 requests are done." in err
+    assert f"{done} of 600 requests are done." in err
     assert "The same command goes on from here." in err
-    assert 10 <= done < 200
-    write(folder, [chat(number, model="slow") for number in range(200)])
+    assert 10 <= done < 600
+    write(folder, [chat(number, model="slow") for number in range(600)])
     finished = run(folder)
     assert finished.exit_code == 0, finished.output
-    assert f"{done} of 200 requests were done before" in finished.stderr
-    assert Counter(one["custom_id"] for one in answered(folder)) == {f"r-{number}": 1 for number in range(200)}
+    assert f"{done} of 600 requests were done before" in finished.stderr
+    assert Counter(one["custom_id"] for one in answered(folder)) == {f"r-{number}": 1 for number in range(600)}
 
 
 def test_kill_9_loses_no_line_and_answers_none_twice(folder: Path) -> None:

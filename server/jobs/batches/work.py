@@ -68,7 +68,7 @@ class Adopting(Protocol):
         path: Path,
         filename: str,
         purpose: str,
-        expires_at: datetime | None,
+        expires_after: timedelta | None,
         *,
         file_id: str | None = None,
     ) -> StoredFile: ...
@@ -272,10 +272,8 @@ class Work:
 
     async def _adopt(self, path: Path, filename: str, file_id: str) -> None:
         claim, tools = self.claim, self._tools
-        expires_at = None
-        if claim.output_seconds is not None:
-            expires_at = tools.now() + timedelta(seconds=claim.output_seconds)
-        await tools.files.adopt(claim.account_id, path, filename, BATCH_OUTPUT, expires_at, file_id=file_id)
+        kept = None if claim.output_seconds is None else timedelta(seconds=claim.output_seconds)
+        await tools.files.adopt(claim.account_id, path, filename, BATCH_OUTPUT, kept, file_id=file_id)
 
     async def _end(
         self, status: Status, errors: Sequence[LineError], output: str | None = None, error: str | None = None

@@ -125,14 +125,15 @@ class Files:
         path: Path,
         filename: str,
         purpose: str,
-        expires_at: datetime | None,
+        expires_after: timedelta | None,
         *,
         file_id: str | None = None,
     ) -> StoredFile:
         """Make a file of what lies in the data folder, which stays where it is too: both names are of the same bytes.
 
-        It is kept however much the account keeps already: finished work is never lost. file_id: chosen by whoever may
-        do this twice, as after a crash; the second time changes nothing. Raises StorageFull.
+        expires_after: from when it is made. It is kept however much the account keeps already: finished work is never
+        lost. file_id: chosen by whoever may do this twice, as after a crash; the second time changes nothing. Raises
+        StorageFull.
         """
         if file_id is not None:
             with suppress(NotFound):
@@ -140,7 +141,9 @@ class Files:
         file_id = file_id or new_id()
         held, size = await to_thread.run_sync(linked, path, self._folder / file_id)
         try:
-            row = _row(file_id, account_id, filename, purpose, size, self.now(), expires_at)
+            now = self.now()
+            expires_at = None if expires_after is None else now + expires_after
+            row = _row(file_id, account_id, filename, purpose, size, now, expires_at)
             async with self.database.write() as session:
                 session.add(row)
         finally:
