@@ -22,11 +22,13 @@ from server.core import Limits
 from server.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
+# On a busy machine more requests wait at once than a queue takes by default.
 MODELS = """
 name: {task}
 engine: fake
 serves: {task}
 price: {{prompt_token: 0.1, completion_token: 1, audio_second: 1, character: 1, image: 1}}
+max_queue: 1000
 """
 STUCK = """
 name: stuck
