@@ -39,9 +39,8 @@ class Waits:
         """Since the last look: of the threads that computed, the largest share of its time that one waited for a core,
         0–1. None where none computed."""
         ran = time.process_time()
-        if (
-            ran - self._ran < LEAST / 1e9
-        ):  # reading takes 20 µs for each thread, by which an idle process would seem busy
+        # Reading takes 20 µs for each thread, by which an idle process would seem busy.
+        if ran - self._ran < LEAST / 1e9:
             return None
         self._ran = ran
         before, self._last = self._last, self._read()

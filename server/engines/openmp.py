@@ -82,12 +82,12 @@ class Way:
         contended = self._judge.contended(self._waits.look() or 0.0, now)
         if contended == self.given:
             return
-        self.given = contended
         while self._held:
             self._held.pop().release()
         if contended:
             for library in libraries():
                 self._held.append(Restraint(library))
+        self.given = contended
         log.debug("OpenMP's threads %s now", "sleep" if contended else "spin")
 
 

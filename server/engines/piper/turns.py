@@ -109,11 +109,12 @@ class Text(Generic[T]):
                 continue
             done = self._under_way.pop(0).result()
             if first:
+                first = False
                 yield done
-            self._fill(self._turns.share)
-            if not first:
+                self._fill(self._turns.share)
+            else:
+                self._fill(self._turns.share)
                 yield done
-            first = False
 
     def _fill(self, most: int) -> None:
         while self._next is not None and len(self._under_way) < most:
