@@ -1,6 +1,8 @@
 """Memory of processes, as the operating system and NVIDIA's driver count it. Blocking."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 
 import psutil
 
@@ -35,20 +37,44 @@ def _unique(process: psutil.Process) -> int:
 def of_front_end(engines: Collection[int]) -> int:
     """Bytes of host memory of this process and its helpers (vLLM's fork server); `engines` are pids left out.
 
-    Each process counts with what it has not in common with a file. What an engine forked from a helper still shares
-    with it counts here and not there, where only the unique set counts.
+    No file's pages are counted, and what several have in common since one was forked from the other counts once. What
+    an engine still shares with the helper that it was forked from counts here, since `of_processes` leaves it out.
     """
     total = 0
-    waiting = [psutil.Process()]
+    waiting = [(psutil.Process(), False)]
     while waiting:
-        process = waiting.pop()
+        process, of_engine = waiting.pop()
         try:
-            memory = process.memory_info()
-            total += max(0, memory.rss - memory.shared)
-            waiting += [child for child in process.children() if child.pid not in engines]
+            total += _shared(process) if of_engine else _proportional(process)
+            waiting += [(child, of_engine or child.pid in engines) for child in process.children()]
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return total
+
+
+def _proportional(process: psutil.Process) -> int:
+    """A page of n processes counts as the nth part of one; all of it where the kernel shows no shares."""
+    if (sizes := _sizes(process)) is not None:
+        return sizes["Pss_Anon"] + sizes["Pss_Shmem"]
+    memory = process.memory_info()
+    return int(max(0, memory.rss - memory.shared))
+
+
+def _shared(process: psutil.Process) -> int:
+    """Its part of what it has in common with others; none where the kernel shows no shares."""
+    sizes = _sizes(process)
+    # What forked processes have in common was written to before: all of it is dirty.
+    return 0 if sizes is None else max(0, sizes["Pss_Anon"] + sizes["Pss_Shmem"] - sizes["Private_Dirty"])
+
+
+def _sizes(process: psutil.Process) -> dict[str, int] | None:
+    """Bytes by the kernel's names (/proc/PID/smaps_rollup, proc_pid_smaps(5)); None where it does not show them."""
+    try:
+        text = Path(f"{psutil.PROCFS_PATH}/{process.pid}/smaps_rollup").read_text()
+    except OSError:
+        return None
+    sizes = {name: 1024 * int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
+    return sizes if sizes.keys() >= {"Pss_Anon", "Pss_Shmem", "Private_Dirty"} else None
 
 
 def _trees(roots: Iterable[int]) -> Iterator[psutil.Process]:

@@ -2,7 +2,10 @@
 
 import logging
 import os
-from pathlib import Path
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -133,18 +136,48 @@ def test_a_process_that_ends_between_two_questions_holds_nothing(monkeypatch: py
     assert not footprint.of_processes([os.getpid()], Driver(Nvml(missing=True)))
 
 
-def test_the_front_end_is_what_no_engine_is(tmp_path: Path) -> None:
-    script = tmp_path / "child.py"
-    script.write_text("held = bytearray(b'x' * (64 << 20)); print('ready', flush=True); input()")
-    import subprocess
-    import sys
+HELD = 64 << 20
+HOLDING = f"held = bytearray(b'x' * {HELD})"
 
-    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        try:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-            helper, engine = footprint.of_front_end(set()), footprint.of_front_end({child.pid})
-        finally:
-            child.kill()
+
+@contextmanager
+def child(script: str) -> Iterator[list[int]]:
+    """A process that runs the script, which prints pids once it is ready; it ends with its input."""
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert started.stdin is not None
+        yield [int(pid) for pid in started.stdout.readline().split()]
+        started.stdin.close()
+
+
+def test_the_front_end_is_what_no_engine_is() -> None:
+    with child(f"import os; {HOLDING}; print(os.getpid(), flush=True); os.read(0, 1)") as (pid,):
+        helper, engine = footprint.of_front_end(set()), footprint.of_front_end({pid})
+    assert helper - engine > 60 << 20
+    assert engine > 2**20
+
+
+@pytest.mark.parametrize("engine", [True, False], ids=["an engine", "a helper"])
+def test_what_forked_processes_share_counts_once(engine: bool) -> None:
+    """As the fork server is a copy of the front end, and each of vLLM's engines one of the fork server."""
+    before = footprint.of_front_end(set())
+    fork = (
+        f"import os; {HOLDING}; copy = os.fork(); "
+        "copy and print(os.getpid(), copy, flush=True); os.read(0, 1); copy and os.waitpid(copy, 0)"
+    )
+    with child(fork) as (parent, copy):
+        assert psutil.Process(copy).ppid() == parent
+        # The copy has the page tables once its parent has printed, and never reads the memory.
+        both = footprint.of_front_end({copy} if engine else set()) - before
+        of_copy = footprint.of_processes([copy], Driver(Nvml(missing=True))).host
+    assert HELD < both < HELD + HELD // 2
+    assert of_copy < HELD // 2
+
+
+def test_where_the_kernel_shows_no_shares_each_process_counts_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footprint, "_sizes", lambda _: None)
+    with child(f"import os; {HOLDING}; print(os.getpid(), flush=True); os.read(0, 1)") as (pid,):
+        helper, engine = footprint.of_front_end(set()), footprint.of_front_end({pid})
     assert helper - engine > 60 << 20
     assert engine > 2**20
