@@ -24,7 +24,7 @@ def line(outcome: Outcome, console: Console) -> None:
 
 
 def table(outcomes: Sequence[Outcome], checks: Sequence[Check], console: Console) -> None:
-    """Every figure beside what is expected of it."""
+    """Every figure beside what is expected of it; at the end what failed, as logs are often cut."""
     titles = {check.name: check.title for check in checks}
     shown = Table("check", "figure", "measured", "expected", "", title_justify="left")
     for outcome in outcomes:
@@ -39,6 +39,9 @@ def table(outcomes: Sequence[Outcome], checks: Sequence[Check], console: Console
     console.print(shown)
     counts = [f"{sum(one.status is status for one in outcomes)} {status}" for status in Status]
     console.print(", ".join(counts), highlight=False)
+    for outcome in outcomes:
+        if outcome.status in (Status.FAILED, Status.NOT_RUN):
+            line(outcome, console)
 
 
 def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> str:

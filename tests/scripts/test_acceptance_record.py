@@ -1,14 +1,16 @@
 """The results of `scripts/gpu_acceptance` on disk, and in docs/gpu.md."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from scripts.acceptance.check import Figure, Outcome, Status, judge
 from scripts.acceptance.record import Record
-from scripts.acceptance.report import BEGIN, END, markdown, refreshed
+from scripts.acceptance.report import BEGIN, END, markdown, refreshed, table
 from scripts.acceptance.runner import ROOT
 
 MACHINE: dict[str, Any] = {
@@ -90,6 +92,21 @@ def test_the_figures_are_a_table_with_what_was_expected() -> None:
     assert "| | start to ready | 130 s | ≤ 120 | missed |" in text
     assert "| | a \\| b c | | | |" in text
     assert "| **card** | no GPU | 0 s | | skipped |" in text
+
+
+def test_the_last_lines_tell_what_failed_and_why() -> None:
+    """As logs of a machine that nobody can look at are cut to them."""
+    failed = judge("books", [Figure("held", 1.2, most=1.1)], 20.0)
+    told = io.StringIO()
+    outcomes = [failed, Outcome("card", Status.SKIPPED, "no GPU"), Outcome("stop", Status.NOT_RUN, "no time was left")]
+    table(outcomes, (), Console(file=told))
+    assert told.getvalue().splitlines()[-5:] == [
+        "0 passed, 1 failed, 1 skipped, 1 not run",
+        "failed books, 20.0 s",
+        "    held: 1.2, expected at most 1.1",
+        "not run stop, 0.0 s",
+        "    no time was left",
+    ]
 
 
 def test_the_project_s_own_document_has_the_marks() -> None:
