@@ -9,6 +9,9 @@ from server.engines.vllm.options import VllmOptions
 SEQUENCES_A_CORE = 16
 """In one batch on a processor, where the config says nothing. With more of them a step takes longer, for which whoever
 comes waits, and the throughput hardly rises: figures of two cores in docs/decisions/015-fair-queue.md."""
+NEWCOMERS = 7
+"""One place for so many others comes on top, which an account leaves free as long as it is alone (ibid.). Out of the 16
+a core it would be missed: 64 requests came in three waves of 28, 28 and 8, the last of which fills no step."""
 STEP_TOKENS = 512
 """In one step on a processor, of prompts above all. 2,048, as vLLM has it, take seconds for which all wait, and make
 prompts no faster. Figures as above."""
@@ -68,7 +71,8 @@ def arguments(options: VllmOptions) -> dict[str, Any]:
             arguments["dtype"] = hardware.processor_dtype()
         if not (options.images or options.audio):  # a picture must fit into a step
             arguments["max_num_batched_tokens"] = max(STEP_TOKENS, options.max_num_seqs or 0)
-        arguments["max_num_seqs"] = min(MOST_SEQUENCES, SEQUENCES_A_CORE * (os.cpu_count() or 1))
+        sequences = SEQUENCES_A_CORE * (os.cpu_count() or 1)
+        arguments["max_num_seqs"] = min(MOST_SEQUENCES, sequences + sequences // NEWCOMERS)
     for name in (
         "max_model_len", "max_num_seqs", "max_num_batched_tokens", "quantization", "kv_cache_dtype",
         "tokenizer_mode", "load_format", "reasoning_parser",

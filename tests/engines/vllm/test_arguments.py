@@ -9,12 +9,15 @@ import pytest
 import vllm.engine.arg_utils
 from vllm.config.multimodal import MultiModalConfig
 
+from server.core import Claim
 from server.engines.vllm import hardware, vocabulary
 from server.engines.vllm.engine import VllmEngine
 from server.engines.vllm.options import VllmOptions
 from server.models.config.spec import VllmModel
 from server.models.factory import make_engine
 from server.models.memory.allotment import Allotment
+from server.models.queue import FairQueue
+from server.models.queue_standing import Entry
 
 
 def arguments(**options: Any) -> dict[str, Any]:
@@ -69,9 +72,24 @@ def test_what_is_not_said_is_left_to_vllm_on_a_processor() -> None:
     assert given["max_num_batched_tokens"] == 512
     assert "max_num_batched_tokens" not in arguments(images=True)
     assert given["scheduling_policy"] == "priority"
-    assert given["max_num_seqs"] == min(128, 16 * (os.cpu_count() or 1))
     assert given["cpu_offload_gb"] == 0
     assert given["enforce_eager"] is True
+
+
+@pytest.mark.usefixtures("processor")
+@pytest.mark.parametrize(
+    ("cores", "places", "alone"), [(1, 18, 16), (2, 36, 32), (4, 73, 64), (7, 128, 112), (64, 128, 112), (None, 18, 16)]
+)
+def test_an_account_alone_fills_the_best_step_of_a_processor(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, places: int, alone: int
+) -> None:
+    """Sixteen sequences a core, and what it leaves to newcomers on top."""
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    given = arguments()["max_num_seqs"]
+    assert given == places
+    queue = FairQueue(given, 1000)
+    came = [queue.enter(Claim("one", size=1), 0, ready=True, patience=60, rate=None) for _ in range(given)]
+    assert sum(isinstance(entry, Entry) and entry.running for entry in came) == alone
 
 
 @pytest.mark.usefixtures("cuda")
