@@ -20,6 +20,7 @@ from scripts.benchmarks.batches import batches
 from scripts.benchmarks.embeddings import embeddings
 from scripts.benchmarks.fairness import fairness
 from scripts.benchmarks.front import front
+from scripts.benchmarks.gaps import gaps
 from scripts.benchmarks.growth import growth
 from scripts.benchmarks.ingestion import ingestion
 from scripts.benchmarks.load import Load, Sample
@@ -221,6 +222,7 @@ app.command()(embeddings)
 app.command()(batches)
 app.command()(fairness)
 app.command()(front)
+app.command()(gaps)
 app.command()(growth)
 app.command()(ingestion)
 app.command()(media)

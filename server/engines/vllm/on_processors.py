@@ -3,24 +3,26 @@
 from typing import Any
 
 from server.engines import openmp
-from server.engines.vllm import seeds, waiting
+from server.engines.vllm import kernels, seeds, waiting
 
 
 def prepare() -> None:
     """In the fork server, however it came to be: cores and workers inherit it."""
     seeds.rewindable()
     waiting.without_spinning()
-    giving_way()
+    kernels.register()
+    when_a_worker_begins()
 
 
-def giving_way() -> None:
-    """Let workers that are forked from here watch for others who want their cores."""
+def when_a_worker_begins() -> None:
+    """Let workers that are forked from here watch for others who want their cores, and take the kernels of ours."""
     from vllm.v1.worker.cpu_worker import CPUWorker
 
     init_device = CPUWorker.init_device
 
     def watched(worker: Any) -> None:
         openmp.give_way()
+        kernels.prefer()
         init_device(worker)
 
     CPUWorker.init_device = watched
