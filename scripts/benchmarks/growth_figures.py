@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from statistics import median, quantiles
 
@@ -55,16 +56,33 @@ class Least:
     whole: float
 
 
+def in_a_step(point: Point) -> float:
+    """With how many others, itself included, a token was made on the mean: between its first token and its end a stream
+    is in every step. Requests come all at once, and as many in a round as there are streams, so their times have one
+    beginning; who waits for a place or is read meanwhile is in no decoding step."""
+    streams, weighed = 0.0, 0.0
+    for begun in range(0, len(point.firsts), point.at_once):
+        part = slice(begun, begun + point.at_once)
+        changes = sorted([*((at, 1) for at in point.firsts[part]), *((at, -1) for at in point.latencies[part])])
+        now = 0
+        for (at, change), (until, _) in pairwise(changes):
+            now += change
+            streams += now * (until - at)
+            weighed += now * now * (until - at)
+    return weighed / streams if streams else 1.0
+
+
 def least(machine: Machine, shape: Shape, point: Point, sequences: int) -> Least:
     """sequences: most that are decoded in one step; more of them come in turns.
 
-    The whole is the reading of every prompt and, in each turn, a step for every further token: as if the two never
-    shared a step, since each has a limit of its own.
+    The step is of as many streams as were in one. The whole is the reading of every prompt and, in each turn, a step
+    for every further token: as if the two never shared a step, since each has a limit of its own.
     """
-    together = min(point.at_once, sequences)
-    step, bound = least_step(machine, shape, together, point.prompt + point.answer // 2)
+    context = point.prompt + point.answer // 2
+    step, bound = least_step(machine, shape, in_a_step(point), context)
+    full, _ = least_step(machine, shape, min(point.at_once, sequences), context)
     turns = ceil(point.at_once / sequences)
-    whole = least_prompts(machine, shape, point.at_once, point.prompt) + turns * (point.answer - 1) * step
+    whole = least_prompts(machine, shape, point.at_once, point.prompt) + turns * (point.answer - 1) * full
     return Least(step, bound, whole)
 
 
@@ -75,12 +93,12 @@ def chat_table(points: Sequence[Point], machine: Machine, shape: Shape, sequence
     lines = [_line(head), _rule(head)]
     for point in points:
         floor = least(machine, shape, point, sequences)
-        together = min(point.at_once, sequences)
+        together = in_a_step(point)
         step, whole = (point.further or 0.0) / floor.step, median(point.walls) / floor.whole
         lines.append(
             _line(
                 [
-                    f"{point.at_once}" + (f" ({together} in a step)" if together < point.at_once else ""),
+                    f"{point.at_once}" + (f" ({together:.1f} in a step)" if point.at_once > 1 else ""),
                     f"{point.prompt:,}",
                     _times(point.firsts),
                     _times(point.latencies),

@@ -57,11 +57,11 @@ class Shape:
     kv_numbers: int
     width: int
 
-    def step_bytes(self, streams: int, context: int) -> int:
+    def step_bytes(self, streams: float, context: int) -> float:
         """Bytes that a decoding step must read: every weight once, and the cached keys and values of each stream."""
         return self.width * (self.parameters + streams * context * self.kv_numbers)
 
-    def step_flops(self, streams: int, context: int) -> int:
+    def step_flops(self, streams: float, context: int) -> float:
         """Operations of a decoding step: two for each weight and stream, and attention over the context."""
         return streams * (2 * self.parameters + 4 * self.layers * self.hidden * context)
 
@@ -70,7 +70,7 @@ class Shape:
         return 2 * (self.parameters - self.head) * tokens + 2 * self.head + 2 * self.layers * self.hidden * tokens**2
 
 
-def least_step(machine: Machine, shape: Shape, streams: int, context: int) -> tuple[float, str]:
+def least_step(machine: Machine, shape: Shape, streams: float, context: int) -> tuple[float, str]:
     """The least seconds of a decoding step, and what sets them: "memory" or "arithmetic"."""
     memory = shape.step_bytes(streams, context) / machine.bandwidth
     arithmetic = shape.step_flops(streams, context) / machine.flops

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmarks.growth_figures import Point, chat_table, least, machine_line, media_table
+from scripts.benchmarks.growth_figures import Point, chat_table, in_a_step, least, machine_line, media_table
 from scripts.benchmarks.roofline import Machine, Shape, dtype_of, least_prompts, least_step, shape_of
 
 MACHINE = Machine("cpu", "bfloat16", read=20e9, triad=15e9, flops=400e9)
@@ -82,8 +82,19 @@ def point(**changes: object) -> Point:
 
 def test_more_streams_than_a_step_takes_come_in_turns() -> None:
     two, four = least(MACHINE, SHAPE, point(at_once=16), 16), least(MACHINE, SHAPE, point(at_once=32), 16)
-    assert four.step == two.step
     assert four.whole == pytest.approx(2 * two.whole)
+
+
+def test_a_step_counts_those_that_were_in_it() -> None:
+    """Long prompts are read one after the other, and the cache may have room for a few: most streams wait."""
+    turns = point(at_once=4, firsts=[1.0, 1.0, 3.0, 3.0], latencies=[2.0, 2.0, 4.0, 4.0])
+    assert in_a_step(turns) == pytest.approx(2)
+    assert least(MACHINE, SHAPE, turns, 4).step == least_step(MACHINE, SHAPE, 2, 116)[0]
+    apart = point(at_once=2, firsts=[1.0, 1.0], latencies=[2.0, 4.0])  # two for a second, then one for two
+    assert in_a_step(apart) == pytest.approx((4 + 2) / (2 + 2))
+    rounds = point(at_once=1, firsts=[0.5, 0.7], latencies=[2.0, 1.0])  # of two rounds, not at the same time
+    assert in_a_step(rounds) == pytest.approx(1)
+    assert in_a_step(point(firsts=[], latencies=[])) == 1
 
 
 def test_the_limit_is_told_where_a_step_is_near_the_least() -> None:
