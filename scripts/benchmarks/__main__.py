@@ -27,6 +27,7 @@ from scripts.benchmarks.load import Load, Sample
 from scripts.benchmarks.media import media
 from scripts.benchmarks.processes import Side, StartError
 from scripts.benchmarks.retrieval import retrieval
+from scripts.benchmarks.steps import steps
 from server.offline import go_offline
 
 app = typer.Typer(
@@ -227,6 +228,7 @@ app.command()(growth)
 app.command()(ingestion)
 app.command()(media)
 app.command()(retrieval)
+app.command()(steps)
 
 
 def _spec(model: str | None, models_dir: Path, configs: Path | None = None) -> Any:
