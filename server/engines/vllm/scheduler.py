@@ -194,7 +194,7 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
             return None, 0
         answered = sum(not request.is_prefill_chunk for request in better)
         few = max(self._whole_step // FEW, self._places // LEAST)
-        share, whole = self._pace.tokens(BESIDE), self._pace.tokens(LONG)
+        share, whole = self._pace.tokens_of_a_prompt(BESIDE), self._pace.tokens(LONG)
         some = few if share is None else max(int(share) + answered, self._places // LEAST)
         longest = min(self._whole_step, max(some, int(whole or self._whole_step)))
         # Steps of answers only say little about what a further token takes.

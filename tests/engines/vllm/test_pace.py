@@ -38,3 +38,43 @@ def test_a_slower_machine_is_noticed() -> None:
         for tokens in (1, 32) * 300:
             pace.saw(tokens, 0.05 + factor * 0.002 * tokens)
     assert pace.tokens(1.5) == pytest.approx(25 / 6, rel=0.05)
+
+
+def test_a_token_far_into_a_prompt_takes_longer_than_one_at_its_beginning() -> None:
+    """Ten steps of a prompt are no tenth of what the line through the last hundred forgets."""
+    pace = Pace()
+    for _ in range(100):
+        pace.saw(4, 0.03)
+        pace.saw(80, 0.03 + 80 * 0.0004)
+    assert pace.tokens_of_a_prompt(2) == pytest.approx(pace.tokens(2) or 0, rel=0.1)
+    for _ in range(10):
+        pace.saw(80, 0.03 + 80 * 0.0008)
+    found = pace.tokens_of_a_prompt(2)
+    assert found == pytest.approx(0.03 / 0.0008, rel=0.1)
+    assert found < 0.7 * (pace.tokens(2) or 0)
+    for _ in range(20):  # steps of answers alone say nothing of it
+        pace.saw(4, 0.03)
+    assert pace.tokens_of_a_prompt(2) == pytest.approx(found, rel=0.2)
+    for _ in range(10):  # the next prompt
+        pace.saw(40, 0.03 + 40 * 0.0004)
+    assert pace.tokens_of_a_prompt(2) == pytest.approx(0.03 / 0.0004, rel=0.25)
+
+
+def test_one_step_that_was_held_up_makes_no_prompt_wait_for_long() -> None:
+    pace = Pace()
+    for _ in range(100):
+        pace.saw(4, 0.03)
+        pace.saw(80, 0.062)
+    before = pace.tokens_of_a_prompt(2)
+    pace.saw(80, 0.4)
+    held_up = pace.tokens_of_a_prompt(2)
+    assert before is not None
+    assert held_up is not None
+    assert held_up > before / 4
+    for _ in range(20):
+        pace.saw(80, 0.062)
+    assert pace.tokens_of_a_prompt(2) > before / 2  # type: ignore[operator]
+
+
+def test_nothing_is_said_of_a_prompt_before_there_is_a_pace() -> None:
+    assert Pace().tokens_of_a_prompt(2) is None
