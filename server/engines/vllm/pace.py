@@ -31,7 +31,7 @@ class Pace:
         self._products = self._products * FORGETS + tokens * seconds
         if (line := self._line()) is not None:
             base, each = line
-            if tokens * each >= base / 2:  # of a step of few, most is the base
+            if tokens * (self._each or each) >= base / 4:  # of a step of few, most is the base
                 now = min(max((seconds - base) / tokens, each / 4), 4 * each)
                 self._each = now if self._each is None else LATELY * self._each + (1 - LATELY) * now
 
