@@ -40,9 +40,9 @@ SHORT, LONG = 1.5, 10.0
 """Lengths of the background's steps, as multiples of a step of one token. Short ones are for times in which better
 requests come: each of them waits for half a step on average. The long ones cost a batch of prompts alone a tenth of
 its throughput at most, against steps without end."""
-BESIDE = 2.0
-"""Length of a step in which a long prompt is read beside answers, as a multiple of what it is without. So the prompt
-has half of the time, and each of the answers half of its pace."""
+BESIDE = 1.75
+"""Length that a step in which a long prompt is read beside answers is to have, as a multiple of what it is without.
+Twice is what they should have at most: what a part takes grows as its prompt is read, and is known of earlier ones."""
 FEW = 32
 """A short step's tokens while the pace is unknown: a part of so many of a whole step's, or half the places."""
 LATELY = 10.0
@@ -185,8 +185,9 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         """How long prompts are read beside others: the limits of the step's tokens, and of one prompt's; None and 0 for
         no limit. Puts the long ones at work behind the others.
 
-        Beside answers a step becomes twice as long as it would be. A short prompt is read whole, and meanwhile the long
-        one has as much as the longest of those. Where nobody is answered yet, it leaves the short ones their part.
+        Beside answers a step becomes up to twice as long as it would be. A short prompt is read whole, and meanwhile
+        the long one has as much as the longest of those. Where nobody is answered yet, it leaves the short ones their
+        part.
         """
         newcomers = newcomers[: max(0, self._places - len(better))]
         if not self._cuts or not (newcomers or any(request.is_prefill_chunk for request in better)):
@@ -195,7 +196,7 @@ class YieldingScheduler(Scheduler):  # type: ignore[misc]  # vLLM is untyped her
         answered = sum(not request.is_prefill_chunk for request in better)
         few = max(self._whole_step // FEW, self._places // LEAST)
         share, whole = self._pace.tokens_of_a_prompt(BESIDE), self._pace.tokens(LONG)
-        some = few if share is None else max(int(share) + answered, self._places // LEAST)
+        some = few if share is None else max(int(share + (BESIDE - 1) * answered), self._places // LEAST)
         longest = min(self._whole_step, max(some, int(whole or self._whole_step)))
         # Steps of answers only say little about what a further token takes.
         self._part = some = min(some, max(few, 2 * self._part))

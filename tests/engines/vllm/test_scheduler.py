@@ -324,7 +324,7 @@ def answering(count: int, **kind: Any) -> Core:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_long_prompt_makes_the_steps_of_others_twice_as_long_and_no_longer(kind: dict[str, Any]) -> None:
+def test_a_long_prompt_makes_the_steps_of_others_no_more_than_twice_as_long(kind: dict[str, Any]) -> None:
     core = answering(8, **kind)
     core.ask("long", 1500, 4)
     begun = len(core.steps)
@@ -332,7 +332,7 @@ def test_a_long_prompt_makes_the_steps_of_others_twice_as_long_and_no_longer(kin
     read = [step for step in core.steps[begun:] if step.get("long", 0) > 1]
     assert sum(step["long"] for step in read) >= 1500 - 1
     assert read[0]["long"] == 16  # till the pace is known better
-    assert {step["long"] for step in read[1:-1]} <= {27, 28}  # (50 + 8 x 2.5) ms of them
+    assert {step["long"] for step in read[1:-1]} <= {20, 21}  # 0.75 x (50 + 8 x 2.5) ms of them
     assert all(step.keys() >= {f"chat-{number}" for number in range(8)} for step in read)
     core.until_done()
     assert core.said["long"] == whole("long", 1500, 4)
