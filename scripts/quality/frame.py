@@ -34,6 +34,7 @@ drift of the machine favours none. A request that fails counts as `WORST`, and t
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -119,7 +120,13 @@ class Row:
 
 def items_of(measure: Measure[Any], size: int, seeds: Sequence[int]) -> list[Item]:
     """`size` items of each seed, one seed's after another's."""
-    return [replace(item, of_seed=seed) for seed in seeds for item in measure.items(size, seed)]
+    made = []
+    for seed in seeds:
+        for item in measure.items(size, seed):
+            one = copy(item)  # `replace` would make it anew, without what is no field: a clip's sound
+            object.__setattr__(one, "of_seed", seed)
+            made.append(one)
+    return made
 
 
 def checked(response: httpx.Response) -> httpx.Response:

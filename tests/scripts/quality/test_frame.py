@@ -13,6 +13,7 @@ import typer
 from scripts.quality.__main__ import seeds_of
 from scripts.quality.frame import Failure, Item, Outcome, Row, checked, items_of, outcome, run, turned
 from scripts.quality.report import keep_all, markdown
+from scripts.quality.transcription import Clip
 
 ITEMS = [Item(id=str(i), kind="k") for i in range(4)]
 
@@ -63,6 +64,19 @@ def test_every_seed_has_its_items() -> None:
     made = items_of(Fake(), 2, [7, 8])
     assert [(item.of_seed, item.id) for item in made] == [(7, "0"), (7, "1"), (8, "0"), (8, "1")]
     assert len({item.unit for item in made}) == 4
+
+
+def test_the_sound_of_a_clip_goes_with_it() -> None:
+    """It is no field, so that it is not kept beside the figures."""
+
+    class Clips(Fake):
+        def items(self, size: int, seed: int) -> list[Item]:
+            return [Clip(id=str(n), kind="fast", text="said", recording=bytes([n, seed])) for n in range(size)]
+
+    made = items_of(Clips(), 2, [7, 8])
+    sounds = [item.sound for item in made if isinstance(item, Clip)]
+    assert sounds == [bytes([number, seed]) for seed in (7, 8) for number in range(2)]
+    assert [item.of_seed for item in made] == [7, 7, 8, 8]
 
 
 def test_seeds_are_whole_numbers_and_none_comes_twice() -> None:
