@@ -10,9 +10,10 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import mean, median, quantiles
 from typing import TYPE_CHECKING, Annotated, Any
 
 import psutil
@@ -106,7 +107,7 @@ def gaps(
         except (LookupError, StartError, ValueError) as error:
             console.print(f"bench: {error}", markup=False)
             raise typer.Exit(1) from None
-    Console(width=max(console.width, 150)).print(table(heard))
+    Console(width=max(console.width, 200)).print(table(heard))
     keep(output, "gaps", {**asdict(load), "rounds": rounds, "samples": [asdict(one) for one in heard]})
     console.print(f"figures in {output}")
 
@@ -203,23 +204,25 @@ def _has_token(line: bytes) -> bool:
 def table(heard: Sequence[Heard]) -> Table:
     """A row for each server; medians of the rounds and their range."""
     columns = (
-        "a step, ms", "beside: median", "99% below", "longest", "in steps: median", "99%", "longest",
+        "a step, ms", "beside: median", "90% below", "99% below", "longest",
+        "in steps: median", "90%", "99%", "longest", "over 2, %",
         "a long prompt, s: alone", "beside",
     )  # fmt: skip
     shown = Table("", *columns, title="waits of running answers, alone and beside long prompts", title_justify="left")
     for side in dict.fromkeys(one.side for one in heard):
         rounds = [one for one in heard if one.side == side]
-        kinds = (median, p99, max)
+        kinds = (median, partial(percentile, 90), partial(percentile, 99), max)
         shown.add_row(
             side,
             Spread.of(1000 * one.step for one in rounds).shown(0),
             *(Spread.of(1000 * kind(one.beside) for one in rounds).shown(0) for kind in kinds),
             *(Spread.of(kind(one.beside) / one.step for one in rounds).shown(2) for kind in kinds),
+            Spread.of(100 * mean(wait > 2 * one.step for wait in one.beside) for one in rounds).shown(0),
             Spread.of(median(one.prompt_alone) for one in rounds).shown(2),
             Spread.of(median(one.prompt_beside) for one in rounds).shown(2),
         )
     return shown
 
 
-def p99(values: Sequence[float]) -> float:
-    return quantiles(values, n=100, method="inclusive")[-1]
+def percentile(number: int, values: Sequence[float]) -> float:
+    return quantiles(values, n=100, method="inclusive")[number - 1]

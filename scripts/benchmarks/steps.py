@@ -24,6 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from scripts.benchmarks.gaps import WORDS
 from scripts.benchmarks.load import wait_for_quiet
 
 console = Console()
@@ -37,7 +38,6 @@ KINDS: Mapping[str, str] = {
 """Operations by what they are for, by their names in the trace; what fits none is among the others."""
 OTHERS = "other operations"
 LEFT = "no operation"
-WORDS = range(1000, 40_000)
 PROMPT, ANSWER, PROFILED = 64, 96, 32
 """Tokens of each prompt, and of each answer without and with the profiler."""
 

@@ -3,7 +3,7 @@
 vLLM has the kernels for processors (csrc/cpu/layernorm.cpp), and calls them on GPUs alone (vllm/kernels/vllm_c.py): on
 a processor a norm is ten operations of PyTorch, one after the other, each of which goes through the whole tensor
 (vllm/ir/ops/layernorm.py). Inductor would make one of them, but nothing is compiled here: it takes minutes at a first
-start. What this wins stands in docs/performance.md.
+start. What this wins: docs/decisions/026-compiled-norms.md.
 """
 # ruff: noqa: ARG001 - vLLM wants the arguments of its own implementations
 
@@ -46,7 +46,9 @@ def register() -> None:
 
 
 def prefer() -> None:
-    """In a worker, once vLLM has made its choice: these before PyTorch's operations. What an operator chose stays."""
+    """In a worker, once vLLM has made its choice: these before PyTorch's operations. An operator's stay.
+
+    PyTorch's own can't be chosen: to vLLM, naming them is what naming nothing is."""
     from vllm import ir
 
     for op in (ir.ops.rms_norm, ir.ops.fused_add_rms_norm):

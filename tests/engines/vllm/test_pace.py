@@ -41,7 +41,7 @@ def test_a_slower_machine_is_noticed() -> None:
 
 
 def test_a_token_far_into_a_prompt_takes_longer_than_one_at_its_beginning() -> None:
-    """Ten steps of a prompt are no tenth of what the line through the last hundred forgets."""
+    """Ten steps hardly bend a line through the last hundred, and then the prompt is read."""
     pace = Pace()
     for _ in range(100):
         pace.saw(4, 0.03)
