@@ -32,8 +32,10 @@ def test_an_operators_choice_stands(name: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(contention, "is_told", lambda: True)
     monkeypatch.setattr(openmp, "WATCH", "watch of this test")  # another test may have begun one
     begun, over = threading.Semaphore(0), threading.Event()
+    watching: list[threading.Thread] = []
 
     def watch() -> None:
+        watching.append(threading.current_thread())
         begun.release()
         over.wait()
 
@@ -47,6 +49,7 @@ def test_an_operators_choice_stands(name: str, monkeypatch: pytest.MonkeyPatch) 
     openmp.give_way()  # once is enough for a process
     assert not begun.acquire(blocking=False)
     over.set()
+    watching[0].join()  # the next test's watch has the same name, and wouldn't begin beside it
 
 
 class Held:
