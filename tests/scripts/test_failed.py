@@ -29,8 +29,21 @@ def test_skipped(): assert False
 def test_each_failure_is_told_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(TESTS)
     results = tmp_path / "results.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, "-c", "/dev/null"]
-    done = subprocess.run([*command, "--junitxml", results, tmp_path], cwd=tmp_path, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        "-c",
+        "/dev/null",
+    ]
+    done = subprocess.run(
+        [*command, "--junitxml", str(results), str(tmp_path)], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 1
     lines = failed.summary([results])
     names = [line for line in lines if not line.startswith(" ")]
