@@ -75,7 +75,7 @@ def test_a_harness_reads_which_answer_is_likelier(http: httpx.Client, direct: An
 
 
 def test_prompts_at_once_are_answered_as_each_alone(sdk: OpenAI) -> None:
-    prompts = ["The capital of Japan is", "One, two, three,", "Once upon a time"]
+    prompts = ["The capital of Japan is", "One, two, three,", "a b c d e f g"]
     options: dict[str, Any] = {"model": MODEL, "temperature": 0, "max_tokens": 12}
     alone = [sdk.completions.create(prompt=prompt, **options).choices[0].text for prompt in prompts]
     assert alone[0].startswith(" Tokyo")

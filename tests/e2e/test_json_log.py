@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.e2e.conftest import installed
-from tests.e2e.live import CHAT, VOICE, LiveServer, until
+from tests.e2e.live import CHAT, START, VOICE, LiveServer, until
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -23,12 +24,15 @@ def read(file: Path) -> list[dict[str, Any]]:
     return lines
 
 
+@pytest.mark.timeout(START + 120)
 def test_every_line_of_every_process_is_json(tmp_path: Path) -> None:
     installed()
     live = LiveServer(tmp_path, settings={"log_format": "json", "models": f"{CHAT},{VOICE}"})
     stdout = tmp_path / "stdout"
     try:
-        found = until(lambda: re.search(r'"url":"([^"]+)","first_key":"([^"]+)"', stdout.read_text()), "url", within=60)
+        found = until(
+            lambda: re.search(r'"url":"([^"]+)","first_key":"([^"]+)"', stdout.read_text()), "url", within=START
+        )
         assert found is not None
         live.url, live.key = found[1], found[2]
         live.wait_ready(fresh=True)

@@ -27,7 +27,7 @@ OTHER = "other"
 """A second chat model, for which there is no room beside the first."""
 AS_CUDA = (sys.executable, str(Path(__file__).parent / "as_cuda.py"))
 SPAWNED = ("/usr/bin/env", "VLLM_WORKER_MULTIPROC_METHOD=spawn", *AS_CUDA)
-SOON = 5.0
+SOON = 20.0
 """Seconds in which a process must have followed the one that it belongs to."""
 
 
@@ -232,7 +232,7 @@ def test_ctrl_c_breaks_off_a_load(tmp_path: Path, moment: str, before: tuple[str
                 until(server.children, "the core begins", within=START)
         tree = live.processes()
         os.killpg(live.pid, signal.SIGINT)
-        assert live.process.wait(10) == 0  # 3 are what is promised; the machine may be busy
+        assert live.process.wait(30) == 0  # 3 are what is promised; the machine may be busy
         assert_gone(tree)
         assert "Traceback" not in live.log
         assert "KeyboardInterrupt" not in live.log

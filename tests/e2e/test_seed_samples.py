@@ -217,7 +217,8 @@ def test_chat_answers(ran: Mapping[str, Ran], name: str, model: str, limit: int)
     usage = answer["usage"]
     assert 0 < usage["completion_tokens"] <= limit
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
-    assert (choice["finish_reason"] == "length") == (usage["completion_tokens"] == limit)
+    # The last token that was allowed may be the end that the model came to by itself.
+    assert choice["finish_reason"] == "stop" or usage["completion_tokens"] == limit
 
 
 def test_the_joke_is_streamed(ran: Mapping[str, Ran]) -> None:

@@ -96,6 +96,7 @@ with torch.no_grad():
 
 
 @pytest.mark.models
+@pytest.mark.timeout(400)
 def test_two_workers_learn_as_one_does_and_a_run_repeats(tmp_path: Path) -> None:
     """Averaged gradients once lay in memory unlike their weights, and the fused optimiser mixed them up."""
 

@@ -140,7 +140,7 @@ def same_text(target: Target) -> None:
 @case("OpenAI", needs="chat")
 def pieces(target: Target) -> None:
     """Text comes in pieces, about one a token."""
-    chunks = streamed(target, max_tokens=12, ignore_eos=True)
+    chunks = streamed(target, max_tokens=64, ignore_eos=True)
     that(sum(bool(chunk.choices and chunk.choices[0].delta.content) for chunk in chunks) > 3, "few pieces")
 
 

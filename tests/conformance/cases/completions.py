@@ -180,7 +180,7 @@ def suffix(target: Target) -> None:
 @case("OpenAI", needs="chat")
 def stream(target: Target) -> None:
     """A stream has the same object in each chunk, the text in pieces, and one finish_reason."""
-    found = chunks(target, max_tokens=6, ignore_eos=True)
+    found = chunks(target, max_tokens=64, ignore_eos=True)
     equal(len({(chunk.id, chunk.created, chunk.model) for chunk in found}), 1, "the number of different heads")
     that(sum(bool(chunk.choices[0].text) for chunk in found if chunk.choices) > 2, "few pieces")
     equal(reasons(target, max_tokens=6, ignore_eos=True), ["length"], "the finish reasons")

@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 from urllib.parse import quote
 
 from openai.types import Model
@@ -17,6 +18,14 @@ def listed(target: Target) -> list[Model]:
     equal(body.get("object"), "list", "object")
     that(isinstance(body.get("data"), list) and body["data"], "data is no list of models")
     return [target.strict(Model, json.dumps(one), "a model") for one in body["data"]]
+
+
+def lasting(row: dict[str, Any]) -> dict[str, Any]:
+    """What is said of a model, without what this server adds of its bytes in memory: they are measured now and then."""
+    engines = row.get("models")
+    if not isinstance(engines, dict):
+        return row
+    return row | {"models": {task: one | {"memory": None} for task, one in engines.items()}}
 
 
 @case("OpenAI")
@@ -42,7 +51,8 @@ def ids_differ(target: Target) -> None:
 @case("OpenAI")
 def created_stays(target: Target) -> None:
     """The list is the same when it is asked for again."""
-    equal(target.get("/models").raw, target.get("/models").raw, "the list, asked for again,")
+    first, again = ([lasting(one.model_dump()) for one in listed(target)] for _ in range(2))
+    equal(first, again, "the list, asked for again,")
 
 
 @case("OpenAI")
@@ -50,7 +60,8 @@ def retrieve(target: Target) -> None:
     """Each listed id is found by itself, as the same object."""
     for one in listed(target):
         answer = ok(target.get(f"/models/{quote(one.id, safe='')}"))
-        equal(target.strict(Model, answer.raw, "the model").model_dump(), one.model_dump(), f"{one.id} by itself")
+        alone = target.strict(Model, answer.raw, "the model")
+        equal(lasting(alone.model_dump()), lasting(one.model_dump()), f"{one.id} by itself")
 
 
 @case("OpenAI", needs="slashed")

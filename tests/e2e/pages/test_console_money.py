@@ -460,7 +460,7 @@ def test_hundreds_of_accounts_and_keys_stay_quick(opened: Opener, operator: str)
     )
     expect(rows).to_have_count(2)
     expect(page.get_by_text("1 of 500 accounts")).to_be_visible()
-    assert took < 2000
+    assert took < 10_000
     page.get_by_role("searchbox").fill("")
     page.get_by_label("State").select_option("closed")
     expect(page.get_by_text("100 of 500 accounts")).to_be_visible()

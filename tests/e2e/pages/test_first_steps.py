@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.e2e.live import CHAT, EAR, VOICE, LiveServer
-from tests.e2e.pages.conftest import Opener
+from tests.e2e.pages.conftest import Held, Opener
 
 EMBEDDER, PAINTER = "all-minilm-l6-v2", "starter-image"
 OWN = [("chat", CHAT), ("images", PAINTER), ("transcription", EAR), ("speech", VOICE), ("embeddings", EMBEDDER)]
@@ -52,14 +52,12 @@ def test_a_tab_begins_with_a_model_by_its_own_name(opened: Opener) -> None:
 def test_nothing_is_begun_before_there_is_a_model(opened: Opener, tab: str, button: str) -> None:
     watched = opened("playground#speech")
     page = watched.page
-    held: list[Route] = []
-    page.route("**/v1/models", lambda route: held.append(route))
+    held = Held(page, "**/v1/models")
     page.reload()
     page.evaluate("(tab) => { location.hash = tab; }", tab)
     start = page.get_by_role("button", name=button, exact=True)
     expect(start).to_be_disabled()
-    for route in held:
-        route.continue_()
+    held.release()
     expect(start).to_be_enabled()
     watched.clean()
 

@@ -92,7 +92,9 @@ def test_a_picture_is_drawn_with_previews_and_stays_in_the_gallery(opened: Opene
     page.evaluate(PREVIEWS)
     draw(page, "red heart", n=2, quality="high")
     named = [f"Preview {number}: red heart" for number in (1, 2)]
-    assert sorted(page.evaluate("() => [...window.previews]")) == named
+    shown = page.evaluate("() => [...window.previews]")
+    assert shown  # one that comes with the next, or while the page is busy, is never in it
+    assert set(shown) <= set(named)
     first = downloaded(page, result(page).get_by_role("button", name="Download: red heart").first)
     assert pixels(first).shape == (128, 128, 3)
     answer = sdk.images.generate(
@@ -226,7 +228,7 @@ def test_stop_ends_the_work_and_keeps_what_was_drawn(opened: Opener, server: Liv
     watched = opened("playground#images")
     page = watched.page
     page.get_by_label("Model").select_option(STARTER)
-    page.get_by_label("Pictures").select_option("2")
+    page.get_by_label("Pictures").select_option("4")
     page.get_by_label("Quality").select_option("high")
     page.get_by_text("More settings").click()
     page.get_by_label("Steps").fill("100")

@@ -42,7 +42,8 @@ def test_it_sounds_while_it_is_still_being_spoken(opened: Opener, sdk: OpenAI, f
     # Its position moves before the last of it has come.
     page.wait_for_function("""() => {
       const place = document.querySelector(".say-transport[data-playing=true][data-complete=false]");
-      return place && place.querySelector("input").valueAsNumber > 0.2;
+      const position = place?.querySelector("input");
+      return position && position.valueAsNumber > 0.2 && Number(position.max) > 4;  // all of the fox has come
     }""")
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator(".say-transport")).to_have_attribute("data-playing", "false")

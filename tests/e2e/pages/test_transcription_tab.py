@@ -146,17 +146,17 @@ def test_the_microphone_is_recorded_and_sent(opened: Opener) -> None:
     watched = opened("playground#transcription")
     page = watched.page
     page.get_by_role("button", name="Record", exact=True).click()
-    expect(page.get_by_role("timer")).to_have_text("0:01")
+    expect(page.get_by_role("timer")).to_have_text(re.compile("0:0[1-9]"))
     expect(page.locator(".hear-levels rect").nth(8)).to_be_attached()
     assert watched.axe() == []
     page.get_by_role("button", name="Discard").click()
     expect(page.locator(".drop")).to_be_visible()
     page.get_by_role("button", name="Record", exact=True).click()
-    expect(page.get_by_role("timer")).to_have_text("0:01")
+    expect(page.get_by_role("timer")).to_have_text(re.compile("0:0[1-9]"))
     page.get_by_role("button", name="Stop and keep").click()
     expect(page.get_by_text("recording.webm")).to_be_visible()
     # It does not say by itself how long it is.
-    expect(page.locator(".hear-name .hint")).to_have_text(re.compile(r"· [12](\.\d)? s"))
+    expect(page.locator(".hear-name .hint")).to_have_text(re.compile(r"· [1-9](\.\d)? s"))
     with page.expect_request("**/v1/audio/transcriptions") as sent:
         page.get_by_role("button", name="Transcribe").click()
     assert sent.value.headers["content-type"].startswith("multipart/form-data")
@@ -311,7 +311,7 @@ def test_a_key_that_expires_and_a_server_that_is_gone_lose_nothing(opened: Opene
 
 
 def test_stopping_stops_the_server_too(opened: Opener, server: LiveServer, story: bytes) -> None:
-    watched = opened_with(opened, "story.mp3", story * 4)
+    watched = opened_with(opened, "story.mp3", story * 12)
     page = watched.page
     page.get_by_role("button", name="Transcribe").click()
     page.locator(".hear-segment").first.wait_for(timeout=60_000)

@@ -22,7 +22,7 @@ from server.settings import load_settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.models, pytest.mark.timeout(300)]
 
-QUICK = Patience(silence=2, step=60, stopped=0.5, interval=0.1)
+QUICK = Patience(silence=60, step=60, stopped=0.5, interval=0.1)
 STORY = ChatJob(messages=({"role": "user", "content": "Tell me a story."},), max_tokens=400, ignore_eos=True)
 
 LONG = replace(STORY, max_tokens=3900)

@@ -51,6 +51,8 @@ class Steered:
         self.refusal = refusal
         self.words: asyncio.Queue[str | Exception | None] = asyncio.Queue()
         self.inside = 0
+        self.begins = asyncio.Event()
+        self.begins.set()
         self.closed = asyncio.Event()
         self.unwanted = False
         self.before_closing: Callable[[], Awaitable[object]] | None = None
@@ -77,6 +79,7 @@ class Steered:
     async def events(self) -> AsyncGenerator[Event, None]:
         number = 0
         try:
+            await self.begins.wait()
             yield _event("response.created", number, response=dict(self.response))
             while (word := await self.words.get()) is not None:
                 if isinstance(word, Exception):
@@ -130,9 +133,11 @@ async def test_a_response_is_queued_worked_on_and_completed(responses: Responses
     async with running(responses):
         begun = asked()
         made = Steered(begun)
+        made.begins.clear()  # its first event is soon written, and then it is in progress
         await responses.background.begin(begun, made)
         found = await responses.store.find(ME, begun.id)
         assert (found.status, found.response["status"], found.background) == ("queued", "queued", True)
+        made.begins.set()
         made.words.put_nowait("one")
 
         async def worked_on() -> bool:
