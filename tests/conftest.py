@@ -2,6 +2,7 @@
 real databases: SQLite files and a PostgreSQL server of our own.
 """
 
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator, MutableMapping
@@ -41,6 +42,13 @@ def clean(environment: MutableMapping[str, str]) -> None:
 
 # Before any test's module is imported, and for all processes that tests start.
 clean(os.environ)
+
+
+def pytest_collection_finish() -> None:
+    """No collection looks at what the tests have imported: it would hold everything up for a second and more, in which
+    a time limit passes though its answer is there."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

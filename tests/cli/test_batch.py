@@ -41,13 +41,16 @@ def own_logging() -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """With models `chat`, `embedding`, `slow`, which takes 0.2 s for an answer, and `broken`, which can't be loaded."""
+    """With models `chat`, `embedding`, `slow`, which takes 0.2 s for an answer, `stuck`, which never ends one, and
+    `broken`, which can't be loaded.
+    """
     configs = tmp_path / "configs"
     configs.mkdir()
     for name, more in {
         "chat": "serves: chat",
         "embedding": "serves: embedding",
         "slow": "serves: chat\noptions: {pause: 0.2}",
+        "stuck": "serves: chat\noptions: {pause: 600}",
         "broken": "serves: chat\noptions: {fail_start: its weights are torn}",
     }.items():
         (configs / f"{name}.yaml").write_text(f"name: {name}\nengine: fake\n{more}\n")
@@ -194,7 +197,7 @@ def test_files_that_can_not_be_are_refused(
 
 
 def test_ctrl_c_ends_it_cleanly_and_it_goes_on_from_there(folder: Path) -> None:
-    write(folder, [chat(number, model="slow") for number in range(600)])
+    write(folder, [chat(number, model="slow") for number in range(3000)])
     process = begun(folder)
     until(folder, 10, process)
     process.send_signal(signal.SIGINT)
@@ -203,14 +206,14 @@ def test_ctrl_c_ends_it_cleanly_and_it_goes_on_from_there(folder: Path) -> None:
     assert out == ""
     assert "Traceback" not in err
     done = len(answered(folder))
-    assert f"{done} of 600 requests are done." in err
+    assert f"{done:,} of 3,000 requests are done." in err
     assert "The same command goes on from here." in err
-    assert 10 <= done < 600
-    write(folder, [chat(number, model="slow") for number in range(600)])
+    assert 10 <= done < 3000
+    write(folder, [chat(number, model="slow") for number in range(3000)])
     finished = run(folder)
     assert finished.exit_code == 0, finished.output
-    assert f"{done} of 600 requests were done before" in finished.stderr
-    assert Counter(one["custom_id"] for one in answered(folder)) == {f"r-{number}": 1 for number in range(600)}
+    assert f"{done:,} of 3,000 requests were done before" in finished.stderr
+    assert Counter(one["custom_id"] for one in answered(folder)) == {f"r-{number}": 1 for number in range(3000)}
 
 
 def test_kill_9_loses_no_line_and_answers_none_twice(folder: Path) -> None:
@@ -249,7 +252,7 @@ def test_what_only_a_server_keeps_is_an_error_and_not_waited_for(folder: Path) -
 
 
 def test_two_runs_do_not_write_to_the_same_file(folder: Path) -> None:
-    write(folder, [chat(number, model="slow") for number in range(300)])
+    write(folder, [chat(1), *(chat(number, model="stuck") for number in range(2, 9))])
     process = begun(folder)
     try:
         until(folder, 1, process)

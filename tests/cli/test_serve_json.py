@@ -31,11 +31,13 @@ def test_a_server_writes_nothing_but_json(tmp_path: Path) -> None:
         assert server.stdout is not None
         first, second = json.loads(server.stdout.readline()), json.loads(server.stdout.readline())
         assert first["message"] == f"listening on {first['url']}"
-        assert httpx.get(first["pages"]).headers["content-type"].startswith("text/html")
+        assert httpx.get(first["pages"], timeout=60).headers["content-type"].startswith("text/html")
         assert (second["message"], second["level"]) == (f"ready after {second['seconds']} s", "info")
-        answer = httpx.get(f"{first['url']}/v1/models", headers={"Authorization": f"Bearer {first['first_key']}"})
+        answer = httpx.get(
+            f"{first['url']}/v1/models", headers={"Authorization": f"Bearer {first['first_key']}"}, timeout=60
+        )
         assert answer.status_code == 200
-        assert httpx.get(f"{first['url']}/v1/models").status_code == 401
+        assert httpx.get(f"{first['url']}/v1/models", timeout=60).status_code == 401
         server.send_signal(signal.SIGTERM)
         rest, log = server.communicate(timeout=60)
     assert (server.returncode, rest) == (0, "")

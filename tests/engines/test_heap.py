@@ -12,6 +12,14 @@ import pytest
 from server.engines import heap
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _frozen_afterwards() -> Iterator[None]:
+    """As tests/conftest.py had it."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _thawed() -> Iterator[None]:
     yield

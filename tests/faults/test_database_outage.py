@@ -56,7 +56,9 @@ async def test_sqlite_locked_full_deleted_and_put_back(tmp_path: Path) -> None:
             assert await chats(served, one.key, 20) == 20 * [503]
             assert time.monotonic() - asked < 30  # one wait of three seconds; with a wait for each it would be 60
             await until(down, served)
-            assert (await asyncio.to_thread(httpx.get, f"{served.url}/health", trust_env=False)).status_code == 200
+            assert (
+                await asyncio.to_thread(httpx.get, f"{served.url}/health", trust_env=False, timeout=60)
+            ).status_code == 200
             other.execute("COMMIT")
         await until(up, served)
         assert await chats(served, one.key) == [200]

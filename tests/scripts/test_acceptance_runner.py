@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -100,11 +101,12 @@ def test_a_check_that_crashes_its_process_has_failed_with_the_signal(setting: Se
 
 
 def test_a_check_that_hangs_is_ended_with_all_it_began(setting: Setting) -> None:
-    outcome = in_a_process(check("hangs"), setting, limit=3)
+    outcome = in_a_process(check("hangs"), setting, limit=8)
     assert outcome.status is Status.FAILED
-    assert "not done after 3 s" in outcome.reason
+    assert "not done after 8 s" in outcome.reason
     child = int((setting.work / "pid").read_text())
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    with suppress(psutil.NoSuchProcess):
+        assert psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_check_that_raises_has_failed_with_what_it_had_found(setting: Setting) -> None:

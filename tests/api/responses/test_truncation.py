@@ -32,9 +32,9 @@ def test_thousands_of_calls_and_turns_take_no_time() -> None:
     """As many as a request may have: each turn looked at all calls again, for a second in which nobody else ran."""
     calls = C(*(f"call_{number}" for number in range(8000)))
     messages = [U, calls, *([U, A] * 1000), U]
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert len(droppable(messages)) == 1001
-    assert time.perf_counter() - begun < 0.2
+    assert time.thread_time() - begun < 0.2
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,8 @@ async def test_no_more_jobs_are_read_than_can_be_worked_on(wide: WorkerEngine, t
     await first.aclose()
     await (await third).aclose()
     await second.aclose()
+    while wide.running:  # until the child has said of each that it is closed
+        await asyncio.sleep(0.01)
     assert (await collect(wide, "after"))[1] == AudioChunk(b"after")
     assert (tmp_path / "notes").read_text().split() == ["read", "read", "closed", "read", "closed", "closed"]
 

@@ -197,13 +197,14 @@ async def test_searches_leave_connections_to_others(shelf: Shelf) -> None:
 
 async def test_a_search_ends_after_some_time(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     handbook = await large(shelf)
-    monkeypatch.setattr(searching, "LOOK", LOOK.replace(f"'{searching.LONGEST}'", "'50'"))
     number = await _number(shelf, handbook)
     async with at_once(shelf.database, f"LOCK TABLE chunk_vectors_{number}, chunk_words_{number}"):
+        monkeypatch.setattr(searching, "LOOK", LOOK.replace(f"'{searching.LONGEST}'", "'50'"))
         with pytest.raises(KnowledgeUnavailable, match="too long"):
             await shelf.index.dense(handbook, unit(1)[None], 1)
         with pytest.raises(KnowledgeUnavailable, match="too long"):
             await shelf.index.keyword(handbook, "7", 1)
+    monkeypatch.setattr(searching, "LOOK", LOOK)
     assert len(await shelf.index.dense(handbook, unit(1)[None], 1)) == 1
 
 
