@@ -1,4 +1,6 @@
-"""Ask Sage's own samples for curl, as its guide prints them but for the host and the key."""
+"""Ask Sage's own samples for curl, as its guide prints them but for the host, the key, and a limit to the answer: the
+starter model now and then says the same over and over, until its context is full minutes later.
+"""
 
 import json
 import shutil
@@ -13,6 +15,7 @@ from tests.e2e.test_seed_samples import curl
 
 HOST = "https://api.asksage.ai"
 KEY = "YOUR_API_KEY"
+MODEL = '"model": "gpt-4o-mini",'
 
 MESSAGES = r"""
 curl -X POST 'https://api.asksage.ai/server/query' \
@@ -55,7 +58,9 @@ curl -X POST 'https://api.asksage.ai/server/query' \
 def sent(server: LiveServer, sample: str, folder: Path) -> Any:
     if shutil.which("curl") is None:
         pytest.fail("curl is needed here")
-    return json.loads(curl(sample.replace(HOST, server.url).replace(KEY, server.key), folder))
+    assert MODEL in sample
+    limited = sample.replace(MODEL, f'{MODEL} "max_tokens": 600,')
+    return json.loads(curl(limited.replace(HOST, server.url).replace(KEY, server.key), folder))
 
 
 def test_openai_messages(server: LiveServer, tmp_path: Path) -> None:
