@@ -25,7 +25,7 @@ HOSTILE = (
 )
 FAKES = {
     "plain": {"text": "Hello **world**, from the `fake`."},
-    "slow": {"text": SLOW, "tokens": 1000, "step": 0.03},
+    "slow": {"text": SLOW, "tokens": 400, "step": 0.03},
     "drafts": {"replies": {CITY: ["Lyon", "Paris.", "The Paris"]}, "text": "Paris."},
     "tool": {"call": {"name": "weather", "arguments": {"city": "Paris"}}, "text": "It is sunny."},
     "thinks": {"reasoning": "Two and two make four.", "text": "Four."},
@@ -169,7 +169,7 @@ def test_an_answer_is_stopped_by_escape_and_written_on(faked: Opener) -> None:
     answer = finished(page)
     expect(answer).to_contain_text("stopped")
     text = answer.locator(".prose").inner_text()
-    assert 3 <= len(text.split()) < 1000
+    assert 3 <= len(text.split()) < 400
     expect(answer.locator(".chat-facts").first).to_contain_text(re.compile(r"1 \+ \d+ tokens"))
     bodies = sent(page)
     answer.get_by_role("button", name="Write on").click()
