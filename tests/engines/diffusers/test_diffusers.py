@@ -177,7 +177,7 @@ def test_a_closed_job_stops_within_a_step_and_frees_the_pipeline(handler: Any) -
     scheduler.step = counted
     try:
         while not taken:
-            assert next(events) is None
+            assert next(events) in (None, WAITING)  # a step may last for longer than one waits
         events.close()  # type: ignore[attr-defined]
         stopped = len(taken)
     finally:
